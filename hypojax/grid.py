@@ -1,0 +1,237 @@
+"""Affine geometry: voxel sizes and volumes, coronal views, target grids and antialiased linear resampling.
+
+World coordinates are mm in RAS+ throughout (x to the right, y to anterior, z to superior). Model grids are coronal
+first: axis 0 runs to anterior, axis 1 to superior, axis 2 to the right. Where the voxel axes lie within
+`OBLIQUE_LIMIT` of the world axes a model grid follows the voxel axes, so that sampling is separable (one small matrix
+an axis) and slices keep their orientation; beyond that it follows the world axes.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int, Num
+from scipy import ndimage
+
+OBLIQUE_LIMIT: Final = 25.0
+"""Degrees of tilt up to which a model grid follows the voxel axes; the networks are trained with as much rotation."""
+
+PARALLEL_TOLERANCE: Final = 1e-4
+"""Largest off-diagonal element, in source voxels a target voxel, that still counts as parallel axes."""
+
+ASR: Final = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""Columns are the world directions anterior, superior, right."""
+
+Affine = Float64[np.ndarray, "4 4"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A box of voxels in the world.
+
+    Parameters
+    ----------
+    shape
+        Voxels along each axis.
+    affine
+        Voxel-to-world matrix, mm, RAS+.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Affine
+
+    @property
+    def centre(self) -> Float64[np.ndarray, "3"]:
+        """World coordinates of the middle of the box, mm, RAS+."""
+        return to_world(self.affine, (np.array(self.shape) - 1) / 2)
+
+
+def voxel_sizes(affine: Affine) -> Float64[np.ndarray, "3"]:
+    """Voxel edge lengths along the three voxel axes, mm.
+
+    >>> voxel_sizes(np.diag([2.0, 3.0, -4.0, 1.0])).tolist()
+    [2.0, 3.0, 4.0]
+    """
+    return np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+
+
+def voxel_volume(affine: Affine) -> float:
+    """Volume of one voxel, mm³; right for sheared affines too.
+
+    >>> voxel_volume(np.diag([2.0, 3.0, -4.0, 1.0]))
+    24.0
+    """
+    return float(abs(np.dot(affine[:3, 0], np.cross(affine[:3, 1], affine[:3, 2]))))
+
+
+def to_world(affine: Affine, index: Num[np.ndarray, "*n 3"]) -> Float64[np.ndarray, "*n 3"]:
+    """World coordinates (mm, RAS+) of voxel indices."""
+    return index @ affine[:3, :3].T + affine[:3, 3]
+
+
+def to_voxel(affine: Affine, world: Num[np.ndarray, "*n 3"]) -> Float64[np.ndarray, "*n 3"]:
+    """Voxel indices (fractional) of world coordinates (mm, RAS+)."""
+    return (world - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+
+
+def directions(affine: Affine) -> Float64[np.ndarray, "3 3"]:
+    """Unit vectors of the voxel axes in the world, one a column."""
+    return affine[:3, :3] / voxel_sizes(affine)
+
+
+def coronal_order(affine: Affine) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Which voxel axis runs closest to anterior, superior and right, and whether each is flipped (-1).
+
+    The assignment is the one whose cosines sum to the most, so that no world axis is taken twice.
+
+    >>> coronal_order(np.diag([-1.0, 1.0, 1.0, 1.0]))
+    ((1, 2, 0), (1, 1, -1))
+    """
+    cosines = ASR.T @ directions(affine)
+    orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    best = max(orders, key=lambda order: float(sum(abs(cosines[row, axis]) for row, axis in enumerate(order))))
+    signs = tuple(1 if cosines[row, axis] >= 0 else -1 for row, axis in enumerate(best))
+    return best, (signs[0], signs[1], signs[2])
+
+
+def coronal_view(
+    volume: Num[np.ndarray, "i j k"], affine: Affine
+) -> tuple[Num[np.ndarray, "a s r"], Affine]:
+    """The same voxels with axes closest to anterior, superior, right: a strided view, nothing copied.
+
+    Returns
+    -------
+    The view and its voxel-to-world affine; every voxel keeps its world position.
+    """
+    order, signs = coronal_order(affine)
+    view = volume.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
+    turned = affine.copy()
+    for row, (axis, sign) in enumerate(zip(order, signs, strict=True)):
+        turned[:3, row] = sign * affine[:3, axis]
+        if sign < 0:
+            turned[:3, 3] += (volume.shape[axis] - 1) * affine[:3, axis]
+    return view, turned
+
+
+def from_coronal_view(volume: Num[np.ndarray, "a s r"], affine: Affine) -> Num[np.ndarray, "i j k"]:
+    """Undo `coronal_view`: ``affine`` is that of the original voxels."""
+    order, signs = coronal_order(affine)
+    flipped = volume[tuple(slice(None, None, sign) for sign in signs)]
+    return flipped.transpose(np.argsort(order))
+
+
+def obliquity(affine: Affine) -> float:
+    """Largest angle between a voxel axis and the world axis it is taken for, degrees."""
+    cosines = ASR.T @ directions(affine)
+    order, _ = coronal_order(affine)
+    worst = min(abs(cosines[row, axis]) for row, axis in enumerate(order))
+    return float(np.degrees(np.arccos(min(1.0, worst))))
+
+
+def model_directions(affine: Affine) -> Float64[np.ndarray, "3 3"]:
+    """Directions of the model grid for a scan: its own axes when nearly upright and square, else the world's."""
+    _, turned = coronal_view(np.empty((1, 1, 1)), affine)
+    own = directions(turned)
+    square = np.abs(own.T @ own - np.eye(3)).max() < 0.02
+    return own if square and obliquity(affine) <= OBLIQUE_LIMIT else ASR.copy()
+
+
+def centred_grid(
+    axes: Float64[np.ndarray, "3 3"], *, shape: tuple[int, int, int], spacing: float, centre: Float64[np.ndarray, "3"]
+) -> Grid:
+    """A grid of isotropic ``spacing`` (mm) whose middle lies at ``centre`` (mm, RAS+), axes as given."""
+    affine = np.eye(4)
+    affine[:3, :3] = axes * spacing
+    affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid(shape, affine)
+
+
+def conformed_grid(shape: tuple[int, int, int], affine: Affine, *, spacing: float = 1.0) -> Grid:
+    """The isotropic coronal-first grid that covers a whole scan (``shape``, ``affine`` as stored)."""
+    axes = model_directions(affine)
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in shape], indexing="ij")).reshape(3, 8).T
+    along = to_world(affine, corners) @ np.linalg.inv(axes).T
+    low, high = along.min(axis=0), along.max(axis=0)
+    size = np.maximum(1, np.round((high - low) / spacing - 1e-6)).astype(int)
+    return centred_grid(axes, shape=(int(size[0]), int(size[1]), int(size[2])), spacing=spacing, centre=axes @ ((low + high) / 2))
+
+
+def axis_weights(source: int, target: int, *, step: float, start: float) -> Float32[np.ndarray, "target source"]:
+    """Antialiased linear interpolation along one axis as a matrix.
+
+    Target voxel ``v`` lies at source index ``start + step * v``. The kernel is a triangle, as wide as the larger of
+    the two spacings, so that coarser targets average instead of skipping; rows whose centre lies outside the source
+    field of view (half a voxel beyond the outermost centres) are zero, all others sum to one.
+
+    >>> axis_weights(4, 2, step=1.0, start=0.5).tolist()
+    [[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0]]
+    """
+    position = start + step * np.arange(target)
+    width = max(1.0, abs(step))
+    weights = np.maximum(0.0, 1 - np.abs(np.arange(source)[None, :] - position[:, None]) / width)
+    inside = (position >= -0.5 - 1e-6) & (position <= source - 0.5 + 1e-6)
+    total = weights.sum(axis=1, keepdims=True)
+    return np.where(inside[:, None] & (total > 0), weights / np.where(total > 0, total, 1), 0).astype(np.float32)
+
+
+def resample(
+    volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, fill: float = 0.0
+) -> Float32[np.ndarray, "a s r"]:
+    """Sample a volume on a target grid: antialiased linear where axes are parallel, trilinear otherwise.
+
+    Parameters
+    ----------
+    volume, affine
+        Voxels of any real dtype and their voxel-to-world matrix (mm, RAS+).
+    grid
+        Where to sample.
+    fill
+        Value outside the scan's field of view.
+    """
+    view, turned = coronal_view(volume, affine)
+    mapping = np.linalg.inv(turned) @ grid.affine
+    if np.abs(mapping[:3, :3] - np.diag(np.diag(mapping[:3, :3]))).max() > PARALLEL_TOLERANCE:
+        return _resample_rotated(view, mapping, grid, fill)
+    weights = [
+        axis_weights(view.shape[axis], grid.shape[axis], step=float(mapping[axis, axis]), start=float(mapping[axis, 3]))
+        for axis in range(3)
+    ]
+    return apply_weights(view, weights, fill=fill)
+
+
+def apply_weights(
+    volume: Num[np.ndarray, "a s r"], weights: list[Float32[np.ndarray, "_ _"]], *, fill: float = 0.0
+) -> Float32[np.ndarray, "x y z"]:
+    """Apply one interpolation matrix an axis; zero rows give ``fill``. Source voxels no row needs are not read."""
+    needed = [np.flatnonzero(matrix.any(axis=0)) for matrix in weights]
+    if any(index.size == 0 for index in needed):
+        return np.full([matrix.shape[0] for matrix in weights], fill, np.float32)
+    spans = tuple(slice(int(index[0]), int(index[-1]) + 1) for index in needed)
+    result = np.ascontiguousarray(volume[spans], dtype=np.float32)
+    if fill:
+        result = result - np.float32(fill)
+    shrink = sorted(range(3), key=lambda axis: weights[axis].shape[0] / result.shape[axis])
+    for axis in shrink:
+        result = np.moveaxis(np.tensordot(weights[axis][:, spans[axis]], result, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(result + np.float32(fill), dtype=np.float32)
+
+
+def _resample_rotated(
+    view: Num[np.ndarray, "a s r"], mapping: Affine, grid: Grid, fill: float
+) -> Float32[np.ndarray, "x y z"]:
+    """Trilinear sampling through a general matrix, after block averages where the source is much finer."""
+    block = np.maximum(1, np.round(voxel_sizes(mapping))).astype(int)
+    block = np.minimum(block, view.shape)
+    coarse, shifted = _block_mean(view, block), mapping.copy()
+    shifted[:3] = (mapping[:3] - np.array([[0.0, 0.0, 0.0, 1.0]]) * ((block - 1) / 2)[:, None]) / block[:, None]
+    return ndimage.affine_transform(
+        coarse, shifted[:3, :3], shifted[:3, 3], output_shape=grid.shape, order=1, mode="constant", cval=fill, output=np.float32
+    )
+
+
+def _block_mean(view: Num[np.ndarray, "a s r"], block: Int[np.ndarray, "3"]) -> Float[np.ndarray, "x y z"]:
+    """Average over whole blocks; the remainder at the far end is dropped."""
+    size = np.array(view.shape) // block
+    cut = view[tuple(slice(0, int(n)) for n in size * block)].astype(np.float32)
+    split = cut.reshape([int(n) for pair in zip(size, block, strict=True) for n in pair])
+    return split.mean(axis=(1, 3, 5))

@@ -1,0 +1,82 @@
+"""Why a scan or a run was refused: one typed reason, one sentence that names the scan and the next step."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reason codes as they stand in ``reason(scan)`` and ``missing_reason(scan, region)`` of a cohort."""
+
+    NONE = ""
+    # The file could not be read as a scan.
+    UNREADABLE = "unreadable"
+    EMPTY_FILE = "empty_file"
+    NOT_AN_IMAGE = "not_an_image"
+    TRUNCATED = "truncated"
+    CORRUPTED = "corrupted"
+    # The header was refused before any voxel was read.
+    TOO_LARGE = "too_large"
+    ZERO_DIMENSION = "zero_dimension"
+    NOT_3D = "not_3d"
+    UNSUPPORTED_DTYPE = "unsupported_dtype"
+    AFFINE_NOT_FINITE = "affine_not_finite"
+    AFFINE_SINGULAR = "affine_singular"
+    VOXEL_SIZE = "voxel_size"
+    # The voxels hold no head.
+    CONSTANT_IMAGE = "constant_image"
+    NO_FINITE_VOXELS = "no_finite_voxels"
+    # The segmentation found nothing it can stand for.
+    NO_HYPOTHALAMUS = "no_hypothalamus"
+    NO_BRAIN = "no_brain"
+    # One region is missing although the scan is done.
+    SKULL_STRIPPED = "skull_stripped"
+    CUT_OFF = "cut_off"
+    # The run, not the scan.
+    DUPLICATE_SCAN = "duplicate_scan"
+    NOTHING_FOUND = "nothing_found"
+    NOT_WRITABLE = "not_writable"
+    DISK_FULL = "disk_full"
+    OTHER_SETTINGS = "other_settings"
+    STORE_DAMAGED = "store_damaged"
+    WEIGHTS_MISSING = "weights_missing"
+    WEIGHTS_CORRUPTED = "weights_corrupted"
+    USAGE = "usage"
+    UNEXPECTED = "unexpected"
+
+
+class HypojaxError(Exception):
+    """An error with a typed reason and a sentence for the user.
+
+    Parameters
+    ----------
+    reason
+        The code that also stands in tables.
+    message
+        What is wrong, with the value found, and what to do next.
+
+    Examples
+    --------
+    >>> str(HypojaxError(Reason.USAGE, "no input was named; give a folder"))
+    'no input was named; give a folder'
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ScanError(HypojaxError):
+    """One scan cannot be used; its neighbours go on.
+
+    Examples
+    --------
+    >>> str(ScanError(Reason.AFFINE_SINGULAR, "sub-017", "affine is singular (determinant 0); fix the header"))
+    "scan 'sub-017': affine is singular (determinant 0); fix the header"
+    """
+
+    def __init__(self, reason: Reason, scan: str, message: str) -> None:
+        super().__init__(reason, f"scan {scan!r}: {message}")
+        self.scan = scan
+
+
+class RunError(HypojaxError):
+    """The run as a whole cannot start or go on (usage, store, weights)."""

@@ -1,0 +1,106 @@
+"""Every array and column that hypojax writes: name, dims, dtype, unit and one sentence; and the table of labels.
+
+This is the one place where a name on disk is spelled. Checks, documentation and the attributes of the stored
+arrays are made from these objects.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+SUBUNITS: Final = (
+    "anterior_inferior",
+    "anterior_superior",
+    "posterior",
+    "inferior_tubular",
+    "superior_tubular",
+)
+"""Subunits of one side in label order (Bocchetta 2015; Billot 2020)."""
+
+LABELS: Final[dict[int, str]] = {
+    number + 1: f"{side}_{subunit}"
+    for number, (side, subunit) in enumerate((s, u) for s in ("left", "right") for u in SUBUNITS)
+}
+"""Value in a hypothalamus label map → region; 1–5 left, 6–10 right, 0 background."""
+
+REGIONS: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right", *LABELS.values())
+"""Regions of every table, in order: intracranial volume, wholes, then the ten subunits."""
+
+PARTS: Final[dict[str, tuple[int, ...]]] = {
+    "hypothalamus": tuple(range(1, 11)),
+    "hypothalamus_left": tuple(range(1, 6)),
+    "hypothalamus_right": tuple(range(6, 11)),
+    **{name: (value,) for value, name in LABELS.items()},
+}
+"""Region → the label values it is the sum of (``icv`` is a map of its own)."""
+
+MODEL_AXES: Final = ("A", "S", "R")
+"""Axes of every model grid: coronal first (posterior→anterior), inferior→superior, left→right."""
+
+MODEL_DIMS: Final = ("anterior", "superior", "right")
+"""Names of these axes as xarray dims; coordinates are mm."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One array on disk.
+
+    Parameters
+    ----------
+    name
+        Name in the Dataset and in the store.
+    dims
+        Names of its dimensions.
+    dtype
+        NumPy dtype string; ``str`` stands for variable-length UTF-8.
+    units
+        Unit as in UDUNITS ("mm3"); "1" for a pure number, "" for text.
+    long_name
+        A sentence that explains it to somebody who opens the store without hypojax.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    long_name: str
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attributes of the stored array (``units`` only where there is one)."""
+        units = {"units": self.units} if self.units else {}
+        return {"long_name": self.long_name, **units}
+
+
+SCAN: Final = ("scan",)
+SCAN_REGION: Final = ("scan", "region")
+
+TABLE: Final = (
+    Variable("volume_mm3", SCAN_REGION, "float64", "mm3", "Soft volume: sum of posteriors inside the structure's own support"),
+    Variable("volume_hard_mm3", SCAN_REGION, "float64", "mm3", "Hard volume: labelled voxels of the scan's own grid times their volume"),
+    Variable("uncertainty_mm3", SCAN_REGION, "float64", "mm3", "Standard deviation of the soft volume if voxels were independent draws of their posteriors, times the square root of the correlated neighbourhood"),
+    Variable("missing_reason", SCAN_REGION, "str", "", "Why this region of a finished scan has no volume; empty where it has one"),
+    Variable("status", SCAN, "str", "", "done, failed or pending"),
+    Variable("reason", SCAN, "str", "", "Typed reason of a failure; empty otherwise"),
+    Variable("message", SCAN, "str", "", "The failure in a sentence, with the next step"),
+    Variable("flags", SCAN, "str", "", "Quality flags of a finished scan, separated by spaces; empty when none"),
+    Variable("quality_certainty", SCAN, "float64", "1", "Mean posterior of the winning side (hypothalamus or not) in the hypothalamus and its rim, 0.5 to 1"),
+    Variable("quality_asymmetry", SCAN, "float64", "1", "(left - right) / (left + right) of the soft hypothalamus volumes"),
+    Variable("quality_contrast", SCAN, "float64", "1", "Robust range of the normalised intensities within 20 mm of the hypothalamus"),
+    Variable("quality_noise", SCAN, "float64", "1", "Noise standard deviation near the hypothalamus over the standard deviation of the head (Immerkaer 1996, 3-D)"),
+    Variable("extracranial_signal", SCAN, "float64", "1", "Share of voxels 6 to 14 mm outside the intracranial mask, above its centre, that are brighter than background"),
+    Variable("icv_cut_off", SCAN, "float64", "1", "Share of the intracranial surface that lies on the border of the field of view"),
+    Variable("nonfinite_voxels", SCAN, "int64", "1", "Voxels of the file that were NaN or infinite"),
+    Variable("voxel_size_mm", ("scan", "axis"), "float64", "mm", "Voxel edge along each stored axis"),
+    Variable("path", SCAN, "str", "", "Input file as given"),
+    Variable("seconds", SCAN, "float64", "s", "Time this scan took, decode to volumes"),
+)
+"""The table of a cohort, in order. Columns of participants tables join it as coordinates on ``scan``."""
+
+VOXELS: Final = Variable("voxels", ("i", "j", "k"), "native", "", "Voxels exactly as stored in the file (integer dtype kept, slope and intercept not applied)")
+HYPOTHALAMUS: Final = Variable("hypothalamus", ("i", "j", "k"), "uint8", "", "Hypothalamus labels on the scan's own grid: 1-5 left, 6-10 right, 0 background")
+INTRACRANIAL: Final = Variable("intracranial", ("i", "j", "k"), "uint8", "", "Intracranial mask on the scan's own grid")
+POSTERIOR_HYPOTHALAMUS: Final = Variable("posterior_hypothalamus", ("label", *MODEL_DIMS), "uint8", "1/255", "Posteriors of the ten subunits on the 1 mm box grid, times 255")
+POSTERIOR_INTRACRANIAL: Final = Variable("posterior_intracranial", MODEL_DIMS, "uint8", "1/255", "Posterior of the intracranial volume on the 2 mm head grid, times 255")
+
+SCAN_ARRAYS: Final = (VOXELS, HYPOTHALAMUS, INTRACRANIAL, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL)
+"""The arrays of one scan's group, in the order they are written."""
