@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int, Num
+from jaxtyping import Bool, Float32, Float64, Int, Num
 from scipy import ndimage
 
 OBLIQUE_LIMIT: Final = 25.0
@@ -94,9 +94,7 @@ def coronal_order(affine: Affine) -> tuple[tuple[int, int, int], tuple[int, int,
     return best, (signs[0], signs[1], signs[2])
 
 
-def coronal_view(
-    volume: Num[np.ndarray, "i j k"], affine: Affine
-) -> tuple[Num[np.ndarray, "a s r"], Affine]:
+def coronal_view(volume: Num[np.ndarray, "i j k"], affine: Affine) -> tuple[Num[np.ndarray, "a s r"], Affine]:
     """The same voxels with axes closest to anterior, superior, right: a strided view, nothing copied.
 
     Returns
@@ -146,6 +144,16 @@ def centred_grid(
     return Grid(shape, affine)
 
 
+def upright(grid: Grid) -> Grid:
+    """The same box of voxels with its axes closest to anterior, superior, right (see `coronal_view`).
+
+    >>> upright(Grid((3, 4, 5), np.diag([-1.0, 1.0, 1.0, 1.0]))).shape
+    (4, 5, 3)
+    """
+    view, turned = coronal_view(np.broadcast_to(np.int8(0), grid.shape), grid.affine)
+    return Grid((view.shape[0], view.shape[1], view.shape[2]), turned)
+
+
 def conformed_grid(shape: tuple[int, int, int], affine: Affine, *, spacing: float = 1.0) -> Grid:
     """The isotropic coronal-first grid that covers a whole scan (``shape``, ``affine`` as stored)."""
     axes = model_directions(affine)
@@ -174,9 +182,7 @@ def axis_weights(source: int, target: int, *, step: float, start: float) -> Floa
     return np.where(inside[:, None] & (total > 0), weights / np.where(total > 0, total, 1), 0).astype(np.float32)
 
 
-def resample(
-    volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, fill: float = 0.0
-) -> Float32[np.ndarray, "a s r"]:
+def resample(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, fill: float = 0.0) -> Float32[np.ndarray, "x y z"]:
     """Sample a volume on a target grid: antialiased linear where axes are parallel, trilinear otherwise.
 
     Parameters
@@ -184,19 +190,19 @@ def resample(
     volume, affine
         Voxels of any real dtype and their voxel-to-world matrix (mm, RAS+).
     grid
-        Where to sample.
+        Where to sample; its axes may run in any order.
     fill
         Value outside the scan's field of view.
     """
-    view, turned = coronal_view(volume, affine)
-    mapping = np.linalg.inv(turned) @ grid.affine
+    (view, turned), target = coronal_view(volume, affine), upright(grid)
+    mapping = np.linalg.inv(turned) @ target.affine
     if np.abs(mapping[:3, :3] - np.diag(np.diag(mapping[:3, :3]))).max() > PARALLEL_TOLERANCE:
-        return _resample_rotated(view, mapping, grid, fill)
+        return from_coronal_view(_resample_rotated(view, mapping, target.shape, fill), grid.affine)
     weights = [
-        axis_weights(view.shape[axis], grid.shape[axis], step=float(mapping[axis, axis]), start=float(mapping[axis, 3]))
+        axis_weights(view.shape[axis], target.shape[axis], step=float(mapping[axis, axis]), start=float(mapping[axis, 3]))
         for axis in range(3)
     ]
-    return apply_weights(view, weights, fill=fill)
+    return from_coronal_view(apply_weights(view, weights, fill=fill), grid.affine)
 
 
 def apply_weights(
@@ -217,21 +223,46 @@ def apply_weights(
 
 
 def _resample_rotated(
-    view: Num[np.ndarray, "a s r"], mapping: Affine, grid: Grid, fill: float
+    view: Num[np.ndarray, "a s r"], mapping: Affine, shape: tuple[int, int, int], fill: float
 ) -> Float32[np.ndarray, "x y z"]:
     """Trilinear sampling through a general matrix, after block averages where the source is much finer."""
-    block = np.maximum(1, np.round(voxel_sizes(mapping))).astype(int)
-    block = np.minimum(block, view.shape)
+    block = _source_blocks(mapping, view.shape)
     coarse, shifted = _block_mean(view, block), mapping.copy()
     shifted[:3] = (mapping[:3] - np.array([[0.0, 0.0, 0.0, 1.0]]) * ((block - 1) / 2)[:, None]) / block[:, None]
-    return ndimage.affine_transform(
-        coarse, shifted[:3, :3], shifted[:3, 3], output_shape=grid.shape, order=1, mode="constant", cval=fill, output=np.float32
+    sampled = ndimage.affine_transform(
+        coarse, shifted[:3, :3], shifted[:3, 3], output_shape=shape, order=1, mode="nearest", output=np.float32
     )
+    sampled[~_inside(mapping, shape, view.shape)] = fill
+    return sampled
 
 
-def _block_mean(view: Num[np.ndarray, "a s r"], block: Int[np.ndarray, "3"]) -> Float[np.ndarray, "x y z"]:
-    """Average over whole blocks; the remainder at the far end is dropped."""
-    size = np.array(view.shape) // block
-    cut = view[tuple(slice(0, int(n)) for n in size * block)].astype(np.float32)
-    split = cut.reshape([int(n) for pair in zip(size, block, strict=True) for n in pair])
-    return split.mean(axis=(1, 3, 5))
+def _source_blocks(mapping: Affine, shape: tuple[int, ...]) -> Int[np.ndarray, "3"]:
+    """Source voxels to average along each source axis before a rotated sampling, at most ``shape``.
+
+    Rows of the target-to-source ``mapping`` belong to source axes: for a rotation the norm of a row is target spacing
+    over source spacing, whatever the angle (columns mix the spacings of several source axes).
+
+    >>> _source_blocks(np.diag([4.0, 1 / 3, 2.0, 1.0]), (9, 9, 1)).tolist()
+    [4, 1, 1]
+    """
+    ratio = np.sqrt((mapping[:3, :3] ** 2).sum(axis=1))
+    return np.minimum(np.maximum(1, np.round(ratio)).astype(int), shape)
+
+
+def _inside(mapping: Affine, shape: tuple[int, int, int], source: tuple[int, ...]) -> Bool[np.ndarray, "x y z"]:
+    """Target voxels within the source field of view: at most half a voxel beyond the outermost centres."""
+    x, y, z = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    inside = np.ones(shape, bool)
+    for row, limit in zip(mapping, source, strict=False):
+        position = row[0] * x + row[1] * y + (row[2] * z + row[3])
+        inside &= (position >= -0.5 - 1e-6) & (position <= limit - 0.5 + 1e-6)
+    return inside
+
+
+def _block_mean(view: Num[np.ndarray, "a s r"], block: Int[np.ndarray, "3"]) -> Float32[np.ndarray, "x y z"]:
+    """Average over whole blocks; a last, partial block is filled up with the outermost voxels."""
+    if (block == 1).all():
+        return np.ascontiguousarray(view, dtype=np.float32)
+    padded = np.pad(view, [(0, int(-n % b)) for n, b in zip(view.shape, block, strict=True)], mode="edge")
+    split = padded.reshape([int(n) for size, b in zip(padded.shape, block, strict=True) for n in (size // b, b)])
+    return split.mean(axis=(1, 3, 5), dtype=np.float32)
