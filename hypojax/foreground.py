@@ -1,0 +1,77 @@
+"""Where the head lies in a scan: its intensity statistics and the centre of the whole-head model grid.
+
+Found on a coarse copy (about 4 mm), so that a scan with a large field of view costs no more than a small one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Num
+from scipy import ndimage
+
+from hypojax.grid import Affine, Grid, centred_grid, conformed_grid, model_directions, resample
+from hypojax.intensity import Statistics, otsu_threshold, tissue_statistics
+
+COARSE_SPACING: Final = 4.0
+HEAD_SHAPE: Final = (112, 112, 96)
+HEAD_SPACING: Final = 2.0
+"""The whole-head grid: 224 × 224 × 192 mm (anterior, superior, right)."""
+
+VERTEX_MARGIN: Final = 14.0
+"""Millimetres of the head grid above the top of the head."""
+
+CRANIUM_HEIGHT: Final = 140.0
+"""Millimetres below the top of the head whose middle is the middle of the cranium (neck and shoulders lie lower)."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head found in a scan: the grid that holds it and the scan's intensity statistics."""
+
+    grid: Grid
+    statistics: Statistics
+
+
+def find_head(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Head:
+    """Find the head in a scan (stored orientation, finite values).
+
+    Returns
+    -------
+    The 2 mm head grid, placed from the top of the head downwards, and the tissue statistics of the head.
+    """
+    coarse_grid = conformed_grid(_shape(volume), affine, spacing=COARSE_SPACING)
+    coarse = resample(volume, affine, coarse_grid)
+    mask = _largest_component(ndimage.binary_opening(coarse > otsu_threshold(coarse)))
+    if not mask.any():
+        mask = np.ones_like(mask)
+    centre = _cranium_centre(mask, coarse_grid)
+    grid = centred_grid(model_directions(affine), shape=HEAD_SHAPE, spacing=HEAD_SPACING, centre=centre)
+    return Head(grid, tissue_statistics(coarse))
+
+
+def sample_head(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
+    """Intensities on the head grid, in stored units; background outside the field of view."""
+    return resample(volume, affine, head.grid, fill=head.statistics.background)
+
+
+def _cranium_centre(mask: Bool[np.ndarray, "a s r"], grid: Grid) -> Float64[np.ndarray, "3"]:
+    """World position for the middle of the head grid: below the vertex, at the middle of the upper head."""
+    top = int(np.flatnonzero(mask.any(axis=(0, 2)))[-1])
+    bottom = max(0, top - int(CRANIUM_HEIGHT / COARSE_SPACING))
+    upper = mask[:, bottom : top + 1]
+    middle = [(int(index[0]) + int(index[-1])) / 2 for index in (np.flatnonzero(upper.any(axis=axes)) for axes in ((1, 2), (0, 1)))]
+    below_top = (HEAD_SHAPE[1] * HEAD_SPACING / 2 - VERTEX_MARGIN) / COARSE_SPACING
+    return grid.affine[:3, :3] @ np.array([middle[0], top - below_top, middle[1]]) + grid.affine[:3, 3]
+
+
+def _largest_component(mask: Bool[np.ndarray, "a s r"]) -> Bool[np.ndarray, "a s r"]:
+    """The largest 6-connected component."""
+    labels, count = ndimage.label(mask)
+    return labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]) if count else mask
+
+
+def _shape(volume: Num[np.ndarray, "i j k"]) -> tuple[int, int, int]:
+    """The three sides of a volume."""
+    i, j, k = volume.shape
+    return i, j, k

@@ -1,0 +1,1 @@
+"""Training: generator and augmentation in JAX, loss, jitted step, resumable loop."""

@@ -1,0 +1,130 @@
+"""Random acquisition: contrast, bias field, resolution, noise, field of view; and the z-score of inference in JAX."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from hypojax.intensity import CLIP, TRIM
+from hypojax.train.warp import random_field
+
+Image = Float[Array, "x y z"]
+
+BLUR_RADIUS = 4
+"""Half width of the blur kernel, voxels: enough for a slice three voxels thick."""
+
+
+@dataclass(frozen=True)
+class AppearanceConfig:
+    """Ranges of the random acquisition.
+
+    Parameters
+    ----------
+    gamma
+        Standard deviation of the logarithm of gamma.
+    curve
+        Standard deviation of the wiggle of the intensity curve, as a share of its range.
+    bias
+        Standard deviation of the logarithm of the bias field.
+    blur
+        Largest blur along each axis, as the standard deviation in voxels.
+    thick
+        Probability of one axis with blur three times as large (thick slices).
+    noise
+        Largest noise, as a share of the intensity range.
+    crop
+        Probability that the field of view is cut on one side.
+    gain, offset
+        Standard deviations of what the z-score is off by (logarithm of the gain; offset in standard deviations).
+    """
+
+    gamma: float = 0.25
+    curve: float = 0.05
+    bias: float = 0.2
+    blur: float = 0.8
+    thick: float = 0.15
+    noise: float = 0.06
+    crop: float = 0.1
+    gain: float = 0.08
+    offset: float = 0.15
+
+
+def random_curve(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Image:
+    """Gamma and a smooth wiggle of the intensities, kept between the image's own ends."""
+    gamma_key, wiggle_key = jax.random.split(key)
+    low, high = jnp.percentile(image[::2, ::2, ::2], jnp.array([0.5, 99.5]))
+    unit = jnp.clip((image - low) / jnp.maximum(high - low, 1e-6), 0, 1)
+    unit = unit ** jnp.exp(config.gamma * jax.random.normal(gamma_key))
+    wiggle = config.curve * jax.random.normal(wiggle_key, (3,)) / jnp.arange(1.0, 4.0)
+    return unit + sum(wiggle[n] * jnp.sin((n + 1) * jnp.pi * unit) for n in range(3))
+
+
+def random_bias(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Image:
+    """Multiply by a smooth field, as an uneven coil does."""
+    shape = (image.shape[0], image.shape[1], image.shape[2])
+    return image * jnp.exp(config.bias * random_field(key, shape, control=4, channels=1)[..., 0])
+
+
+def random_blur(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Image:
+    """Gaussian blur, differently along each axis; now and then one axis much more."""
+    width_key, thick_key, axis_key = jax.random.split(key, 3)
+    sigma = jax.random.uniform(width_key, (3,), maxval=config.blur)
+    thick = jax.random.bernoulli(thick_key, config.thick) * jax.nn.one_hot(jax.random.randint(axis_key, (), 0, 3), 3)
+    for axis in range(3):
+        image = _blur_axis(image, sigma[axis] * (1 + 2 * thick[axis]), axis)
+    return image
+
+
+def random_noise(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Image:
+    """Rician noise (Gudbjartsson 1995) of a random size; the image lies roughly in 0–1."""
+    size_key, real_key, imaginary_key = jax.random.split(key, 3)
+    size = jax.random.uniform(size_key, maxval=config.noise)
+    real = image + size * jax.random.normal(real_key, image.shape)
+    return jnp.sqrt(real**2 + (size * jax.random.normal(imaginary_key, image.shape)) ** 2)
+
+
+def random_crop(key: PRNGKeyArray, image: Image, config: AppearanceConfig, *, deepest: float) -> tuple[Image, Bool[Array, "x y z"]]:
+    """Set one side of the image to background, at most ``deepest`` of its length; return what is left to see."""
+    chance, axis_key, depth_key, side_key = jax.random.split(key, 4)
+    depth = jax.random.bernoulli(chance, config.crop) * jax.random.uniform(depth_key, maxval=deepest)
+    axis, side = jax.random.randint(axis_key, (), 0, 3), jax.random.bernoulli(side_key)
+    along = jnp.stack(jnp.meshgrid(*[(jnp.arange(n) + 0.5) / n for n in image.shape], indexing="ij"))[axis]
+    seen = jnp.where(side, along, 1 - along) > depth
+    return jnp.where(seen, image, image.min()), seen
+
+
+def standardise(key: PRNGKeyArray, image: Image, config: AppearanceConfig, *, stride: int) -> Image:
+    """The z-score of `hypojax.intensity`, off by a small random gain and offset; every ``stride``-th voxel is looked at."""
+    mean, std = tissue_statistics(image[::stride, ::stride, ::stride].ravel())
+    gain_key, offset_key = jax.random.split(key)
+    gain = jnp.exp(config.gain * jax.random.normal(gain_key))
+    scored = (image - mean) / jnp.maximum(std, 1e-6) * gain + config.offset * jax.random.normal(offset_key)
+    return jnp.clip(scored, -10, 10)
+
+
+def tissue_statistics(values: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Trimmed mean and standard deviation of what lies above Otsu's threshold, by sorting (twin of the NumPy form)."""
+    n = values.size
+    ordered = jnp.sort(values)
+    clipped = jnp.clip(ordered, ordered[int(CLIP[0] / 100 * (n - 1))], ordered[int(CLIP[1] / 100 * (n - 1))])
+    below = jnp.arange(1.0, n)
+    moment = jnp.cumsum(clipped - clipped[0])
+    gap = moment[:-1] / below - (moment[-1] - moment[:-1]) / (n - below)
+    split = 1 + jnp.argmax(below / n * (n - below) / n * gap**2)
+    rank = jnp.arange(n)
+    tissue = n - split
+    kept = (rank >= split + TRIM[0] / 100 * tissue) & (rank <= split + TRIM[1] / 100 * tissue)
+    mean = jnp.sum(ordered, where=kept) / kept.sum()
+    return mean, jnp.sqrt(jnp.sum((ordered - mean) ** 2, where=kept) / kept.sum())
+
+
+def _blur_axis(image: Image, sigma: Float[Array, ""], axis: int) -> Image:
+    """Gaussian blur along one axis, edges repeated."""
+    offsets = jnp.arange(-BLUR_RADIUS, BLUR_RADIUS + 1)
+    weights = jnp.exp(-0.5 * (offsets / jnp.maximum(sigma, 1e-3)) ** 2)
+    weights = weights / weights.sum()
+    pad = [(BLUR_RADIUS, BLUR_RADIUS) if a == axis else (0, 0) for a in range(3)]
+    padded, length = jnp.pad(image, pad, mode="edge"), image.shape[axis]
+    shifted = [jax.lax.slice_in_dim(padded, n, n + length, axis=axis) for n in range(2 * BLUR_RADIUS + 1)]
+    return sum((weight * part for weight, part in zip(weights, shifted, strict=True)), start=jnp.zeros(()))
