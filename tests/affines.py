@@ -11,7 +11,7 @@ ORIENTATIONS = [(order, flips) for order in AXIS_ORDERS for flips in FLIPS]
 
 
 def rotation(axis: int, degrees: float) -> Float64[np.ndarray, "3 3"]:
-    """Right-handed rotation about one world axis."""
+    """Rotation in the plane of the two other world axes."""
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     first, second = [other for other in range(3) if other != axis]
     matrix = np.eye(3)
