@@ -205,6 +205,18 @@ def resample(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, fi
     return from_coronal_view(apply_weights(view, weights, fill=fill), grid.affine)
 
 
+def within_field_of_view(grid: Grid, shape: tuple[int, int, int], affine: Affine) -> Bool[np.ndarray, "x y z"]:
+    """Voxels of a grid whose middle lies in the field of view of a scan (``shape``, ``affine`` as stored).
+
+    The field of view ends half a voxel beyond the outermost centres.
+
+    >>> row = Grid((5, 1, 1), np.diag([1.0, 1.0, 1.0, 1.0]))
+    >>> within_field_of_view(row, (2, 1, 1), np.diag([2.0, 2.0, 2.0, 1.0])).ravel().tolist()
+    [True, True, True, True, False]
+    """
+    return _inside(np.linalg.inv(affine) @ grid.affine, grid.shape, shape)
+
+
 def apply_weights(
     volume: Num[np.ndarray, "a s r"], weights: list[Float32[np.ndarray, "_ _"]], *, fill: float = 0.0
 ) -> Float32[np.ndarray, "x y z"]:
@@ -249,16 +261,6 @@ def _source_blocks(mapping: Affine, shape: tuple[int, ...]) -> Int[np.ndarray, "
     return np.minimum(np.maximum(1, np.round(ratio)).astype(int), shape)
 
 
-def _inside(mapping: Affine, shape: tuple[int, int, int], source: tuple[int, ...]) -> Bool[np.ndarray, "x y z"]:
-    """Target voxels within the source field of view: at most half a voxel beyond the outermost centres."""
-    x, y, z = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    inside = np.ones(shape, bool)
-    for row, limit in zip(mapping, source, strict=False):
-        position = row[0] * x + row[1] * y + (row[2] * z + row[3])
-        inside &= (position >= -0.5 - 1e-6) & (position <= limit - 0.5 + 1e-6)
-    return inside
-
-
 def _block_mean(view: Num[np.ndarray, "a s r"], block: Int[np.ndarray, "3"]) -> Float32[np.ndarray, "x y z"]:
     """Average over whole blocks; a last, partial block is filled up with the outermost voxels."""
     if (block == 1).all():
@@ -266,3 +268,13 @@ def _block_mean(view: Num[np.ndarray, "a s r"], block: Int[np.ndarray, "3"]) -> 
     padded = np.pad(view, [(0, int(-n % b)) for n, b in zip(view.shape, block, strict=True)], mode="edge")
     split = padded.reshape([int(n) for size, b in zip(padded.shape, block, strict=True) for n in (size // b, b)])
     return split.mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def _inside(mapping: Affine, shape: tuple[int, int, int], source: tuple[int, ...]) -> Bool[np.ndarray, "x y z"]:
+    """Target voxels that a target-to-source mapping puts at most half a voxel beyond the outermost source centres."""
+    x, y, z = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    inside = np.ones(shape, bool)
+    for row, limit in zip(mapping, source, strict=False):
+        position = row[0] * x + row[1] * y + (row[2] * z + row[3])
+        inside &= (position >= -0.5 - 1e-6) & (position <= limit - 0.5 + 1e-6)
+    return inside
