@@ -1,0 +1,145 @@
+"""The parts of BIDS that finding T1w scans needs: names made of entities, and the tables beside them.
+
+Brain Imaging Data Structure (Gorgolewski et al. 2016): ``sub-01/ses-2/anat/sub-01_ses-2_run-1_T1w.nii.gz``.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from hypojax.reason import Reason, RunError
+from hypojax.scans.table import Row, read_table
+from hypojax.scans.tree import walk
+
+IMAGE_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh")
+
+ENTITIES: Final = {
+    "sub": "subject",
+    "ses": "session",
+    "acq": "acquisition",
+    "ce": "ceagent",
+    "rec": "reconstruction",
+    "run": "run",
+    "echo": "echo",
+    "part": "part",
+    "space": "space",
+    "desc": "description",
+}
+"""Short names of entities → the words they stand for; others keep their short name."""
+
+
+def stem(path: Path) -> str:
+    """Name of an image file without its suffixes, or of anything else as it is.
+
+    >>> stem(Path("sub-01_T1w.nii.gz"))
+    'sub-01_T1w'
+    """
+    name = path.name
+    suffix = next((suffix for suffix in IMAGE_SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file's name is that of an image that can be read."""
+    return stem(path) != path.name
+
+
+def modality(path: Path) -> str:
+    """What stands behind the last underscore of an image's name (``T1w``, ``bold``).
+
+    >>> modality(Path("sub-01_task-rest_bold.nii.gz"))
+    'bold'
+    """
+    return stem(path).rpartition("_")[2]
+
+
+def scan_id(path: Path) -> str:
+    """Name of the scan in a file: the file's name without suffixes and without a trailing ``_T1w``.
+
+    >>> scan_id(Path("sub-01_ses-2_run-1_T1w.nii.gz"))
+    'sub-01_ses-2_run-1'
+    """
+    return stem(path).removesuffix("_T1w")
+
+
+def entities(path: Path) -> dict[str, str]:
+    """Entities of a BIDS name; none where the name does not begin with a subject.
+
+    >>> entities(Path("sub-01_ses-2_acq-x_T1w.nii.gz"))
+    {'subject': '01', 'session': '2', 'acquisition': 'x'}
+    """
+    pairs = [part.partition("-") for part in stem(path).split("_")]
+    if pairs[0][0] != "sub" or not pairs[0][2]:
+        return {}
+    return {ENTITIES.get(key, key): value for key, dash, value in pairs if dash}
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder is the root of a BIDS dataset: it says so, or is laid out like one."""
+    patterns = ("sub-*/anat/*_T1w.nii*", "sub-*/ses-*/anat/*_T1w.nii*")
+    return (folder / "dataset_description.json").is_file() or any(next(folder.glob(pattern), None) for pattern in patterns)
+
+
+def why_ignored(path: Path) -> str | None:
+    """What an image of a dataset is when it is not a T1w scan in its own space; None when it is one.
+
+    >>> why_ignored(Path("sub-01_space-MNI152NLin6Asym_T1w.nii.gz"))
+    'T1w (space-MNI152NLin6Asym)'
+    """
+    if modality(path) != "T1w":
+        return modality(path)
+    named = entities(path)
+    if named.get("space", "orig") not in ("orig", "T1w", "individual"):
+        return f"T1w (space-{named['space']})"
+    return None if named.get("part", "mag") == "mag" else f"T1w (part-{named['part']})"
+
+
+def subject_images(root: Path) -> Iterator[Path]:
+    """All images of a dataset's subjects, in order; hidden files, ``derivatives`` and ``sourcedata`` are not among them."""
+    for subject in sorted(root.glob("sub-*")):
+        if subject.is_dir():
+            yield from (path for path in walk(subject, skip=("derivatives", "sourcedata")) if is_image(path))
+
+
+class Participants:
+    """What a dataset's tables say of each scan.
+
+    Parameters
+    ----------
+    root
+        Root of the dataset.
+
+    Raises
+    ------
+    RunError
+        ``USAGE`` where a table has no column of ids or names one twice.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._people = _by_id(root / "participants.tsv", "participant_id", "sub-")
+        self._sessions: dict[str, Mapping[str, Row]] = {}
+
+    def columns(self, named: Mapping[str, str]) -> dict[str, str | int | float | None]:
+        """Columns for the scan with these entities; those of its session win over those of its participant."""
+        subject = named.get("subject", "")
+        if subject not in self._sessions:
+            path = self._root / f"sub-{subject}" / f"sub-{subject}_sessions.tsv"
+            self._sessions[subject] = _by_id(path, "session_id", "ses-")
+        visit = self._sessions[subject].get(named.get("session", ""), {})
+        return {**self._people.get(subject, {}), **visit}
+
+
+def _by_id(path: Path, column: str, prefix: str) -> dict[str, Row]:
+    """Rows of a table by the value of its id column, without the prefix; empty where there is no table."""
+    if not path.is_file():
+        return {}
+    found: dict[str, Row] = {}
+    for row in read_table(path, text=(column,)):
+        if row.get(column) is None:
+            raise RunError(Reason.USAGE, f"table {path} has no value for {column} in one of its rows (columns: {', '.join(row)}); add it")
+        key = str(row[column]).removeprefix(prefix)
+        if key in found:
+            raise RunError(Reason.USAGE, f"table {path} names {column} {row[column]} twice; keep one row for each")
+        found[key] = {name: value for name, value in row.items() if name != column}
+    return found

@@ -1,0 +1,77 @@
+"""A DICOM series folder to one NIfTI file, by dcm2niix (Li et al. 2016), which the extra ``dicom`` brings along."""
+
+import importlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from hypojax.reason import HypojaxError, Reason
+
+OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s", "-w", "1")
+"""No settings of the user's own, no compression, no sidecar, no subfolders, named by series number."""
+
+TIME_LIMIT: Final = 600
+"""Seconds after which a conversion is given up."""
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is one image of a DICOM series: by its name (.dcm, .ima) or by the mark behind its preamble.
+
+    >>> is_dicom(Path("IM_0001.dcm"))
+    True
+    """
+    if path.suffix.lower() in (".dcm", ".ima"):
+        return True
+    if path.name.upper() == "DICOMDIR" or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def convert(folder: Path, *, into: Path) -> Path:
+    """Convert the one series in ``folder`` to a NIfTI file in ``into``.
+
+    Raises
+    ------
+    HypojaxError
+        ``UNREADABLE`` without the converter, ``NOT_AN_IMAGE`` where there is no series or more than one.
+    """
+    try:
+        result = subprocess.run(  # noqa: S603  # paths are arguments of their own, no shell
+            [_converter(), *OPTIONS, "-o", str(into), str(folder)],
+            capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HypojaxError(
+            Reason.UNREADABLE, f"dcm2niix did not run ({error}); convert the series to NIfTI yourself or exclude the scan"
+        ) from error
+    made = sorted(into.glob("*.nii"))
+    if len(made) > 1:
+        names = ", ".join(path.stem for path in made)
+        raise HypojaxError(
+            Reason.NOT_AN_IMAGE, f"its folder gives {len(made)} volumes ({names}); put the T1w series in a folder of its own"
+        )
+    if not made:
+        said = (result.stdout + result.stderr).strip().splitlines()
+        raise HypojaxError(
+            Reason.NOT_AN_IMAGE,
+            f"dcm2niix found no volume in the folder ({said[-1] if said else 'it said nothing'}); name a folder with one DICOM series",
+        )
+    return made[0]
+
+
+def _converter() -> str:
+    """Path of the dcm2niix program: that of the extra, else one installed on the machine."""
+    try:
+        return str(importlib.import_module("dcm2niix").bin)
+    except ImportError:
+        found = shutil.which("dcm2niix")
+    if found is None:
+        raise HypojaxError(
+            Reason.UNREADABLE, "it is a DICOM series, and the converter is not installed; run: python -m pip install 'hypojax[dicom]'"
+        )
+    return found

@@ -1,0 +1,248 @@
+"""Finding scans: BIDS datasets, folders, files, DICOM series and tables, in any mixture, each under one name."""
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from hypojax.reason import Reason, RunError
+from hypojax.scans import bids, table
+from hypojax.scans.dicom import is_dicom
+from hypojax.scans.tree import folders
+
+OTHER_FORMATS: Final = (".img", ".nrrd", ".nhdr", ".mnc", ".mha", ".mhd", ".par", ".hdf5")
+"""Images that are not read; counted, so that nobody wonders where they are."""
+
+NO_T1W: Final = re.compile(
+    "FLAIR|MT[RS]|PD|PDT2|PDw|[RT][12]map|T2star|T2starw|T2w|UNIT1|angio|asl|bold|boldref|cbv|defacemask|dseg|dwi|dwiref|epi|fieldmap|"
+    "inplaneT[12]|m0scan|magnitude[12]?|mask|phase[12]|phasediff|probseg|sbref|xfm"
+)
+"""Suffixes of BIDS names that say that an image is something else, also outside of a dataset."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan that was found.
+
+    Parameters
+    ----------
+    id
+        Its name in everything that follows (``sub-01_ses-2``).
+    path
+        The file, or the folder of a DICOM series.
+    entities
+        ``subject``, ``session``, ``run`` and the like, from a BIDS name.
+    columns
+        What the participants, sessions or input table says of it.
+    """
+
+    id: str
+    path: Path
+    entities: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str | int | float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a search found.
+
+    Parameters
+    ----------
+    scans
+        Sorted by id.
+    ignored
+        How many images of which kind were left aside (``{"bold": 3}``).
+    """
+
+    scans: tuple[Scan, ...]
+    ignored: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Find:
+    """Scans of one input, before names are settled; ``dataset`` is the resolved root of the BIDS dataset they are from."""
+
+    scans: tuple[Scan, ...]
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    dataset: Path | None = None
+
+
+def discover(inputs: Sequence[Path]) -> Discovery:
+    """Find all scans of the inputs: BIDS datasets, folders, images, DICOM series folders, tables with a column ``path``.
+
+    In a dataset only ``T1w`` images are scans. Where two inputs know the same id, those of datasets are preceded by
+    the name of the dataset (``ds000011_sub-01``).
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND`` with what was seen, ``DUPLICATE_SCAN`` with both files, ``USAGE`` for an input that is none.
+
+    Examples
+    --------
+    >>> discover([Path("/nowhere")])
+    Traceback (most recent call last):
+    hypojax.reason.RunError: input /nowhere does not exist; name a BIDS dataset, a folder, an image or a table
+    """
+    try:
+        finds = [find for place in inputs for find in search(Path(place))]
+    except OSError as error:
+        raise RunError(Reason.USAGE, f"{error.filename} cannot be looked at ({error.strerror}); allow it or name other inputs") from error
+    scans = settle(finds)
+    ignored = sum((Counter(find.ignored) for find in finds), Counter[str]())
+    if not scans:
+        seen = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items())) or "no images at all"
+        places = ", ".join(str(place) for place in inputs) or "no input"
+        raise RunError(
+            Reason.NOTHING_FOUND, f"no T1w scan was found in {places} (seen: {seen}); name a BIDS dataset, a folder, an image or a table"
+        )
+    return Discovery(tuple(sorted(scans, key=lambda scan: scan.id)), dict(sorted(ignored.items())))
+
+
+def search(place: Path) -> list[Find]:
+    """Scans at one input."""
+    if place.is_dir():
+        return search_folder(place)
+    if place.suffix.lower() in table.SUFFIXES and place.is_file():
+        return [search_table(place)]
+    if bids.is_image(place) and (place.is_file() or place.is_symlink()):
+        return [Find((_file_scan(place),))]
+    problem = "is neither a readable image (.nii, .nii.gz, .mgz) nor a table (.tsv, .csv, .parquet)" if place.exists() else "does not exist"
+    raise RunError(Reason.USAGE, f"input {place} {problem}; name a BIDS dataset, a folder, an image or a table")
+
+
+def search_dataset(root: Path) -> Find:
+    """T1w scans of a BIDS dataset with what its tables say of them."""
+    participants = bids.Participants(root)
+    ignored: Counter[str] = Counter()
+    scans = []
+    for path in bids.subject_images(root):
+        reason = bids.why_ignored(path)
+        if reason is None:
+            named = bids.entities(path)
+            scans.append(Scan(bids.scan_id(path), path, named, participants.columns(named)))
+        else:
+            ignored[reason] += 1
+    return Find(tuple(scans), ignored, root.resolve())
+
+
+def search_folder(root: Path) -> list[Find]:
+    """Scans of a folder: itself a dataset, or with datasets, images and DICOM series at any depth."""
+    if bids.is_dataset(root):
+        return [search_dataset(root)]
+    finds: list[Find] = []
+    for place, inner, files in folders(root):
+        finds.append(_loose(root, place, [place / name for name in files]))
+        datasets = [name for name in inner if bids.is_dataset(place / name)]
+        # Derivatives lie beside data as often as inside it; they are searched only where they are named themselves.
+        finds += [search_dataset(place / name) for name in datasets if name != "derivatives"]
+        inner[:] = [name for name in inner if name not in datasets]
+    return finds
+
+
+def _loose(root: Path, place: Path, files: Iterable[Path]) -> Find:
+    """Scans directly in one folder that belongs to no dataset."""
+    ignored: Counter[str] = Counter()
+    scans = []
+    series = False
+    for path in files:
+        if not bids.is_image(path):
+            ignored.update([path.suffix.lower()] if path.suffix.lower() in OTHER_FORMATS else [])
+            series = series or is_dicom(path)
+        elif NO_T1W.fullmatch(bids.modality(path)):
+            ignored[bids.modality(path)] += 1
+        else:
+            scans.append(_file_scan(path))
+    if series:
+        parts = place.relative_to(root).parts
+        scans.append(Scan("_".join(parts) or place.resolve().name, place))
+    return Find(tuple(scans), ignored)
+
+
+def search_table(path: Path) -> Find:
+    """Scans listed in a table: column ``path`` (relative to the table), optionally ``scan``, and others that are kept."""
+    rows = table.read_table(path, text=("path", "scan"))
+    scans = []
+    for number, row in enumerate(rows, start=1):
+        named = row.get("path")
+        if named is None:
+            raise RunError(
+                Reason.USAGE,
+                f"table {path}, row {number} below the header: no value in a column 'path' (columns: {', '.join(row)}); add it",
+            )
+        file = path.parent / Path(str(named)).expanduser()
+        columns = {name: value for name, value in row.items() if name not in ("path", "scan")}
+        scans.append(Scan(str(row.get("scan") or bids.scan_id(file)), file, bids.entities(file), columns))
+    return Find(tuple(scans))
+
+
+def _file_scan(path: Path) -> Scan:
+    """The scan in a file named by itself."""
+    return Scan(bids.scan_id(path), path, bids.entities(path))
+
+
+def settle(finds: Sequence[Find]) -> list[Scan]:
+    """Give every scan an id of its own: datasets put their name before it where ids of several inputs clash.
+
+    Raises
+    ------
+    RunError
+        ``DUPLICATE_SCAN`` naming both files.
+    """
+    roots = {find.dataset for find in finds if find.dataset}
+    if _clash(finds):
+        names = dataset_names(roots)
+        finds = [_prefixed(find, names[find.dataset]) if find.dataset else find for find in finds]
+    return unique(scan for find in finds for scan in find.scans)
+
+
+def _clash(finds: Sequence[Find]) -> bool:
+    """Whether an id stands for different files in a dataset and in another input."""
+    claims: dict[str, set[tuple[Path | None, Path]]] = {}
+    for find in finds:
+        for scan in find.scans:
+            claims.setdefault(scan.id, set()).add((find.dataset, scan.path.resolve()))
+    return any(len({owner for owner, _ in claim}) > 1 and len({path for _, path in claim}) > 1 for claim in claims.values())
+
+
+def dataset_names(roots: Iterable[Path]) -> dict[Path, str]:
+    """A name for each dataset: the last parts of its path, as many as tell them apart.
+
+    >>> sorted(dataset_names([Path("/a/bids"), Path("/b/bids")]).values())
+    ['a_bids', 'b_bids']
+    """
+    places = sorted(set(roots))
+    for depth in range(1, max((len(place.parts) for place in places), default=0) + 1):
+        names = {place: "_".join(part for part in place.parts[-depth:] if part != place.anchor) for place in places}
+        if len(set(names.values())) == len(places):
+            break
+    return names if places else {}
+
+
+def _prefixed(find: Find, name: str) -> Find:
+    """The same scans with the name of their dataset before their ids."""
+    return dataclasses.replace(find, scans=tuple(dataclasses.replace(scan, id=f"{name}_{scan.id}") for scan in find.scans))
+
+
+def unique(scans: Iterable[Scan]) -> list[Scan]:
+    """The scans; a file named twice is taken once, with the columns of both.
+
+    Raises
+    ------
+    RunError
+        ``DUPLICATE_SCAN`` where two files claim one id.
+    """
+    kept: dict[str, Scan] = {}
+    for scan in scans:
+        first = kept.setdefault(scan.id, scan)
+        if first.path.resolve() != scan.path.resolve():
+            raise RunError(
+                Reason.DUPLICATE_SCAN,
+                f"two files claim the scan id {scan.id!r}: {first.path} and {scan.path}; "
+                "rename one, or list both in a table with columns 'scan' and 'path'",
+            )
+        kept[scan.id] = dataclasses.replace(first, columns={**first.columns, **scan.columns})
+    return list(kept.values())

@@ -1,0 +1,178 @@
+"""What a file declares about its voxels, and the bounds it must keep before any voxel is read.
+
+nibabel opens a 64-byte file that declares 17 GB, NaN affines, and complex images (whose imaginary part it loses). What
+a volume cannot be trusted with is refused here, with the value found.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Float
+
+from hypojax.grid import Affine, voxel_sizes
+from hypojax.reason import HypojaxError, Reason
+
+SMALLEST_VOXEL: Final = 0.2
+"""mm; finer is not a T1-weighted scan of a living head but a wrong unit."""
+
+LARGEST_VOXEL: Final = 10.0
+"""mm; coarser holds no hypothalamus."""
+
+LARGEST_BYTES: Final = 1 << 31
+"""Decoded voxels; a matrix of 512 a side in float64 takes half of it."""
+
+LARGEST_OFFSET: Final = 1 << 26
+"""Bytes that may lie before the first voxel (header extensions)."""
+
+SMALLEST_BOX: Final = 1e-3
+"""Least volume of the box spanned by unit voxel axes: 1 where they are square, 0 where they lie in a plane."""
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """A header found sound.
+
+    Parameters
+    ----------
+    raw
+        Its fixed part as stored (348, 540 or 284 bytes), without extensions.
+    format
+        ``nifti1``, ``nifti2`` or ``mgh``.
+    shape
+        Voxels along each stored axis.
+    dtype
+        Of the stored voxels, in the file's byte order.
+    offset
+        Bytes before the first voxel in the decoded stream.
+    affine
+        Voxel-to-world, mm, RAS+.
+    slope, intercept
+        Scaled value = stored value × slope + intercept.
+    oriented
+        False where the file does not say which way its axes run and nibabel's guess stands in.
+    """
+
+    raw: bytes
+    format: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    offset: int
+    affine: Affine
+    slope: float
+    intercept: float
+    oriented: bool
+
+    @property
+    def voxel_bytes(self) -> int:
+        """Size of all voxels, bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def checked_shape(sizes: list[int]) -> tuple[int, int, int]:
+    """The three axes of a volume, trailing axes of one voxel dropped.
+
+    Raises
+    ------
+    HypojaxError
+        ``ZERO_DIMENSION`` or ``NOT_3D``.
+
+    Examples
+    --------
+    >>> checked_shape([160, 192, 192, 1])
+    (160, 192, 192)
+    """
+    declared = "×".join(str(size) for size in sizes)
+    if any(size < 1 for size in sizes):
+        raise HypojaxError(Reason.ZERO_DIMENSION, f"its header declares {declared} voxels; fetch the file again or exclude the scan")
+    if len(sizes) < 3 or min(sizes[:3]) == 1:
+        raise HypojaxError(Reason.NOT_3D, f"it is {declared} voxels, a slice and not a volume; name the whole volume or exclude the scan")
+    if math.prod(sizes[3:]) > 1:
+        raise HypojaxError(
+            Reason.NOT_3D, f"it is {declared} voxels, several volumes in one file; write out the one to measure or exclude the scan"
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def unsupported_dtype(name: str) -> HypojaxError:
+    """The refusal of voxels that are not one real number of at most eight bytes (complex, RGB, bit, 128-bit).
+
+    >>> unsupported_dtype("complex64").reason.value
+    'unsupported_dtype'
+    """
+    return HypojaxError(
+        Reason.UNSUPPORTED_DTYPE,
+        f"its voxels are of type {name}, not one real number of at most 64 bits; convert it (to float32, say) or exclude the scan",
+    )
+
+
+def checked_affine(matrix: Float[np.ndarray, "4 4"], *, unit: str = "mm") -> Affine:
+    """A voxel-to-world matrix that is finite, can be inverted, and whose voxels are of a head scan's size.
+
+    Parameters
+    ----------
+    matrix
+        Voxel-to-world, mm, RAS+.
+    unit
+        The unit that the file names, for the sentence of a refusal.
+
+    Raises
+    ------
+    HypojaxError
+        ``AFFINE_NOT_FINITE``, ``AFFINE_SINGULAR`` or ``VOXEL_SIZE``.
+
+    Examples
+    --------
+    >>> checked_affine(np.diag([1.0, 1.0, 12.5, 1.0]))
+    Traceback (most recent call last):
+    hypojax.reason.HypojaxError: its voxels are 1 × 1 × 12.5 mm, outside 0.2 to 10 mm; fix the header or exclude the scan
+    """
+    affine = matrix.astype(np.float64)
+    if not np.isfinite(affine).all():
+        raise HypojaxError(Reason.AFFINE_NOT_FINITE, "its affine holds NaN or infinity; fix the header or exclude the scan")
+    sizes = voxel_sizes(affine)
+    box = abs(float(np.linalg.det(affine[:3, :3] / sizes))) if sizes.all() else 0.0
+    if not box >= SMALLEST_BOX:
+        determinant = float(np.linalg.det(affine[:3, :3]))
+        raise HypojaxError(
+            Reason.AFFINE_SINGULAR, f"its affine is singular (determinant {determinant:.3g}); fix the header or exclude the scan"
+        )
+    if not (sizes.min() >= SMALLEST_VOXEL and sizes.max() <= LARGEST_VOXEL):
+        found = " × ".join(f"{size:.3g}" for size in sizes)
+        named = "" if unit == "mm" else f" (its header names the unit {unit})"
+        raise HypojaxError(
+            Reason.VOXEL_SIZE,
+            f"its voxels are {found} mm{named}, outside {SMALLEST_VOXEL:g} to {LARGEST_VOXEL:g} mm; fix the header or exclude the scan",
+        )
+    return affine
+
+
+def check_bytes(header: Header, *, most: int) -> None:
+    """Hold what a header declares against what the file can hold, before anything is allocated.
+
+    Parameters
+    ----------
+    header
+        The header.
+    most
+        Decoded bytes that the file can hold at most.
+
+    Raises
+    ------
+    HypojaxError
+        ``TOO_LARGE`` or ``TRUNCATED``.
+    """
+    declared = "×".join(str(size) for size in header.shape)
+    if header.voxel_bytes > LARGEST_BYTES or header.offset > LARGEST_OFFSET:
+        raise HypojaxError(
+            Reason.TOO_LARGE,
+            f"its header declares {declared} voxels of {header.dtype.name}, {header.voxel_bytes / 1e9:.3g} GB after byte {header.offset}, "
+            f"more than the {LARGEST_BYTES / 1e9:.3g} GB of the largest scan; fix the header or exclude the scan",
+        )
+    if header.offset + header.voxel_bytes > most:
+        raise HypojaxError(
+            Reason.TRUNCATED,
+            f"its header declares {header.voxel_bytes} bytes of voxels ({declared}) and the file can hold {most} bytes in all; "
+            "fetch the file again or exclude the scan",
+        )

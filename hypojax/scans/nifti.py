@@ -1,0 +1,175 @@
+"""NIfTI-1 and NIfTI-2 headers as nibabel understands them.
+
+The affine is the sform where its code is positive, else the qform, else a guess from the voxel sizes; a slope of zero
+or NaN means unscaled.
+"""
+
+import logging
+from typing import Any, Final, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header, data_type_codes, unit_codes
+from nibabel.nifti2 import Nifti2Header
+from nibabel.spatialimages import HeaderDataError
+
+from hypojax.grid import Affine
+from hypojax.reason import HypojaxError, Reason
+from hypojax.scans.header import Header, checked_affine, checked_shape, unsupported_dtype
+
+Field = np.ndarray[Any, np.dtype[Any]]
+"""One field of a header; a number is an array of no dimension."""
+
+SIZES: Final[dict[int, type[Nifti1Header]]] = {348: Nifti1Header, 540: Nifti2Header}
+"""Size of the fixed part, bytes, which is also its first number → how nibabel reads it."""
+
+QUIET: Final = logging.getLogger(__name__)
+"""nibabel prints what it repairs in a header; what matters of it is refused here."""
+QUIET.setLevel(logging.CRITICAL + 1)
+
+REAL_TYPES: Final = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+"""NIfTI code → NumPy type, of those that are one real number of at most eight bytes."""
+
+
+@runtime_checkable
+class NiftiFields(Protocol):
+    """What is used of nibabel's NIfTI headers, which carry no types: fields by name, and what they mean together."""
+
+    sizeof_hdr: int
+    single_magic: bytes
+    single_vox_offset: int
+
+    @property
+    def endianness(self) -> Literal["<", ">"]: ...  # noqa: D102
+    @property
+    def binaryblock(self) -> bytes: ...  # noqa: D102
+    def __getitem__(self, name: str) -> Field: ...
+    def __setitem__(self, name: str, value: object) -> None: ...
+    def check_fix(self, logger: logging.Logger, error_level: int) -> None: ...  # noqa: D102
+    def get_best_affine(self) -> Field: ...  # noqa: D102
+    def get_qform(self) -> Field: ...  # noqa: D102
+    def get_data_dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    def get_slope_inter(self) -> tuple[float | None, float | None]: ...  # noqa: D102
+    def set_data_dtype(self, dtype: np.dtype[Any]) -> None: ...  # noqa: D102
+    def set_sform(self, affine: Affine, code: int) -> None: ...  # noqa: D102
+    def set_qform(self, affine: Affine, code: int) -> None: ...  # noqa: D102
+
+
+def byte_order(start: bytes) -> str | None:
+    """``<`` or ``>`` where these first four bytes begin a NIfTI header, else None.
+
+    >>> byte_order((348).to_bytes(4, "big"))
+    '>'
+    """
+    orders = {"<": int.from_bytes(start, "little"), ">": int.from_bytes(start, "big")}
+    return next((order for order, size in orders.items() if size in SIZES), None)
+
+
+def header_size(start: bytes) -> int:
+    """Bytes of the fixed part of the header that begins so."""
+    return int.from_bytes(start, "little" if byte_order(start) == "<" else "big")
+
+
+def nifti_fields(raw: bytes) -> NiftiFields:
+    """The fields of a header as stored, nothing repaired."""
+    return SIZES[len(raw)](raw, endianness=byte_order(raw[:4]), check=False)
+
+
+def new_fields() -> NiftiFields:
+    """The fields of an empty NIfTI-1 header, little-endian."""
+    return nifti_fields((348).to_bytes(4, "little") + Nifti1Header(endianness="<").binaryblock[4:])  # type: ignore[no-untyped-call]
+
+
+def parse_nifti(raw: bytes) -> Header:
+    """Check the fixed part of a NIfTI header.
+
+    Raises
+    ------
+    HypojaxError
+        With the reason why it was refused.
+    """
+    fields = nifti_fields(raw)
+    if fields["magic"].item() != fields.single_magic:
+        raise HypojaxError(
+            Reason.NOT_AN_IMAGE,
+            f"its magic is {fields['magic'].item()!r}, not that of a single NIfTI file; convert it to .nii.gz or exclude the scan",
+        )
+    slope, intercept = scaling(fields)
+    affine, oriented = nifti_affine(raw)
+    return Header(
+        raw=raw,
+        format=f"nifti{1 if fields.sizeof_hdr == 348 else 2}",
+        shape=_shape(fields),
+        dtype=_dtype(fields),
+        offset=_offset(fields),
+        affine=affine,
+        slope=slope,
+        intercept=intercept,
+        oriented=oriented,
+    )
+
+
+def nifti_affine(raw: bytes) -> tuple[Affine, bool]:
+    """The affine that counts (mm, RAS+), and whether the file states it (else it is a guess from the voxel sizes).
+
+    Raises
+    ------
+    HypojaxError
+        ``AFFINE_NOT_FINITE``, ``AFFINE_SINGULAR`` or ``VOXEL_SIZE``.
+    """
+    fields = nifti_fields(raw)
+    edges = fields["pixdim"][1:4].copy()
+    fields.check_fix(QUIET, error_level=logging.CRITICAL + 1)
+    stated = bool(fields["sform_code"] or fields["qform_code"])
+    if not fields["sform_code"] and not edges.all():
+        # nibabel takes 1 mm here; a volume in mm³ cannot rest on that.
+        raise HypojaxError(Reason.VOXEL_SIZE, f"its header gives voxel sizes of {edges.tolist()} mm; fix the header or exclude the scan")
+    try:
+        matrix = fields.get_best_affine()
+    except (HeaderDataError, ValueError) as error:
+        raise HypojaxError(
+            Reason.AFFINE_NOT_FINITE, f"its qform is not a rotation ({error}); fix the header or exclude the scan"
+        ) from error
+    return checked_affine(np.asarray(matrix, np.float64), unit=_unit(fields)), stated
+
+
+def _unit(fields: NiftiFields) -> str:
+    """Name of the unit that the header gives; nibabel, like most, takes mm whatever it says."""
+    code = int(fields["xyzt_units"]) % 8
+    return str(unit_codes.label[code]) if code in (1, 3) else "mm"
+
+
+def _shape(fields: NiftiFields) -> tuple[int, int, int]:
+    """The three axes."""
+    axes = int(fields["dim"][0])
+    if not 1 <= axes <= 7:
+        raise HypojaxError(Reason.NOT_3D, f"its header declares {axes} dimensions; fix the header or exclude the scan")
+    return checked_shape([int(size) for size in fields["dim"][1 : 1 + axes]])
+
+
+def _dtype(fields: NiftiFields) -> np.dtype[Any]:
+    """Type of the stored voxels, in the file's byte order."""
+    code = int(fields["datatype"])
+    if code not in REAL_TYPES:
+        known = code in data_type_codes.value_set("code")
+        raise unsupported_dtype(f"{data_type_codes.label[code] if known else 'unknown'} (code {code})")
+    return np.dtype(fields.endianness + REAL_TYPES[code])
+
+
+def _offset(fields: NiftiFields) -> int:
+    """Bytes before the first voxel."""
+    offset = float(fields["vox_offset"])
+    if not fields.sizeof_hdr <= offset < 1 << 62:
+        raise HypojaxError(
+            Reason.CORRUPTED,
+            f"its header says that voxels begin at byte {offset:g}, which is not behind the header; fix the header or exclude the scan",
+        )
+    return int(offset)
+
+
+def scaling(fields: NiftiFields) -> tuple[float, float]:
+    """Slope and intercept; (1, 0) where the slope is zero, NaN or infinite."""
+    try:
+        slope, intercept = fields.get_slope_inter()
+    except HeaderDataError as error:
+        raise HypojaxError(Reason.CORRUPTED, f"its intensity scaling is unusable ({error}); fix the header or exclude the scan") from error
+    return (1.0, 0.0) if slope is None or intercept is None else (slope, intercept)

@@ -1,0 +1,137 @@
+"""Reading one scan safely: header first, then exactly the voxels it declares, then the stream's end with its checksum."""
+
+import dataclasses
+import io
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Num
+
+from hypojax.reason import HypojaxError, Reason, ScanError
+from hypojax.scans.dicom import convert
+from hypojax.scans.header import Header, check_bytes
+from hypojax.scans.image import Image, survey
+from hypojax.scans.mgh import SIZE as MGH_SIZE
+from hypojax.scans.mgh import is_mgh, parse_mgh
+from hypojax.scans.nifti import byte_order, header_size, parse_nifti
+from hypojax.scans.stream import Source, fill, open_source, take
+
+PADDING: Final = 1 << 16
+"""Zero bytes that may follow the voxels of a NIfTI file; anything else there belies its header."""
+
+MGH_TAGS: Final = 1 << 24
+"""Bytes of any kind that may follow the voxels of an MGH file: repetition time, history and other tags."""
+
+
+def read(scan_id: str, path: Path) -> Image:
+    """Read one scan: NIfTI or MGH, gzipped or not (its content decides, not its name), or a folder with a DICOM series.
+
+    Parameters
+    ----------
+    scan_id
+        Name of the scan in errors.
+    path
+        The file or folder.
+
+    Returns
+    -------
+    The image; its voxels are as stored, and every checksum of the file was found right.
+
+    Raises
+    ------
+    ScanError
+        With a typed reason and a sentence that says what to do.
+
+    Examples
+    --------
+    >>> read("sub-017", Path("/nowhere.nii.gz"))
+    Traceback (most recent call last):
+    hypojax.reason.ScanError: scan 'sub-017': the file cannot be read (No such file or directory); check that it is there
+    and may be read, or exclude the scan (/nowhere.nii.gz)
+    """
+    try:
+        return read_series(path) if path.is_dir() else read_file(path)
+    except HypojaxError as error:
+        raise ScanError(error.reason, scan_id, f"{error} ({path})") from error
+    except OSError as error:
+        raise ScanError(
+            Reason.UNREADABLE, scan_id, f"it cannot be read ({error}); check that it is there and may be read, or exclude the scan"
+        ) from error
+    except MemoryError as error:
+        raise ScanError(Reason.TOO_LARGE, scan_id, f"its voxels do not fit into memory; free some or exclude the scan ({path})") from error
+
+
+def read_series(folder: Path) -> Image:
+    """Read the one DICOM series of a folder."""
+    with tempfile.TemporaryDirectory(prefix="hypojax-") as temporary:
+        image = read_file(convert(folder, into=Path(temporary)))
+    return dataclasses.replace(image, format="dicom")
+
+
+def read_file(path: Path) -> Image:
+    """Read one NIfTI or MGH file; errors are those of `read`, without the scan's name."""
+    with open_source(path) as source:
+        header = read_header(source)
+        take(source.stream, header.offset - len(header.raw))
+        voxels = _read_voxels(source.stream, header)
+        _check_end(source.stream, tags=header.format == "mgh")
+    return Image(
+        voxels=voxels,
+        affine=header.affine,
+        slope=header.slope,
+        intercept=header.intercept,
+        header=header.raw,
+        format=header.format,
+        nonfinite=survey(voxels, slope=header.slope, intercept=header.intercept),
+        flags=() if header.oriented else ("orientation_assumed",),
+    )
+
+
+def read_header(source: Source) -> Header:
+    """Read and check the header at the front of a source; nothing behind its fixed part is touched.
+
+    Raises
+    ------
+    HypojaxError
+        With the reason why it was refused.
+    """
+    start = take(source.stream, 4)
+    size = header_size(start) if byte_order(start) else MGH_SIZE
+    if not byte_order(start) and not is_mgh(start):
+        raise HypojaxError(
+            Reason.NOT_AN_IMAGE, f"it begins with {start!r} and is neither NIfTI nor MGH; convert it to NIfTI or exclude the scan"
+        )
+    raw = start + take(source.stream, size - len(start))
+    if len(raw) < size:
+        raise HypojaxError(Reason.TRUNCATED, f"it ends after {len(raw)} bytes, inside its header; fetch the file again or exclude the scan")
+    header = parse_nifti(raw) if byte_order(start) else parse_mgh(raw)
+    check_bytes(header, most=source.most)
+    return header
+
+
+def _read_voxels(stream: io.RawIOBase, header: Header) -> Num[np.ndarray, "i j k"]:
+    """Exactly the declared voxels, first axis fastest, turned to the machine's byte order in place."""
+    voxels: np.ndarray[Any, Any] = np.empty(header.shape, header.dtype, order="F")
+    count = fill(stream, voxels.T.reshape(-1).view(np.uint8).data)
+    if count < header.voxel_bytes:
+        raise HypojaxError(
+            Reason.TRUNCATED,
+            f"its voxels end after {count} of the {header.voxel_bytes} bytes its header declares; fetch the file again or exclude it",
+        )
+    if not header.dtype.isnative:
+        voxels = voxels.byteswap(inplace=True).view(header.dtype.newbyteorder("="))
+    voxels.setflags(write=False)
+    return voxels
+
+
+def _check_end(stream: io.RawIOBase, *, tags: bool) -> None:
+    """Read to the end of the stream, which is where its checksum is held against what was decoded."""
+    limit = MGH_TAGS if tags else PADDING
+    rest = take(stream, limit + 1)
+    if len(rest) > limit or (not tags and rest.strip(b"\0")):
+        raise HypojaxError(
+            Reason.CORRUPTED,
+            "more follows the voxels that its header declares, so that one of the two is wrong; fetch the file again or exclude the scan",
+        )

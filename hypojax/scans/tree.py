@@ -1,0 +1,40 @@
+"""The files below a folder, in an order that does not depend on the file system."""
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from hypojax.reason import Reason, RunError
+
+
+def folders(root: Path, *, skip: Collection[str] = ()) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder at or below ``root`` with the names of its folders and files, sorted.
+
+    Links to folders are followed once. Hidden files and folders, those named in ``skip`` and Zarr stores are left out.
+    Who receives the names of folders may remove some, which are then not entered.
+
+    Raises
+    ------
+    RunError
+        ``USAGE`` where a folder may not be listed: scans must not go missing in silence.
+    """
+    seen: set[str] = set()
+    for place, inner, files in os.walk(root, onerror=_refuse, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        inner[:] = sorted(name for name in inner if not name.startswith(".") and name not in skip and not name.endswith(".zarr"))
+        yield Path(place), inner, sorted(name for name in files if not name.startswith("."))
+
+
+def walk(root: Path, *, skip: Collection[str] = ()) -> Iterator[Path]:
+    """All files at or below ``root``, as `folders` gives them."""
+    for place, _, files in folders(root, skip=skip):
+        yield from (place / name for name in files)
+
+
+def _refuse(error: OSError) -> None:
+    """Raise for a folder that may not be listed."""
+    raise RunError(Reason.USAGE, f"folder {error.filename} cannot be listed ({error.strerror}); allow it or name other inputs") from error
