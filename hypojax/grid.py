@@ -87,11 +87,7 @@ def coronal_order(affine: Affine) -> tuple[tuple[int, int, int], tuple[int, int,
     >>> coronal_order(np.diag([-1.0, 1.0, 1.0, 1.0]))
     ((1, 2, 0), (1, 1, -1))
     """
-    cosines = ASR.T @ directions(affine)
-    orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
-    best = max(orders, key=lambda order: float(sum(abs(cosines[row, axis]) for row, axis in enumerate(order))))
-    signs = tuple(1 if cosines[row, axis] >= 0 else -1 for row, axis in enumerate(best))
-    return best, (signs[0], signs[1], signs[2])
+    return _order(affine, ASR)
 
 
 def coronal_view(volume: Num[np.ndarray, "i j k"], affine: Affine) -> tuple[Num[np.ndarray, "a s r"], Affine]:
@@ -101,14 +97,7 @@ def coronal_view(volume: Num[np.ndarray, "i j k"], affine: Affine) -> tuple[Num[
     -------
     The view and its voxel-to-world affine; every voxel keeps its world position.
     """
-    order, signs = coronal_order(affine)
-    view = volume.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
-    turned = affine.copy()
-    for row, (axis, sign) in enumerate(zip(order, signs, strict=True)):
-        turned[:3, row] = sign * affine[:3, axis]
-        if sign < 0:
-            turned[:3, 3] += (volume.shape[axis] - 1) * affine[:3, axis]
-    return view, turned
+    return _oriented(volume, affine, ASR)
 
 
 def from_coronal_view(volume: Num[np.ndarray, "a s r"], affine: Affine) -> Num[np.ndarray, "i j k"]:
@@ -142,16 +131,6 @@ def centred_grid(
     affine[:3, :3] = axes * spacing
     affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return Grid(shape, affine)
-
-
-def upright(grid: Grid) -> Grid:
-    """The same box of voxels with its axes closest to anterior, superior, right (see `coronal_view`).
-
-    >>> upright(Grid((3, 4, 5), np.diag([-1.0, 1.0, 1.0, 1.0]))).shape
-    (4, 5, 3)
-    """
-    view, turned = coronal_view(np.broadcast_to(np.int8(0), grid.shape), grid.affine)
-    return Grid((view.shape[0], view.shape[1], view.shape[2]), turned)
 
 
 def conformed_grid(shape: tuple[int, int, int], affine: Affine, *, spacing: float = 1.0) -> Grid:
@@ -194,15 +173,15 @@ def resample(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, fi
     fill
         Value outside the scan's field of view.
     """
-    (view, turned), target = coronal_view(volume, affine), upright(grid)
-    mapping = np.linalg.inv(turned) @ target.affine
+    view, turned = _oriented(volume, affine, directions(grid.affine))
+    mapping = np.linalg.inv(turned) @ grid.affine
     if np.abs(mapping[:3, :3] - np.diag(np.diag(mapping[:3, :3]))).max() > PARALLEL_TOLERANCE:
-        return from_coronal_view(_resample_rotated(view, mapping, target.shape, fill), grid.affine)
+        return _resample_rotated(view, mapping, grid.shape, fill)
     weights = [
-        axis_weights(view.shape[axis], target.shape[axis], step=float(mapping[axis, axis]), start=float(mapping[axis, 3]))
+        axis_weights(view.shape[axis], grid.shape[axis], step=float(mapping[axis, axis]), start=float(mapping[axis, 3]))
         for axis in range(3)
     ]
-    return from_coronal_view(apply_weights(view, weights, fill=fill), grid.affine)
+    return apply_weights(view, weights, fill=fill)
 
 
 def within_field_of_view(grid: Grid, shape: tuple[int, int, int], affine: Affine) -> Bool[np.ndarray, "x y z"]:
@@ -230,8 +209,38 @@ def apply_weights(
         result = result - np.float32(fill)
     shrink = sorted(range(3), key=lambda axis: weights[axis].shape[0] / result.shape[axis])
     for axis in shrink:
-        result = np.moveaxis(np.tensordot(weights[axis][:, spans[axis]], result, axes=(1, axis)), 0, axis)
-    return np.ascontiguousarray(result + np.float32(fill), dtype=np.float32)
+        result = _along(weights[axis][:, spans[axis]], result, axis)
+    return result + np.float32(fill) if fill else result
+
+
+def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndarray, "a s r"], axis: int) -> Float32[np.ndarray, "x y z"]:
+    """Multiply one axis of a volume by a matrix, as one product or one a slice, so that nothing is copied in between."""
+    if axis == 0:
+        return (matrix @ volume.reshape(volume.shape[0], -1)).reshape(-1, *volume.shape[1:])
+    return np.matmul(matrix, volume) if axis == 1 else volume @ matrix.T
+
+
+def _order(affine: Affine, axes: Float64[np.ndarray, "3 3"]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Which voxel axis runs closest to each of three directions (columns), and whether it runs against it (-1)."""
+    cosines = axes.T @ directions(affine)
+    orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    best = max(orders, key=lambda order: float(sum(abs(cosines[row, axis]) for row, axis in enumerate(order))))
+    signs = tuple(1 if cosines[row, axis] >= 0 else -1 for row, axis in enumerate(best))
+    return best, (signs[0], signs[1], signs[2])
+
+
+def _oriented(
+    volume: Num[np.ndarray, "i j k"], affine: Affine, axes: Float64[np.ndarray, "3 3"]
+) -> tuple[Num[np.ndarray, "x y z"], Affine]:
+    """A view of the voxels with axes closest to three directions (columns), and its affine."""
+    order, signs = _order(affine, axes)
+    view = volume.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
+    turned = affine.copy()
+    for row, (axis, sign) in enumerate(zip(order, signs, strict=True)):
+        turned[:3, row] = sign * affine[:3, axis]
+        if sign < 0:
+            turned[:3, 3] += (volume.shape[axis] - 1) * affine[:3, axis]
+    return view, turned
 
 
 def _resample_rotated(

@@ -147,7 +147,8 @@ def test_no_voxel_of_the_field_of_view_is_lost(degrees: float, spacing: float) -
 def test_thick_tilted_slices_are_not_averaged_together() -> None:
     affine = affine_of((0.5, 0.5, 6.0), (200, 300, 25), rotation(0, 35))
     grid = conformed_grid((200, 300, 25), affine, spacing=2.0)
-    mapping = np.linalg.inv(geometry.upright(Grid((200, 300, 25), affine)).affine) @ grid.affine
+    _, turned = coronal_view(np.zeros((200, 300, 25), np.int8), affine)
+    mapping = np.linalg.inv(turned) @ grid.affine
     assert geometry._source_blocks(mapping, (300, 25, 200)).tolist() == [4, 1, 4]
 
 
