@@ -1,0 +1,70 @@
+"""The command line: ``hypojax run INPUT OUT`` and its parts. One frozen dataclass a verb, in `hypojax.cli.verbs`."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import tyro
+
+from hypojax.cli.screen import Screen
+from hypojax.cli.verbs import OVERVIEW, USAGE, VERBS, Verb
+from hypojax.reason import HypojaxError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+ABOUT = """Hypothalamus and intracranial volume of T1-weighted MRI scans, as xarray.
+
+$ hypojax run bids/ out/
+
+hypojax VERB --help explains a verb."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code.
+
+    Parameters
+    ----------
+    arguments
+        What stands behind ``hypojax``; that of the process when left out.
+
+    Returns
+    -------
+    0 all is well, 2 some scans failed, 3 none succeeded, 1 wrong usage or the run could not go on, 130 interrupted.
+    """
+    try:
+        verb = parse(sys.argv[1:] if arguments is None else list(arguments))
+    except SystemExit as exit_:
+        return USAGE if exit_.code else 0
+    return call(verb, Screen())
+
+
+def parse(arguments: list[str]) -> Verb:
+    """The verb that a command line asks for.
+
+    Raises
+    ------
+    SystemExit
+        With code 0 after help, another after wrong usage; the text is on the screen by then.
+    """
+    name = arguments[0] if arguments else ""
+    if name in VERBS:
+        return tyro.cli(VERBS[name], args=arguments[1:], prog=f"hypojax {name}")
+    chosen: Verb = tyro.cli(OVERVIEW, args=arguments or ["--help"], prog="hypojax", description=ABOUT)
+    return chosen
+
+
+def call(verb: Verb, screen: Screen) -> int:
+    """Do what a verb says; errors become one sentence on the screen, never a traceback unless asked for."""
+    try:
+        return verb(screen)
+    except KeyboardInterrupt:
+        screen.error("interrupted; the same command again goes on where it stopped")
+        return INTERRUPTED
+    except HypojaxError as error:
+        screen.error(str(error))
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a user sees a sentence, --debug shows where
+        screen.error(f"unexpected {type(error).__name__}: {error}; run again with --debug for details and report them")
+        if verb.debug:
+            screen.detail(traceback.format_exc())
+    return USAGE

@@ -1,0 +1,241 @@
+"""What the user sees: progress, a closing summary, errors. Everything goes to standard error but what was asked for."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from hypojax.demo import Comparison
+    from hypojax.execute import Outcome, ScanResult, Watch
+    from hypojax.store import Problem
+
+LISTED: Final = 20
+"""Failures listed in the summary; all of them stand in the table."""
+
+
+SHOWN: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
+"""Regions of the summary; all of them stand in the table."""
+
+
+class Pace:
+    """Scans per second and the time left, from when each scan was finished.
+
+    Parameters
+    ----------
+    total
+        Scans to do.
+
+    Examples
+    --------
+    >>> Pace(3).text(done=0)
+    'starting'
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._start = time.monotonic()
+
+    def text(self, *, done: int) -> str:
+        """Rate and time left in words, once a scan was finished."""
+        if not done:
+            return "starting"
+        rate = done / max(1e-9, time.monotonic() - self._start)
+        return f"{rate:.2g} scans/s, {duration((self._total - done) / rate)} left"
+
+
+class LiveWatch:
+    """Progress bar on a terminal.
+
+    Parameters
+    ----------
+    bar
+        A started `rich.progress.Progress` with the fields ``pace`` and ``failed``.
+    """
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._pace = Pace(0)
+        self._done = self._failed = 0
+
+    def started(self, *, total: int, kept: int) -> None:
+        """So many scans are to do, so many were done before."""
+        self._pace = Pace(total)
+        if kept:
+            self._bar.console.print(f"{kept} scans were done before and are kept")
+        self._task = self._bar.add_task("scans", total=total, pace="starting", failed=0)
+
+    def finished(self, result: "ScanResult") -> None:
+        """One scan is done or failed."""
+        self._done += 1
+        if result.failed:
+            self._failed += 1
+            self._bar.console.print(f"[red]failed[/red] {escape(result.message)}")
+        if self._task is not None:
+            self._bar.update(self._task, completed=self._done, pace=self._pace.text(done=self._done), failed=self._failed)
+
+
+class LineWatch:
+    """One plain line a scan, for logs.
+
+    Parameters
+    ----------
+    console
+        Where to print.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._pace = Pace(0)
+        self._total = self._done = self._failed = 0
+
+    def started(self, *, total: int, kept: int) -> None:
+        """So many scans are to do, so many were done before."""
+        self._total, self._pace = total, Pace(total)
+        self._print(f"{total} scans to do, {kept} done before and kept")
+
+    def finished(self, result: "ScanResult") -> None:
+        """One scan is done or failed."""
+        self._done += 1
+        self._failed += result.failed
+        what = f"failed: {result.message}" if result.failed else f"{result.scan} {result.status} in {result.seconds:.1f} s"
+        self._print(f"{self._done}/{self._total} {what} ({self._pace.text(done=self._done)}, {self._failed} failed)")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Screen:
+    """Where a verb shows what it does.
+
+    Parameters
+    ----------
+    console
+        For what was asked for; standard output when left out.
+    messages
+        For progress and errors; standard error when left out.
+    """
+
+    def __init__(self, *, console: Console | None = None, messages: Console | None = None) -> None:
+        self._console = console or Console()
+        self._messages = messages or Console(stderr=True)
+
+    @contextmanager
+    def progress(self) -> Iterator["Watch"]:
+        """A bar while the block runs, or plain lines where standard error is no terminal."""
+        if not self._messages.is_terminal:
+            yield LineWatch(self._messages)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}"),
+            TextColumn("[red]{task.fields[failed]} failed"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._messages) as bar:
+            yield LiveWatch(bar)
+
+    def say(self, text: str) -> None:
+        """One line about what goes on."""
+        self._messages.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def error(self, sentence: str) -> None:
+        """One sentence about what went wrong."""
+        self._messages.print(f"[bold red]error:[/bold red] {escape(sentence)}", highlight=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """Text for whoever mends the software."""
+        self._messages.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def pairs(self, title: str, facts: Mapping[str, str]) -> None:
+        """A table of names and values."""
+        table = Table(title=title, show_header=False, title_justify="left")
+        for name, value in facts.items():
+            table.add_row(escape(name), escape(value))
+        self._console.print(table)
+
+    def outcome(self, outcome: "Outcome", out: Path) -> None:
+        """The summary at the end of a run."""
+        self._volumes(outcome)
+        self._failures(outcome.failures)
+        self.pairs("Summary", {**facts(outcome), "results": str(out)})
+
+    def problems(self, problems: Sequence["Problem"], out: Path) -> None:
+        """What `hypojax verify` found."""
+        if not problems:
+            self._console.print(f"{out}: every stored byte is as it was written", markup=False, highlight=False, soft_wrap=True)
+            return
+        table = Table("scan", "problem", title=f"{len(problems)} problems", title_justify="left")
+        for problem in problems:
+            table.add_row(escape(problem.scan or "(store)"), escape(problem.what))
+        self._console.print(table)
+
+    def comparison(self, rows: Sequence["Comparison"], *, measured: float, known: float) -> None:
+        """Measured against known volume ratios."""
+        table = Table("scan", "group", "region", "known ratio", "measured ratio", "error", title="Volumes over those of the first scan")
+        for row in rows:
+            numbers = (f"{row.known:.3f}", f"{row.measured:.3f}", f"{row.measured / row.known - 1:+.1%}")
+            table.add_row(row.scan, row.group, row.region, *numbers)
+        self._console.print(table)
+        ratio = f"measured {measured:.3f}, known {known:.3f}"
+        self._console.print(f"Hypothalamus over ICV, group 'smaller' over group 'reference': {ratio}", highlight=False)
+
+    def _volumes(self, outcome: "Outcome") -> None:
+        """Median and range of the main regions over the scans that are done."""
+        if outcome.summary is None or not outcome.done:
+            return
+        table = Table("region", "scans", "median mm³", "5 %", "95 %", title="Volumes", title_justify="left")
+        for region in SHOWN:
+            row = outcome.summary.regions[region]
+            table.add_row(region, str(row.count), *(f"{value:,.0f}" if row.count else "–" for value in (row.median, row.low, row.high)))
+        self._console.print(table)
+
+    def _failures(self, failures: Sequence["ScanResult"]) -> None:
+        """The first failures with their sentences, and how many more there are."""
+        if not failures:
+            return
+        table = Table("scan", "reason", "what and what to do", title="Failed scans", title_justify="left")
+        for failure in failures[:LISTED]:
+            table.add_row(escape(failure.scan), failure.reason, escape(failure.message))
+        self._console.print(table)
+        if len(failures) > LISTED:
+            self._console.print(f"… and {len(failures) - LISTED} more: see status and message in volumes.tsv")
+
+
+def facts(outcome: "Outcome") -> dict[str, str]:
+    """What a summary says of a run, by name."""
+    found = {"scans done": str(outcome.done), "failed": str(outcome.failed), "waiting": str(outcome.pending)}
+    if outcome.kept:
+        found["done before and kept"] = str(outcome.kept)
+    if outcome.ignored:
+        found["other images, ignored"] = ", ".join(f"{count} {kind}" for kind, count in outcome.ignored.items())
+    if outcome.seconds:
+        new = len(outcome.results) - outcome.kept
+        found["time"] = f"{duration(outcome.seconds)} ({new / outcome.seconds:.2g} scans/s)"
+    if outcome.summary is not None:
+        found |= {f"flag {flag}": f"{count} scans" for flag, count in outcome.summary.flags.items()}
+        found |= {f"missing: {reason}": f"{count} regions" for reason, count in outcome.summary.missing_reasons.items()}
+    return found
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the two largest units.
+
+    >>> [duration(s) for s in (4.2, 75, 3725)]
+    ['4 s', '1 min 15 s', '1 h 02 min']
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

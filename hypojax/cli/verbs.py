@@ -1,0 +1,251 @@
+"""The verbs: one frozen dataclass each, whose fields are its arguments and whose docstring is its help.
+
+Nothing heavy is imported before a verb is called, so that help comes at once.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Union
+
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
+
+from hypojax.cli.screen import Screen
+from hypojax.reason import Reason, RunError
+from hypojax.settings import RunSettings
+
+OK: Final = 0
+USAGE: Final = 1
+SOME_FAILED: Final = 2
+NONE_SUCCEEDED: Final = 3
+
+Out = Annotated[Positional[Path], arg(metavar="OUT")]
+Paths = Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT [INPUT ...] OUT", help_behavior_hint="")]
+Settings = OmitArgPrefixes[RunSettings]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What every verb takes."""
+
+    debug: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
+    """Show the traceback of an unexpected error."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Do it and give the exit code."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Run(Verb):
+    """Find, read, segment, measure and export every scan.
+
+    INPUT is a BIDS dataset, a folder, image files (.nii, .nii.gz, .mgz), DICOM series folders, or a table (tsv, csv,
+    parquet) with a column `path`. OUT receives cohort.zarr, volumes.parquet, volumes.tsv and derivatives/. A scan that
+    cannot be used keeps its row with a reason; the others go on. The same command again goes on where it stopped.
+
+    $ hypojax run bids/ out/
+    $ hypojax run site-a/ site-b/ extra_T1w.nii.gz out/
+
+    Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 the run could not start or go on.
+    """
+
+    paths: Paths = ()
+    """Where the scans are, and last where the results go."""
+    settings: Settings = field(default_factory=RunSettings)
+    """How the scans are processed."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Run, show progress and a summary, give the exit code."""
+        from hypojax import execute
+
+        inputs, out = _inputs_and_out(self.paths, "run")
+        with screen.progress() as watch:
+            outcome = execute.run(inputs, out=out, settings=self.settings, watch=watch)
+        screen.outcome(outcome, out)
+        return _code(outcome.done, outcome.failed)
+
+
+@dataclass(frozen=True)
+class Ingest(Verb):
+    """Only find and read scans: copy their native voxels into OUT/cohort.zarr.
+
+    $ hypojax ingest bids/ out/
+    $ hypojax segment out/
+    """
+
+    paths: Paths = ()
+    """Where the scans are, and last where the results go."""
+    settings: Settings = field(default_factory=RunSettings)
+    """How the scans are processed."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Ingest, show progress and a summary, give the exit code."""
+        from hypojax import execute
+
+        inputs, out = _inputs_and_out(self.paths, "ingest")
+        with screen.progress() as watch:
+            outcome = execute.ingest(inputs, out=out, settings=self.settings, watch=watch)
+        screen.outcome(outcome, out)
+        return _code(outcome.done + outcome.pending, outcome.failed)
+
+
+@dataclass(frozen=True)
+class Segment(Verb):
+    """Only segment and measure what OUT/cohort.zarr holds and has not segmented yet.
+
+    $ hypojax segment out/
+    """
+
+    out: Out
+    """Folder that `hypojax ingest` or `hypojax run` wrote."""
+    settings: Settings = field(default_factory=RunSettings)
+    """How the scans are processed."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Segment, show progress and a summary, give the exit code."""
+        from hypojax import execute
+
+        with screen.progress() as watch:
+            outcome = execute.segment_store(self.out, settings=self.settings, watch=watch)
+        screen.outcome(outcome, self.out)
+        return _code(outcome.done, outcome.failed)
+
+
+@dataclass(frozen=True)
+class Export(Verb):
+    """Only write the tables and BIDS derivatives of OUT/cohort.zarr again.
+
+    $ hypojax export out/
+    """
+
+    out: Out
+    """Folder that `hypojax run` wrote."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Export and say what was written."""
+        from hypojax import execute
+
+        with screen.progress() as watch:
+            outcome = execute.export(self.out, watch=watch)
+        screen.outcome(outcome, self.out)
+        return _code(outcome.done, outcome.failed)
+
+
+@dataclass(frozen=True)
+class Status(Verb):
+    """Say how many scans of OUT are done, failed and waiting, and why the failed ones failed.
+
+    $ hypojax status out/
+    """
+
+    out: Out
+    """Folder that `hypojax run` wrote, also while it runs."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Show the state; the exit code is that of a run that ended here."""
+        from hypojax import execute
+
+        outcome = execute.status(self.out)
+        screen.outcome(outcome, self.out)
+        return _code(outcome.done, outcome.failed + outcome.pending)
+
+
+@dataclass(frozen=True)
+class Verify(Verb):
+    """Check every stored byte of OUT/cohort.zarr against its checksum and name the scans that are damaged.
+
+    $ hypojax verify out/
+
+    Exit code: 0 intact, 2 damaged, 1 there is no store.
+    """
+
+    out: Out
+    """Folder that `hypojax run` wrote."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Check and show what was found."""
+        from hypojax import execute
+
+        problems = execute.verify(self.out)
+        screen.problems(problems, self.out)
+        return SOME_FAILED if problems else OK
+
+
+@dataclass(frozen=True)
+class Info(Verb):
+    """Show versions, devices and weights.
+
+    $ hypojax info
+    """
+
+    weights: Path | None = None
+    """Folder of weights; the released ones that come with hypojax when left out."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Show what a run would use; 1 when it could not run."""
+        from hypojax import execute
+
+        info = execute.info(self.weights)
+        screen.pairs("hypojax info", info.facts)
+        if info.problem is not None:
+            raise info.problem
+        return OK
+
+
+@dataclass(frozen=True)
+class Demo(Verb):
+    """Make a small cohort with a known answer from the scan that ships with hypojax, run on it, compare.
+
+    $ hypojax demo
+    $ hypojax demo /tmp/demo
+    """
+
+    out: Annotated[Positional[Path], arg(metavar="[OUT]")] = Path("hypojax-demo")
+    """Folder for the cohort (OUT/bids) and the results (OUT/results)."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Make the cohort, run, compare, and say where the outputs lie."""
+        from hypojax import cohort, demo, execute
+
+        screen.say(f"Making {len(demo.COHORT)} scans from Colin27 with known volumes …")
+        bids = demo.write_cohort(self.out / "bids")
+        results = self.out / "results"
+        with screen.progress() as watch:
+            outcome = execute.run([bids], out=results, watch=watch)
+        screen.outcome(outcome, results)
+        if not outcome.failed:
+            with cohort.open_cohort(results / "cohort.zarr") as dataset:
+                screen.comparison(demo.compare(dataset), measured=demo.group_ratio(dataset), known=demo.GROUP_FACTOR)
+        return _code(outcome.done, outcome.failed)
+
+
+VERBS: Final[dict[str, type[Verb]]] = {
+    "run": Run,
+    "ingest": Ingest,
+    "segment": Segment,
+    "export": Export,
+    "status": Status,
+    "verify": Verify,
+    "info": Info,
+    "demo": Demo,
+}
+
+OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be
+    tuple(Annotated[verb, subcommand(name, description=str(verb.__doc__).partition("\n")[0])] for name, verb in VERBS.items())
+]
+"""All verbs as one type: what ``hypojax --help`` shows, with the first line of each."""
+
+
+def _inputs_and_out(paths: tuple[Path, ...], verb: str) -> tuple[list[Path], Path]:
+    """Split what stands on the command line."""
+    if len(paths) < 2:
+        given = ", ".join(map(str, paths)) or "nothing"
+        raise RunError(Reason.USAGE, f"hypojax {verb} needs INPUT and OUT, got {given}; for example: hypojax {verb} bids/ out/")
+    return list(paths[:-1]), paths[-1]
+
+
+def _code(good: int, bad: int) -> int:
+    """Exit code for so many scans."""
+    if not bad:
+        return OK
+    return SOME_FAILED if good else NONE_SUCCEEDED

@@ -1,0 +1,206 @@
+"""A small cohort with a known answer, made from the one scan that ships with hypojax.
+
+Colin27 (`hypojax/sample`) is deformed smoothly round its hypothalamus, so that everything within `CORE_MM` of the
+centre shrinks or grows by a known factor, and its voxels are scaled, so that the whole head does. A second group has a
+hypothalamus of `GROUP_FACTOR` times the first group's. What `hypojax run` then measures can be held against that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Float64, UInt8
+from scipy import ndimage
+
+from hypojax.grid import Affine, to_voxel, to_world, voxel_sizes
+from hypojax.scans import Image, read, write_nifti
+
+CENTRE_MM: Final = (0.8, -1.0, -11.6)
+"""Middle of the hypothalamus in the sample scan, mm, RAS+; no voxel of it is farther than 10 mm."""
+
+CORE_MM: Final = 12.0
+"""Radius, before the deformation, within which it is a pure scaling; covers the hypothalamus."""
+
+RIM_MM: Final = 28.0
+"""Radius beyond which nothing moves."""
+
+GROUP_FACTOR: Final = 0.8
+"""Hypothalamus volume of the second group over that of the first, head size aside."""
+
+NOISE: Final = 1.0
+"""Standard deviation of the noise added to every scan, in grey values (white matter lies near 80)."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One member of the cohort and the truth about it.
+
+    Parameters
+    ----------
+    name
+        Subject label.
+    group
+        ``reference`` or ``smaller``.
+    hypothalamus
+        Volume of the hypothalamus over that of the sample scan, before the head is scaled.
+    head
+        Length of every edge of the head over that of the sample scan.
+    """
+
+    name: str
+    group: str
+    hypothalamus: float
+    head: float
+
+    @property
+    def known(self) -> dict[str, float]:
+        """Region → known volume over that of the sample scan."""
+        return {"hypothalamus": self.hypothalamus * self.head**3, "icv": self.head**3}
+
+
+COHORT: Final = tuple(
+    Subject(f"{number:02d}", group, factor * size, head)
+    for number, (group, factor, size, head) in enumerate(
+        [
+            (group, factor, size, head)
+            for group, factor in (("reference", 1.0), ("smaller", GROUP_FACTOR))
+            for size, head in ((1.0, 1.0), (1.05, 1.04), (0.95, 0.97))
+        ],
+        start=1,
+    )
+)
+"""Three subjects a group; the second group is the first with a smaller hypothalamus."""
+
+
+def sample_scan() -> Path:
+    """Path of the scan that ships with hypojax (Colin27, 1 mm, uint8; its notice lies beside it in ``COPYING``)."""
+    return Path(str(resources.files("hypojax") / "sample" / "colin27_T1w.nii.gz"))
+
+
+def source_radius(radius: Float[np.ndarray, "*n"], scale: float) -> Float64[np.ndarray, "*n"]:
+    """Radius in the sample scan that a radius of the deformed scan shows, mm.
+
+    A pure scaling inside, nothing outside, and a cubic with matching slopes between (Hermite), so that the map is smooth
+    and never folds for scales near one.
+
+    >>> source_radius(np.array([0.0, 9.0, 28.0, 50.0]), 0.75).round(6).tolist()
+    [0.0, 12.0, 28.0, 50.0]
+    """
+    inner = CORE_MM * scale
+    width = RIM_MM - inner
+    t = np.clip((radius - inner) / width, 0, 1)
+    start, end = (1 + 2 * t) * (1 - t) ** 2, t**2 * (3 - 2 * t)
+    leaving, arriving = t * (1 - t) ** 2, t**2 * (t - 1)
+    blend = start * CORE_MM + end * RIM_MM + width * (leaving / scale + arriving)
+    return np.select([radius <= inner, radius >= RIM_MM], [radius / scale, radius], blend)
+
+
+def deform(voxels: UInt8[np.ndarray, "i j k"], affine: Affine, *, factor: float) -> Float64[np.ndarray, "i j k"]:
+    """Change the volume of the hypothalamus by ``factor`` and nothing beyond `RIM_MM` of its centre.
+
+    Parameters
+    ----------
+    voxels, affine
+        The sample scan.
+    factor
+        Volume after over volume before.
+    """
+    box = _box(voxels.shape, affine)
+    index = np.stack(np.meshgrid(*[np.arange(part.start, part.stop) for part in box], indexing="ij"), axis=-1)
+    offset = to_world(affine, index) - np.array(CENTRE_MM)
+    radius = np.linalg.norm(offset, axis=-1)
+    stretch = source_radius(radius, factor ** (1 / 3)) / np.maximum(radius, 1e-9)
+    source = to_voxel(affine, np.array(CENTRE_MM) + offset * stretch[..., None])
+    result = voxels.astype(np.float64)
+    result[box] = ndimage.map_coordinates(result, np.moveaxis(source, -1, 0), order=3, mode="nearest")
+    return result
+
+
+def _box(shape: tuple[int, ...], affine: Affine) -> tuple[slice, ...]:
+    """Voxels within `RIM_MM` of the centre along each axis."""
+    centre = to_voxel(affine, np.array(CENTRE_MM))
+    reach = RIM_MM / voxel_sizes(affine) + 1
+    low, high = np.floor(centre - reach).astype(int), np.ceil(centre + reach).astype(int) + 1
+    return tuple(slice(max(0, int(a)), min(n, int(b))) for a, b, n in zip(low, high, shape, strict=True))
+
+
+def write_cohort(folder: Path, *, subjects: Sequence[Subject] = COHORT) -> Path:
+    """Write the cohort as a small BIDS dataset and return its folder; the same bytes each time."""
+    scan = read("colin27", sample_scan())
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, subject in enumerate(subjects):
+        path = folder / f"sub-{subject.name}" / "anat" / f"sub-{subject.name}_T1w.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_nifti(path, _voxels(scan, subject, seed=number), _scaled(scan.affine, subject.head), slope=1.0, intercept=0.0)
+    rows = [f"sub-{s.name}\t{s.group}\t{s.known['hypothalamus']:.6f}\t{s.known['icv']:.6f}" for s in subjects]
+    table = ["participant_id\tgroup\tknown_hypothalamus_ratio\tknown_icv_ratio", *rows]
+    (folder / "participants.tsv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    (folder / "dataset_description.json").write_text('{"Name": "hypojax demo", "BIDSVersion": "1.10.0"}\n', encoding="utf-8")
+    return folder
+
+
+def _voxels(scan: Image, subject: Subject, *, seed: int) -> UInt8[np.ndarray, "i j k"]:
+    """The scan of one subject: deformed, with noise of its own where there is signal."""
+    deformed = deform(scan.voxels, scan.affine, factor=subject.hypothalamus)
+    noise = np.random.default_rng(seed).normal(0, NOISE, deformed.shape) * (deformed > 0)
+    return np.clip(np.round(deformed + noise), 0, 255).astype(np.uint8)
+
+
+def _scaled(affine: Affine, head: float) -> Affine:
+    """Scale the world about the origin: every voxel edge and every position by ``head``."""
+    return np.diag([head, head, head, 1.0]) @ affine
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Measured against known, for one region of one scan, both over the first scan.
+
+    Parameters
+    ----------
+    scan, group, region
+        What is compared.
+    known
+        Ratio of volumes that the deformation and the scaling give.
+    measured
+        Ratio of soft volumes that the run gave; NaN where one is missing.
+    """
+
+    scan: str
+    group: str
+    region: str
+    known: float
+    measured: float
+
+
+def compare(cohort: xr.Dataset, *, subjects: Sequence[Subject] = COHORT) -> list[Comparison]:
+    """Hold the volumes of a run over `write_cohort` against the truth."""
+    first = subjects[0]
+    rows = []
+    for region in ("hypothalamus", "icv"):
+        volume = cohort["volume_mm3"].sel(region=region)
+        reference = float(volume.sel(scan=f"sub-{first.name}"))
+        rows += [
+            Comparison(
+                scan=f"sub-{subject.name}",
+                group=subject.group,
+                region=region,
+                known=subject.known[region] / first.known[region],
+                measured=float(volume.sel(scan=f"sub-{subject.name}")) / reference,
+            )
+            for subject in subjects
+        ]
+    return rows
+
+
+def group_ratio(cohort: xr.Dataset, *, subjects: Sequence[Subject] = COHORT) -> float:
+    """Hypothalamus over intracranial volume, mean of the second group over mean of the first; known: `GROUP_FACTOR`."""
+    share = cohort["volume_mm3"].sel(region="hypothalamus") / cohort["volume_mm3"].sel(region="icv")
+    means = [
+        float(share.sel(scan=[f"sub-{subject.name}" for subject in subjects if subject.group == group]).mean())
+        for group in ("reference", "smaller")
+    ]
+    return means[1] / means[0]

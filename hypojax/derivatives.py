@@ -1,0 +1,162 @@
+"""BIDS derivatives: the label maps of a scan on its own voxels, with sidecars that say where they come from.
+
+The layout is that of BIDS derivatives 1.10: ``sub-01/ses-2/anat/sub-01_ses-2_run-1_space-orig_seg-hypothalamus_dseg.nii.gz``
+and ``…_space-orig_label-ICV_mask.nii.gz``; one ``dseg.tsv`` at the top names the labels.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import UInt8
+
+from hypojax.grid import Affine
+from hypojax.scans import write_nifti
+from hypojax.schema import LABELS
+from hypojax.store.objects import place
+
+BIDS_VERSION: Final = "1.10.0"
+PROTOCOL: Final = "Subunits of the hypothalamus after Bocchetta 2015, as labelled by Billot 2020"
+
+ENTITIES: Final = ("ses", "task", "acq", "ce", "rec", "run", "echo", "part")
+"""Entities that a source name may carry besides ``sub``, in the order BIDS wants them."""
+
+COLORS: Final = ("#E6194B", "#F58231", "#FFE119", "#3CB44B", "#4363D8")
+"""One colour a subunit, the same left and right, for viewers that read ``dseg.tsv``."""
+
+PAIR: Final = re.compile(r"(?:^|_)(sub|" + "|".join(ENTITIES) + r")-([A-Za-z0-9]+)(?=_|$)")
+
+
+@dataclass(frozen=True)
+class ScanMaps:
+    """What is written for one scan.
+
+    Parameters
+    ----------
+    hypothalamus
+        Labels on the scan's own grid: 1–5 left, 6–10 right, 0 background.
+    intracranial
+        Mask on the scan's own grid; None where the volume is missing with a reason, since a wrong mask helps nobody.
+    affine
+        Voxel-to-world matrix, mm, RAS+.
+    header
+        Raw NIfTI header of the source, whose geometry fields are kept bit for bit; None for other formats.
+    """
+
+    hypothalamus: UInt8[np.ndarray, "i j k"]
+    intracranial: UInt8[np.ndarray, "i j k"] | None
+    affine: Affine
+    header: bytes | None = None
+
+
+def stems(scans: Sequence[str]) -> dict[str, str]:
+    """Path and name below the derivatives folder for every scan id, without suffix; no two are the same.
+
+    A BIDS id keeps its entities. Other ids become the subject label, without the characters BIDS does not allow; where
+    two then meet, a few digits of the id's hash tell them apart.
+
+    >>> stems(["sub-01_run-1_acq-x", "old scan"])
+    {'sub-01_run-1_acq-x': 'sub-01/anat/sub-01_acq-x_run-1', 'old scan': 'sub-oldscan/anat/sub-oldscan'}
+    """
+    plain = {scan: _stem(scan, "") for scan in scans}
+    seen = Counter(plain.values())
+    return {scan: stem if seen[stem] == 1 else _stem(scan, hashlib.sha256(scan.encode()).hexdigest()[:6]) for scan, stem in plain.items()}
+
+
+def _stem(scan: str, suffix: str) -> str:
+    """Path and name of one scan; ``suffix`` is appended to the subject label."""
+    found = dict(PAIR.findall(scan))
+    label = found.pop("sub", None)
+    if label is None or not scan.startswith("sub-"):
+        label = re.sub(r"[^A-Za-z0-9]", "", PAIR.sub(lambda match: match[0] if match[1] == "sub" else "", scan)) or "scan"
+    parts = [f"sub-{label}{suffix}", *(f"{key}-{found[key]}" for key in ENTITIES if key in found)]
+    folder = "/".join(part for part in parts if part.startswith(("sub-", "ses-")))
+    return f"{folder}/anat/{'_'.join(parts)}"
+
+
+def write_dataset(root: Path, *, version: str, sources: Sequence[str]) -> None:
+    """Write ``dataset_description.json`` and ``dseg.tsv``: what this folder is, and what the labels mean.
+
+    Parameters
+    ----------
+    root
+        The derivatives folder; made when it is not there.
+    version
+        Version of hypojax.
+    sources
+        Where the scans came from, as given by the user.
+    """
+    description = {
+        "Name": "hypojax: hypothalamus and intracranial volume",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "hypojax", "Version": version}],
+        "SourceDatasets": [{"URL": source} for source in sources],
+    }
+    rows = [f"{value}\t{name}\t{_abbreviation(name)}\t{COLORS[(value - 1) % len(COLORS)]}" for value, name in LABELS.items()]
+    place(root / "dataset_description.json", _json(description))
+    place(root / "dseg.tsv", "\n".join(["index\tname\tabbreviation\tcolor", *rows, ""]).encode())
+
+
+def write_scan(root: Path, *, stem: str, source: str, maps: ScanMaps, volumes: Mapping[str, float | None]) -> tuple[Path, ...]:
+    """Write the label maps of one scan and their sidecars; writing twice gives the same bytes.
+
+    Parameters
+    ----------
+    root
+        The derivatives folder.
+    stem
+        Where the scan's files lie in it, from `stems`.
+    source
+        The input file, as given by the user.
+    maps
+        The label maps and their geometry.
+    volumes
+        Region → soft volume, mm³; None where it is missing.
+
+    Returns
+    -------
+    The image files written.
+    """
+    regions = {name: volume for name, volume in volumes.items() if name != "icv"}
+    hypothalamus = root / f"{stem}_space-orig_seg-hypothalamus_dseg.nii.gz"
+    intracranial = root / f"{stem}_space-orig_label-ICV_mask.nii.gz"
+    _write_image(hypothalamus, maps.hypothalamus, maps, {**_sidecar(source, regions), "Atlas": PROTOCOL})
+    if maps.intracranial is None:
+        for stale in (intracranial, _sidecar_path(intracranial)):
+            stale.unlink(missing_ok=True)
+        return (hypothalamus,)
+    _write_image(intracranial, maps.intracranial, maps, {**_sidecar(source, {"icv": volumes.get("icv")}), "Type": "Brain"})
+    return hypothalamus, intracranial
+
+
+def _write_image(path: Path, voxels: UInt8[np.ndarray, "i j k"], maps: ScanMaps, sidecar: Mapping[str, object]) -> None:
+    """One label map with its sidecar, the image last, so that an image never lacks its description."""
+    place(_sidecar_path(path), _json(sidecar))
+    write_nifti(path, voxels, maps.affine, header=maps.header, slope=1.0, intercept=0.0)
+
+
+def _sidecar(source: str, volumes: Mapping[str, float | None]) -> dict[str, object]:
+    """What every map says about itself."""
+    rounded = {name: None if volume is None else round(volume, 3) for name, volume in volumes.items()}
+    return {"Sources": [source], "SpatialReference": "orig", "Manual": False, "SoftVolumes": rounded, "SoftVolumesUnits": "mm^3"}
+
+
+def _sidecar_path(image: Path) -> Path:
+    return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+
+
+def _abbreviation(name: str) -> str:
+    """First letters: ``left_anterior_inferior`` → ``L-AI``."""
+    side, *rest = name.split("_")
+    return f"{side[0]}-{''.join(word[0] for word in rest)}".upper()
+
+
+def _json(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,24 @@
+"""From inputs to a finished cohort on one machine: the stages of a run, the line every scan goes down, and how it ended."""
+
+from hypojax.execute.line import Segments
+from hypojax.execute.machine import Info, info
+from hypojax.execute.outcome import Outcome, ScanResult, Watch
+from hypojax.execute.single import segment
+from hypojax.execute.stages import export, ingest, load_segmenter, run, segment_store, status, verify
+
+__all__ = [
+    "Info",
+    "Outcome",
+    "ScanResult",
+    "Segments",
+    "Watch",
+    "export",
+    "info",
+    "ingest",
+    "load_segmenter",
+    "run",
+    "segment",
+    "segment_store",
+    "status",
+    "verify",
+]

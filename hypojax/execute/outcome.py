@@ -1,0 +1,138 @@
+"""What became of each scan and of a run, and whom to tell while it goes on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hypojax.cohort import Summary
+from hypojax.reason import HypojaxError, Reason, ScanError
+from hypojax.store import Record
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What became of one scan.
+
+    Parameters
+    ----------
+    scan
+        Its id.
+    status
+        ``done``, ``failed`` or ``pending`` (not segmented yet).
+    reason, message
+        Why it failed: the typed reason, and a sentence with the next step.
+    seconds
+        Time it took, decode to volumes.
+    """
+
+    scan: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed."""
+        return self.status == "failed"
+
+
+class Watch(Protocol):
+    """Whoever wants to know how a run goes on."""
+
+    def started(self, *, total: int, kept: int) -> None:
+        """So many scans are to do, so many were done before and are kept."""
+
+    def finished(self, result: ScanResult) -> None:
+        """One scan is done or failed."""
+
+
+class Silence:
+    """A watch that tells nobody."""
+
+    def started(self, *, total: int, kept: int) -> None:
+        """Say nothing."""
+
+    def finished(self, result: ScanResult) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, or how far a cohort is.
+
+    Parameters
+    ----------
+    results
+        One for every scan of the cohort, in order.
+    kept
+        Scans that were done before.
+    seconds
+        Time the run took; 0 where nothing ran.
+    summary
+        Volumes and flags of the cohort in a few numbers.
+    ignored
+        Kind of image that was found and is no T1w scan → how many.
+
+    Examples
+    --------
+    >>> Outcome((ScanResult("sub-01", "done"), ScanResult("sub-02", "failed", "truncated", "..."))).failed
+    1
+    """
+
+    results: tuple[ScanResult, ...]
+    kept: int = 0
+    seconds: float = 0.0
+    summary: Summary | None = None
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+    def count(self, status: str) -> int:
+        """Scans with this status."""
+        return sum(result.status == status for result in self.results)
+
+    @property
+    def done(self) -> int:
+        """Scans with volumes."""
+        return self.count("done")
+
+    @property
+    def failed(self) -> int:
+        """Scans that failed."""
+        return self.count("failed")
+
+    @property
+    def pending(self) -> int:
+        """Scans that are not segmented yet."""
+        return self.count("pending")
+
+    @property
+    def failures(self) -> tuple[ScanResult, ...]:
+        """The scans that failed."""
+        return tuple(result for result in self.results if result.failed)
+
+
+def from_records(records: Iterable[Record], *, scans: Sequence[str]) -> tuple[ScanResult, ...]:
+    """One result for every scan: what its record says, else pending."""
+    found = {record["scan"]: from_record(record) for record in records}
+    return tuple(found.get(scan, ScanResult(scan, "pending")) for scan in scans)
+
+
+def from_record(record: Record) -> ScanResult:
+    """The result that a ledger record holds."""
+    seconds = record["row"].get("seconds")
+    return ScanResult(record["scan"], record["status"], record["reason"], record["message"], 0.0 if seconds is None else float(seconds))
+
+
+def refusal(scan: str, error: Exception, *, seconds: float) -> ScanResult:
+    """The result of a scan whose processing raised ``error``.
+
+    >>> refusal("sub-01", ZeroDivisionError("division by zero"), seconds=0.0).reason
+    'unexpected'
+    """
+    if isinstance(error, ScanError):
+        return ScanResult(scan, "failed", str(error.reason), str(error), seconds)
+    if isinstance(error, HypojaxError):
+        return ScanResult(scan, "failed", str(error.reason), f"scan {scan!r}: {error}", seconds)
+    advice = "look at the scan, or run again with --debug and report this"
+    message = f"scan {scan!r}: unexpected {type(error).__name__}: {error}; {advice}"
+    return ScanResult(scan, "failed", str(Reason.UNEXPECTED), message, seconds)
