@@ -1,0 +1,69 @@
+"""Quality flags: every name, what it says, and the limit it is raised at.
+
+A flag asks somebody to look; it takes nothing away. What makes a volume missing stands in `hypojax.volumes.measure`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+LOWEST_CERTAINTY: Final = 0.80
+"""Of `quality_certainty`; the automatic label maps of 42 scans lie between 0.86 and 0.90."""
+
+LARGEST_ASYMMETRY: Final = 0.15
+"""Of `quality_asymmetry` either way; those label maps lie between -0.05 and 0.08 with a standard deviation of 0.027."""
+
+LOWEST_CONTRAST: Final = 1.5
+"""Of `quality_contrast`, in standard deviations of the head's tissue."""
+
+HIGHEST_NOISE: Final = 0.4
+"""Of `quality_noise`, in standard deviations of the head's tissue: grey and white matter differ by about two."""
+
+THICKEST_VOXEL: Final = 2.0
+"""Longest voxel edge, mm: beyond it the hypothalamus, 10 mm high, is fewer than five voxels along that axis."""
+
+USUAL_HYPOTHALAMUS: Final = (300.0, 1500.0)
+"""Soft volume, mm³; the label maps lie between 583 and 1167, and published protocols between 700 and 1500 on average."""
+
+USUAL_ICV: Final = (900_000.0, 2_200_000.0)
+"""Soft intracranial volume, mm³: adults of population studies, with a margin for small children and large heads."""
+
+FLAGS: Final[dict[str, str]] = {
+    "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",
+    "asymmetric": f"left and right hypothalamus differ by more than {LARGEST_ASYMMETRY:.0%} of their sum",
+    "low_contrast": f"little contrast near the hypothalamus (quality_contrast below {LOWEST_CONTRAST})",
+    "noisy": f"much noise near the hypothalamus (quality_noise above {HIGHEST_NOISE})",
+    "thick_voxels": f"a voxel edge is longer than {THICKEST_VOXEL} mm",
+    "skull_stripped": "no scalp round the brain: the intracranial volume is missing",
+    "icv_cut_off": "the field of view cuts the intracranial volume: it is missing",
+    "hypothalamus_cut_off": "the field of view cuts the hypothalamus: its volumes are missing",
+    "one_side": "only one side of the hypothalamus was found",
+    "unusual_hypothalamus": f"whole hypothalamus outside {USUAL_HYPOTHALAMUS[0]:.0f} to {USUAL_HYPOTHALAMUS[1]:.0f} mm3",
+    "unusual_icv": f"intracranial volume outside {USUAL_ICV[0] / 1e6} to {USUAL_ICV[1] / 1e6} litres",
+}
+"""Name of a flag → what it says."""
+
+
+def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[str, ...]:
+    """Flags that quality measures raise, in the order of `FLAGS`; ``longest_edge`` of a voxel in mm.
+
+    >>> image_flags({"quality_certainty": 0.7, "quality_asymmetry": 0.0, "quality_contrast": 3.0, "quality_noise": 0.1}, longest_edge=1.0)
+    ('uncertain',)
+    """
+    raised = {
+        "uncertain": quality["quality_certainty"] < LOWEST_CERTAINTY,
+        "asymmetric": abs(quality["quality_asymmetry"]) > LARGEST_ASYMMETRY,
+        "low_contrast": quality["quality_contrast"] < LOWEST_CONTRAST,
+        "noisy": quality["quality_noise"] > HIGHEST_NOISE,
+        "thick_voxels": longest_edge > THICKEST_VOXEL,
+    }
+    return tuple(name for name, is_raised in raised.items() if is_raised)
+
+
+def volume_flags(volumes: Mapping[str, float]) -> tuple[str, ...]:
+    """Flags that soft volumes (region → mm³, missing regions left out) raise.
+
+    >>> volume_flags({"icv": 1.4e6, "hypothalamus": 90.0})
+    ('unusual_hypothalamus',)
+    """
+    usual = {"hypothalamus": USUAL_HYPOTHALAMUS, "icv": USUAL_ICV}
+    return tuple(f"unusual_{region}" for region, (low, high) in usual.items() if region in volumes and not low <= volumes[region] <= high)
