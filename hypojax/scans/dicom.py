@@ -15,6 +15,10 @@ TIME_LIMIT: Final = 600
 """Seconds after which a conversion is given up."""
 
 
+UNEVEN: Final = "Interslice distance varies"
+"""What dcm2niix says of a series with slices missing."""
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file is one image of a DICOM series: by its name (.dcm, .ima) or by the mark behind its preamble.
 
@@ -49,17 +53,22 @@ def convert(folder: Path, *, into: Path) -> Path:
         raise HypojaxError(
             Reason.UNREADABLE, f"dcm2niix did not run ({error}); convert the series to NIfTI yourself or exclude the scan"
         ) from error
+    said = (result.stdout + result.stderr).splitlines()
     made = sorted(into.glob("*.nii"))
+    if any(UNEVEN in line for line in said):
+        # dcm2niix goes on and writes a volume whose slices are not where its header says.
+        raise HypojaxError(
+            Reason.TRUNCATED, "its slices are not evenly spaced, as if some were missing; export the series again or exclude the scan"
+        )
     if len(made) > 1:
         names = ", ".join(path.stem for path in made)
         raise HypojaxError(
             Reason.NOT_AN_IMAGE, f"its folder gives {len(made)} volumes ({names}); put the T1w series in a folder of its own"
         )
-    if not made:
-        said = (result.stdout + result.stderr).strip().splitlines()
+    if not made or result.returncode:
+        problem = next((line for line in reversed(said) if line.startswith(("Error", "Warning"))), "no DICOM images found")
         raise HypojaxError(
-            Reason.NOT_AN_IMAGE,
-            f"dcm2niix found no volume in the folder ({said[-1] if said else 'it said nothing'}); name a folder with one DICOM series",
+            Reason.NOT_AN_IMAGE, f"dcm2niix made no whole volume of the folder ({problem}); name a folder with one DICOM series"
         )
     return made[0]
 

@@ -209,17 +209,18 @@ def _clash(finds: Sequence[Find]) -> bool:
 
 
 def dataset_names(roots: Iterable[Path]) -> dict[Path, str]:
-    """A name for each dataset: the last parts of its path, as many as tell them apart.
+    """A name for each dataset: the last part of its path, or as many as tell it from the others.
 
-    >>> sorted(dataset_names([Path("/a/bids"), Path("/b/bids")]).values())
-    ['a_bids', 'b_bids']
+    >>> list(dataset_names([Path("/a/bids"), Path("/b/bids"), Path("/b/other")]).values())
+    ['a_bids', 'b_bids', 'other']
     """
     places = sorted(set(roots))
-    for depth in range(1, max((len(place.parts) for place in places), default=0) + 1):
-        names = {place: "_".join(part for part in place.parts[-depth:] if part != place.anchor) for place in places}
-        if len(set(names.values())) == len(places):
-            break
-    return names if places else {}
+
+    def alone(place: Path, depth: int) -> bool:
+        return sum(other.parts[-depth:] == place.parts[-depth:] for other in places) == 1
+
+    depths = {place: next((depth for depth in range(1, len(place.parts)) if alone(place, depth)), len(place.parts)) for place in places}
+    return {place: "_".join(part for part in place.parts[-depth:] if part != place.anchor) for place, depth in depths.items()}
 
 
 def _prefixed(find: Find, name: str) -> Find:

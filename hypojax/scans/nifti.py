@@ -93,14 +93,15 @@ def parse_nifti(raw: bytes) -> Header:
             Reason.NOT_AN_IMAGE,
             f"its magic is {fields['magic'].item()!r}, not that of a single NIfTI file; convert it to .nii.gz or exclude the scan",
         )
+    shape, dtype, offset = _shape(fields), _dtype(fields), _offset(fields)
     slope, intercept = scaling(fields)
     affine, oriented = nifti_affine(raw)
     return Header(
         raw=raw,
         format=f"nifti{1 if fields.sizeof_hdr == 348 else 2}",
-        shape=_shape(fields),
-        dtype=_dtype(fields),
-        offset=_offset(fields),
+        shape=shape,
+        dtype=dtype,
+        offset=offset,
         affine=affine,
         slope=slope,
         intercept=intercept,
@@ -114,11 +115,14 @@ def nifti_affine(raw: bytes) -> tuple[Affine, bool]:
     Raises
     ------
     HypojaxError
-        ``AFFINE_NOT_FINITE``, ``AFFINE_SINGULAR`` or ``VOXEL_SIZE``.
+        ``AFFINE_NOT_FINITE``, ``AFFINE_SINGULAR``, ``VOXEL_SIZE``, or ``CORRUPTED`` where nibabel would not open it.
     """
     fields = nifti_fields(raw)
     edges = fields["pixdim"][1:4].copy()
-    fields.check_fix(QUIET, error_level=logging.CRITICAL + 1)
+    try:
+        fields.check_fix(QUIET, error_level=logging.ERROR)
+    except HeaderDataError as error:
+        raise HypojaxError(Reason.CORRUPTED, f"its header is damaged ({error}); fix it or exclude the scan") from error
     stated = bool(fields["sform_code"] or fields["qform_code"])
     if not fields["sform_code"] and not edges.all():
         # nibabel takes 1 mm here; a volume in mm³ cannot rest on that.

