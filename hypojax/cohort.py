@@ -1,0 +1,335 @@
+"""The cohort: ledger records and participants tables as one xarray Dataset; tidy exports and a summary of it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xarray as xr
+from jaxtyping import Shaped
+
+from hypojax.schema import REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.store import Record, ScanEntry, check_table
+from hypojax.store.index import Column
+from hypojax.store.objects import place
+
+AXES: Final = ("i", "j", "k")
+"""Stored axes of a scan, the labels of dimension ``axis``."""
+
+UNKNOWN_COUNT: Final = -1
+"""Stands in integer columns where a scan has no value (an integer has no NaN)."""
+
+COORDINATES: Final = {
+    "scan": "Scan id",
+    "region": "Region: intracranial volume, hypothalamus as a whole and by side, then its ten subunits (Bocchetta 2015; Billot 2020)",
+    "axis": "Stored axis of the scan's voxels",
+}
+RESERVED: Final = frozenset(
+    {
+        *(variable.name for variable in TABLE),
+        *(f"{variable.name}_{axis}" for variable in TABLE if "axis" in variable.dims for axis in AXES),
+        *COORDINATES,
+        *("scans", "ledger", "zarr.json"),
+    }
+)
+"""Names that a column of a participants table cannot have (compared without case: some file systems do not tell)."""
+
+NOT_AVAILABLE: Final = "n/a"
+"""What BIDS writes for a missing value in a TSV file."""
+
+
+@dataclass(frozen=True)
+class RegionSummary:
+    """Soft volumes of one region over the scans that have it, mm³.
+
+    Parameters
+    ----------
+    count
+        Scans with a volume.
+    missing
+        Finished scans without one.
+    median, low, high
+        Median, 5th and 95th percentile; NaN where no scan has a volume.
+    """
+
+    count: int
+    missing: int
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A cohort in a few numbers.
+
+    Parameters
+    ----------
+    scans, done, failed, pending
+        Scans in all, and by status.
+    reasons
+        Reason → scans that failed for it.
+    missing_reasons
+        Reason → regions of finished scans without a volume for it.
+    flags
+        Quality flag → finished scans that carry it.
+    seconds
+        Median time of a finished scan.
+    regions
+        Region → its volumes.
+    """
+
+    scans: int
+    done: int
+    failed: int
+    pending: int
+    reasons: Mapping[str, int]
+    missing_reasons: Mapping[str, int]
+    flags: Mapping[str, int]
+    seconds: float
+    regions: Mapping[str, RegionSummary]
+
+
+def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
+    """The cohort's table: every input has a row, also the one that failed or has not been run.
+
+    Parameters
+    ----------
+    records
+        Ledger records (`hypojax.store.CohortStore.records`), in any order.
+    scans
+        All inputs (`hypojax.store.CohortStore.scans`).
+
+    Returns
+    -------
+    Dataset with dims ``scan`` (ordered by id), ``region`` and ``axis``; the variables of `schema.TABLE` with units and
+    long names; entities and columns of participants tables as coordinates on ``scan``.
+
+    Examples
+    --------
+    >>> table = build([], [ScanEntry(scan="sub-01", path="a.nii", entities={}, columns={"age": 31})])
+    >>> table.status.values.tolist(), table.age.values.tolist(), bool(table.volume_mm3.isnull().all())
+    (['pending'], [31], True)
+    """
+    entries = sorted(scans, key=lambda entry: entry["scan"])
+    by_scan = {record["scan"]: record for record in records}
+    rows = [_row(entry, by_scan.get(entry["scan"])) for entry in entries]
+    variables = {variable.name: _variable(variable, rows) for variable in TABLE}
+    index = {"scan": [_text(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES)}
+    coordinates = {name: xr.Variable((name,), np.array(index[name], object), {"long_name": text}) for name, text in COORDINATES.items()}
+    return xr.Dataset(variables, coords={**coordinates, **_participants(entries)})
+
+
+def open_cohort(path: Path | str) -> xr.Dataset:
+    """The table of a cohort store, read whole into memory.
+
+    Parameters
+    ----------
+    path
+        The store (``cohort.zarr``), or the output folder that holds it.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND`` or ``STORE_DAMAGED``.
+    """
+    root = Path(path)
+    root = root / "cohort.zarr" if (root / "cohort.zarr").is_dir() else root
+    check_table(root)
+    table: xr.Dataset
+    with xr.open_zarr(root, chunks=None) as table:
+        return table.load()
+
+
+def tidy(dataset: xr.Dataset) -> pd.DataFrame:
+    """One row a scan and region: id, participants columns, region, volumes, status and reasons, flags, quality.
+
+    Columns on ``axis`` become one a stored axis (``voxel_size_mm_i``). Text that is empty stays empty.
+    """
+    axes = {f"{name}_{axis}": dataset[name].sel(axis=axis, drop=True) for name in _on(dataset, "axis") for axis in AXES}
+    flat = dataset.drop_dims("axis").assign(axes)
+    frame: pd.DataFrame = flat.to_dataframe(dim_order=["scan", "region"]).reset_index()
+    frame = frame.astype(dict.fromkeys(frame.select_dtypes(exclude="number").columns, "str"))  # whatever array type the text came in
+    participants = [str(name) for name in dataset.coords if name not in COORDINATES]
+    lead = ["scan", *participants, "region", *_on(flat, "region"), "status", "reason", "flags"]
+    return frame[[*lead, *(column for column in frame.columns if column not in lead)]]
+
+
+def export_table(dataset: xr.Dataset, folder: Path) -> tuple[Path, Path]:
+    """Write ``volumes.parquet`` and ``volumes.tsv`` into ``folder``, each whole or not at all.
+
+    Returns
+    -------
+    The two paths.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    frame = tidy(dataset)
+    parquet, tsv = folder / "volumes.parquet", folder / "volumes.tsv"
+    place(parquet, _parquet(frame, dataset))
+    place(tsv, _tsv(frame))
+    return parquet, tsv
+
+
+def summary(dataset: xr.Dataset) -> Summary:
+    """A cohort in a few plain numbers.
+
+    Examples
+    --------
+    >>> summary(build([], [ScanEntry(scan="sub-01", path="a.nii", entities={}, columns={})])).pending
+    1
+    """
+    status = Counter(str(value) for value in dataset["status"].values)
+    done = dataset.isel(scan=np.flatnonzero(dataset["status"].values == "done"))
+    failed = dataset["reason"].values[dataset["status"].values == "failed"]
+    flags = [flag for text in done["flags"].values for flag in str(text).split()]
+    missing = [str(reason) for reason in done["missing_reason"].values.ravel() if reason]
+    return Summary(
+        scans=dataset.sizes["scan"],
+        done=status["done"],
+        failed=status["failed"],
+        pending=status["pending"],
+        reasons=_counts(str(reason) for reason in failed),
+        missing_reasons=_counts(missing),
+        flags=_counts(flags),
+        seconds=_quantile(done["seconds"].values, 0.5),
+        regions={str(region): _region_summary(done["volume_mm3"].sel(region=region).values) for region in dataset["region"].values},
+    )
+
+
+def _row(entry: ScanEntry, record: Record | None) -> dict[str, Any]:
+    """Values of one scan by variable: a scalar, or a list along region or axis; None where missing."""
+    if record is None:
+        return {"path": entry["path"], "status": "pending"}
+    regions: Mapping[str, Mapping[str, Any]] = record["regions"]
+    regional = [variable.name for variable in TABLE if variable.dims == SCAN_REGION]
+    volumes = {name: [regions.get(region, {}).get(name) for region in REGIONS] for name in regional}
+    return {
+        **record["row"],
+        **volumes,
+        "path": entry["path"],
+        "status": record["status"],
+        "reason": record["reason"],
+        "message": record["message"],
+    }
+
+
+def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Variable:
+    """One variable of the table as `schema` declares it."""
+    sizes = {"region": len(REGIONS), "axis": len(AXES)}
+    shape = [sizes[dim] for dim in variable.dims[1:]]
+    gaps = np.full(shape, None, object)
+    values = np.array([_filled(row.get(variable.name), gaps) for row in rows], object).reshape(len(rows), *shape)
+    if variable.dtype == "str":
+        return xr.Variable(variable.dims, _texts(values), variable.attributes)
+    missing = np.nan if np.dtype(variable.dtype).kind == "f" else UNKNOWN_COUNT
+    numbers = np.where(values == None, missing, values).astype(variable.dtype)  # noqa: E711  (asked of every element)
+    return xr.Variable(variable.dims, numbers, variable.attributes)
+
+
+def _filled(value: object, gaps: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    """A value as an object array of the right shape; all None where there is none."""
+    return gaps if value is None else np.array(value, object)
+
+
+def _participants(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:
+    """Entities and participants columns as coordinates on ``scan``."""
+    taken = {name.casefold() for name in RESERVED}
+    found: dict[str, xr.Variable] = {}
+    for origin, table in (
+        ("BIDS entity", [entry["entities"] for entry in entries]),
+        ("Participants column", [entry["columns"] for entry in entries]),
+    ):
+        for column in dict.fromkeys(name for row in table for name in row):
+            name = _coordinate_name(column, taken)
+            taken.add(name.casefold())
+            found[name] = xr.Variable(SCAN, _column([row.get(column) for row in table]), {"long_name": f"{origin} {_text(column)!r}"})
+    return found
+
+
+def _coordinate_name(column: str, taken: set[str]) -> str:
+    """A name for a participants column that Zarr can store and no other column has.
+
+    >>> _coordinate_name("status", {"status"}), _coordinate_name("a/b", set())
+    ('status_participant', 'a_b')
+    """
+    name = re.sub(r"^(__|\.)|[/\\\0]", "_", _text(column)) or "column"
+    while name.casefold() in taken:
+        name = f"{name}_participant"
+    return name
+
+
+def _column(values: Sequence[Column]) -> Shaped[np.ndarray, "scan"]:
+    """Values of a participants column: integers, or numbers (missing is NaN), or else text (missing is empty)."""
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, int) and abs(value) < 2**63 for value in known) and len(known) == len(values):
+        return np.array(values, np.int64)
+    if known and all(isinstance(value, float) or (isinstance(value, int) and abs(value) <= 2**53) for value in known):
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+    return _texts(np.array(values, object))
+
+
+def _texts(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    """The same array as text; missing is empty."""
+    texts = np.array(["" if value is None else _text(str(value)) for value in values.ravel()], object)
+    return texts.reshape(values.shape)
+
+
+def _text(value: str) -> str:
+    """Text that UTF-8 can hold: bytes of a path that are no text are spelled out."""
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def _on(dataset: xr.Dataset, dim: str) -> list[str]:
+    """Variables of the table that lie on a dim."""
+    return [str(name) for name, variable in dataset.data_vars.items() if dim in variable.dims]
+
+
+def _parquet(frame: pd.DataFrame, dataset: xr.Dataset) -> bytes:
+    """The frame as Parquet; every column carries its unit and long name."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    fields = [field.with_metadata(_column_metadata(field.name, dataset)) for field in table.schema]
+    buffer = BytesIO()
+    pq.write_table(table.cast(pa.schema(fields, metadata=table.schema.metadata)), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _column_metadata(column: str, dataset: xr.Dataset) -> dict[str, str]:
+    """Attributes of the variable that a column comes from."""
+    name = column if column in dataset.variables else column.rsplit("_", 1)[0]
+    return {key: str(value) for key, value in dataset[name].attrs.items()}
+
+
+def _tsv(frame: pd.DataFrame) -> bytes:
+    """The frame as BIDS tabular text: no tab or line break in a cell, ``n/a`` where there is no value."""
+    text = frame.select_dtypes(exclude="number").columns
+    clean = frame.assign(**{name: frame[name].str.replace(r"\s+", " ", regex=True).replace("", NOT_AVAILABLE) for name in text})
+    return clean.to_csv(sep="\t", index=False, na_rep=NOT_AVAILABLE, lineterminator="\n").encode()
+
+
+def _counts(values: Iterable[str]) -> dict[str, int]:
+    """Value → how often, most often first."""
+    return dict(Counter(values).most_common())
+
+
+def _region_summary(volumes: Shaped[np.ndarray, "scan"]) -> RegionSummary:
+    """Volumes of one region over finished scans."""
+    known = volumes[np.isfinite(volumes)]
+    low, median, high = (_quantile(known, share) for share in (0.05, 0.5, 0.95))
+    return RegionSummary(count=known.size, missing=volumes.size - known.size, median=median, low=low, high=high)
+
+
+def _quantile(values: Shaped[np.ndarray, "scan"], share: float) -> float:
+    """A quantile of the finite values; NaN where there is none."""
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, share)) if known.size else float("nan")

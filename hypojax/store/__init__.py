@@ -1,0 +1,24 @@
+"""The cohort store: native voxels, segmentation, ledger and table in one Zarr v3 group. The only room with zarr."""
+
+from hypojax.store.arrays import Native, NativeImage, Posterior, Segmented
+from hypojax.store.cohort_store import CohortStore
+from hypojax.store.index import ScanEntry
+from hypojax.store.ledger import Record, RegionEntry
+from hypojax.store.table import check_table
+from hypojax.store.threads import limit_threads
+from hypojax.store.verify import Problem, verify
+
+__all__ = [
+    "CohortStore",
+    "Native",
+    "NativeImage",
+    "Posterior",
+    "Problem",
+    "Record",
+    "RegionEntry",
+    "ScanEntry",
+    "Segmented",
+    "check_table",
+    "limit_threads",
+    "verify",
+]

@@ -1,0 +1,295 @@
+"""The cohort store: created from a list of scans, then written one scan at a time, ledger record last."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import xarray as xr
+
+from hypojax.reason import Reason, RunError, ScanError
+from hypojax.store import arrays, table
+from hypojax.store.arrays import Native, NativeImage, Segmented
+from hypojax.store.document import NAME, encode, group_document
+from hypojax.store.index import Index, ScanEntry, index_bytes, index_path, make_index, merge, read_index
+from hypojax.store.key import scan_key
+from hypojax.store.ledger import (
+    LEDGER,
+    STATUSES,
+    Record,
+    read_record,
+    read_records,
+    record_bytes,
+    record_path,
+    regions_of_record,
+    row_of_record,
+)
+from hypojax.store.objects import PARTIAL, Objects, digests, flush, place, place_all, prune, remove, writing
+from hypojax.store.verify import Problem, verify
+
+Stored = TypeVar("Stored")
+SHARED: Final = encode(group_document({}))
+"""Document of a group that only holds other groups."""
+
+
+class CohortStore:
+    """One cohort on disk: a Zarr v3 group whose root arrays are the table.
+
+    Layout::
+
+        cohort.zarr/zarr.json, volume_mm3/, ...    the table, written whole from the ledger
+        cohort.zarr/scans/<scan>/native            voxels exactly as in the file
+        cohort.zarr/scans/<scan>/labels            label maps on the same voxels
+        cohort.zarr/scans/<scan>/head, box         posteriors on the model grids
+        cohort.zarr/ledger/zarr.json               settings and inputs
+        cohort.zarr/ledger/<scan>/zarr.json        the record of a scan, written last
+
+    A scan is done when its ledger record says so. Without a record, whatever is stored of it counts for nothing and
+    is written again, to the same bytes. Several threads may write different scans.
+
+    Parameters
+    ----------
+    root
+        Folder of the store.
+    index
+        Its settings and inputs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> entry = ScanEntry(scan="sub-01", path="sub-01_T1w.nii.gz", entities={}, columns={"age": 31})
+    >>> store = CohortStore.create(folder / "cohort.zarr", scans=[entry], settings={"box_mm": 1.0})
+    >>> store.missing()
+    ('sub-01',)
+    """
+
+    def __init__(self, root: Path, *, index: Index) -> None:
+        self.root = root
+        self.index = index
+        self._files: dict[str, dict[str, str]] = {}
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        *,
+        scans: Sequence[ScanEntry],
+        settings: Mapping[str, Any],
+        provenance: Mapping[str, Any] | None = None,
+    ) -> "CohortStore":
+        """A new store, or the one at ``root`` with these scans added.
+
+        Parameters
+        ----------
+        root
+            Folder of the store; made when it does not exist.
+        scans
+            Inputs; those the store has already keep their records.
+        settings
+            What all scans of a store must have in common (configuration, weights): other settings are refused.
+        provenance
+            What else the root attributes tell (versions, device); every value that occurred is kept.
+
+        Raises
+        ------
+        RunError
+            ``OTHER_SETTINGS`` with the keys that differ, ``DUPLICATE_SCAN``, ``STORE_DAMAGED``, ``NOT_WRITABLE``, ``DISK_FULL``.
+        """
+        index = make_index(scans, settings=settings, provenance=provenance or {})
+        if (before := _index_of(root)) is not None:
+            recorded = frozenset(record["scan"] for record in read_records(root, before.ids))
+            index = merge(before, index, root=root, recorded=recorded)
+        else:
+            _refuse_foreign(root)
+            table.write_empty_table(root, index=index)
+        place(root / table.SCANS / NAME, SHARED)
+        place(index_path(root), index_bytes(index))
+        return cls(root, index=index)
+
+    @classmethod
+    def open(cls, root: Path) -> "CohortStore":
+        """The store at ``root``.
+
+        Raises
+        ------
+        RunError
+            ``NOTHING_FOUND`` or ``STORE_DAMAGED``.
+        """
+        return cls(root, index=read_index(root))
+
+    @property
+    def scans(self) -> tuple[ScanEntry, ...]:
+        """All inputs, ordered by scan id."""
+        return self.index.scans
+
+    def records(self) -> tuple[Record, ...]:
+        """Every record that holds, ordered by scan id; a damaged record counts as none."""
+        return tuple(read_records(self.root, self.index.ids))
+
+    def record(self, scan: str) -> Record | None:
+        """The record of one scan; None where there is none that holds."""
+        return read_record(self.root, scan)
+
+    def missing(self) -> tuple[str, ...]:
+        """Scans without a record: nothing stored of them counts."""
+        recorded = {record["scan"] for record in self.records()}
+        return tuple(scan for scan in self.index.ids if scan not in recorded)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Scans that are neither done nor failed: those of `missing`, and those with voxels but no segmentation."""
+        finished = {record["scan"] for record in self.records() if record["status"] != "pending"}
+        return tuple(scan for scan in self.index.ids if scan not in finished)
+
+    def write_native(self, scan: str, image: NativeImage) -> None:
+        """Store the voxels, geometry and header of a scan.
+
+        Raises
+        ------
+        RunError
+            ``DISK_FULL`` or ``NOT_WRITABLE``.
+        """
+        self._write(scan, arrays.native_objects(image))
+
+    def write_segmentation(self, scan: str, segmented: Segmented) -> None:
+        """Store label maps and posteriors of a scan; errors as `write_native`."""
+        self._write(scan, arrays.segmented_objects(segmented))
+
+    def commit(
+        self,
+        scan: str,
+        *,
+        status: str,
+        reason: Reason = Reason.NONE,
+        message: str = "",
+        row: Mapping[str, Any] | None = None,
+        regions: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Record:
+        """Write the ledger record of a scan: from here on it counts.
+
+        Parameters
+        ----------
+        scan
+            A scan of this store.
+        status
+            ``done``, ``failed``, or ``pending`` when only the voxels are stored.
+        reason, message
+            Why it failed.
+        row
+            Other columns of `schema.TABLE` by name; not finite numbers are stored as missing.
+        regions
+            Region → ``volume_mm3``, ``volume_hard_mm3``, ``uncertainty_mm3``, ``missing_reason``.
+
+        Raises
+        ------
+        ValueError
+            A finished scan lacks a region, or the scan or status is unknown.
+        RunError
+            ``DISK_FULL`` or ``NOT_WRITABLE``.
+        """
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r} is not one of {STATUSES}")
+        record = Record(
+            scan=scan,
+            status=status,
+            reason=str(reason),
+            message=message,
+            row=row_of_record(row or {}),
+            regions=regions_of_record(regions or {}, status=status),
+            files=self._files_of(scan),
+            settings_sha256=self.index.settings_sha256,
+        )
+        folder, path = self._folder(scan), record_path(self.root, scan)
+        prune(folder, keep=record["files"])
+        if record["files"]:
+            flush(folder)
+        place(path, record_bytes(record))
+        self._files.pop(scan, None)
+        return record
+
+    def read_native(self, scan: str) -> Native:
+        """The voxels, geometry and header of a scan, as they were written.
+
+        Raises
+        ------
+        ScanError
+            ``STORE_DAMAGED``: they are not in the store, or not as they were written.
+        """
+        return self._read(scan, arrays.read_native)
+
+    def read_segmentation(self, scan: str) -> Segmented:
+        """Label maps and posteriors of a scan; errors as `read_native`."""
+        return self._read(scan, arrays.read_segmented)
+
+    def open_scan(self, scan: str, *, group: str = "native") -> xr.Dataset:
+        """One group of a scan as a lazy Dataset, one Dask chunk an array; nothing is read yet.
+
+        Raises
+        ------
+        ScanError
+            ``STORE_DAMAGED``: it is not in the store.
+        """
+        return self._read(scan, lambda folder: arrays.open_group(folder, group))
+
+    def write_table(self, dataset: xr.Dataset) -> None:
+        """Replace the table at the root (`cohort.build` makes it from `records` and `scans`).
+
+        Raises
+        ------
+        RunError
+            ``DISK_FULL`` or ``NOT_WRITABLE``; the ledger stays as it is.
+        """
+        table.write_table(self.root, dataset, index=self.index, ledger_sha256=self.index.ledger_sha256(self.records()))
+
+    def verify(self) -> tuple[Problem, ...]:
+        """Everything that is not as it was written; see `hypojax.store.verify`."""
+        return verify(self.root)
+
+    def _folder(self, scan: str) -> Path:
+        """Folder of a scan's arrays."""
+        return self.root / table.SCANS / scan_key(scan)
+
+    def _files_of(self, scan: str) -> dict[str, str]:
+        """Digests of what is stored of a scan: what its record has and what was written since, ordered by key."""
+        if scan not in self.index.ids:
+            raise ValueError(f"scan {scan!r} is not one of this store; create it with the scan among its inputs")
+        record = self.record(scan)
+        known = self._files.setdefault(scan, dict(record["files"]) if record else {})
+        return dict(sorted(known.items()))
+
+    def _write(self, scan: str, objects: Objects) -> None:
+        """Place objects of a scan. A record that speaks of them is withdrawn first, so that it is never wrong."""
+        files, whole = self._files_of(scan), {**objects, NAME: SHARED}
+        if set(files) & set(objects):
+            remove(record_path(self.root, scan).parent)
+        place_all(self._folder(scan), whole)
+        self._files[scan] = {**files, **digests(whole)}
+
+    def _read(self, scan: str, reader: Callable[[Path], Stored]) -> Stored:
+        """Read from a scan's folder. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
+        try:
+            return reader(self._folder(scan))
+        except Exception as error:
+            message = f"what the store has of it cannot be read ({error}); run: hypojax verify, then run the same command again"
+            raise ScanError(Reason.STORE_DAMAGED, scan, message) from error
+
+
+def _index_of(root: Path) -> Index | None:
+    """The index of the store at ``root``; None where there is no store yet."""
+    try:
+        return read_index(root)
+    except RunError as error:
+        if error.reason is Reason.NOTHING_FOUND:
+            return None
+        raise
+
+
+def _refuse_foreign(root: Path) -> None:
+    """Refuse a folder with something else in it; what a broken-off creation leaves is fine."""
+    known = {table.SCANS, LEDGER, NAME, NAME + PARTIAL}
+    with writing(root):
+        found = sorted(root.iterdir()) if root.is_dir() else []
+        foreign = [path for path in found if path.name not in known]
+        nested = [path for folder in found if folder.is_dir() and folder not in foreign for path in folder.iterdir() if path.is_dir()]
+    if foreign or nested:
+        message = f"{root} holds {(foreign or nested)[0].name!r}: it is no cohort store, or one whose index is lost"
+        raise RunError(Reason.NOT_WRITABLE, f"{message}; choose another output folder")

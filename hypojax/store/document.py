@@ -1,0 +1,100 @@
+"""Group documents: the ``zarr.json`` of a Zarr v3 group in one canonical spelling, and sealed with its own digest.
+
+A sealed document carries the SHA-256 of its canonical bytes (without the seal) among its attributes. Whoever reads it
+spells it out again: any flipped bit gives a broken JSON, another digest or another spelling.
+"""
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import PurePath
+from typing import Any, Final
+
+import numpy as np
+
+from hypojax.store.objects import Objects, digest
+
+NAME: Final = "zarr.json"
+SEAL: Final = "document_sha256"
+
+
+class DamagedDocumentError(ValueError):
+    """A document that is not what was written."""
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as JSON can hold them: NumPy scalars and arrays unwrapped, paths and codes as text, not finite as null.
+
+    >>> plain({"a": np.float32(0.5), "b": (1, float("nan"))})
+    {'a': 0.5, 'b': [1, None]}
+    """
+    return {str(key): _plain(value) for key, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    """One value of `plain`."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str | PurePath):
+        return str(value)
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    r"""The one spelling of a document.
+
+    >>> encode({"b": 1, "a": "é"})
+    b'{"b":1,"a":"\\u00e9"}\n'
+    """
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def group_document(attributes: Mapping[str, Any], *, arrays: Objects | None = None) -> dict[str, Any]:
+    """Document of a Zarr v3 group.
+
+    Parameters
+    ----------
+    attributes
+        The group's attributes.
+    arrays
+        Objects of the group, in the order in which arrays are to be shown: their metadata is copied into the document
+        (consolidated as zarr-python does it), so that `xarray.open_zarr` opens the group at once, without a warning.
+    """
+    document: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)}
+    if arrays is not None:
+        metadata = {key.removesuffix(f"/{NAME}"): json.loads(arrays[key]) for key in arrays if key.endswith(f"/{NAME}")}
+        document["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
+    return document
+
+
+def seal(document: Mapping[str, Any]) -> bytes:
+    """The document with its own digest among its attributes, spelled out.
+
+    >>> unseal(seal(group_document({"a": 1})))["attributes"]["a"]
+    1
+    """
+    attributes = {key: value for key, value in document["attributes"].items() if key != SEAL}
+    bare = {**document, "attributes": attributes}
+    return encode({**bare, "attributes": {**attributes, SEAL: digest(encode(bare))}})
+
+
+def unseal(data: bytes) -> dict[str, Any]:
+    """The sealed document behind these bytes.
+
+    Raises
+    ------
+    DamagedDocumentError
+        The bytes are not those that `seal` gave.
+    """
+    try:
+        document: dict[str, Any] = json.loads(data)
+        intact = seal(document) == data
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DamagedDocumentError(f"not a readable document ({error})") from error
+    if not intact:
+        raise DamagedDocumentError("its digest does not match")
+    return document

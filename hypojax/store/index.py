@@ -1,0 +1,170 @@
+"""The index of a store: under which settings it was made, and every scan that belongs to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypedDict, cast
+
+from hypojax.reason import Reason, RunError
+from hypojax.store.document import NAME, DamagedDocumentError, group_document, plain, seal, unseal
+from hypojax.store.ledger import LEDGER, Record, ledger_digest, settings_digest
+
+FORMAT: Final = 1
+"""Version of the layout on disk."""
+
+Column = str | int | float | None
+
+
+class ScanEntry(TypedDict):
+    """One input: the scan's id, its file, its BIDS entities and its columns of participants tables."""
+
+    scan: str
+    path: str
+    entities: dict[str, str]
+    columns: dict[str, Column]
+
+
+@dataclass(frozen=True)
+class Index:
+    """Settings, provenance and inputs of a store; stands in ``ledger/zarr.json``.
+
+    Parameters
+    ----------
+    settings
+        What every scan of the store has in common (configuration, weights); never changes.
+    provenance
+        What took part (versions, device): text, every value that occurred, separated by ``; ``.
+    scans
+        Inputs, ordered by scan id.
+    """
+
+    settings: Mapping[str, Any]
+    provenance: Mapping[str, str]
+    scans: tuple[ScanEntry, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all scans, in order."""
+        return tuple(entry["scan"] for entry in self.scans)
+
+    @property
+    def settings_sha256(self) -> str:
+        """Digest of the settings."""
+        return settings_digest(self.settings)
+
+    def ledger_sha256(self, records: tuple[Record, ...]) -> str:
+        """Digest of all that a table of these scans is made from."""
+        return ledger_digest(records, self.ids)
+
+
+def index_path(root: Path) -> Path:
+    """Where the index of the store at ``root`` stands."""
+    return root / LEDGER / NAME
+
+
+def index_bytes(index: Index) -> bytes:
+    """The stored form of an index: a sealed group document."""
+    attributes = {"format": FORMAT, "settings": index.settings, "provenance": index.provenance, "scans": index.scans}
+    return seal(group_document(plain(attributes)))
+
+
+def read_index(root: Path) -> Index:
+    """The index of the store at ``root``.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``: there is no store; ``STORE_DAMAGED``: its index is not what was written.
+    """
+    path = index_path(root)
+    try:
+        attributes = unseal(path.read_bytes())["attributes"]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RunError(Reason.NOTHING_FOUND, f"no cohort store at {root}; make one with: hypojax run INPUT OUT") from error
+    except OSError as error:
+        raise RunError(Reason.UNREADABLE, f"cannot read {path}: {error.strerror}; check its permissions") from error
+    except DamagedDocumentError as error:
+        message = f"the index of store {root} is damaged: {error}; restore {path} from a copy, or write to a new output folder"
+        raise RunError(Reason.STORE_DAMAGED, message) from error
+    if attributes.get("format") != FORMAT:
+        message = f"store {root} has layout {attributes.get('format')!r}, this version reads {FORMAT}; use the version that wrote it"
+        raise RunError(Reason.OTHER_SETTINGS, message)
+    return Index(settings=attributes["settings"], provenance=attributes["provenance"], scans=tuple(attributes["scans"]))
+
+
+def make_index(scans: Sequence[ScanEntry], *, settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> Index:
+    """An index in its stored form: JSON values, scans ordered by id.
+
+    Raises
+    ------
+    RunError
+        ``DUPLICATE_SCAN``: two inputs claim one id.
+    """
+    entries: dict[str, ScanEntry] = {}
+    for entry in scans:
+        same = entries.setdefault(entry["scan"], cast("ScanEntry", plain(entry)))
+        if same["path"] != str(entry["path"]):
+            raise _duplicate(entry["scan"], same["path"], str(entry["path"]))
+    known = {key: str(value) for key, value in plain(provenance).items()}
+    return Index(settings=plain(settings), provenance=known, scans=tuple(entries[scan] for scan in sorted(entries)))
+
+
+def merge(old: Index, new: Index, *, root: Path, recorded: frozenset[str]) -> Index:
+    """The index after adding inputs.
+
+    Parameters
+    ----------
+    old, new
+        What the store has and what a run brings.
+    root
+        The store, for messages.
+    recorded
+        Scans with a ledger record: their file must stay the same; columns may change.
+
+    Raises
+    ------
+    RunError
+        ``OTHER_SETTINGS`` with the keys that differ, or ``DUPLICATE_SCAN``.
+    """
+    if differences := settings_differences(old.settings, new.settings):
+        message = f"store {root} was made with other settings: {'; '.join(differences)}"
+        raise RunError(Reason.OTHER_SETTINGS, f"{message}; choose another output folder, or run with the same settings")
+    entries = {entry["scan"]: entry for entry in old.scans}
+    for entry in new.scans:
+        before = entries.get(entry["scan"], entry)
+        if entry["scan"] in recorded and Path(before["path"]).resolve() != Path(entry["path"]).resolve():
+            raise _duplicate(entry["scan"], before["path"], entry["path"])
+        entries[entry["scan"]] = entry
+    provenance = dict(old.provenance)
+    for key, value in new.provenance.items():
+        provenance[key] = _joined(provenance.get(key, ""), value)
+    return Index(settings=old.settings, provenance=provenance, scans=tuple(entries[scan] for scan in sorted(entries)))
+
+
+def settings_differences(old: Mapping[str, Any], new: Mapping[str, Any], *, prefix: str = "") -> list[str]:
+    """Which keys differ and how, one sentence each; nested keys are joined with dots.
+
+    >>> settings_differences({"box": {"mm": 1.0}}, {"box": {"mm": 2.0}})
+    ["'box.mm' was 1.0 and is now 2.0"]
+    """
+    found: list[str] = []
+    for key in sorted(set(old) | set(new)):
+        name, before, after = f"{prefix}{key}", old.get(key, "absent"), new.get(key, "absent")
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += settings_differences(before, after, prefix=f"{name}.")
+        elif before != after or (key in old) != (key in new):
+            found.append(f"{name!r} was {before!r} and is now {after!r}")
+    return found
+
+
+def _duplicate(scan: str, first: str, second: str) -> RunError:
+    """Two files for one id."""
+    return RunError(
+        Reason.DUPLICATE_SCAN, f"scan {scan!r} stands for two files, {first} and {second}; rename one of them, or use another output folder"
+    )
+
+
+def _joined(old: str, new: str) -> str:
+    """Every value that occurred, each once, in the order of coming."""
+    values = [value for value in old.split("; ") if value]
+    return "; ".join(values if new in values else [*values, new])

@@ -1,0 +1,190 @@
+"""The ledger: one record a scan, written last, that says what became of it and what is stored of it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TypedDict
+
+from hypojax.reason import Reason
+from hypojax.schema import REGIONS, TABLE, Variable
+from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
+from hypojax.store.key import scan_key
+from hypojax.store.objects import digest
+
+LEDGER: Final = "ledger"
+STATUSES: Final = ("done", "failed", "pending")
+"""``pending`` in a record: the voxels are stored, the segmentation is not."""
+
+OWN: Final = ("status", "reason", "message", "path")
+"""Columns of the table that a record, or the index, holds by themselves."""
+
+QUANTITIES: Final = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3")
+
+
+class RegionEntry(TypedDict):
+    """One region of one scan: volumes (mm³) or the reason why there are none."""
+
+    volume_mm3: float | None
+    volume_hard_mm3: float | None
+    uncertainty_mm3: float | None
+    missing_reason: str
+
+
+class Record(TypedDict):
+    """What the ledger holds of one scan.
+
+    ``row`` has the other columns of `schema.TABLE` by name; a value that is missing is null. ``files`` maps the key of
+    every stored object (below the scan's folder) to its SHA-256. ``settings_sha256`` says under which settings.
+    """
+
+    scan: str
+    status: str
+    reason: str
+    message: str
+    row: dict[str, Any]
+    regions: dict[str, RegionEntry]
+    files: dict[str, str]
+    settings_sha256: str
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    """SHA-256 of settings, whatever the order of their keys.
+
+    >>> settings_digest({"a": 1, "b": 2}) == settings_digest({"b": 2, "a": 1})
+    True
+    """
+    return digest(json.dumps(plain(settings), sort_keys=True).encode())
+
+
+def row_of_record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as a record holds it, checked against `schema.TABLE`.
+
+    Parameters
+    ----------
+    row
+        Column → value, a list of three along ``axis``; flags may be a sequence. NaN and None are missing.
+
+    Raises
+    ------
+    ValueError
+        A column is unknown, or a value does not fit it.
+
+    Examples
+    --------
+    >>> row_of_record({"flags": ("noisy", "cut_off"), "seconds": float("nan")})
+    {'flags': 'noisy cut_off', 'seconds': None}
+    """
+    columns = {variable.name: variable for variable in TABLE if variable.name not in OWN and "region" not in variable.dims}
+    if unknown := sorted(set(row) - set(columns)):
+        raise ValueError(f"unknown columns {unknown}; schema.TABLE has them all")
+    return {name: _cell(columns[name], value) for name, value in plain(row).items()}
+
+
+def _cell(variable: Variable, value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    """One value of a row, as its column wants it."""
+    if value is None:
+        return None
+    if variable.dtype == "str":
+        return value if isinstance(value, str) else " ".join(value)
+    convert = float if variable.dtype.startswith("float") else int
+    if "axis" not in variable.dims:
+        return convert(value)
+    if len(value) != 3:
+        raise ValueError(f"column {variable.name!r} needs three values, not {value!r}")
+    return [None if item is None else convert(item) for item in value]
+
+
+def regions_of_record(regions: Mapping[str, Mapping[str, Any]], *, status: str) -> dict[str, RegionEntry]:
+    """Regions as a record holds them: where a reason stands there is no number.
+
+    Parameters
+    ----------
+    regions
+        Region → volumes (mm³; NaN or None where missing) and ``missing_reason``.
+    status
+        Status of the scan; a scan that is done needs every region.
+
+    Raises
+    ------
+    ValueError
+        A region is unknown, or a finished scan has a region with neither a volume nor a reason.
+
+    Examples
+    --------
+    >>> regions_of_record({"icv": {"volume_mm3": 7.0, "missing_reason": Reason.SKULL_STRIPPED}}, status="failed")["icv"]["volume_mm3"]
+    """
+    if unknown := sorted(set(regions) - set(REGIONS)):
+        raise ValueError(f"unknown regions {unknown}; schema.REGIONS has them all")
+    entries = {name: _region(regions[name]) for name in REGIONS if name in regions}
+    for name in REGIONS if status == "done" else ():
+        if name not in entries or (entries[name]["volume_mm3"] is None and not entries[name]["missing_reason"]):
+            raise ValueError(f"region {name!r} of a finished scan has neither a volume nor a reason why it is missing")
+    return entries
+
+
+def _region(values: Mapping[str, Any]) -> RegionEntry:
+    """One region as a record holds it."""
+    reason = str(values.get("missing_reason", Reason.NONE))
+    known = plain({name: None if reason else values.get(name) for name in QUANTITIES})
+    return RegionEntry(
+        volume_mm3=known["volume_mm3"],
+        volume_hard_mm3=known["volume_hard_mm3"],
+        uncertainty_mm3=known["uncertainty_mm3"],
+        missing_reason=reason,
+    )
+
+
+def record_path(root: Path, scan: str) -> Path:
+    """Where the record of a scan stands in the store at ``root``."""
+    return root / LEDGER / scan_key(scan) / NAME
+
+
+def record_bytes(record: Record) -> bytes:
+    """The stored form of a record: an empty Zarr group whose sealed attributes are the record."""
+    return seal(group_document(plain(record)))
+
+
+def read_record(root: Path, scan: str) -> Record | None:
+    """The record of a scan; None where there is none that holds.
+
+    A damaged record counts as none, so that the scan is done again; `verify` names it.
+    """
+    try:
+        return parse_record(record_path(root, scan).read_bytes(), scan)
+    except (OSError, DamagedDocumentError):
+        return None
+
+
+def parse_record(data: bytes, scan: str) -> Record:
+    """The record in these bytes.
+
+    Raises
+    ------
+    DamagedDocumentError
+        The bytes are not those of a record of ``scan``.
+    """
+    attributes = unseal(data)["attributes"]
+    if not set(Record.__annotations__) <= set(attributes) or attributes["scan"] != scan:
+        raise DamagedDocumentError(f"it is not the record of scan {scan!r}")
+    return Record(
+        scan=attributes["scan"],
+        status=attributes["status"],
+        reason=attributes["reason"],
+        message=attributes["message"],
+        row=attributes["row"],
+        regions=attributes["regions"],
+        files=attributes["files"],
+        settings_sha256=attributes["settings_sha256"],
+    )
+
+
+def read_records(root: Path, scans: tuple[str, ...]) -> Iterator[Record]:
+    """The records that hold, in the order of ``scans``."""
+    for scan in scans:
+        if (record := read_record(root, scan)) is not None:
+            yield record
+
+
+def ledger_digest(records: tuple[Record, ...], scans: tuple[str, ...]) -> str:
+    """SHA-256 over every record and the list of scans: what a table was made from."""
+    return digest(encode({"scans": list(scans), "records": [digest(record_bytes(record)) for record in records]}))

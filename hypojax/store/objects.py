@@ -1,0 +1,192 @@
+"""Stored objects: bytes under a key, placed atomically and durably, and their digests."""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from hypojax.reason import Reason, RunError
+
+Objects = Mapping[str, bytes]
+"""Key (path below some folder, with ``/``) → the bytes stored there."""
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+PARTIAL: Final = ".partial"
+"""Ending of a file that is being written; the name is fixed, so that writing again leaves nothing behind."""
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal.
+
+    >>> digest(b"")[:8]
+    'e3b0c442'
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+def digests(objects: Objects) -> dict[str, str]:
+    """SHA-256 of every object, ordered by key."""
+    return {key: digest(objects[key]) for key in sorted(objects)}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal, read in blocks.
+
+    Raises
+    ------
+    OSError
+        The file is missing or unreadable.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def place(path: Path, data: bytes, *, through: bool = True) -> None:
+    """Write a file whole or not at all: beside its place first, then renamed over it.
+
+    Parameters
+    ----------
+    path
+        Its place; folders are made.
+    data
+        Its bytes.
+    through
+        Whether they are on the disk before the renaming, so that not even a power cut leaves half a file there.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``; what stood at ``path`` before stays.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    with writing(path, len(data)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(data)
+            if through:
+                _flush(partial)
+            partial.replace(path)
+        except OSError:
+            _discard(partial)
+            raise
+
+
+def place_all(folder: Path, objects: Objects) -> None:
+    """Place several objects in the order given; nothing vouches for them yet, so nothing waits for the disk.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    for key, data in objects.items():
+        place(folder / key, data, through=False)
+
+
+def flush(folder: Path) -> None:
+    """Wait until the disk has every file below a folder: what comes next may vouch for them.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    with writing(folder):
+        # ext4, XFS and Btrfs put a new file's entry on the disk with the file; folders between need no call of their own.
+        for path in (*(folder / key for key in keys(folder)), folder, folder.parent):
+            _flush(path)
+
+
+def keys(folder: Path) -> list[str]:
+    """Keys of every file below a folder, in order; none where there is no folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def prune(folder: Path, *, keep: Mapping[str, str]) -> None:
+    """Delete every file below ``folder`` whose key is not in ``keep``, and folders that are empty then.
+
+    Raises
+    ------
+    RunError
+        ``NOT_WRITABLE``.
+    """
+    with writing(folder):
+        for key in keys(folder):
+            if key not in keep:
+                (folder / key).unlink()
+        for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+            if not any(path.iterdir()):
+                path.rmdir()
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder and all below it; nothing where there is none.
+
+    Raises
+    ------
+    RunError
+        ``NOT_WRITABLE``.
+    """
+    with writing(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def writing(path: Path, size: int = 0) -> Iterator[None]:
+    """Turn an `OSError` of the output folder into the `RunError` that says what to do.
+
+    Parameters
+    ----------
+    path
+        What is being written.
+    size
+        Its bytes, for the message.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise RunError(Reason.DISK_FULL, _full(path, size)) from error
+        cause = error.strerror or str(error)
+        raise RunError(Reason.NOT_WRITABLE, f"cannot write {path}: {cause}; choose an output folder that you may write to") from error
+
+
+def _full(path: Path, size: int) -> str:
+    """The sentence for a full disk."""
+    return (
+        f"no space left on the disk while writing {path} ({size / 1e6:.1f} MB); free space, or choose another output folder, "
+        "then run the same command again: finished scans are kept"
+    )
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk has a file, or the entries of a folder (where the system can: POSIX)."""
+    if os.name != "posix" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot flush a folder; they say so with EINVAL and order renames themselves.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _discard(path: Path) -> None:
+    """Give back the space of a file that could not be finished."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

@@ -1,0 +1,207 @@
+"""The table at the root of a store: what `xarray.open_zarr` shows. Always written whole, from the ledger.
+
+The root document goes last and carries the digest of the table; while a table is being replaced the root shows none,
+so that a crash leaves no table rather than columns of two.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.abc.buffer import Buffer
+from zarr.codecs import ZstdCodec
+from zarr.storage import MemoryStore
+
+from hypojax.reason import Reason, RunError
+from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, seal, unseal
+from hypojax.store.index import Index
+from hypojax.store.ledger import LEDGER
+from hypojax.store.objects import Objects, digest, digests, file_digest, keys, place, place_all, remove
+
+SCANS: Final = "scans"
+COLUMN: Final = re.compile(r"(?!__|\.)[^/\\]+")
+"""Names that can be an array of the root group."""
+
+REPLACED: Final = "replaced_columns"
+
+COMMENT: Final = (
+    "One row a scan, one column a region. Voxels, label maps and posteriors of a scan are groups of their own: "
+    "xarray.open_zarr('<this store>/scans/<scan>/native'), and likewise labels, head and box. "
+    "The ledger holds one record a scan with the SHA-256 of all that is stored of it."
+)
+
+
+@dataclass(frozen=True)
+class Root:
+    """What the root document says.
+
+    Parameters
+    ----------
+    columns
+        Arrays of the table; none while it is being written.
+    replaced
+        Arrays of the table before, while it is being replaced.
+    attributes
+        Attributes of the root group.
+    """
+
+    columns: tuple[str, ...]
+    replaced: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+def table_objects(table: xr.Dataset) -> Objects:
+    """The table as Zarr v3 objects, one chunk a column, checksummed, in the order of the table's columns.
+
+    Raises
+    ------
+    ValueError
+        A column has a name that cannot stand at the root of a store.
+    """
+    if wrong := [str(name) for name in table.variables if not COLUMN.fullmatch(str(name)) or name in (SCANS, LEDGER, NAME)]:
+        raise ValueError(f"columns {wrong} cannot be arrays of a store; cohort.build gives names that can")
+    memory: dict[str, Buffer] = {}
+    codec = ZstdCodec(level=3, checksum=True)
+    encoding = {name: {"compressors": (codec,)} for name in table.variables}
+    bare = table.drop_encoding().drop_attrs(deep=False)
+    bare.to_zarr(MemoryStore(memory), zarr_format=3, consolidated=False, encoding=encoding)
+    order = {str(name): number for number, name in enumerate((*table.coords, *table.data_vars))}
+    return {key: memory[key].to_bytes() for key in sorted(memory, key=lambda key: (order.get(key.split("/")[0], -1), key))}
+
+
+def root_bytes(objects: Objects | None, *, attributes: Mapping[str, Any], index: Index, ledger_sha256: str) -> bytes:
+    """The sealed root document.
+
+    Parameters
+    ----------
+    objects
+        The table; None while there is none.
+    attributes
+        Attributes of the table itself.
+    index
+        Settings (stored as JSON text, which netCDF can hold too) and provenance.
+    ledger_sha256
+        Digest of the records and inputs that the table was made from.
+    """
+    own = json.loads(objects[NAME])["attributes"] if objects is not None else {}
+    columns = {key: data for key, data in (objects or {}).items() if key != NAME}
+    merged = {
+        "title": "Hypothalamus and intracranial volumes of a cohort of T1-weighted scans",
+        "comment": COMMENT,
+        **own,
+        **attributes,
+        **index.provenance,
+        "settings": json.dumps(index.settings),
+        "ledger_sha256": ledger_sha256,
+        "table_sha256": _table_digest(digests(columns)),
+    }
+    return seal(group_document(merged, arrays=columns))
+
+
+def write_table(root: Path, table: xr.Dataset, *, index: Index, ledger_sha256: str) -> None:
+    """Replace the table; nothing is touched where it stands already.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    objects = table_objects(table)
+    document = root_bytes(objects, attributes=table.attrs, index=index, ledger_sha256=ledger_sha256)
+    if _stands(root, document):
+        return
+    columns = {key: data for key, data in objects.items() if key != NAME}
+    before = _columns_before(root)
+    place(root / NAME, root_bytes(None, attributes={REPLACED: before}, index=index, ledger_sha256=""))
+    for name in set(before) - {key.split("/")[0] for key in columns}:
+        remove(root / name)
+    place_all(root, columns)
+    place(root / NAME, document)
+
+
+def write_empty_table(root: Path, *, index: Index) -> None:
+    """The root of a new store.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    place(root / NAME, root_bytes(None, attributes={}, index=index, ledger_sha256=""))
+
+
+def read_root(root: Path) -> Root:
+    """What the root document says.
+
+    Raises
+    ------
+    DamagedDocumentError
+        It is missing or not what was written.
+    """
+    try:
+        document = unseal((root / NAME).read_bytes())
+    except OSError as error:
+        raise DamagedDocumentError(f"it cannot be read ({error.strerror})") from error
+    attributes = document["attributes"]
+    columns = tuple(document.get("consolidated_metadata", {}).get("metadata", ()))
+    return Root(columns=columns, replaced=tuple(attributes.get(REPLACED, ())), attributes=attributes)
+
+
+def table_intact(root: Path, description: Root) -> bool:
+    """Whether every object of the table is what was written."""
+    found = {f"{name}/{key}": root / name / key for name in description.columns for key in keys(root / name)}
+    return _table_digest({key: file_digest(found[key]) for key in sorted(found)}) == str(description.attributes["table_sha256"])
+
+
+def check_table(root: Path) -> None:
+    """Refuse a table that is not there or not as it was written (a missing chunk would read as missing volumes).
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND`` or ``STORE_DAMAGED``.
+    """
+    if not (root / NAME).exists():
+        raise RunError(Reason.NOTHING_FOUND, f"no cohort store at {root}; make one with: hypojax run INPUT OUT")
+    try:
+        description = read_root(root)
+    except DamagedDocumentError as error:
+        raise RunError(Reason.STORE_DAMAGED, f"the table of {root} is damaged: {NAME}: {error}; run: hypojax export") from error
+    if not description.columns:
+        raise RunError(Reason.NOTHING_FOUND, f"store {root} has no table yet; run: hypojax export")
+    if not table_intact(root, description):
+        raise RunError(Reason.STORE_DAMAGED, f"the table of {root} is damaged; run: hypojax export, which writes it from the ledger")
+
+
+def table_statuses(root: Path) -> dict[str, str]:
+    """Scan → status as an intact table has it."""
+    scans, statuses = (np.asarray(zarr.open_array(str(root / name), mode="r")[...]) for name in ("scan", "status"))
+    return {str(scan): str(status) for scan, status in zip(scans, statuses, strict=True)}
+
+
+def _stands(root: Path, document: bytes) -> bool:
+    """Whether this very table is on the disk, whole."""
+    try:
+        return (root / NAME).read_bytes() == document and table_intact(root, read_root(root))
+    except (OSError, DamagedDocumentError):
+        return False
+
+
+def _columns_before(root: Path) -> list[str]:
+    """Columns of the table that stands, or of the one that was being replaced when a run broke off."""
+    try:
+        description = read_root(root)
+    except DamagedDocumentError:
+        return []
+    return sorted({*description.columns, *description.replaced})
+
+
+def _table_digest(files: Mapping[str, str]) -> str:
+    """One digest for all objects of a table."""
+    return digest(encode(files))

@@ -1,0 +1,145 @@
+"""Verification: every stored object against the ledger, and the ledger, the index and the table against themselves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypojax.reason import Reason, RunError
+from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document
+from hypojax.store.index import Index, index_path, read_index
+from hypojax.store.key import scan_key
+from hypojax.store.ledger import LEDGER, Record, parse_record, read_records, record_path
+from hypojax.store.objects import file_digest, keys
+from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
+
+AGAIN = "run the same command again to write it anew"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it was written.
+
+    Parameters
+    ----------
+    scan
+        The scan it belongs to; empty for the table and the store as a whole.
+    what
+        What is wrong, with the object and the next step.
+    """
+
+    scan: str
+    what: str
+
+    def __str__(self) -> str:
+        """The problem as a line for the user."""
+        return f"scan {self.scan!r}: {self.what}" if self.scan else self.what
+
+
+def verify(root: Path) -> tuple[Problem, ...]:
+    """Everything in the store at ``root`` that is not as it was written; empty when all is well.
+
+    Reads every object once; nothing is decoded and nothing is changed.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``: there is no store.
+    """
+    if not any(path.exists() for path in (index_path(root), root / NAME, root / LEDGER, root / SCANS)):
+        raise RunError(Reason.NOTHING_FOUND, f"no cohort store at {root}; make one with: hypojax run INPUT OUT")
+    try:
+        index = read_index(root)
+    except RunError as error:
+        return (Problem("", str(error)), *_unlisted(root, None))
+    return (*_scans(root, index), *_unlisted(root, index), *_groups(root), *_table(root, index))
+
+
+def _scans(root: Path, index: Index) -> Iterator[Problem]:
+    """Problems of each scan, in order."""
+    statuses = _statuses(root)
+    for scan in index.ids:
+        try:
+            record = parse_record(record_path(root, scan).read_bytes(), scan)
+        except FileNotFoundError:
+            yield from _without_record(root, scan, statuses.get(scan, "pending"))
+        except OSError as error:
+            yield Problem(scan, f"its ledger record cannot be read ({error.strerror}); check permissions and disk")
+        except DamagedDocumentError as error:
+            yield Problem(scan, f"its ledger record is damaged: {error}; {AGAIN}")
+        else:
+            yield from _with_record(root, record, index)
+
+
+def _without_record(root: Path, scan: str, status: str) -> Iterator[Problem]:
+    """A scan without a record: untouched, broken off half-way, or robbed of its record."""
+    if objects := keys(root / SCANS / scan_key(scan)):
+        yield Problem(scan, f"it is half written ({len(objects)} objects, no ledger record); {AGAIN}")
+    elif status != "pending":
+        yield Problem(scan, f"the table says {status!r} but its ledger record is missing; {AGAIN}")
+
+
+def _with_record(root: Path, record: Record, index: Index) -> Iterator[Problem]:
+    """Objects of a scan against its record."""
+    scan, folder = record["scan"], root / SCANS / scan_key(record["scan"])
+    if record["settings_sha256"] != index.settings_sha256:
+        yield Problem(scan, "its record was written under other settings than the store's; write it to a store of its own")
+    for key, expected in record["files"].items():
+        if what := _difference(folder / key, expected):
+            yield Problem(scan, f"{key} {what}; {AGAIN}")
+    for key in sorted(set(keys(folder)) - set(record["files"])):
+        yield Problem(scan, f"{key} is not in its ledger record (a write that broke off); {AGAIN}")
+
+
+def _difference(path: Path, expected: str) -> str:
+    """How a file differs from what was written; empty when it does not."""
+    try:
+        return "" if file_digest(path) == expected else "is damaged (its SHA-256 is not the one in the ledger)"
+    except (FileNotFoundError, NotADirectoryError):
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def _unlisted(root: Path, index: Index | None) -> Iterator[Problem]:
+    """Folders of scans that the index does not have (all of them when the index is lost)."""
+    known = {scan_key(scan) for scan in index.ids} if index else set()
+    folders = {path.name for name in (SCANS, LEDGER) if (root / name).is_dir() for path in (root / name).iterdir() if path.is_dir()}
+    for key in sorted(folders - known):
+        yield Problem(key, "the index of the store does not have it, so that nothing vouches for it")
+
+
+def _groups(root: Path) -> Iterator[Problem]:
+    """The one group document that is the same in every store."""
+    path = root / SCANS / NAME
+    if not path.is_file() or path.read_bytes() != encode(group_document({})):
+        yield Problem("", f"{SCANS}/{NAME} is damaged or missing; {AGAIN}")
+
+
+def _table(root: Path, index: Index) -> Iterator[Problem]:
+    """The table against its own digest, and against the ledger it was made from."""
+    mend = "run: hypojax export, which writes the table from the ledger"
+    try:
+        description = read_root(root)
+    except DamagedDocumentError as error:
+        yield Problem("", f"the table is damaged: {NAME}: {error}; {mend}")
+        return
+    if not description.columns:
+        yield Problem("", f"the table has not been written; {mend}")
+    elif not table_intact(root, description):
+        yield Problem("", f"the table is damaged; {mend}")
+    elif not _fresh(root, description, index):
+        yield Problem("", f"the table is older than the ledger; {mend}")
+
+
+def _fresh(root: Path, description: Root, index: Index) -> bool:
+    """Whether the table was made from the ledger as it stands."""
+    return bool(description.attributes["ledger_sha256"] == index.ledger_sha256(tuple(read_records(root, index.ids))))
+
+
+def _statuses(root: Path) -> dict[str, str]:
+    """Statuses as the table has them; none when the table does not hold."""
+    try:
+        description = read_root(root)
+    except DamagedDocumentError:
+        return {}
+    return table_statuses(root) if description.columns and table_intact(root, description) else {}

@@ -1,0 +1,388 @@
+"""The store: exact round trips, one layout, the same bytes whenever it is written, and a table that explains itself."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sample_store import (
+    DONE,
+    FAILED,
+    PENDING,
+    PROVENANCE,
+    SETTINGS,
+    STRIPPED,
+    UNTOUCHED,
+    entries,
+    native,
+    regions,
+    row,
+    segmented,
+    small_store,
+    snapshot,
+)
+
+from hypojax import cohort
+from hypojax.reason import Reason, RunError, ScanError
+from hypojax.schema import REGIONS, TABLE
+from hypojax.store import CohortStore, ScanEntry, objects
+from hypojax.store.arrays import CHUNK, chunk_length, native_objects
+from hypojax.store.document import DamagedDocumentError, group_document, plain, seal, unseal
+from hypojax.store.key import scan_key
+from hypojax.store.ledger import regions_of_record, row_of_record
+
+DTYPES = ["|u1", "|i1", "<i2", ">i2", "<u2", ">u4", "<i8", ">f4", "<f4", "<f8", ">f8"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_native_round_trip_is_exact(tmp_path: Path, dtype: str) -> None:
+    """Every bit of every value comes back: NaN payloads, negative zeros, big-endian files, affine, slope, header."""
+    store = CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=SETTINGS)
+    image = native(1, dtype=dtype)
+    store.write_native(DONE, image)
+    back = store.read_native(DONE)
+    little = image.voxels.astype(image.voxels.dtype.newbyteorder("<"))
+    assert (back.voxels.dtype, back.voxels.shape, back.voxels.tobytes()) == (little.dtype, little.shape, little.tobytes())
+    assert back.affine.tobytes() == image.affine.tobytes()
+    assert (back.slope, back.intercept, back.header) == (image.slope, image.intercept, image.header)
+    assert (back.format, back.nonfinite) == (image.format, image.nonfinite)
+
+
+def test_negative_zero_and_fortran_order_survive(tmp_path: Path) -> None:
+    """A chunk of negative zeros equals the fill value, and still is stored; memory order does not matter."""
+    store = CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=SETTINGS)
+    image = native(1, dtype="<f4")
+    image.voxels[...] = -0.0
+    turned = type(image)(np.asfortranarray(image.voxels), image.affine, 1.0, 0.0, b"", "nifti1", 0)
+    store.write_native(DONE, turned)
+    assert np.signbit(store.read_native(DONE).voxels).all()
+    assert native_objects(turned)["native/voxels/c/0/0/0"] == native_objects(image)["native/voxels/c/0/0/0"]
+
+
+def test_segmentation_round_trip(tmp_path: Path) -> None:
+    """Label maps, posteriors, their grids and the statistics come back."""
+    store = CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=SETTINGS)
+    written = segmented(2)
+    store.write_segmentation(DONE, written)
+    back = store.read_segmentation(DONE)
+    for name in ("affine", "hypothalamus", "intracranial"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(written, name))
+    for name in ("head", "box"):
+        np.testing.assert_array_equal(getattr(back, name).values, getattr(written, name).values)
+        np.testing.assert_array_equal(getattr(back, name).grid.affine, getattr(written, name).grid.affine)
+        assert getattr(back, name).grid.shape == getattr(written, name).grid.shape
+    assert (back.mean, back.std) == (written.mean, written.std)
+
+
+def test_one_shard_an_array_with_a_checksum_a_chunk(tmp_path: Path) -> None:
+    """The layout that ARCHITECTURE promises, seen with zarr alone."""
+    small_store(tmp_path / "c.zarr")
+    voxels = zarr.open_array(str(tmp_path / "c.zarr/scans" / DONE / "native/voxels"), mode="r")
+    assert voxels.shards is not None
+    assert all(shard >= length for shard, length in zip(voxels.shards, voxels.shape, strict=True))
+    assert all(chunk <= CHUNK for chunk in voxels.chunks)
+    assert [codec.to_dict()["name"] for codec in voxels.compressors] == ["blosc", "crc32c"]
+    assert [path.name for path in (tmp_path / "c.zarr/scans" / DONE / "native/voxels/c").rglob("*") if path.is_file()] == ["0"]
+
+
+@given(st.integers(1, 2000))
+@settings(deadline=None)
+def test_chunks_are_even(length: int) -> None:
+    """Chunks cover the axis, are never longer than allowed, and pad by less than one voxel a chunk."""
+    chunk = chunk_length(length)
+    count = -(-length // chunk)
+    assert 1 <= chunk <= CHUNK
+    assert 0 <= count * chunk - length < count
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Two stores of the same scans, written in any order, are the same files; so is one written over."""
+    first = small_store(tmp_path / "a.zarr")
+    before = snapshot(first.root)
+    small_store(tmp_path / "b.zarr")
+    assert snapshot(tmp_path / "b.zarr") == before
+    small_store(tmp_path / "a.zarr")
+    assert snapshot(first.root) == before
+
+
+def test_threads_may_write_different_scans(tmp_path: Path) -> None:
+    """Scans written at once give the bytes of scans written one after the other."""
+    store = CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=SETTINGS)
+
+    def write(scan: str) -> None:
+        store.write_native(scan, native(5))
+        store.write_segmentation(scan, segmented(5))
+        store.commit(scan, status="done", row=row(), regions=regions())
+
+    threads = [threading.Thread(target=write, args=(entry["scan"],)) for entry in store.scans]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    records = store.records()
+    assert [record["scan"] for record in records] == sorted(entry["scan"] for entry in entries())
+    assert len({json.dumps(record["files"]) for record in records}) == 1
+    assert [problem.what for problem in store.verify()] == [
+        "the table has not been written; run: hypojax export, which writes the table from the ledger"
+    ]
+
+
+def test_states_of_a_scan(tmp_path: Path) -> None:
+    """Missing, ingested, finished: the ledger says which."""
+    store = small_store(tmp_path / "c.zarr")
+    assert store.missing() == (UNTOUCHED,)
+    assert store.unfinished() == (PENDING, UNTOUCHED)
+    assert [record["status"] for record in store.records()] == ["done", "done", "failed", "pending"]
+    reopened = CohortStore.open(store.root)
+    reopened.write_segmentation(PENDING, segmented(3))
+    record = reopened.commit(PENDING, status="done", row=row(), regions=regions())
+    assert {"native/voxels/c/0/0/0", "labels/hypothalamus/c/0/0/0", "zarr.json"} <= set(record["files"])
+    assert reopened.unfinished() == (UNTOUCHED,)
+
+
+def test_scan_without_record_is_rewritten_to_the_same_bytes(tmp_path: Path) -> None:
+    """A run that breaks off before the record, at any object, leaves a scan that counts as missing and heals."""
+    whole = small_store(tmp_path / "whole.zarr")
+    expected = snapshot(whole.root)
+    store = CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=SETTINGS, provenance=PROVENANCE)
+    store.write_native(DONE, native(9))
+    (store.root / "scans" / DONE / "native/voxels/c/0/0/0.partial").write_bytes(b"half")
+    store.write_segmentation(DONE, segmented(9))
+    assert CohortStore.open(store.root).missing() == tuple(sorted(entry["scan"] for entry in entries()))
+    small_store(store.root)
+    assert snapshot(store.root) == expected
+
+
+def test_rewriting_a_finished_scan_withdraws_its_record_first(tmp_path: Path) -> None:
+    """The ledger never speaks of voxels that are being replaced."""
+    store = small_store(tmp_path / "c.zarr")
+    store.write_native(DONE, native(8))
+    assert DONE in store.missing()
+    store.commit(DONE, status="done", row=row(), regions=regions())
+    assert "labels/hypothalamus/c/0/0/0" in (store.record(DONE) or {})["files"]
+    assert not [problem for problem in store.verify() if problem.scan]
+
+
+def test_commit_clears_what_an_earlier_attempt_left(tmp_path: Path) -> None:
+    """A scan that failed this time keeps no voxels of an earlier broken-off attempt."""
+    store = small_store(tmp_path / "c.zarr")
+    store.write_native(UNTOUCHED, native(4))
+    again = CohortStore.open(store.root)
+    again.commit(UNTOUCHED, status="failed", reason=Reason.CORRUPTED, message="gone")
+    assert not list((store.root / "scans" / UNTOUCHED).rglob("*"))
+
+
+def test_open_zarr_alone_shows_the_table(tmp_path: Path) -> None:
+    """A fresh interpreter without hypojax, every warning an error: units, long names, coordinates, provenance."""
+    store = small_store(tmp_path / "c.zarr")
+    code = f"""
+import sys, json, xarray as xr
+table = xr.open_zarr({str(store.root)!r})
+assert "hypojax" not in sys.modules
+print(json.dumps({{"units": {{n: v.attrs.get("units") for n, v in table.variables.items()}},
+    "named": all("long_name" in v.attrs for v in table.variables.values()), "sizes": dict(table.sizes),
+    "coords": sorted(table.coords), "attrs": table.attrs, "status": [str(s) for s in table.status.values],
+    "icv": table.volume_mm3.sel(scan="sub-02", region="icv").compute().item(),
+    "why": str(table.missing_reason.sel(scan="sub-02", region="icv").values)}}))
+native = xr.open_zarr({str(store.root / "scans" / DONE / "native")!r})
+assert native.voxels.dims == ("i", "j", "k") and len(native.attrs["affine"]) == 4
+xr.open_zarr({str(store.root / "scans" / DONE / "labels")!r}).hypothalamus.load()
+"""
+    printed = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    shown = json.loads(printed.stdout)
+    assert printed.stderr == ""
+    assert shown["named"]
+    assert shown["units"]["volume_mm3"] == "mm3"
+    assert shown["sizes"] == {"scan": 5, "region": len(REGIONS), "axis": 3}
+    assert shown["coords"] == sorted(["scan", "region", "axis", "age", "group", "status_participant", "subject"])
+    assert {**shown["attrs"], **PROVENANCE} == shown["attrs"]
+    assert json.loads(shown["attrs"]["settings"]) == plain(SETTINGS)
+    assert shown["status"] == ["done", "done", "failed", "pending", "pending"]
+    assert np.isnan(shown["icv"])
+    assert shown["why"] == "skull_stripped"
+
+
+def test_table_as_read_equals_table_as_built(tmp_path: Path) -> None:
+    """Values, dtypes and attributes of every variable come back."""
+    store = small_store(tmp_path / "c.zarr")
+    built = cohort.build(store.records(), store.scans)
+    with xr.open_zarr(store.root, chunks=None) as stored:
+        xr.testing.assert_equal(stored.load(), built)
+        assert {name: variable.attrs for name, variable in stored.variables.items()} == {
+            name: v.attrs for name, v in built.variables.items()
+        }
+        for variable in TABLE:
+            assert stored[variable.name].dims == variable.dims
+            assert stored[variable.name].dtype.kind == ("T" if variable.dtype == "str" else np.dtype(variable.dtype).kind)
+
+
+def test_table_is_replaced_whole(tmp_path: Path) -> None:
+    """A column that is gone leaves nothing; the same table again touches no file; a folder of the user's stays."""
+    store = small_store(tmp_path / "c.zarr")
+    (store.root / "mine").mkdir()
+    (store.root / "mine" / "notes").write_text("kept")
+    table = cohort.build(store.records(), store.scans)
+    store.write_table(table.drop_vars("age"))
+    assert not (store.root / "age").exists()
+    times = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
+    store.write_table(table.drop_vars("age"))
+    assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == times
+    store.write_table(table)
+    assert (store.root / "mine" / "notes").read_text() == "kept"
+    assert not store.verify()
+
+
+def test_table_broken_off_shows_nothing_rather_than_a_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash at any object of the table leaves the old one, none, or the new one; the ledger is untouched."""
+    store = small_store(tmp_path / "c.zarr")
+    ledger, old = snapshot(store.root / "ledger"), cohort.open_cohort(store.root)
+    new = cohort.build(store.records(), [*store.scans, ScanEntry(scan="sub-09", path="x", entities={}, columns={})])
+    place, calls = objects.place, [0]
+
+    def breaking(limit: int) -> None:
+        def broken(path: Path, data: bytes, *, through: bool = True) -> None:
+            calls[0] += 1
+            if calls[0] > limit:
+                raise KeyboardInterrupt
+            place(path, data, through=through)
+
+        for module in ("hypojax.store.objects.place", "hypojax.store.table.place"):
+            monkeypatch.setattr(module, broken)
+
+    for limit in (0, 1, 2, 7, 20, 40):
+        calls[0] = 0
+        breaking(limit)
+        with pytest.raises(KeyboardInterrupt):
+            store.write_table(new)
+        monkeypatch.undo()
+        with xr.open_zarr(store.root, chunks=None) as shown:
+            assert not shown.variables or shown.load().identical(old.load())
+        assert snapshot(store.root / "ledger") == ledger
+    store.write_table(new)
+    xr.testing.assert_equal(cohort.open_cohort(store.root), new)
+
+
+def test_open_scan_is_lazy(tmp_path: Path) -> None:
+    """One Dask chunk an array; nothing computed."""
+    store = small_store(tmp_path / "c.zarr")
+    scan = store.open_scan(DONE)
+    assert scan.voxels.chunks == ((9,), (70,), (5,))
+    np.testing.assert_array_equal(scan.voxels.values, native(0).voxels)
+    np.testing.assert_array_equal(np.array(scan.attrs["affine"]), native(0).affine)
+
+
+def test_reading_what_is_not_there_names_the_scan(tmp_path: Path) -> None:
+    """Zarr reads a missing shard as zeros; the store does not."""
+    store = small_store(tmp_path / "c.zarr")
+    (store.root / "scans" / DONE / "native/voxels/c/0/0/0").unlink()
+    for scan in (DONE, UNTOUCHED):
+        with pytest.raises(ScanError, match=f"scan '{scan}'.*hypojax verify") as caught:
+            store.read_native(scan)
+        assert caught.value.reason is Reason.STORE_DAMAGED
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    """The message says which key differs, from what to what."""
+    small_store(tmp_path / "c.zarr")
+    other = {**SETTINGS, "box": {"spacing_mm": 0.8, "shape": (8, 8, 8)}, "more": 1}
+    with pytest.raises(RunError, match=r"'box.spacing_mm' was 1.0 and is now 0.8; 'more' was 'absent' and is now 1") as caught:
+        CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=other)
+    assert caught.value.reason is Reason.OTHER_SETTINGS
+
+
+def test_scans_can_be_added(tmp_path: Path) -> None:
+    """Same settings: new scans join, finished ones stay; columns may change, provenance keeps every value."""
+    before = small_store(tmp_path / "c.zarr").records()
+    more = [ScanEntry(scan="sub-00", path="/data/sub-00.nii", entities={}, columns={"iq": 100.5})]
+    store = CohortStore.create(tmp_path / "c.zarr", scans=more, settings=SETTINGS, provenance={"device": "cuda"})
+    assert [entry["scan"] for entry in store.scans] == ["sub-00", DONE, STRIPPED, FAILED, PENDING, UNTOUCHED]
+    assert store.records() == before
+    store.write_table(cohort.build(store.records(), store.scans))
+    table = cohort.open_cohort(store.root)
+    assert table.attrs["device"] == "cpu; cuda"
+    assert table.iq.values.tolist()[0] == 100.5
+
+
+def test_one_id_two_files(tmp_path: Path) -> None:
+    """A recorded scan keeps its file; one that has not been run may move."""
+    small_store(tmp_path / "c.zarr")
+    moved = [entry for entry in entries("/elsewhere") if entry["scan"] == UNTOUCHED]
+    CohortStore.create(tmp_path / "c.zarr", scans=moved, settings=SETTINGS)
+    with pytest.raises(RunError, match=r"'sub-0.' stands for two files, /data/sub-0.* and /elsewhere/sub-0.*rename") as caught:
+        CohortStore.create(tmp_path / "c.zarr", scans=entries("/elsewhere"), settings=SETTINGS)
+    assert caught.value.reason is Reason.DUPLICATE_SCAN
+    with pytest.raises(RunError, match="stands for two files"):
+        CohortStore.create(tmp_path / "d.zarr", scans=[*entries(), *entries("/elsewhere")], settings=SETTINGS)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    """No store is said, not shown as a traceback of Zarr."""
+    with pytest.raises(RunError, match="no cohort store at") as caught:
+        CohortStore.open(tmp_path)
+    assert caught.value.reason is Reason.NOTHING_FOUND
+
+
+@pytest.mark.parametrize(
+    ("row_values", "message"),
+    [
+        ({"quality": 1.0}, "unknown columns"),
+        ({"seconds": "soon"}, "could not convert"),
+        ({"voxel_size_mm": (1.0, 2.0)}, "needs three values"),
+    ],
+)
+def test_rows_are_checked_before_they_are_written(row_values: dict[str, object], message: str) -> None:
+    """A row that does not fit the table never reaches the ledger, where it would break every later table."""
+    with pytest.raises((ValueError, TypeError), match=message):
+        row_of_record(row_values)
+
+
+def test_regions_are_checked_before_they_are_written() -> None:
+    """Where a reason stands there is no number; a finished scan has every region."""
+    assert regions_of_record(regions(stripped=True), status="done")["icv"]["volume_mm3"] is None
+    with pytest.raises(ValueError, match="'left_posterior' of a finished scan has neither"):
+        regions_of_record({**regions(), "left_posterior": {"volume_mm3": float("nan")}}, status="done")
+    with pytest.raises(ValueError, match="unknown regions"):
+        regions_of_record({"thalamus": {}}, status="failed")
+
+
+@given(st.lists(st.text(st.characters(), min_size=0, max_size=90), unique=True, max_size=12))
+@settings(deadline=None)
+def test_keys_are_safe_and_unique(scans: list[str]) -> None:
+    """A key is one portable folder name; two ids never share one."""
+    made = [scan_key(scan) for scan in scans if not any("\ud800" <= letter <= "\udfff" for letter in scan)]
+    assert len(set(made)) == len(made)
+    for key in made:
+        assert key.isascii()
+        assert 0 < len(key) <= 180
+        assert not {"/", "\\", ":", "\0"} & set(key)
+        assert not key.startswith((".", "__"))
+        assert key != "zarr.json"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_sealed_document_notices_every_flipped_bit(attributes: dict[str, object], data: st.DataObject) -> None:
+    """Any JSON comes back; any single flipped bit is refused."""
+    attributes.pop("document_sha256", None)
+    sealed = seal(group_document(attributes))
+    read = unseal(sealed)["attributes"]
+    assert {key: read[key] for key in attributes} == attributes
+    bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
+    damaged = bytearray(sealed)
+    damaged[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(DamagedDocumentError):
+        unseal(bytes(damaged))
