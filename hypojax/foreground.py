@@ -12,12 +12,9 @@ from scipy import ndimage
 
 from hypojax.grid import Affine, Grid, centred_grid, conformed_grid, model_directions, resample
 from hypojax.intensity import Statistics, otsu_threshold, tissue_statistics
+from hypojax.schema import HEAD_SHAPE, HEAD_SPACING
 
 COARSE_SPACING: Final = 4.0
-HEAD_SHAPE: Final = (112, 112, 96)
-HEAD_SPACING: Final = 2.0
-"""The whole-head grid: 224 × 224 × 192 mm (anterior, superior, right)."""
-
 VERTEX_MARGIN: Final = 14.0
 """Millimetres of the head grid above the top of the head."""
 

@@ -39,6 +39,14 @@ MODEL_AXES: Final = ("A", "S", "R")
 MODEL_DIMS: Final = ("anterior", "superior", "right")
 """Names of these axes as xarray dims; coordinates are mm."""
 
+HEAD_SHAPE: Final = (112, 112, 96)
+HEAD_SPACING: Final = 2.0
+"""The whole-head model grid: 224 × 224 × 192 mm."""
+
+BOX_SHAPE: Final = (40, 40, 40)
+BOX_SPACING: Final = 1.0
+"""The hypothalamus model grid: a box of 40 mm."""
+
 
 @dataclass(frozen=True)
 class Variable:

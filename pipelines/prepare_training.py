@@ -13,10 +13,10 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float64, UInt8
 from scipy import ndimage
 
-from hypojax.foreground import COARSE_SPACING, HEAD_SPACING, find_head, sample_head
+from hypojax.foreground import find_head, sample_head
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_voxel, to_world
 from hypojax.intensity import zscore
 
@@ -75,13 +75,21 @@ def maps(data: Path) -> dict[str, np.ndarray]:
         labels = clean_map(raw.astype(np.int32), affine)
         grid = _map_grid(labels, affine)
         centre, residual = hypothalamus_centre(labels, affine)
-        print(path.name, f"intracranial {np.isin(labels, INTRACRANIAL).sum() / 1e3:.0f} mL, landmark residual {residual:.1f} mm", flush=True)
+        print(
+            path.name, f"intracranial {np.isin(labels, INTRACRANIAL).sum() / 1e3:.0f} mL, landmark residual {residual:.1f} mm", flush=True
+        )
         volumes.append(_nearest(labels, affine, grid))
         centres.append(to_voxel(grid.affine, centre))
         names.append(path.name.split("_dseg")[0])
     values = np.unique(np.concatenate([np.unique(v) for v in volumes]))
     compact = np.stack([np.searchsorted(values, v).astype(np.uint8) for v in volumes])
-    return {"labels": compact, "values": values, "intracranial": np.isin(values, INTRACRANIAL), "centres": np.stack(centres), "names": np.array(names)}
+    return {
+        "labels": compact,
+        "values": values,
+        "intracranial": np.isin(values, INTRACRANIAL),
+        "centres": np.stack(centres),
+        "names": np.array(names),
+    }
 
 
 def heads(data: Path) -> dict[str, np.ndarray]:

@@ -6,11 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
+from hypojax.schema import BOX_SHAPE, BOX_SPACING
 from hypojax.train.appearance import AppearanceConfig, random_bias, random_blur, random_crop, random_curve, random_noise, standardise
 from hypojax.train.warp import WarpConfig, grid_positions, linear_lookup, random_warp, to_index
-
-BOX_SHAPE = (40, 40, 40)
-BOX_SPACING = 1.0
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
+from hypojax.schema import HEAD_SHAPE, HEAD_SPACING
 from hypojax.train.appearance import AppearanceConfig, random_bias, random_blur, random_crop, random_curve, random_noise, standardise
 from hypojax.train.warp import WarpConfig, linear_lookup, nearest_lookup, random_field, random_warp, to_index
 
-HEAD_SHAPE = (112, 112, 96)
-HEAD_SPACING = 2.0
 MAP_SPACING = 1.0
 PLACE_WIDTH = 4.0
 """Standard deviation of the target round the hypothalamus, mm."""
@@ -85,6 +84,8 @@ class HeadConfig:
         Share of label-map examples whose contrast is free of the T1-weighted prior.
     stripped
         Share of label-map examples without skull.
+    shape
+        Voxels of an example (2 mm): less than the head grid, since nothing in the network depends on its extent.
     warp, appearance
         Ranges of the spatial transforms and of the acquisition.
     """
@@ -92,7 +93,8 @@ class HeadConfig:
     real: float = 0.35
     free: float = 0.25
     stripped: float = 0.12
-    warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=10.0, scale=0.07, shift=16.0, elastic=3.0, control=7))
+    shape: tuple[int, int, int] = (80, 96, 80)
+    warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=10.0, scale=0.07, shift=24.0, elastic=3.0, control=7))
     appearance: AppearanceConfig = field(default_factory=lambda: AppearanceConfig(bias=0.3, blur=0.7, noise=0.08, crop=0.2, gain=0.1))
 
 
@@ -124,28 +126,29 @@ def map_example(key: PRNGKeyArray, maps: HeadMaps, config: HeadConfig) -> HeadEx
     """An image made from a random label map."""
     pick, warp_key, paint_key, look_key, flip_key, strip_key = jax.random.split(key, 6)
     which = jax.random.randint(pick, (), 0, maps.labels.shape[0])
-    positions = _mirrored(flip_key, random_warp(warp_key, HEAD_SHAPE, spacing=HEAD_SPACING, config=config.warp))
+    positions = _mirrored(flip_key, random_warp(warp_key, config.shape, spacing=HEAD_SPACING, config=config.warp))
     stripped = jax.random.bernoulli(strip_key, config.stripped)
     means = _class_means(paint_key, maps, config.free)
     means = jnp.where(stripped & (~maps.intracranial | maps.fluid), 0.0, means)
     image, intracranial, outer = _paint(maps.labels[which], positions, jnp.stack([means, maps.intracranial, maps.extracerebral], axis=-1))
-    patches = random_field(jax.random.fold_in(paint_key, 1), HEAD_SHAPE, control=26, channels=1)[..., 0]
+    patches = random_field(jax.random.fold_in(paint_key, 1), config.shape, control=20, channels=1)[..., 0]
     image = jnp.maximum(image + 0.3 * jnp.where(stripped, 0.0, outer) * patches, 0)
     place = _place(positions, maps.centres[which], maps.labels.shape[1:], MAP_SPACING)
-    return _reacquire(look_key, image, intracranial, jnp.where(stripped, 0.0, 1.0), place, config.appearance)
+    known = jnp.where(stripped, 0.0, 1.0)
+    return _reacquire(look_key, image, intracranial=intracranial, known=known, place=place, config=config.appearance)
 
 
 def real_example(key: PRNGKeyArray, real: RealHeads, config: HeadConfig) -> HeadExample:
     """A random real head, warped and re-acquired."""
     pick, warp_key, look_key, flip_key = jax.random.split(key, 4)
     which = jax.random.randint(pick, (), 0, real.images.shape[0])
-    positions = _mirrored(flip_key, random_warp(warp_key, HEAD_SHAPE, spacing=HEAD_SPACING, config=config.warp))
+    positions = _mirrored(flip_key, random_warp(warp_key, config.shape, spacing=HEAD_SPACING, config=config.warp))
     source = jnp.stack([real.images[which], real.intracranial[which].astype(real.images.dtype)], axis=-1)
     index = to_index(positions, HEAD_SHAPE, HEAD_SPACING)
     warped = linear_lookup(source, index, fill=jnp.stack([real.images[which].min().astype(jnp.float32), jnp.zeros(())]))
     place = _place(positions, real.centres[which], HEAD_SHAPE, HEAD_SPACING)
     known = real.known[which].astype(jnp.float32)
-    return _reacquire(look_key, warped[..., 0], warped[..., 1], known, place, config.appearance)
+    return _reacquire(look_key, warped[..., 0], intracranial=warped[..., 1], known=known, place=place, config=config.appearance)
 
 
 def _mirrored(key: PRNGKeyArray, positions: Float[Array, "x y z 3"]) -> Float[Array, "x y z 3"]:
@@ -174,9 +177,7 @@ def _paint(labels: UInt8[Array, "i j k"], positions: Float[Array, "x y z 3"], ta
     return jnp.moveaxis(total / len(SUBSAMPLES), -1, 0)
 
 
-def _place(
-    positions: Float[Array, "x y z 3"], centre: Float[Array, "3"], shape: tuple[int, ...], spacing: float
-) -> Float[Array, "x y z"]:
+def _place(positions: Float[Array, "x y z 3"], centre: Float[Array, "3"], shape: tuple[int, ...], spacing: float) -> Float[Array, "x y z"]:
     """A Gaussian round the hypothalamus that sums to one; all zero when it lies outside."""
     middle = (centre - (jnp.array(shape) - 1) / 2) * spacing
     bump = jnp.exp(-0.5 * ((positions - middle) ** 2).sum(-1) / PLACE_WIDTH**2)
@@ -186,6 +187,7 @@ def _place(
 def _reacquire(
     key: PRNGKeyArray,
     image: Float[Array, "x y z"],
+    *,
     intracranial: Float[Array, "x y z"],
     known: Float[Array, ""],
     place: Float[Array, "x y z"],

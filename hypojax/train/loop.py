@@ -80,10 +80,14 @@ class Training:
 
 def optimiser(config: LoopConfig) -> optax.GradientTransformation:
     """Clipped AdamW on a warm-up and cosine schedule."""
-    rate = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, config.warmup, config.steps, end_value=config.learning_rate / 100
-    )
+    rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, config.warmup, config.steps, end_value=config.learning_rate / 100)
     return optax.chain(optax.clip_by_global_norm(config.clip), optax.adamw(rate, weight_decay=config.weight_decay))
+
+
+def starting_state(config: LoopConfig) -> State:
+    """The state before the first step."""
+    weights = nnx.state(UNet(config.network, rngs=nnx.Rngs(config.seed)))
+    return State(weights, optimiser(config).init(weights), jax.tree.map(jnp.copy, weights), jnp.zeros((), jnp.int32))
 
 
 def make_training(config: LoopConfig, example: Example, loss: Loss) -> Training:
@@ -96,9 +100,8 @@ def make_training(config: LoopConfig, example: Example, loss: Loss) -> Training:
     loss
         ``(logits, target) -> scalar`` for one example.
     """
-    graph, weights = nnx.split(UNet(config.network, rngs=nnx.Rngs(config.seed)))
+    graph = nnx.graphdef(UNet(config.network, rngs=nnx.Rngs(config.seed)))
     rule = optimiser(config)
-    start = State(weights, rule.init(weights), jax.tree.map(jnp.copy, weights), jnp.zeros((), jnp.int32))
 
     def mean_loss(weights: PyTree, images: Array, targets: PyTree) -> Array:
         return jax.vmap(loss)(nnx.merge(graph, weights)(images), targets).mean()
@@ -114,10 +117,18 @@ def make_training(config: LoopConfig, example: Example, loss: Loss) -> Training:
         averaged = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, state.averaged, weights)
         return State(weights, moments, averaged, state.step + 1), value
 
-    return Training(config, start, step)
+    return Training(config, starting_state(config), step)
 
 
-def train(training: Training, data: PyTree, folder: Path, *, every: int = 100, watch: Callable[[State], str] | None = None) -> State:
+def train(
+    training: Training,
+    data: PyTree,
+    folder: Path,
+    *,
+    every: int = 100,
+    watch: Callable[[State], str] | None = None,
+    say: Callable[[str], object] = print,
+) -> State:
     """Run to the last step, saving the state and one line of log every ``every`` steps; goes on from a saved state.
 
     Parameters
@@ -125,7 +136,9 @@ def train(training: Training, data: PyTree, folder: Path, *, every: int = 100, w
     folder
         Holds ``state.safetensors`` and ``log.jsonl``.
     watch
-        Called with the state at each save; what it returns is printed (validation scores).
+        Called with the state at each save; what it returns joins the line (validation scores).
+    say
+        Called with each line.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = load_state(folder / "state.safetensors", training.start)
@@ -135,8 +148,11 @@ def train(training: Training, data: PyTree, folder: Path, *, every: int = 100, w
         losses.append(float(value))
         if (done + 1) % every == 0 or done + 1 == training.config.steps:
             save_state(folder / "state.safetensors", state)
-            seconds = (time.perf_counter() - began) / (done + 1 - first)
-            _report(folder, done + 1, losses, seconds=seconds, left=training.config.steps - done - 1, watch=watch(state) if watch else "")
+            pace = (time.perf_counter() - began) / (done + 1 - first)
+            entry = {"step": done + 1, "loss": sum(losses) / len(losses), "seconds_a_step": pace, "scores": watch(state) if watch else ""}
+            _log(folder, entry)
+            left = (training.config.steps - done - 1) * pace / 60
+            say(f"step {done + 1}  loss {entry['loss']:.4f}  {pace:.2f} s/step  {left:.0f} min left  {entry['scores']}")
             losses = []
     return state
 
@@ -161,9 +177,7 @@ def _named(tree: PyTree) -> dict[str, Array]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def _report(folder: Path, step: int, losses: list[float], *, seconds: float, left: int, watch: str) -> None:
-    """Append to the log and print one line."""
-    mean = sum(losses) / len(losses)
+def _log(folder: Path, entry: dict[str, int | float | str]) -> None:
+    """Append one line to the log of a run."""
     with (folder / "log.jsonl").open("a") as log:
-        log.write(json.dumps({"step": step, "loss": mean, "seconds_a_step": seconds, "watch": watch}) + "\n")
-    print(f"step {step}  loss {mean:.4f}  {seconds:.2f} s/step  {left * seconds / 60:.0f} min left  {watch}", flush=True)
+        log.write(json.dumps(entry) + "\n")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 from jax.scipy.spatial.transform import Rotation
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 Positions = Float[Array, "x y z 3"]
 
@@ -89,7 +89,7 @@ def linear_lookup(volume: Float[Array, "i j k c"], index: Positions, *, fill: fl
     return jnp.where(outside[..., None], fill, total)
 
 
-def nearest_lookup(labels: Int[Array, "i j k"], index: Positions) -> Int[Array, "x y z"]:
+def nearest_lookup(labels: Int[Array, "i j k"] | UInt8[Array, "i j k"], index: Positions) -> Int[Array, "x y z"]:
     """The value of the nearest voxel; 0 outside."""
     shape = jnp.array(labels.shape)
     near = jnp.round(index).astype(jnp.int32)

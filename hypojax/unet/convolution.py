@@ -13,37 +13,39 @@ from jax import lax
 from jaxtyping import Array, Float
 
 Volume = Float[Array, "n d h w c"]
+Features = Float[Array, "n d h w o"]
+Rescaled = Float[Array, "n d_out h_out w_out c_out"]
 Kernel = Float[Array, "3 3 3 c o"]
-Form = Callable[[Volume, Kernel], Volume]
+Form = Callable[[Volume, Kernel], Features]
 
 NARROW_INPUT = 8
 """Up to this many input channels, shifts concatenated on channels make one well-filled 2-D convolution."""
 
 
-def conv3d_native(x: Volume, kernel: Kernel) -> Volume:
+def conv3d_native(x: Volume, kernel: Kernel) -> Features:
     """XLA's own 3-D convolution: the obvious twin, and the choice on GPU and TPU."""
     return lax.conv_general_dilated(x, kernel, (1, 1, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
-def conv3d_sum(x: Volume, kernel: Kernel) -> Volume:
+def conv3d_sum(x: Volume, kernel: Kernel) -> Features:
     """Sum over the depth shifts of three 2-D convolutions."""
     return sum((_conv2d(shifted, kernel[shift]) for shift, shifted in enumerate(_depth_shifts(x))), start=jnp.zeros((), x.dtype))
 
 
-def conv3d_concatenated(x: Volume, kernel: Kernel) -> Volume:
+def conv3d_concatenated(x: Volume, kernel: Kernel) -> Features:
     """Depth shifts side by side on the channel axis, then one 2-D convolution."""
     flat = jnp.moveaxis(kernel, 0, 2).reshape(3, 3, -1, kernel.shape[-1])
     return _conv2d(jnp.concatenate(_depth_shifts(x), axis=-1), flat)
 
 
-def conv3d_wide(x: Volume, kernel: Kernel) -> Volume:
+def conv3d_wide(x: Volume, kernel: Kernel) -> Features:
     """One 2-D convolution to three times the outputs, then shifted along depth and added."""
     wide = jnp.moveaxis(kernel, 0, 3).reshape(3, 3, kernel.shape[3], -1)
     parts = jnp.split(_conv2d(x, wide), 3, axis=-1)
     return sum((_depth_shifts(part)[shift] for shift, part in enumerate(parts)), start=jnp.zeros((), x.dtype))
 
 
-def conv3d(x: Volume, kernel: Kernel) -> Volume:
+def conv3d(x: Volume, kernel: Kernel) -> Features:
     """3×3×3 convolution with zero padding, by the form `fastest_form` names."""
     return fastest_form(kernel.shape[3], kernel.shape[4], jax.default_backend())(x, kernel)
 
@@ -57,27 +59,27 @@ def fastest_form(inputs: int, outputs: int, backend: str) -> Form:
     return conv3d_wide if inputs >= 2 * outputs else conv3d_sum
 
 
-def space_to_depth(x: Volume, factor: int) -> Volume:
+def space_to_depth(x: Volume, factor: int) -> Rescaled:
     """Blocks of ``factor``³ voxels become channels: (n, d, h, w, c) → (n, d/f, h/f, w/f, f³·c)."""
     n, d, h, w, c = x.shape
     split = x.reshape(n, d // factor, factor, h // factor, factor, w // factor, factor, c)
     return split.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(n, d // factor, h // factor, w // factor, factor**3 * c)
 
 
-def depth_to_space(x: Volume, factor: int) -> Volume:
+def depth_to_space(x: Volume, factor: int) -> Rescaled:
     """Inverse of `space_to_depth`."""
     n, d, h, w, c = x.shape
     split = x.reshape(n, d, h, w, factor, factor, factor, c // factor**3)
     return split.transpose(0, 1, 4, 2, 5, 3, 6, 7).reshape(n, d * factor, h * factor, w * factor, c // factor**3)
 
 
-def mean_pool(x: Volume) -> Volume:
+def mean_pool(x: Volume) -> Rescaled:
     """Average of blocks of 2×2×2 voxels."""
     n, d, h, w, c = x.shape
     return x.reshape(n, d // 2, 2, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4, 6))
 
 
-def repeat_up(x: Volume) -> Volume:
+def repeat_up(x: Volume) -> Rescaled:
     """Every voxel becomes 2×2×2 voxels (a transposed convolution would cost tens of times more on CPU)."""
     n, d, h, w, c = x.shape
     spread = jnp.broadcast_to(x[:, :, None, :, None, :, None], (n, d, 2, h, 2, w, 2, c))
@@ -90,7 +92,7 @@ def _depth_shifts(x: Volume) -> list[Volume]:
     return [padded[:, shift : shift + x.shape[1]] for shift in range(3)]
 
 
-def _conv2d(x: Volume, kernel: Float[Array, "3 3 c o"]) -> Volume:
+def _conv2d(x: Volume, kernel: Float[Array, "3 3 c o"]) -> Features:
     """2-D convolution of every depth slice."""
     n, d = x.shape[:2]
     flat = x.reshape(n * d, *x.shape[2:])

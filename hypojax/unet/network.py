@@ -5,13 +5,14 @@ batch: what a voxel becomes does not depend on how much air the field of view ho
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from hypojax.unet.convolution import Volume, conv3d, depth_to_space, mean_pool, repeat_up, space_to_depth
+from hypojax.unet.convolution import Features, Volume, conv3d, depth_to_space, mean_pool, repeat_up, space_to_depth
 
 EPSILON = 1e-6
 LEAK = 0.1
@@ -50,7 +51,7 @@ class Convolution(nnx.Module):
         self.kernel = nnx.Param(scale * jax.random.normal(rngs.params(), (3, 3, 3, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
-    def __call__(self, x: Volume) -> Volume:
+    def __call__(self, x: Volume) -> Features:
         """Convolve (batch, depth, height, width, channel)."""
         return conv3d(x, self.kernel[...]) + self.bias[...]
 
@@ -62,7 +63,7 @@ class Pointwise(nnx.Module):
         self.kernel = nnx.Param(scale / jnp.sqrt(inputs) * jax.random.normal(rngs.params(), (inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
-    def __call__(self, x: Volume) -> Volume:
+    def __call__(self, x: Volume) -> Features:
         """Mix the channels of each voxel."""
         return x @ self.kernel[...] + self.bias[...]
 
@@ -88,7 +89,7 @@ class Block(nnx.Module):
         self.norm_one = None if first else VoxelNorm(outputs)
         self.norm_two = VoxelNorm(outputs)
 
-    def __call__(self, x: Volume) -> Volume:
+    def __call__(self, x: Volume) -> Features:
         """Return features of the same grid."""
         x = self.one(x)
         x = jax.nn.leaky_relu(x if self.norm_one is None else self.norm_one(x), LEAK)
@@ -109,9 +110,9 @@ class UNet(nnx.Module):
         widths, channels = config.widths, config.stem**3
         self.config = config
         self.down = nnx.List(
-            Block(inputs, width, first=level == 0, rngs=rngs) for level, (inputs, width) in enumerate(zip((channels, *widths), widths))
+            Block(inputs, width, first=level == 0, rngs=rngs) for level, (inputs, width) in enumerate(pairwise((channels, *widths)))
         )
-        self.lateral = nnx.List(Pointwise(coarse, fine, rngs=rngs) for fine, coarse in zip(widths[:-1], widths[1:], strict=True))
+        self.lateral = nnx.List(Pointwise(coarse, fine, rngs=rngs) for fine, coarse in pairwise(widths))
         self.up = nnx.List(Block(width, width, rngs=rngs) for width in widths[:-1])
         self.head = Pointwise(widths[0], config.outputs * channels, rngs=rngs, scale=0.1)
 

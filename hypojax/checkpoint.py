@@ -1,0 +1,136 @@
+"""Released weights: one ``.safetensors`` file of arrays and a JSON header, known by its SHA-256.
+
+Nothing is unpickled. The header says what the network is (`UNetConfig`), what its outputs mean, on which grid it works,
+how intensities are normalised, and how it was trained.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import PyTree
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from hypojax.reason import Reason, RunError
+from hypojax.unet import UNet, UNetConfig
+
+HEADER_KEY: Final = "hypojax"
+SUMS: Final = "SHA256SUMS"
+STAGES: Final = ("head", "box")
+FOLDERS: Final = (Path(__file__).parent / "weights", Path(__file__).parent.parent / "checkpoints")
+"""Where released weights lie: inside an installed package, or beside it in a checkout."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One network with its weights.
+
+    Parameters
+    ----------
+    network
+        Configuration.
+    weights
+        Flax NNX state of `UNet`.
+    header
+        Everything else the file says of itself.
+    sha256
+        Of the file.
+    """
+
+    network: UNetConfig
+    weights: PyTree
+    header: Mapping[str, Any]
+    sha256: str
+
+
+def save_checkpoint(path: Path, weights: PyTree, *, network: UNetConfig, header: Mapping[str, Any]) -> str:
+    """Write weights with their header; return the file's SHA-256."""
+    arrays = {name: np.asarray(leaf) for name, leaf in _named(weights).items()}
+    about = {"network": asdict(network), **header}
+    temporary = path.with_suffix(".part")
+    save_file(arrays, temporary, metadata={HEADER_KEY: json.dumps(about, sort_keys=True)})
+    temporary.replace(path)
+    return sha256(path)
+
+
+def load_checkpoint(path: Path, *, expected: str | None = None) -> Checkpoint:
+    """Read weights, refusing a file that is not what it should be.
+
+    Parameters
+    ----------
+    path
+        A ``.safetensors`` file of `save_checkpoint`.
+    expected
+        Its SHA-256; by default the entry in ``SHA256SUMS`` beside it.
+
+    Raises
+    ------
+    RunError
+        ``weights_missing`` or ``weights_corrupted``, with what to do.
+    """
+    if not path.is_file():
+        raise RunError(Reason.WEIGHTS_MISSING, f"weights {path} are missing; reinstall hypojax or give --weights FOLDER")
+    found, wanted = sha256(path), expected or _listed_sum(path)
+    if found != wanted:
+        raise RunError(Reason.WEIGHTS_CORRUPTED, f"weights {path} have SHA-256 {found[:16]}…, expected {wanted[:16]}…; reinstall hypojax")
+    try:
+        return _read(path, found)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunError(Reason.WEIGHTS_CORRUPTED, f"weights {path} cannot be used ({error}); reinstall hypojax") from error
+
+
+def released_folder() -> Path:
+    """The folder of the weights that come with hypojax."""
+    for folder in FOLDERS:
+        if (folder / SUMS).is_file():
+            return folder
+    raise RunError(Reason.WEIGHTS_MISSING, f"no weights in {FOLDERS[0]} or {FOLDERS[1]}; reinstall hypojax or give --weights FOLDER")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path, digest: str) -> Checkpoint:
+    """Header and weights of a file whose hash is right."""
+    with safe_open(path, framework="numpy") as stored:
+        header = json.loads(stored.metadata()[HEADER_KEY])
+        arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+    about = header.pop("network")
+    network = UNetConfig(outputs=about["outputs"], widths=tuple(about["widths"]), stem=about["stem"])
+    empty = nnx.eval_shape(lambda: nnx.state(UNet(network, rngs=nnx.Rngs(0))))
+    names = _named(empty)
+    if {name: leaf.shape for name, leaf in names.items()} != {name: array.shape for name, array in arrays.items()}:
+        raise ValueError("arrays do not fit the network of the header")
+    weights = jax.tree.unflatten(jax.tree.structure(empty), [arrays[name] for name in names])
+    return Checkpoint(network, weights, header, digest)
+
+
+def _listed_sum(path: Path) -> str:
+    """The file's entry in ``SHA256SUMS`` beside it."""
+    sums = path.parent / SUMS
+    lines = [line.split() for line in sums.read_text().splitlines()] if sums.is_file() else []
+    for fields in lines:
+        if len(fields) == 2 and fields[1] == path.name:
+            return fields[0]
+    raise RunError(Reason.WEIGHTS_CORRUPTED, f"{sums} has no entry for {path.name}; reinstall hypojax or add its SHA-256")
+
+
+def _named(tree: PyTree) -> dict[str, Any]:
+    """Leaves by their path, "down/0/one/kernel"."""
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """A path without the wrapper that Flax puts round a leaf."""
+    parts = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path]
+    return "/".join(part for part in parts if part not in {"value", "raw_value"})

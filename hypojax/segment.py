@@ -1,0 +1,211 @@
+"""`Segmenter`: from the voxels of a scan to posteriors of the intracranial volume and the hypothalamus.
+
+Two stages: the whole head at 2 mm gives the intracranial volume and the place of the hypothalamus; a 1 mm box round that
+place gives the subunits. Weights are replicated on every local device and a batch of scans is split over them
+("pmapped": `jax.jit` with a sharding over the mesh axis ``scan``). One batch shape, compiled once. NumPy in and out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Float32, Float64, Num, PyTree, UInt8
+
+from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
+from hypojax.foreground import Head, find_head, sample_head
+from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
+from hypojax.intensity import tissue_statistics, zscore
+from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SPACING
+from hypojax.unet import UNet
+
+PLACE_RADIUS: Final = 12.0
+"""Millimetres round the likeliest voxel within which the place of the hypothalamus is averaged."""
+
+RECENTRE: Final = 3.0
+"""A box whose hypothalamus lies further than this (mm) from its middle is taken again, centred on it."""
+
+Scan = tuple[Num[np.ndarray, "i j k"], Affine]
+Forward = Callable[[Float32[np.ndarray, "n x y z"]], tuple[Array, ...]]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the networks say of one scan.
+
+    Parameters
+    ----------
+    head_grid
+        The 2 mm grid of ``intracranial``.
+    intracranial
+        Posterior × 255.
+    box_grid
+        The 1 mm grid of ``subunits``.
+    subunits
+        Posteriors × 255 of the ten subunits in label order.
+    located
+        Share of the place posterior within 12 mm of the place taken, 0 to 1: low when the head was not understood.
+    """
+
+    head_grid: Grid
+    intracranial: UInt8[np.ndarray, "a s r"]
+    box_grid: Grid
+    subunits: UInt8[np.ndarray, "10 x y z"]
+    located: float
+
+
+class Segmenter:
+    """Both networks, compiled for one batch shape on all local devices.
+
+    Examples
+    --------
+    >>> segmenter = Segmenter.load()  # doctest: +SKIP
+    >>> segmentation = segmenter.segment(volume, affine)  # doctest: +SKIP
+    """
+
+    def __init__(self, head: Checkpoint, box: Checkpoint, *, batch: int | None = None) -> None:
+        """Take loaded weights; ``batch`` scans at a time, rounded up to a multiple of the local devices."""
+        devices = jax.local_devices()
+        self.batch = -(-(batch or 1) // len(devices)) * len(devices)
+        self.weights = {"head": head.sha256, "box": box.sha256}
+        mesh = Mesh(np.array(devices), ("scan",), axis_types=(AxisType.Auto,))
+        self._head = compiled(head, head_outputs, mesh)
+        self._box = compiled(box, box_outputs, mesh)
+
+    @classmethod
+    def load(cls, weights: Path | None = None, *, batch: int | None = None) -> "Segmenter":
+        """Load the released weights, or those in a folder with ``head.safetensors``, ``box.safetensors`` and ``SHA256SUMS``.
+
+        Raises
+        ------
+        RunError
+            When weights are missing or their hash is wrong.
+        """
+        folder = weights or released_folder()
+        return cls(load_checkpoint(folder / "head.safetensors"), load_checkpoint(folder / "box.safetensors"), batch=batch)
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Hashes of the weights, and the devices and library versions that ran them."""
+        devices = jax.local_devices()
+        return {
+            "weights_head_sha256": self.weights["head"],
+            "weights_box_sha256": self.weights["box"],
+            "device": f"{len(devices)} x {devices[0].device_kind}",
+            "jax": jax.__version__,
+        }
+
+    def segment(self, volume: Num[np.ndarray, "i j k"], affine: Affine) -> Segmentation:
+        """Segment one scan: voxels in stored orientation (any real dtype, finite, scaled) and voxel-to-world matrix (mm, RAS+)."""
+        return self.segment_batch([(volume, affine)])[0]
+
+    def segment_batch(self, scans: Sequence[Scan]) -> list[Segmentation]:
+        """Segment any number of scans, a fixed batch at a time."""
+        return [result for start in range(0, len(scans), self.batch) for result in self._segment(scans[start : start + self.batch])]
+
+    def _segment(self, scans: Sequence[Scan]) -> list[Segmentation]:
+        """Segment at most one batch of scans."""
+        heads = [find_head(volume, affine) for volume, affine in scans]
+        intracranial, places, located = self._run(self._head, [head_input(*scan, head) for scan, head in zip(scans, heads, strict=True)])
+        centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
+        grids, subunits = self._boxes(scans, centres)
+        offsets = [box_offset(posteriors, grid) for posteriors, grid in zip(subunits, grids, strict=True)]
+        if max(float(np.linalg.norm(offset)) for offset in offsets) > RECENTRE:
+            moved = [_moved(grid, offset) for grid, offset in zip(grids, offsets, strict=True)]
+            grids, subunits = self._boxes(scans, moved)
+        return [
+            Segmentation(head.grid, icv, grid, posteriors, float(certain))
+            for head, icv, grid, posteriors, certain in zip(heads, intracranial, grids, subunits, located, strict=True)
+        ]
+
+    def _boxes(self, scans: Sequence[Scan], centres: Sequence[Float64[np.ndarray, "3"]]) -> tuple[list[Grid], list[np.ndarray]]:
+        """Run the box network round the given places (world, mm)."""
+        grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
+        (subunits,) = self._run(self._box, [box_input(*scan, grid) for scan, grid in zip(scans, grids, strict=True)])
+        return grids, subunits
+
+    def _run(self, forward: Forward, inputs: list[Float32[np.ndarray, "x y z"]]) -> list[list[np.ndarray]]:
+        """Pad the batch by its last scan, run, and cut the padding off again."""
+        padded = np.stack([*inputs, *[inputs[-1]] * (self.batch - len(inputs))])
+        return [list(np.asarray(output)[: len(inputs)]) for output in forward(padded)]
+
+
+def head_input(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
+    """What the head network sees: the z-scored head grid."""
+    return zscore(sample_head(volume, affine, head), head.statistics)
+
+
+def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
+    """The box round a place (world, mm), along the axes of the scan's model grids."""
+    return centred_grid(model_directions(affine), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=centre)
+
+
+def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid) -> Float32[np.ndarray, "x y z"]:
+    """What the box network sees: the box, z-scored with the statistics of its own tissue."""
+    lowest = float(volume[::4, ::4, ::4].min())
+    sampled = resample(volume, affine, grid, fill=lowest)
+    return zscore(sampled, tissue_statistics(sampled))
+
+
+def box_offset(posteriors: UInt8[np.ndarray, "10 x y z"], grid: Grid) -> Float64[np.ndarray, "3"]:
+    """Where the hypothalamus lies relative to the middle of its box, voxels; zero when there is none."""
+    whole = posteriors.astype(np.float64).sum(axis=0)
+    whole = np.where(whole > 127, whole, 0)
+    if not whole.any():
+        return np.zeros(3)
+    index = np.indices(grid.shape)
+    return np.array((index * whole).sum(axis=(1, 2, 3)) / whole.sum() - (np.array(grid.shape) - 1) / 2)
+
+
+def compiled(checkpoint: Checkpoint, outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> Forward:
+    """A network on a device mesh: weights replicated, the batch split over the axis ``scan``."""
+    graph, _ = nnx.split(UNet(checkpoint.network, rngs=nnx.Rngs(0)))
+    replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
+    weights = jax.device_put(checkpoint.weights, replicated)
+
+    def forward(weights: PyTree, images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
+        return outputs(nnx.merge(graph, weights), images[..., None])
+
+    return partial(jax.jit(forward, in_shardings=(replicated, split), out_shardings=split), weights)
+
+
+def head_outputs(
+    network: UNet, images: Float[Array, "n a s r 1"]
+) -> tuple[UInt8[Array, "n a s r"], Float[Array, "n 3"], Float[Array, " n"]]:
+    """Intracranial posterior × 255, place of the hypothalamus (voxels), and how much of its posterior lies there."""
+    logits = network(images)
+    place, located = jax.vmap(place_of)(logits[..., 1])
+    return _bytes(jax.nn.sigmoid(logits[..., 0])), place, located
+
+
+def place_of(logits: Float[Array, "a s r"]) -> tuple[Float[Array, "3"], Float[Array, ""]]:
+    """Mean position (voxels) near the likeliest voxel under a softmax over space, and the share of it that lies there."""
+    posterior = jax.nn.softmax(logits.ravel()).reshape(logits.shape)
+    index = jnp.stack(jnp.meshgrid(*[jnp.arange(n) for n in logits.shape], indexing="ij"), axis=-1).astype(jnp.float32)
+    peak = jnp.stack(jnp.unravel_index(posterior.argmax(), logits.shape)).astype(jnp.float32)
+    near = posterior * (((index - peak) ** 2).sum(-1) <= (PLACE_RADIUS / HEAD_SPACING) ** 2)
+    return (near[..., None] * index).sum((0, 1, 2)) / near.sum(), near.sum()
+
+
+def box_outputs(network: UNet, images: Float[Array, "n x y z 1"]) -> tuple[UInt8[Array, "n 10 x y z"]]:
+    """Subunit posteriors × 255: the mean over the box and its left–right mirror, so that neither side is favoured."""
+    seen = jax.nn.softmax(network(images))[..., 1:]
+    mirrored = jax.nn.softmax(network(images[:, :, :, ::-1]))[:, :, :, ::-1, 1:]
+    swapped = jnp.concatenate([mirrored[..., 5:], mirrored[..., :5]], axis=-1)
+    return (jnp.moveaxis(_bytes((seen + swapped) / 2), -1, 1),)
+
+
+def _bytes(posterior: Array) -> UInt8[Array, "*n"]:
+    """Quantise a posterior to 0–255."""
+    return jnp.round(posterior * 255).astype(jnp.uint8)
+
+
+def _moved(grid: Grid, offset: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
+    """The middle of a box, moved by an offset in voxels."""
+    return np.array(grid.centre + grid.affine[:3, :3] @ offset)

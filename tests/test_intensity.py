@@ -1,0 +1,75 @@
+"""Statistics against an exhaustive Otsu, and their invariance to gain, offset and background."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypojax.intensity import otsu_threshold, tissue_statistics, zscore
+
+BIN = 1 / 256
+"""The histogram has 256 bins: a threshold is known to a bin of the intensity range."""
+
+ROUNDING = 1e-4
+
+
+def tissue(rng: np.random.Generator, n: int = 4000) -> np.ndarray:
+    """Background, grey and white matter."""
+    parts = [rng.normal(5, 2, n), rng.normal(60, 6, n), rng.normal(100, 6, n // 2)]
+    return np.concatenate(parts)
+
+
+def exhaustive_otsu(values: np.ndarray) -> float:
+    """Try every value as threshold."""
+    low, high = np.percentile(values, (0.5, 99.0))
+    clipped = values[(values >= low) & (values <= high)]
+    best, score = low, -1.0
+    for threshold in np.linspace(low, high, 400)[1:-1]:
+        below, above = clipped[clipped <= threshold], clipped[clipped > threshold]
+        between = len(below) * len(above) * (below.mean() - above.mean()) ** 2
+        if between > score:
+            best, score = threshold, between
+    return float(best)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_otsu_is_the_best_of_all_thresholds(seed: int) -> None:
+    values = tissue(np.random.default_rng(seed))
+    # Between two classes many thresholds score alike: what counts is that the split is the same.
+    ours, theirs = values > otsu_threshold(values), values > exhaustive_otsu(values)
+    assert (ours != theirs).mean() < 0.001
+
+
+@settings(deadline=None, max_examples=30)
+@given(gain=st.floats(0.01, 1000), offset=st.floats(-5000, 5000), seed=st.integers(0, 99))
+def test_zscore_ignores_gain_and_offset(gain: float, offset: float, seed: int) -> None:
+    values = tissue(np.random.default_rng(seed))
+    scaled = values * gain + offset
+    ours = zscore(values, tissue_statistics(values))
+    np.testing.assert_allclose(zscore(scaled, tissue_statistics(scaled)), ours, atol=0.02)
+
+
+def test_more_air_changes_little() -> None:
+    values = tissue(np.random.default_rng(0))
+    padded = np.concatenate([values, np.random.default_rng(1).normal(5, 2, 3 * values.size)])
+    few, many = tissue_statistics(values), tissue_statistics(padded)
+    assert many.mean == pytest.approx(few.mean, rel=0.02)
+    assert many.std == pytest.approx(few.std, rel=0.05)
+
+
+def test_hot_voxels_change_little() -> None:
+    values = tissue(np.random.default_rng(0))
+    hot = values.copy()
+    hot[:20] = 1e5
+    assert tissue_statistics(hot).mean == pytest.approx(tissue_statistics(values).mean, rel=0.02)
+
+
+def test_constant_volume_is_defined() -> None:
+    statistics = tissue_statistics(np.full(100, 7.0))
+    assert statistics.std == 0
+    np.testing.assert_array_equal(zscore(np.full(100, 7.0), statistics), np.zeros(100, np.float32))
+
+
+def test_zscore_is_clipped() -> None:
+    values = tissue(np.random.default_rng(0))
+    assert zscore(np.append(values, 1e9), tissue_statistics(values)).max() == 10
