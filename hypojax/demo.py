@@ -114,9 +114,10 @@ def deform(voxels: UInt8[np.ndarray, "i j k"], affine: Affine, *, factor: float)
     offset = to_world(affine, index) - np.array(CENTRE_MM)
     radius = np.linalg.norm(offset, axis=-1)
     stretch = source_radius(radius, factor ** (1 / 3)) / np.maximum(radius, 1e-9)
-    source = to_voxel(affine, np.array(CENTRE_MM) + offset * stretch[..., None])
+    start = np.array([part.start for part in box])
+    source = to_voxel(affine, np.array(CENTRE_MM) + offset * stretch[..., None]) - start
     result = voxels.astype(np.float64)
-    result[box] = ndimage.map_coordinates(result, np.moveaxis(source, -1, 0), order=3, mode="nearest")
+    result[box] = ndimage.map_coordinates(result[box], np.moveaxis(source, -1, 0), order=3, mode="nearest")
     return result
 
 

@@ -159,6 +159,8 @@ class Screen:
     def pairs(self, title: str, facts: Mapping[str, str]) -> None:
         """A table of names and values."""
         table = Table(title=title, show_header=False, title_justify="left")
+        table.add_column()
+        table.add_column(overflow="fold")  # a path is of no use with its end cut off
         for name, value in facts.items():
             table.add_row(escape(name), escape(value))
         self._console.print(table)
@@ -230,7 +232,7 @@ def facts(outcome: "Outcome") -> dict[str, str]:
 def duration(seconds: float) -> str:
     """A length of time in the two largest units.
 
-    >>> [duration(s) for s in (4.2, 75, 3725)]
+    >>> [duration(s) for s in (4.2, 75.0, 3725.0)]
     ['4 s', '1 min 15 s', '1 h 02 min']
     """
     whole = round(seconds)

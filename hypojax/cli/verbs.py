@@ -56,9 +56,9 @@ class Run(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Run, show progress and a summary, give the exit code."""
+        inputs, out = _inputs_and_out(self.paths, "run")
         from hypojax import execute
 
-        inputs, out = _inputs_and_out(self.paths, "run")
         with screen.progress() as watch:
             outcome = execute.run(inputs, out=out, settings=self.settings, watch=watch)
         screen.outcome(outcome, out)
@@ -80,9 +80,9 @@ class Ingest(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Ingest, show progress and a summary, give the exit code."""
+        inputs, out = _inputs_and_out(self.paths, "ingest")
         from hypojax import execute
 
-        inputs, out = _inputs_and_out(self.paths, "ingest")
         with screen.progress() as watch:
             outcome = execute.ingest(inputs, out=out, settings=self.settings, watch=watch)
         screen.outcome(outcome, out)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hypojax.cohort import Summary
 from hypojax.reason import HypojaxError, Reason, ScanError
@@ -37,6 +37,7 @@ class ScanResult:
         return self.status == "failed"
 
 
+@runtime_checkable
 class Watch(Protocol):
     """Whoever wants to know how a run goes on."""
 

@@ -25,7 +25,7 @@ ARRAY: Final = "array"
 """Scan id of voxels that came without a file."""
 
 
-def segment(scan: Path | str | Num[np.ndarray, "i j k"], *, affine: Affine | None = None, segmenter: Segments | None = None) -> xr.Dataset:
+def segment(scan: Path | str | Num[np.ndarray, "..."], *, affine: Affine | None = None, segmenter: Segments | None = None) -> xr.Dataset:
     """Segment and measure one scan.
 
     Parameters

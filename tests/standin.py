@@ -1,0 +1,83 @@
+"""A stand-in for `hypojax.Segmenter` that needs no weights: it knows where the phantom lies and takes the posteriors from its formula.
+
+It looks at the voxels only to refuse what a test tells it to refuse, so it checks the way of a scan, not a network.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from hypojax.foreground import find_head
+from hypojax.grid import Grid, centred_grid, model_directions
+from hypojax.phantom import HYPOTHALAMUS_CENTRE, Phantom, intracranial_coverage, render, subunit_coverage
+from hypojax.scans import write_nifti
+from hypojax.segment import Segmentation
+
+AFFINE = np.array([[-5.0, 0, 0, 92.5], [0, 5, 0, -107.5], [0, 0, 5, -92.5], [0, 0, 0, 1]])
+SHAPE = (38, 44, 38)
+"""A phantom head in 5 mm voxels, LAS: small enough for a test, large enough for a hypothalamus."""
+
+POISON = 4242.0
+"""A voxel of this value makes the stand-in raise, as an unforeseen fault of a network would."""
+
+
+@dataclass
+class StandIn:
+    """Segments phantoms.
+
+    Parameters
+    ----------
+    weights
+        What it says of its weights.
+    batches
+        Sizes of the batches it was given.
+    """
+
+    weights: str = "stand-in"
+    batches: list[int] = field(default_factory=list)
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        return {"weights_head_sha256": self.weights, "weights_box_sha256": self.weights, "device": "none"}
+
+    def segment_batch(self, scans: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Segmentation]:
+        self.batches.append(len(scans))
+        if any((volume == POISON).any() for volume, _ in scans):
+            raise ZeroDivisionError("poisoned")
+        return [self.segment(volume, affine) for volume, affine in scans]
+
+    def segment(self, volume: np.ndarray, affine: np.ndarray) -> Segmentation:
+        axes = model_directions(affine)
+        _, anterior, superior = HYPOTHALAMUS_CENTRE
+        head = find_head(volume, affine).grid
+        box = centred_grid(axes, shape=(40, 40, 40), spacing=1.0, centre=np.array([0.0, anterior, superior]))
+        intracranial, _ = coverage(head.shape, head.affine.tobytes())
+        _, subunits = coverage(box.shape, box.affine.tobytes())
+        return Segmentation(head_grid=head, intracranial=intracranial, box_grid=box, subunits=subunits, located=1.0)
+
+
+@cache
+def coverage(shape: tuple[int, int, int], affine: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Posteriors × 255 of the phantom on a grid; the same grid is asked for again and again."""
+    grid = Grid(shape, np.frombuffer(affine).reshape(4, 4))
+    whole = intracranial_coverage(Phantom(), shape=grid.shape, affine=grid.affine)
+    parts = subunit_coverage(Phantom(), shape=grid.shape, affine=grid.affine)
+    return np.round(whole * 255).astype(np.uint8), np.round(parts * 255).astype(np.uint8)
+
+
+@cache
+def phantom_voxels() -> np.ndarray:
+    """Voxels of the phantom, int16."""
+    return np.round(render(Phantom(noise=10.0), shape=SHAPE, affine=AFFINE)).astype(np.int16)
+
+
+def write_phantom(path: Path, *, poison: bool = False) -> Path:
+    """A readable scan at ``path``; a poisoned one makes the stand-in raise."""
+    voxels = phantom_voxels().copy()
+    if poison:
+        voxels[0, 0, 0] = int(POISON)
+    write_nifti(path, voxels, AFFINE)
+    return path

@@ -1,0 +1,136 @@
+"""The command line: help that teaches and comes at once, exit codes, progress in a log, one sentence for every error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from standin import StandIn, write_phantom
+
+from hypojax.cli import INTERRUPTED, main
+from hypojax.cli.screen import Pace, duration
+from hypojax.cli.verbs import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE, VERBS
+from hypojax.segment import Segmenter
+
+HEAVY = ("jax", "xarray", "zarr", "dask", "pandas", "scipy", "numpy")
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The stand-in, where a verb would load weights."""
+    standin = StandIn()
+    monkeypatch.setattr(Segmenter, "load", lambda weights=None, *, batch=1: standin)
+    return standin
+
+
+def scans(folder: Path, *, good: int = 0, bad: int = 0) -> str:
+    for number in range(good):
+        write_phantom(folder / f"good{number}.nii.gz")
+    for number in range(bad):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"bad{number}.nii.gz").write_bytes(b"")
+    return str(folder)
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_help_of_each_verb_teaches_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == OK
+    shown = capsys.readouterr().out
+    assert f"$ hypojax {verb}" in shown
+    assert "--debug" in shown
+
+
+def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == OK
+    shown = capsys.readouterr().out
+    assert all(f"• {verb}" in shown for verb in VERBS)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = f"import sys; from hypojax.cli import main; main(['run', '--help']); print(sorted(set(sys.modules) & set({HEAVY})))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["bogus"], ["run"], ["run", "in"], ["run", "in", "out", "--batch", "many"], ["status"], ["run", "a", "b", "--nonsense"]]
+)
+def test_wrong_usage_is_code_1(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == USAGE
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("good", "bad", "code"), [(1, 0, OK), (1, 1, SOME_FAILED), (0, 1, NONE_SUCCEEDED)])
+def test_exit_code_of_a_run(tmp_path: Path, network: StandIn, good: int, bad: int, code: int) -> None:
+    folder, out = scans(tmp_path / "in", good=good, bad=bad), str(tmp_path / "out")
+    assert main(["run", folder, out]) == code
+    assert main(["status", out]) == code
+    assert main(["verify", out]) == OK
+
+
+def test_a_run_ends_with_a_summary(tmp_path: Path, network: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = scans(tmp_path / "in", good=1, bad=1)
+    (tmp_path / "in" / "sub-1_bold.nii.gz").write_bytes(b"")
+    main(["run", folder, str(tmp_path / "out"), "--batch", "2", "--no-derivatives"])
+    shown = capsys.readouterr()
+    log = shown.err.splitlines()
+    assert log[0] == "2 scans to do, 0 done before and kept"
+    assert log[1].startswith("1/2 failed: scan 'bad0': the file is empty")
+    assert log[2].startswith("2/2 good0 done in ")
+    assert log[2].endswith("1 failed)")
+    for word in ("hypothalamus_left", "empty_file", "scans done", "1 bold"):
+        assert word in shown.out
+    assert not (tmp_path / "out" / "derivatives").exists()
+
+
+def test_the_verbs_one_after_the_other(tmp_path: Path, network: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = scans(tmp_path / "in", good=1), str(tmp_path / "out")
+    assert main(["ingest", folder, out]) == OK
+    assert main(["status", out]) == NONE_SUCCEEDED
+    assert main(["segment", out]) == OK
+    assert main(["export", out]) == OK
+    assert main(["status", out]) == OK
+    capsys.readouterr()
+    shard = tmp_path / "out" / "cohort.zarr" / "scans" / "good0" / "native" / "voxels" / "c" / "0" / "0" / "0"
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    assert main(["verify", out]) == SOME_FAILED
+    assert "good0" in capsys.readouterr().out
+
+
+def test_info_names_versions_and_weights(network: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == OK
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("hypojax", "jax", "zarr", "weights_head_sha256", "stand-in"))
+
+
+def test_an_unforeseen_error_is_a_sentence_and_debug_shows_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(weights: Path | None = None, *, batch: int = 1) -> StandIn:
+        raise ZeroDivisionError("no such thing")
+
+    monkeypatch.setattr(Segmenter, "load", broken)
+    arguments = ["run", scans(tmp_path / "in", good=1), str(tmp_path / "out")]
+    assert main(arguments) == USAGE
+    shown = capsys.readouterr().err
+    assert "error: unexpected ZeroDivisionError: no such thing" in shown
+    assert "Traceback" not in shown
+    assert main([*arguments, "--debug"]) == USAGE
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(weights: Path | None = None, *, batch: int = 1) -> StandIn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Segmenter, "load", interrupted)
+    assert main(["run", scans(tmp_path / "in", good=1), str(tmp_path / "out")]) == INTERRUPTED
+    assert "goes on where it stopped" in capsys.readouterr().err
+
+
+def test_pace_and_duration() -> None:
+    assert Pace(4).text(done=0) == "starting"
+    assert "scans/s" in Pace(4).text(done=2)
+    assert [duration(seconds) for seconds in (0.2, 60.0, 3600.0)] == ["0 s", "1 min 00 s", "1 h 00 min"]

@@ -1,0 +1,115 @@
+"""BIDS derivatives: names that BIDS allows and that never meet, maps on the scan's own voxels, the same bytes each time."""
+
+import json
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypojax.derivatives import ScanMaps, stems, write_dataset, write_scan
+from hypojax.scans import read, write_nifti
+from hypojax.schema import LABELS
+
+BIDS_STEM = re.compile(r"sub-[A-Za-z0-9]+/(ses-[A-Za-z0-9]+/)?anat/sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*")
+AFFINE = np.array([[-1.0, 0, 0, 12], [0, 0.1, 1.2, -7], [0, -1.1, 0.1, 30], [0, 0, 0, 1]])
+VOLUMES: dict[str, float | None] = {"icv": 1.5e6, "hypothalamus": 900.1234567}
+
+
+def maps(*, icv: bool = True, header: bytes | None = None) -> ScanMaps:
+    labels = (np.arange(60, dtype=np.uint8) % 11).reshape(3, 4, 5)
+    return ScanMaps(hypothalamus=labels, intracranial=(labels > 0).astype(np.uint8) if icv else None, affine=AFFINE, header=header)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("scan", "stem"),
+    [
+        ("sub-01", "sub-01/anat/sub-01"),
+        ("sub-01_ses-2_run-1_acq-x", "sub-01/ses-2/anat/sub-01_ses-2_acq-x_run-1"),
+        ("ds000011_sub-01", "sub-ds000011sub01/anat/sub-ds000011sub01"),
+        ("ds000011_sub-01_ses-2", "sub-ds000011sub01/ses-2/anat/sub-ds000011sub01_ses-2"),
+        ("colin27", "sub-colin27/anat/sub-colin27"),
+        ("Jörg's scan", "sub-Jrgsscan/anat/sub-Jrgsscan"),
+        ("###", "sub-scan/anat/sub-scan"),
+    ],
+)
+def test_ids_become_bids_names(scan: str, stem: str) -> None:
+    assert stems([scan]) == {scan: stem}
+
+
+def test_ids_that_lose_their_difference_are_told_apart() -> None:
+    names = stems(["a_b", "ab", "a.b"])
+    assert len(set(names.values())) == 3
+
+
+@given(
+    st.sets(
+        st.text(alphabet="ab-_.1/é ", min_size=1, max_size=12) | st.from_regex(r"(x_)?sub-0[12](_ses-[12])?", fullmatch=True), max_size=8
+    )
+)
+def test_names_are_bids_and_unique(scans: set[str]) -> None:
+    names = stems(sorted(scans))
+    assert len(set(names.values())) == len(scans)
+    assert all(BIDS_STEM.fullmatch(name) for name in names.values())
+
+
+def test_maps_keep_voxels_and_affine(tmp_path: Path) -> None:
+    dseg, mask = write_scan(tmp_path, stem="sub-01/anat/sub-01", source="in/sub-01_T1w.nii.gz", maps=maps(), volumes=VOLUMES)
+    assert dseg.name == "sub-01_space-orig_seg-hypothalamus_dseg.nii.gz"
+    assert mask.name == "sub-01_space-orig_label-ICV_mask.nii.gz"
+    for path, voxels in ((dseg, maps().hypothalamus), (mask, maps().intracranial)):
+        image = nib.load(path)
+        np.testing.assert_array_equal(np.asanyarray(image.dataobj), voxels)
+        np.testing.assert_allclose(image.affine, AFFINE, atol=1e-6)  # NIfTI-1 holds float32
+        assert image.get_data_dtype() == np.uint8
+
+
+def test_header_of_the_source_gives_its_affine_bit_for_bit(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "source.nii.gz", maps().hypothalamus.astype(np.int16) * 7, AFFINE, slope=2.0, intercept=3.0)
+    source = read("sub-01", tmp_path / "source.nii.gz")
+    own = ScanMaps(maps().hypothalamus, None, source.affine, source.header)
+    (dseg,) = write_scan(tmp_path / "out", stem="sub-01/anat/sub-01", source="source.nii.gz", maps=own, volumes=VOLUMES)
+    found = read("sub-01", dseg)
+    np.testing.assert_array_equal(found.affine, source.affine)
+    np.testing.assert_array_equal(found.scaled(), own.hypothalamus)
+
+
+def test_sidecars_say_what_a_map_is(tmp_path: Path) -> None:
+    write_scan(tmp_path, stem="sub-01/anat/sub-01", source="in/sub-01_T1w.nii.gz", maps=maps(), volumes=VOLUMES)
+    dseg = json.loads((tmp_path / "sub-01/anat/sub-01_space-orig_seg-hypothalamus_dseg.json").read_text())
+    mask = json.loads((tmp_path / "sub-01/anat/sub-01_space-orig_label-ICV_mask.json").read_text())
+    assert dseg["Sources"] == ["in/sub-01_T1w.nii.gz"]
+    assert dseg["Manual"] is False
+    assert dseg["SoftVolumes"] == {"hypothalamus": 900.123}
+    assert (mask["Type"], mask["SoftVolumes"]) == ("Brain", {"icv": 1.5e6})
+
+
+def test_a_missing_intracranial_volume_leaves_no_mask(tmp_path: Path) -> None:
+    write_scan(tmp_path, stem="sub-01/anat/sub-01", source="a", maps=maps(), volumes=VOLUMES)
+    write_scan(tmp_path, stem="sub-01/anat/sub-01", source="a", maps=maps(icv=False), volumes={**VOLUMES, "icv": None})
+    assert not [name for name in files(tmp_path) if "ICV" in name]
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("a", "b", "a"):
+        write_dataset(tmp_path / folder, version="1", sources=["in"])
+        write_scan(tmp_path / folder, stem="sub-01/anat/sub-01", source="a", maps=maps(), volumes=VOLUMES)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_the_folder_describes_itself(tmp_path: Path) -> None:
+    write_dataset(tmp_path, version="1.2", sources=["in"])
+    description = json.loads((tmp_path / "dataset_description.json").read_text())
+    assert description["DatasetType"] == "derivative"
+    assert description["GeneratedBy"] == [{"Name": "hypojax", "Version": "1.2"}]
+    header, *rows = [line.split("\t") for line in (tmp_path / "dseg.tsv").read_text().splitlines()]
+    assert header[:2] == ["index", "name"]
+    assert {int(row[0]): row[1] for row in rows} == LABELS
+    assert len({row[2] for row in rows}) == len(LABELS)

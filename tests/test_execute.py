@@ -1,0 +1,228 @@
+"""The line: what goes wrong with one scan stays with it, what is done is kept, and any batch or stage order gives the same cohort."""
+
+import errno
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from standin import AFFINE, StandIn, phantom_voxels, write_phantom
+
+import hypojax
+from hypojax import execute
+from hypojax.cohort import open_cohort
+from hypojax.execute.line import attempt, read_ahead
+from hypojax.phantom import Phantom
+from hypojax.reason import Reason, RunError, ScanError
+from hypojax.settings import RunSettings
+
+QUANTISED = 1e-3
+"""Relative error of a phantom's soft volume from posteriors stored as bytes on 1 and 2 mm grids."""
+
+
+class Tally:
+    """A watch that remembers."""
+
+    def __init__(self) -> None:
+        self.total = self.kept = -1
+        self.results: list[execute.ScanResult] = []
+
+    def started(self, *, total: int, kept: int) -> None:
+        self.total, self.kept = total, kept
+
+    def finished(self, result: execute.ScanResult) -> None:
+        self.results.append(result)
+
+
+def bids(folder: Path, *, subjects: Sequence[str] = ("01", "02"), poisoned: Sequence[str] = ()) -> Path:
+    for subject in subjects:
+        write_phantom(folder / f"sub-{subject}" / "anat" / f"sub-{subject}_T1w.nii.gz", poison=subject in poisoned)
+    rows = [f"sub-{subject}\t{20 + number}" for number, subject in enumerate(subjects)]
+    (folder / "participants.tsv").write_text("\n".join(["participant_id\tage", *rows]) + "\n")
+    return folder
+
+
+def stable(cohort: xr.Dataset) -> xr.Dataset:
+    """A cohort without what differs from run to run."""
+    return cohort.drop_vars("seconds").drop_attrs(deep=False)
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_gives_volumes_tables_and_derivatives(tmp_path: Path) -> None:
+    watch, truth = Tally(), Phantom().volumes
+    outcome = execute.run([bids(tmp_path / "in")], out=tmp_path / "out", segmenter=StandIn(), watch=watch)
+    assert (outcome.done, outcome.failed, outcome.pending, outcome.kept) == (2, 0, 0, 0)
+    assert (watch.total, watch.kept, [result.status for result in watch.results]) == (2, 0, ["done", "done"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        raw = xr.open_zarr(tmp_path / "out" / "cohort.zarr")
+    assert raw.volume_mm3.attrs["units"] == "mm3"
+    cohort = open_cohort(tmp_path / "out")
+    assert cohort.age.values.tolist() == [20, 21]
+    for region in ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right"):
+        np.testing.assert_allclose(cohort.volume_mm3.sel(region=region), truth[region], rtol=QUANTISED)
+    assert cohort.attrs["weights_head_sha256"] == "stand-in"
+    names = bytes_below(tmp_path / "out")
+    assert {"volumes.parquet", "volumes.tsv", "derivatives/dataset_description.json", "derivatives/dseg.tsv"} <= set(names)
+    assert "derivatives/sub-02/anat/sub-02_space-orig_seg-hypothalamus_dseg.nii.gz" in names
+    assert execute.verify(tmp_path / "out") == ()
+
+
+def test_an_unforeseen_fault_takes_no_neighbour_along(tmp_path: Path) -> None:
+    folder = bids(tmp_path / "in", subjects=("01", "02", "03"), poisoned=("02",))
+    outcome = execute.run([folder], out=tmp_path / "out", settings=RunSettings(batch=3), segmenter=StandIn())
+    assert [result.status for result in outcome.results] == ["done", "failed", "done"]
+    (failure,) = outcome.failures
+    assert failure.reason == Reason.UNEXPECTED
+    assert "sub-02" in failure.message
+    assert "ZeroDivisionError" in failure.message
+    cohort = open_cohort(tmp_path / "out")
+    assert cohort.volume_mm3.isnull().all("region").values.tolist() == [False, True, False]
+    assert cohort.reason.values.tolist() == ["", "unexpected", ""]
+
+
+def test_running_again_keeps_what_is_done_and_tries_the_rest(tmp_path: Path) -> None:
+    folder = bids(tmp_path / "in", poisoned=("02",))
+    execute.run([folder], out=tmp_path / "out", segmenter=StandIn())
+    before = bytes_below(tmp_path / "out" / "cohort.zarr" / "ledger" / "sub-01")
+    write_phantom(folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz")
+    write_phantom(folder / "sub-03" / "anat" / "sub-03_T1w.nii.gz")
+    network = StandIn()
+    outcome = execute.run([folder], out=tmp_path / "out", segmenter=network)
+    assert (outcome.done, outcome.failed, outcome.kept) == (3, 0, 1)
+    assert sum(network.batches) == 2
+    assert bytes_below(tmp_path / "out" / "cohort.zarr" / "ledger" / "sub-01") == before
+
+
+def test_batch_and_read_ahead_change_nothing(tmp_path: Path) -> None:
+    folder, network = bids(tmp_path / "in", subjects=("01", "02", "03")), StandIn()
+    execute.run([folder], out=tmp_path / "a", segmenter=StandIn())
+    execute.run([folder], out=tmp_path / "b", settings=RunSettings(batch=2, read_ahead=9, derivatives=False), segmenter=network)
+    assert network.batches == [2, 1]
+    xr.testing.assert_identical(stable(open_cohort(tmp_path / "a")), stable(open_cohort(tmp_path / "b")))
+    scans = [bytes_below(tmp_path / name / "cohort.zarr" / "scans") for name in "ab"]
+    assert scans[0] == scans[1]
+    assert not (tmp_path / "b" / "derivatives").exists()
+
+
+def test_the_parts_one_after_the_other_are_the_whole(tmp_path: Path) -> None:
+    folder = bids(tmp_path / "in")
+    (folder / "sub-03" / "anat").mkdir(parents=True)
+    (folder / "sub-03" / "anat" / "sub-03_T1w.nii.gz").write_bytes(b"")
+    execute.run([folder], out=tmp_path / "whole", segmenter=StandIn())
+    ingested = execute.ingest([folder], out=tmp_path / "parts", segmenter=StandIn())
+    assert (ingested.done, ingested.pending, ingested.failed) == (0, 2, 1)
+    for path in folder.rglob("*.nii.gz"):
+        path.unlink()  # what was ingested is all that segmenting needs
+    segmented = execute.segment_store(tmp_path / "parts", segmenter=StandIn())
+    assert (segmented.done, segmented.pending, segmented.failed) == (2, 0, 1)
+    xr.testing.assert_identical(stable(open_cohort(tmp_path / "whole")), stable(open_cohort(tmp_path / "parts")))
+    whole = bytes_below(tmp_path / "whole" / "derivatives")
+    assert bytes_below(tmp_path / "parts" / "derivatives") == whole
+    for path in sorted((tmp_path / "parts" / "derivatives").rglob("*.nii.gz")):
+        path.unlink()
+    execute.export(tmp_path / "parts")
+    assert bytes_below(tmp_path / "parts" / "derivatives") == whole
+    assert execute.verify(tmp_path / "parts") == ()
+
+
+def test_status_tells_what_waits(tmp_path: Path) -> None:
+    execute.ingest([bids(tmp_path / "in")], out=tmp_path / "out", segmenter=StandIn())
+    before = bytes_below(tmp_path / "out")
+    outcome = execute.status(tmp_path / "out")
+    assert (outcome.done, outcome.pending, outcome.failed) == (0, 2, 0)
+    assert bytes_below(tmp_path / "out") == before
+
+
+def test_results_inside_the_input_are_no_scans(tmp_path: Path) -> None:
+    write_phantom(tmp_path / "one.nii.gz")
+    for _ in range(2):
+        outcome = execute.run([tmp_path], out=tmp_path / "out", segmenter=StandIn())
+        assert [result.scan for result in outcome.results] == ["one"]
+
+
+def test_an_interrupted_run_leaves_a_table_and_goes_on(tmp_path: Path) -> None:
+    class Impatient(Tally):
+        def finished(self, result: execute.ScanResult) -> None:
+            raise KeyboardInterrupt
+
+    folder = bids(tmp_path / "in")
+    with pytest.raises(KeyboardInterrupt):
+        execute.run([folder], out=tmp_path / "out", segmenter=StandIn(), watch=Impatient())
+    assert open_cohort(tmp_path / "out").status.values.tolist() == ["done", "pending"]
+    outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn())
+    assert (outcome.done, outcome.kept) == (2, 1)
+
+
+def test_one_scan_from_file_and_array(tmp_path: Path) -> None:
+    path = write_phantom(tmp_path / "sub-07_T1w.nii.gz")
+    dataset = hypojax.segment(path, segmenter=StandIn())
+    assert dataset.scan.item() == "sub-07"
+    assert float(dataset.volume_mm3.sel(region="hypothalamus")) == pytest.approx(Phantom().volumes["hypothalamus"], rel=QUANTISED)
+    assert dataset.hypothalamus.shape == phantom_voxels().shape
+    array = hypojax.segment(phantom_voxels(), affine=AFFINE, segmenter=StandIn())
+    np.testing.assert_array_equal(array.intracranial, dataset.intracranial)
+    np.testing.assert_array_equal(array.volume_mm3, dataset.volume_mm3)
+    assert array.attrs["affine"] == AFFINE.tolist()
+
+
+@pytest.mark.parametrize(
+    ("voxels", "affine", "reason"),
+    [
+        (np.zeros((4, 4, 4)), AFFINE, Reason.CONSTANT_IMAGE),
+        (np.arange(64, dtype=np.complex64).reshape(4, 4, 4), AFFINE, Reason.UNSUPPORTED_DTYPE),
+        (np.arange(128.0).reshape(4, 4, 4, 2), AFFINE, Reason.NOT_3D),
+        (np.arange(64.0).reshape(4, 4, 4), np.zeros((4, 4)), Reason.AFFINE_SINGULAR),
+        (np.arange(64.0).reshape(4, 4, 4), np.full((4, 4), np.nan), Reason.AFFINE_NOT_FINITE),
+    ],
+)
+def test_arrays_are_held_against_the_bounds_of_files(voxels: np.ndarray, affine: np.ndarray, reason: Reason) -> None:
+    with pytest.raises(ScanError) as error:
+        hypojax.segment(voxels, affine=affine, segmenter=StandIn())
+    assert error.value.reason == reason
+
+
+def test_an_array_needs_an_affine() -> None:
+    with pytest.raises(RunError, match="affine="):
+        hypojax.segment(phantom_voxels(), segmenter=StandIn())
+
+
+def test_reading_ahead_is_bounded() -> None:
+    begun, lock = [], threading.Semaphore(0)
+
+    def load(scan: str) -> str:
+        begun.append(scan)
+        lock.release()
+        return scan
+
+    items = read_ahead([str(number) for number in range(9)], load, depth=2)
+    assert next(items) == "0"
+    for _ in range(3):
+        assert lock.acquire(timeout=5)
+    assert not lock.acquire(timeout=0.05)  # nothing is read beyond the two that wait
+    assert begun == ["0", "1", "2"]
+    items.close()
+    assert len(begun) == 3
+
+
+def test_reading_ahead_passes_errors_of_the_run_on() -> None:
+    def load(scan: str) -> str:
+        raise RunError(Reason.DISK_FULL, "full")
+
+    with pytest.raises(RunError, match="full"):
+        list(read_ahead(["a", "b"], load, depth=2))
+
+
+def test_a_full_disk_is_not_the_fault_of_a_scan() -> None:
+    def step() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(RunError) as error:
+        attempt("sub-01", step)
+    assert error.value.reason == Reason.DISK_FULL
