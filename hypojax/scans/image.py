@@ -27,7 +27,7 @@ class Image:
     format
         ``nifti1``, ``nifti2``, ``mgh``; ``dicom`` for a converted series, whose header is NIfTI-1.
     nonfinite
-        Voxels that are NaN or infinite.
+        Voxels that are NaN, infinite, or beyond float32 once scaled.
     flags
         ``orientation_assumed`` where the file does not say which way its axes run.
     """
@@ -91,10 +91,13 @@ def _finite_range(voxels: Num[np.ndarray, "i j k"], slope: float, intercept: flo
     for stored in _slabs(voxels):
         target = np.empty_like(stored, dtype=np.float32)
         _scale(stored, target, slope, intercept)
-        finite = np.isfinite(target)
-        nonfinite += finite.size - int(np.count_nonzero(finite))
-        low = min(low, float(target.min(where=finite, initial=np.inf)))
-        high = max(high, float(target.max(where=finite, initial=-np.inf)))
+        # One NaN makes both ends NaN, so that sound slabs need no mask.
+        if not np.isfinite([target.min(), target.max()]).all():
+            finite = target[np.isfinite(target)]
+            nonfinite += target.size - finite.size
+            target = finite
+        low = min(low, float(target.min(initial=np.inf)))
+        high = max(high, float(target.max(initial=-np.inf)))
     return low, high, nonfinite
 
 
