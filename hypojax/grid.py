@@ -214,22 +214,20 @@ def apply_weights(
 
 
 def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndarray, "a s r"], axis: int) -> Float32[np.ndarray, "x y z"]:
-    """Multiply one axis of a volume by an interpolation matrix.
+    """Multiply one axis of a volume by an interpolation matrix, adding up the few sources of every target.
 
-    The outer axes are one large matrix product each. The middle one would be one small product a slice, whose threads
-    wait for each other longer than they compute when the cores are busy (30 times slower beside a training run): there
-    the few sources of every target are added up instead.
+    A dense product would do on idle cores, but its threads wait for each other: beside a training run it took up to 30
+    times longer, while this loses nothing, and gives the same bits with any number of threads.
     """
-    if axis == 0:
-        return (matrix @ volume.reshape(volume.shape[0], -1)).reshape(-1, *volume.shape[1:])
-    if axis == 2:
-        return (volume.reshape(-1, volume.shape[2]) @ matrix.T).reshape(*volume.shape[:2], -1)
-    first = (matrix != 0).argmax(axis=1)
-    result = np.zeros((volume.shape[0], matrix.shape[0], volume.shape[2]), np.float32)
-    for step in range(int((matrix != 0).sum(axis=1).max())):
+    first, used = (matrix != 0).argmax(axis=1), (matrix != 0).sum(axis=1).max()
+    shape = [-1 if other == axis else 1 for other in range(3)]
+    result = np.zeros([len(matrix) if other == axis else side for other, side in enumerate(volume.shape)], np.float32)
+    for step in range(int(used)):
         source = np.minimum(first + step, matrix.shape[1] - 1)
         weight = np.where(first + step < matrix.shape[1], matrix[np.arange(len(matrix)), source], 0)
-        result += volume[:, source] * weight[:, None]
+        part = volume.take(source, axis)
+        part *= weight.reshape(shape)
+        result += part
     return result
 
 
