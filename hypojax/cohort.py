@@ -41,6 +41,9 @@ RESERVED: Final = frozenset(
 )
 """Names that a column of a participants table cannot have (compared without case: some file systems do not tell)."""
 
+LONGEST_NAME: Final = 120
+"""Bytes of a coordinate's name: columns can be whole questions, file systems take 255 bytes."""
+
 NOT_AVAILABLE: Final = "n/a"
 """What BIDS writes for a missing value in a TSV file."""
 
@@ -260,10 +263,13 @@ def _participants(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:
 def _coordinate_name(column: str, taken: set[str]) -> str:
     """A name for a participants column that Zarr can store and no other column has.
 
-    >>> _coordinate_name("status", {"status"}), _coordinate_name("a/b", set())
-    ('status_participant', 'a_b')
+    Blanks go too: xarray lists coordinates in one attribute, separated by blanks. The long name keeps what the table says.
+
+    >>> _coordinate_name("status", {"status"}), _coordinate_name("IQ a/b", set())
+    ('status_participant', 'IQ_a_b')
     """
-    name = re.sub(r"^(__|\.)|[/\\\0]", "_", _text(column)) or "column"
+    plain = re.sub(r"^[._]+", "_", re.sub(r"[\s/\\\0]", "_", _text(column)))
+    name = plain.encode()[:LONGEST_NAME].decode(errors="ignore") or "column"
     while name.casefold() in taken:
         name = f"{name}_participant"
     return name

@@ -268,6 +268,8 @@ class CohortStore:
         """Read from a scan's folder. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
         try:
             return reader(self._folder(scan))
+        except MemoryError:
+            raise  # says nothing about the store
         except Exception as error:
             message = f"what the store has of it cannot be read ({error}); run: hypojax verify, then run the same command again"
             raise ScanError(Reason.STORE_DAMAGED, scan, message) from error
