@@ -56,6 +56,7 @@ def test_conforming_does_not_depend_on_the_stored_axis_order(order: tuple[int, .
     angles=st.tuples(*[st.floats(-180, 180)] * 3),
     spacing=st.floats(0.7, 4.0),
 )
+@settings(deadline=None)
 def test_conformed_grid_covers_the_field_of_view(
     sizes: tuple[float, ...], shape: tuple[int, int, int], angles: tuple[float, ...], spacing: float
 ) -> None:
@@ -85,12 +86,13 @@ def naive_weights(source: int, target: int, step: float, start: float) -> np.nda
 
 
 @given(source=st.integers(1, 20), target=st.integers(1, 20), step=st.floats(0.1, 5.0), start=st.floats(-8, 8))
+@settings(deadline=None)
 def test_axis_weights_against_a_loop(source: int, target: int, step: float, start: float) -> None:
     assert_allclose(axis_weights(source, target, step=step, start=start), naive_weights(source, target, step, start), atol=1e-6)
 
 
 @given(shape=st.tuples(*[st.integers(1, 6)] * 3), target=st.tuples(*[st.integers(1, 6)] * 3), fill=st.floats(-5, 5), data=st.data())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_apply_weights_against_a_loop(shape: tuple[int, ...], target: tuple[int, ...], fill: float, data: st.DataObject) -> None:
     volume = np.random.default_rng(sum(shape)).integers(0, 100, shape).astype(np.uint8)
     weights = [
@@ -153,6 +155,7 @@ def test_thick_tilted_slices_are_not_averaged_together() -> None:
 
 
 @given(shear=st.floats(-0.5, 0.5), sizes=st.tuples(*[st.floats(0.5, 6.0)] * 3))
+@settings(deadline=None)
 def test_voxel_volume_of_a_sheared_affine(shear: float, sizes: tuple[float, ...]) -> None:
     affine = np.diag([*sizes, 1.0])
     affine[0, 1] = shear

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from affines import ORIENTATIONS, affine_of, reorder, rotation
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -45,6 +45,7 @@ def test_rendered_volumes_are_the_analytic_ones(name: str) -> None:
 
 
 @given(head=st.floats(0.5, 2.0), left=st.floats(0.1, LARGEST_HYPOTHALAMUS), right=st.floats(0.1, LARGEST_HYPOTHALAMUS))
+@settings(deadline=None)
 def test_volumes_scale_with_the_cube_and_wholes_are_sums(head: float, left: float, right: float) -> None:
     volumes, unit = Phantom(head=head, left=left, right=right).volumes, Phantom().volumes
     assert set(volumes) == set(REGIONS)
@@ -70,8 +71,8 @@ def test_left_lies_left_and_the_subunits_where_their_names_say() -> None:
 
 @pytest.mark.parametrize(("order", "flips"), ORIENTATIONS)
 def test_an_image_does_not_depend_on_the_axis_order(order: tuple[int, ...], flips: tuple[int, ...]) -> None:
-    shape, phantom = (40, 45, 50), Phantom(bias=0.2, rotation=(5.0, 0.0, 3.0))
-    affine = affine_of((5.0, 4.5, 4.0), shape)
+    shape, phantom = (28, 32, 34), Phantom(bias=0.2, rotation=(5.0, 0.0, 3.0))
+    affine = affine_of((7.0, 6.5, 6.0), shape)
     plain = render(phantom, shape=shape, affine=affine)
     expected, turned = reorder(plain, affine, order, flips)
     assert_allclose(render(phantom, shape=(*expected.shape,), affine=turned), expected, atol=PARTIAL_TOLERANCE)

@@ -201,9 +201,9 @@ def _soft(posterior: Float32[np.ndarray, "x y z"], grid: Grid) -> tuple[float, f
 
     A voxel counts with variance p(1 - p), as a draw of its posterior; `CORRELATED_VOXELS` of them are drawn together.
     """
-    clipped = np.clip(posterior, 0, 1, dtype=np.float64)
-    spread = float(np.sqrt(CORRELATED_VOXELS * (clipped * (1 - clipped)).sum()))
-    return float(clipped.sum()) * voxel_volume(grid.affine), spread * voxel_volume(grid.affine)
+    variance = float((posterior * (1 - posterior)).sum(dtype=np.float64))
+    volume = float(posterior.sum(dtype=np.float64))
+    return volume * voxel_volume(grid.affine), float(np.sqrt(CORRELATED_VOXELS * max(variance, 0.0))) * voxel_volume(grid.affine)
 
 
 def _hard_volumes(labels: UInt8[np.ndarray, "i j k"], mask: UInt8[np.ndarray, "i j k"], affine: Affine) -> dict[str, float]:

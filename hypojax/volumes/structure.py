@@ -44,7 +44,8 @@ def clean_hypothalamus(
     for first in (0, 5):
         side = (labels > first) & (labels <= first + 5)
         posterior[first : first + 5] *= support(largest_component(side, CORNERS), grid)
-    return posterior
+    # Ten roundings to 1/255 may add up to a little more than a whole voxel.
+    return posterior / np.maximum(posterior.sum(axis=0), 1)
 
 
 def clean_intracranial(
