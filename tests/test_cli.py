@@ -121,6 +121,21 @@ def test_an_unforeseen_error_is_a_sentence_and_debug_shows_more(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_debug_shows_where_a_scan_failed(tmp_path: Path, network: StandIn) -> None:
+    folder = tmp_path / "in"
+    write_phantom(folder / "one.nii.gz", poison=True)
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import standin; from hypojax.segment import Segmenter; "
+        "Segmenter.load = lambda weights=None, *, batch=1: standin.StandIn(); from hypojax.cli import main; "
+        f"sys.exit(main(['run', {str(folder)!r}, {str(tmp_path / 'out')!r}, *sys.argv[1:]]))"
+    )
+    command = [sys.executable, "-c", code]
+    plain, debug = (subprocess.run([*command, *flags], capture_output=True, text=True, check=False) for flags in ([], ["--debug"]))
+    assert plain.returncode == debug.returncode == NONE_SUCCEEDED
+    assert "Traceback" not in plain.stderr
+    assert 'raise ZeroDivisionError("poisoned")' in debug.stderr
+
+
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(weights: Path | None = None, *, batch: int = 1) -> StandIn:
         raise KeyboardInterrupt

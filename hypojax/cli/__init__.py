@@ -1,5 +1,6 @@
 """The command line: ``hypojax run INPUT OUT`` and its parts. One frozen dataclass a verb, in `hypojax.cli.verbs`."""
 
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,6 +57,9 @@ def parse(arguments: list[str]) -> Verb:
 
 def call(verb: Verb, screen: Screen) -> int:
     """Do what a verb says; errors become one sentence on the screen, never a traceback unless asked for."""
+    if verb.debug:
+        logging.basicConfig()
+        logging.getLogger("hypojax").setLevel(logging.DEBUG)
     try:
         return verb(screen)
     except KeyboardInterrupt:

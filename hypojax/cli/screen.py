@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -185,7 +186,8 @@ class Screen:
         """Measured against known volume ratios."""
         table = Table("scan", "group", "region", "known ratio", "measured ratio", "error", title="Volumes over those of the first scan")
         for row in rows:
-            numbers = (f"{row.known:.3f}", f"{row.measured:.3f}", f"{row.measured / row.known - 1:+.1%}")
+            found = ("missing", "") if isnan(row.measured) else (f"{row.measured:.3f}", f"{row.measured / row.known - 1:+.1%}")
+            numbers = (f"{row.known:.3f}", *found)
             table.add_row(row.scan, row.group, row.region, *numbers)
         self._console.print(table)
         ratio = f"measured {measured:.3f}, known {known:.3f}"

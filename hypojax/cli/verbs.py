@@ -28,7 +28,7 @@ class Verb:
     """What every verb takes."""
 
     debug: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
-    """Show the traceback of an unexpected error."""
+    """Show where unexpected errors come from."""
 
     def __call__(self, screen: Screen) -> int:
         """Do it and give the exit code."""

@@ -13,24 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
-from jaxtyping import Float32
-
 from hypojax.derivatives import ScanMaps, write_scan
 from hypojax.execute.outcome import ScanResult, refusal
-from hypojax.foreground import find_head
-from hypojax.grid import Affine, voxel_sizes
+from hypojax.execute.record import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
+from hypojax.grid import Affine
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
-from hypojax.store import CohortStore, Posterior, Segmented
-from hypojax.volumes import Measurement, measure
+from hypojax.store import CohortStore
 
 if TYPE_CHECKING:
     from hypojax.segment import Segmentation
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
-Volume = Float32[np.ndarray, "i j k"]
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LOG: Final = logging.getLogger("hypojax")
@@ -211,11 +206,6 @@ def load(store: CohortStore, scan: str) -> Loaded:
     return Loaded(scan, image, row_of(image), time.perf_counter() - start)
 
 
-def row_of(image: Image) -> dict[str, Any]:
-    """What the table can say of a scan once it is read."""
-    return {"nonfinite_voxels": image.nonfinite, "voxel_size_mm": voxel_sizes(image.affine).tolist(), "flags": " ".join(image.flags)}
-
-
 def read_ingested(store: CohortStore, scan: str) -> tuple[Image, Mapping[str, Any]] | None:
     """A scan that was ingested before, with its row; None where there is none, or it is damaged and must be read again."""
     record = store.record(scan)
@@ -247,57 +237,6 @@ def segment_together(segmenter: Segments, batch: Sequence[Loaded]) -> "list[tupl
     volumes = [item.image.scaled() for item in batch]
     found = segmenter.segment_batch([(volume, item.image.affine) for item, volume in zip(batch, volumes, strict=True)])
     return list(zip(volumes, found, strict=True))
-
-
-def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation") -> Measurement:
-    """Volumes and label maps of one segmented scan."""
-    return measure(
-        volume,
-        affine,
-        head_grid=segmentation.head_grid,
-        intracranial=segmentation.intracranial,
-        box_grid=segmentation.box_grid,
-        subunits=segmentation.subunits,
-    )
-
-
-def stored_form(volume: Volume, affine: Affine, segmentation: "Segmentation", measured: Measurement) -> Segmented:
-    """All that is stored of a segmentation."""
-    statistics = find_head(volume, affine).statistics
-    return Segmented(
-        affine=affine,
-        hypothalamus=measured.hypothalamus,
-        intracranial=measured.intracranial,
-        head=Posterior(segmentation.head_grid, segmentation.intracranial),
-        box=Posterior(segmentation.box_grid, segmentation.subunits),
-        mean=statistics.mean,
-        std=statistics.std,
-    )
-
-
-def full_row(row: Mapping[str, Any], measured: Measurement, *, seconds: float) -> dict[str, Any]:
-    """The row of a finished scan: what was known after reading, quality measures, flags of both."""
-    flags = " ".join(filter(None, (str(row["flags"]), *measured.flags)))
-    return {**row, **measured.quality, "flags": flags, "seconds": seconds}
-
-
-def scan_maps(maps: Measurement | Segmented, regions: Mapping[str, Mapping[str, Any]], *, affine: Affine, header: bytes) -> ScanMaps:
-    """Label maps as derivatives hold them: no intracranial mask where its volume is missing."""
-    missing = bool(regions["icv"]["missing_reason"])
-    return ScanMaps(hypothalamus=maps.hypothalamus, intracranial=None if missing else maps.intracranial, affine=affine, header=header)
-
-
-def region_entries(measured: Measurement) -> dict[str, dict[str, Any]]:
-    """Region → volumes or the reason why there are none, as a record holds them."""
-    return {
-        region: {
-            "volume_mm3": volume.volume_mm3,
-            "volume_hard_mm3": volume.volume_hard_mm3,
-            "uncertainty_mm3": volume.uncertainty_mm3,
-            "missing_reason": volume.missing_reason,
-        }
-        for region, volume in measured.volumes.items()
-    }
 
 
 def commit_failure(store: CohortStore, result: ScanResult, *, row: Mapping[str, Any] | None = None) -> ScanResult:

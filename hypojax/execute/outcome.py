@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from hypojax.cohort import Summary
 from hypojax.reason import HypojaxError, Reason, ScanError
 from hypojax.store import Record
+
+LONGEST: Final = 300
+"""Characters kept of what an unforeseen error says; a message is one line of a table."""
 
 
 @dataclass(frozen=True)
@@ -135,5 +138,6 @@ def refusal(scan: str, error: Exception, *, seconds: float) -> ScanResult:
     if isinstance(error, HypojaxError):
         return ScanResult(scan, "failed", str(error.reason), f"scan {scan!r}: {error}", seconds)
     advice = "look at the scan, or run again with --debug and report this"
-    message = f"scan {scan!r}: unexpected {type(error).__name__}: {error}; {advice}"
+    what = " ".join(str(error).split())[:LONGEST]
+    message = f"scan {scan!r}: unexpected {type(error).__name__}: {what}; {advice}"
     return ScanResult(scan, "failed", str(Reason.UNEXPECTED), message, seconds)

@@ -9,7 +9,8 @@ import xarray as xr
 from jaxtyping import Num
 
 from hypojax import cohort
-from hypojax.execute.line import Segments, full_row, measure_scan, region_entries, row_of
+from hypojax.execute.line import Segments
+from hypojax.execute.record import full_row, measure_scan, region_entries, row_of
 from hypojax.execute.stages import load_segmenter, provenance
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError

@@ -1,0 +1,75 @@
+"""What is kept of a scan: its row, its regions, its arrays, its label maps, each made from what the rooms before have found."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from hypojax.derivatives import ScanMaps
+from hypojax.foreground import find_head
+from hypojax.grid import Affine, voxel_sizes
+from hypojax.scans import Image
+from hypojax.store import Posterior, Segmented
+from hypojax.volumes import Measurement, measure
+
+if TYPE_CHECKING:
+    from hypojax.segment import Segmentation
+
+Volume = Float32[np.ndarray, "i j k"]
+
+
+def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation") -> Measurement:
+    """Volumes and label maps of one segmented scan."""
+    return measure(
+        volume,
+        affine,
+        head_grid=segmentation.head_grid,
+        intracranial=segmentation.intracranial,
+        box_grid=segmentation.box_grid,
+        subunits=segmentation.subunits,
+    )
+
+
+def row_of(image: Image) -> dict[str, Any]:
+    """What the table can say of a scan once it is read."""
+    return {"nonfinite_voxels": image.nonfinite, "voxel_size_mm": voxel_sizes(image.affine).tolist(), "flags": " ".join(image.flags)}
+
+
+def full_row(row: Mapping[str, Any], measured: Measurement, *, seconds: float) -> dict[str, Any]:
+    """The row of a finished scan: what was known after reading, quality measures, flags of both."""
+    flags = " ".join(filter(None, (str(row["flags"]), *measured.flags)))
+    return {**row, **measured.quality, "flags": flags, "seconds": seconds}
+
+
+def region_entries(measured: Measurement) -> dict[str, dict[str, Any]]:
+    """Region → volumes or the reason why there are none, as a record holds them."""
+    return {
+        region: {
+            "volume_mm3": volume.volume_mm3,
+            "volume_hard_mm3": volume.volume_hard_mm3,
+            "uncertainty_mm3": volume.uncertainty_mm3,
+            "missing_reason": volume.missing_reason,
+        }
+        for region, volume in measured.volumes.items()
+    }
+
+
+def stored_form(volume: Volume, affine: Affine, segmentation: "Segmentation", measured: Measurement) -> Segmented:
+    """All that is stored of a segmentation."""
+    statistics = find_head(volume, affine).statistics
+    return Segmented(
+        affine=affine,
+        hypothalamus=measured.hypothalamus,
+        intracranial=measured.intracranial,
+        head=Posterior(segmentation.head_grid, segmentation.intracranial),
+        box=Posterior(segmentation.box_grid, segmentation.subunits),
+        mean=statistics.mean,
+        std=statistics.std,
+    )
+
+
+def scan_maps(maps: Measurement | Segmented, regions: Mapping[str, Mapping[str, Any]], *, affine: Affine, header: bytes) -> ScanMaps:
+    """Label maps as derivatives hold them: no intracranial mask where its volume is missing."""
+    missing = bool(regions["icv"]["missing_reason"])
+    return ScanMaps(hypothalamus=maps.hypothalamus, intracranial=None if missing else maps.intracranial, affine=affine, header=header)

@@ -1,0 +1,70 @@
+"""The main job with the released weights: the demo against its truth, and real scans of three kinds from file to volumes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hypojax import demo, execute
+from hypojax.checkpoint import released_folder
+from hypojax.cli import main
+from hypojax.cohort import open_cohort
+from hypojax.grid import to_world
+from hypojax.reason import RunError
+from hypojax.scans import read
+from hypojax.schema import LABELS
+
+DEMO_RATIO = 0.06
+"""Largest error of a volume ratio of the demo. The network's volume moves by a few per cent with noise and position."""
+
+CENTRE_MM = 4.0
+"""Farthest that the middle of a hypothalamus may lie from that of the teacher's labels."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def weights() -> Path:
+    """Released weights; until there are any these tests say so."""
+    try:
+        return released_folder()
+    except RunError as error:
+        pytest.skip(str(error))
+
+
+def middle(path: Path) -> np.ndarray:
+    """Centre of mass of a label map, mm, RAS+."""
+    image = read("labels", path)
+    return to_world(image.affine, np.argwhere(image.voxels > 0)).mean(axis=0)
+
+
+def test_the_demo_measures_what_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "measured" in shown
+    cohort = open_cohort(tmp_path / "results")
+    for row in demo.compare(cohort):
+        assert row.measured == pytest.approx(row.known, rel=DEMO_RATIO), row
+    assert demo.group_ratio(cohort) == pytest.approx(demo.GROUP_FACTOR, rel=DEMO_RATIO)
+
+
+def test_real_scans_of_three_kinds(tmp_path: Path, shared: Path) -> None:
+    chosen = {
+        "sub-01": shared / "bids" / "ds000011" / "sub-01" / "anat" / "sub-01_T1w.nii.gz",
+        "stripped": shared / "bids" / "ds002748" / "sub-02" / "anat" / "sub-02_T1w.nii.gz",
+        "large": shared / "scans" / "studyforrest_T1w.nii.gz",
+    }
+    teacher = {"sub-01": "ds000011/sub-01", "stripped": "ds002748/sub-02", "large": "scans/studyforrest"}
+    table = tmp_path / "scans.tsv"
+    table.write_text("\n".join(["scan\tpath\tsite", *(f"{scan}\t{path}\tA" for scan, path in chosen.items())]) + "\n")
+    outcome = execute.run([table], out=tmp_path / "out")
+    assert (outcome.done, outcome.failed) == (3, 0)
+    assert execute.verify(tmp_path / "out") == ()
+    cohort = open_cohort(tmp_path / "out")
+    assert cohort.missing_reason.sel(region="icv").to_series().to_dict() == {"large": "", "stripped": "skull_stripped", "sub-01": ""}
+    assert cohort.site.values.tolist() == ["A"] * 3
+    for scan, label in teacher.items():
+        (dseg,) = (tmp_path / "out" / "derivatives").glob(f"sub-{scan.removeprefix('sub-')}/anat/*_dseg.nii.gz")
+        assert set(np.unique(read(scan, dseg).voxels)) == {0, *LABELS}
+        expected = middle(shared / "labels" / "hypothalamus_teacher" / f"{label}_dseg.nii.gz")
+        assert np.linalg.norm(middle(dseg) - expected) < CENTRE_MM
