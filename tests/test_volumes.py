@@ -311,16 +311,20 @@ def _shifted(affine: np.ndarray, steps: int) -> np.ndarray:
 def test_one_side_alone_is_no_whole(plain: Scene) -> None:
     right_only = plain.subunits.copy()
     right_only[:5] = 0
+    right_only[2, 20, 20, 20] = 255  # one voxel is no side
     volumes = plain.measured(subunits=right_only).volumes
     assert volumes["hypothalamus_right"].missing_reason == ""
     assert volumes["hypothalamus"].missing_reason == volumes["left_posterior"].missing_reason == Reason.NO_HYPOTHALAMUS
     assert "one_side" in plain.measured(subunits=right_only).flags
 
 
+@pytest.mark.parametrize("specks", [0, 3])
 @pytest.mark.parametrize(("lost", "reason"), [("intracranial", Reason.NO_BRAIN), ("subunits", Reason.NO_HYPOTHALAMUS)])
-def test_nothing_found_is_a_typed_error(plain: Scene, lost: str, reason: Reason) -> None:
-    with pytest.raises(HypojaxError, match="look at the scan") as caught:
-        plain.measured(**{lost: np.full_like(getattr(plain, lost), 12)})
+def test_nothing_found_is_a_typed_error(plain: Scene, lost: str, reason: Reason, specks: int) -> None:
+    posterior = np.full_like(getattr(plain, lost), 12)
+    posterior[..., 20, 20, 20 : 20 + specks] = 255
+    with pytest.raises(HypojaxError, match=r"only .* look") as caught:
+        plain.measured(**{lost: posterior})
     assert caught.value.reason == reason
 
 

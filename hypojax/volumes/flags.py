@@ -47,7 +47,7 @@ FLAGS: Final[dict[str, str]] = {
 def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[str, ...]:
     """Flags that quality measures raise, in the order of `FLAGS`; ``longest_edge`` of a voxel in mm.
 
-    >>> image_flags({"quality_certainty": 0.7, "quality_asymmetry": 0.0, "quality_contrast": 3.0, "quality_noise": 0.1}, longest_edge=1.0)
+    >>> image_flags({"quality_certainty": 0.6, "quality_asymmetry": 0.0, "quality_contrast": 3.0, "quality_noise": 0.1}, longest_edge=1.0)
     ('uncertain',)
     """
     raised = {

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float32, Num, UInt8
 from hypojax.grid import Affine, Grid, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import PARTS
-from hypojax.volumes import quality as measures
 from hypojax.volumes.flags import image_flags, volume_flags
 from hypojax.volumes.native import native_labels, native_mask
+from hypojax.volumes.quality import certainty, coarse_head, contrast, cut_off_share, extracranial_signal, neighbourhood, noise
 from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial
 
 CORRELATED_VOXELS: Final = 8.0
@@ -28,6 +28,13 @@ SCALP_SIGNAL: Final = 0.15
 CUT_OFF: Final = 0.03
 """Share of a structure's surface on the border of the field of view from which on its volume is missing. A plane that cuts
 a cap of this share of the voxel faces off a ball (a third fewer of which face a plane than a sphere) takes 0.6 % of its volume."""
+
+
+LEAST_INTRACRANIAL: Final = 100_000.0
+"""mm³ below which what was found is no brain: a third of a newborn's."""
+
+LEAST_SIDE: Final = 25.0
+"""mm³ below which what was found is no hypothalamus of one side: a tenth of the smallest side of 42 automatic label maps."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def measure(
     Raises
     ------
     HypojaxError
-        NO_BRAIN when no voxel is intracranial, NO_HYPOTHALAMUS when none is hypothalamus.
+        NO_BRAIN when next to nothing is intracranial, NO_HYPOTHALAMUS when next to nothing is hypothalamus.
     """
     i, j, k = volume.shape
     shape = (i, j, k)
@@ -132,16 +139,14 @@ def measure(
 
 def _require(head: Structure, box: Structure) -> None:
     """Refuse a scan in which nothing was found."""
-    if not head.posterior.any():
-        raise HypojaxError(
-            Reason.NO_BRAIN,
-            "no voxel is intracranial (highest posterior below 0.5); look at the scan: is it a head, is its orientation right?",
-        )
-    if not box.posterior.any():
-        raise HypojaxError(
-            Reason.NO_HYPOTHALAMUS,
-            "no voxel is hypothalamus (posteriors sum to less than 0.5); look at the scan: is it T1-weighted, is the head whole?",
-        )
+    intracranial, _ = _soft(head.posterior, head.grid)
+    if intracranial < LEAST_INTRACRANIAL:
+        found = f"only {intracranial / 1000:.0f} ml look intracranial"
+        raise HypojaxError(Reason.NO_BRAIN, f"{found}; look at the scan: is it a head, is its orientation right?")
+    sides = [_soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] for first in (0, 5)]
+    if max(sides) < LEAST_SIDE:
+        found = f"only {sides[0]:.0f} mm3 on the left and {sides[1]:.0f} mm3 on the right look like hypothalamus"
+        raise HypojaxError(Reason.NO_HYPOTHALAMUS, f"{found}; look at the scan: is it T1-weighted, is the head whole?")
 
 
 def _quality(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, box: Structure) -> dict[str, float]:
@@ -149,17 +154,17 @@ def _quality(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, 
     whole = box.whole
     left, right = (float(box.posterior[first : first + 5].sum(dtype=np.float64)) for first in (0, 5))
     centre = to_world(box.grid.affine, np.argwhere(whole > 0.5).mean(axis=0))
-    nearby = measures.neighbourhood(volume, affine, centre=centre)
+    nearby = neighbourhood(volume, affine, centre=centre)
     intracranial = head.posterior > 0.5
-    coarse = measures.coarse_head(volume, affine, grid=head.grid, intracranial=intracranial, inside=head.inside)
+    coarse = coarse_head(volume, affine, grid=head.grid, intracranial=intracranial, inside=head.inside)
     scale = coarse.std or 1.0
     return {
-        "quality_certainty": measures.certainty(whole, whole > 0),
+        "quality_certainty": certainty(whole, whole > 0),
         "quality_asymmetry": (left - right) / (left + right),
-        "quality_contrast": measures.contrast(nearby) / scale,
-        "quality_noise": measures.noise(nearby) / scale,
-        "extracranial_signal": measures.extracranial_signal(coarse),
-        "icv_cut_off": measures.cut_off_share(intracranial, head.inside),
+        "quality_contrast": contrast(nearby) / scale,
+        "quality_noise": noise(nearby) / scale,
+        "extracranial_signal": extracranial_signal(coarse),
+        "icv_cut_off": cut_off_share(intracranial, head.inside),
     }
 
 
@@ -173,7 +178,7 @@ def _missing(box: Structure, quality: Mapping[str, float]) -> tuple[dict[str, Re
     elif quality["icv_cut_off"] > CUT_OFF:
         reasons["icv"] = Reason.CUT_OFF
         flags.append("icv_cut_off")
-    if measures.cut_off_share(box.whole > 0.5, box.inside) > CUT_OFF:
+    if cut_off_share(box.whole > 0.5, box.inside) > CUT_OFF:
         return reasons | dict.fromkeys(PARTS, Reason.CUT_OFF), (*flags, "hypothalamus_cut_off")
     absent = {region: Reason.NO_HYPOTHALAMUS for region, values in PARTS.items() if not _all_found(box, values)}
     return reasons | absent, (*flags, *(["one_side"] if "hypothalamus" in absent else []))
@@ -181,7 +186,8 @@ def _missing(box: Structure, quality: Mapping[str, float]) -> tuple[dict[str, Re
 
 def _all_found(box: Structure, values: tuple[int, ...]) -> bool:
     """Whether every side that a region has labels of was found."""
-    return all(box.posterior[first : first + 5].any() for first in {(value - 1) // 5 * 5 for value in values})
+    firsts = {(value - 1) // 5 * 5 for value in values}
+    return all(_soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] >= LEAST_SIDE for first in firsts)
 
 
 def _volumes(head: Structure, box: Structure, *, hard: Mapping[str, float], reasons: Mapping[str, Reason]) -> dict[str, RegionVolume]:
