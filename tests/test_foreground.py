@@ -1,0 +1,69 @@
+"""The head grid lies where the head is, whatever surrounds it and however it is stored."""
+
+from itertools import permutations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hypojax.foreground import find_head, sample_head
+from hypojax.grid import to_world
+from hypojax.scans import read
+
+GHOSTS = 0.05
+"""Share of the layers above a head that motion ghosts may lift over the threshold (0.027 in studyforrest)."""
+
+COARSE_VOXEL = 4.0
+"""The head is found on a 4 mm copy: its middle is known to about a voxel of that."""
+
+
+def ball(shape: tuple[int, int, int], centre: tuple[float, float, float], radius: float) -> np.ndarray:
+    """A bright ball (voxels) on noise."""
+    where = np.indices(shape) - np.array(centre)[:, None, None, None]
+    noise = np.random.default_rng(0).normal(10, 2, shape)
+    return (noise + 100 * ((where**2).sum(axis=0) < radius**2)).astype(np.float32)
+
+
+def test_grid_is_centred_left_right_and_below_the_vertex() -> None:
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    head = find_head(ball((100, 110, 120), (45.0, 60.0, 70.0), 40), affine)
+    expected = np.array([90.0, 120.0, (70 + 40) * 2 - (112 - 14)])
+    np.testing.assert_allclose(head.grid.centre, expected, atol=COARSE_VOXEL)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_storage_order_does_not_move_the_grid(order: tuple[int, int, int]) -> None:
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    volume = ball((50, 55, 60), (24.0, 27.0, 30.0), 20)
+    expected = find_head(volume, affine)
+    for flips in product((1, -1), repeat=3):
+        stored = volume[tuple(slice(None, None, flip) for flip in flips)].transpose(order)
+        columns = affine[:3, :3] * np.array(flips)
+        origin = to_world(affine, np.array([0 if flip > 0 else n - 1 for flip, n in zip(flips, volume.shape, strict=True)]))
+        turned = np.eye(4)
+        turned[:3, :3], turned[:3, 3] = columns[:, list(order)], origin
+        found = find_head(stored, turned)
+        np.testing.assert_allclose(found.grid.affine, expected.grid.affine, atol=1e-6)
+        np.testing.assert_allclose(sample_head(stored, turned, found), sample_head(volume, affine, expected), atol=1e-3)
+
+
+def test_a_second_smaller_object_is_no_head() -> None:
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    volume = ball((100, 110, 120), (45.0, 60.0, 60.0), 35)
+    arm = volume.copy()
+    arm[90:96, 50:56, 100:118] = 110
+    np.testing.assert_allclose(find_head(arm, affine).grid.centre, find_head(volume, affine).grid.centre, atol=COARSE_VOXEL)
+
+
+@pytest.mark.parametrize(
+    "name", ["scans/studyforrest_T1w.nii.gz", "icv_reference/Subj01_T1w.nii.gz", "bids/ds002748/sub-03/anat/sub-03_T1w.nii.gz"]
+)
+def test_real_heads_fill_their_grid(shared: Path, name: str) -> None:
+    """Brain-bright voxels surround the middle of the grid, and the grid's top layer lies above the head."""
+    image = read(name, shared / name)
+    volume = image.scaled()
+    head = find_head(volume, image.affine)
+    sampled = sample_head(volume, image.affine, head)
+    tissue = sampled > head.statistics.threshold
+    assert tissue[46:66, 56:76, 38:58].mean() > 0.5
+    assert tissue[:, -3:].mean() < GHOSTS

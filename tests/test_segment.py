@@ -1,0 +1,114 @@
+"""The segmenter: batches, devices and storage order change nothing; both stages land where they should on real scans."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hypojax.grid import Affine, to_voxel, to_world
+from hypojax.scans import read
+from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
+from hypojax.segment import Segmentation, Segmenter, box_grid, box_offset, place_of
+
+LARGEST_DISTANCE = 4.0
+"""Millimetres between our centre of the hypothalamus and the teacher's (issue: "where they should")."""
+
+EQUAL_LABELS = 0.995
+"""Share of structure voxels that must agree between storage orders: interpolation weights differ in their last bit."""
+
+DEVICES = Path(__file__).parent / "devices.py"
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter.load()
+
+
+def load(path: Path) -> tuple[np.ndarray, Affine]:
+    image = read(path.name, path)
+    return image.scaled(), image.affine
+
+
+def centre_of(found: Segmentation) -> np.ndarray:
+    """Centre of our hypothalamus in the world, mm."""
+    whole = found.subunits.sum(axis=0, dtype=np.int64)
+    return to_world(found.box_grid.affine, np.argwhere(whole > 127)).mean(axis=0)
+
+
+def dice(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum())
+
+
+@pytest.mark.parametrize("name", ["ds000011/sub-07", "ds002748/sub-08"])
+def test_held_out_scan_lands_on_the_teacher(segmenter: Segmenter, shared: Path, name: str) -> None:
+    source, subject = name.split("/")
+    found = segmenter.segment(*load(shared / "bids" / source / subject / "anat" / f"{subject}_T1w.nii.gz"))
+    labels, affine = load(shared / "labels/hypothalamus_teacher" / source / f"{subject}_dseg.nii.gz")
+    assert np.linalg.norm(centre_of(found) - to_world(affine, np.argwhere(labels > 0)).mean(axis=0)) < LARGEST_DISTANCE
+
+
+def test_left_follows_anatomy_not_storage(segmenter: Segmenter, shared: Path) -> None:
+    volume, affine = load(shared / "bids/ds000011/sub-01/anat/sub-01_T1w.nii.gz")
+    found = segmenter.segment(volume, affine)
+    turned = np.eye(4)
+    turned[:3, :3] = affine[:3, :3][:, [2, 0, 1]] * np.array([1, -1, 1])
+    turned[:3, 3] = to_world(affine, np.array([volume.shape[0] - 1, 0, 0]))
+    stored = np.ascontiguousarray(volume[::-1].transpose(2, 0, 1))
+    again = segmenter.segment(stored, turned)
+    for ours, theirs in ((found.subunits, again.subunits), (found.intracranial[None], again.intracranial[None])):
+        assert dice(ours.sum(0, dtype=int) > 127, theirs.sum(0, dtype=int) > 127) >= EQUAL_LABELS
+    left = to_world(found.box_grid.affine, np.argwhere(found.subunits[:5].sum(0, dtype=int) > 127))[:, 0].mean()
+    right = to_world(found.box_grid.affine, np.argwhere(found.subunits[5:].sum(0, dtype=int) > 127))[:, 0].mean()
+    assert left < right
+
+
+def test_brightness_moves_the_posteriors_little(segmenter: Segmenter, shared: Path) -> None:
+    """Gain and offset of the stored values cancel in the z-score."""
+    volume, affine = load(shared / "bids/ds002748/sub-08/anat/sub-08_T1w.nii.gz")
+    plain, scaled = segmenter.segment(volume, affine), segmenter.segment(volume * 3.7 + 1000, affine)
+    assert dice(plain.subunits.sum(0, dtype=int) > 127, scaled.subunits.sum(0, dtype=int) > 127) > 0.99
+    assert scaled.subunits.sum(dtype=float) == pytest.approx(plain.subunits.sum(dtype=float), rel=0.02)
+
+
+def test_noise_alone_is_segmented_without_error(segmenter: Segmenter) -> None:
+    noise = np.random.default_rng(0).normal(size=(40, 50, 60)).astype(np.float32)
+    found = segmenter.segment(noise, np.diag([3.0, 3.0, 3.0, 1.0]))
+    assert found.intracranial.shape == HEAD_SHAPE
+    assert found.subunits.shape == (10, *BOX_SHAPE)
+
+
+def test_place_is_the_mean_near_the_peak() -> None:
+    index = np.moveaxis(np.indices((20, 21, 22)), 0, -1)
+    logits = -0.5 * ((index - np.array([8.3, 12.0, 9.6])) ** 2).sum(-1) / 2**2
+    logits[0, 0, 0] = -1.0
+    place, located = place_of(jnp.asarray(logits, jnp.float32))
+    np.testing.assert_allclose(place, [8.3, 12.0, 9.6], atol=0.05)
+    assert 0.9 < float(located) < 1
+
+
+def test_box_offset_is_the_shift_of_the_structure() -> None:
+    posteriors = np.zeros((10, *BOX_SHAPE), np.uint8)
+    posteriors[3, 20:26, 10:16, 17:23] = 255
+    grid = box_grid(np.diag([1.0, 1.0, 1.0, 1.0]), np.array([5.0, -3.0, 2.0]))
+    np.testing.assert_allclose(box_offset(posteriors, grid), [3.0, -7.0, 0.0], atol=1e-9)
+    np.testing.assert_array_equal(box_offset(np.zeros_like(posteriors), grid), 0)
+    np.testing.assert_allclose(to_voxel(grid.affine, grid.centre), [19.5, 19.5, 19.5])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [2, 4])
+def test_devices_and_batch_give_the_same_labels(devices: int) -> None:
+    """Split over several (virtual) devices, by `jax.pmap` itself, and scan by scan: the same labels."""
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, str(DEVICES), str(devices)], env=flags, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "same labels" in done.stdout
+
+
+def test_one_device_is_the_default(segmenter: Segmenter) -> None:
+    assert segmenter.batch % len(jax.local_devices()) == 0
+    assert segmenter.provenance["weights_head_sha256"] == segmenter.weights["head"]
