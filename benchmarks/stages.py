@@ -68,7 +68,9 @@ def one_line(stages: Stages, path: Path, *, segmenter: Callable[[], Any], folder
     from hypojax.volumes import measure
 
     scan = path.name.split(".")[0]
-    store = CohortStore.create(folder / "cohort.zarr", scans=[{"scan": scan, "path": str(path), "entities": {}, "columns": {}}], settings={})
+    store = CohortStore.create(
+        folder / "cohort.zarr", scans=[{"scan": scan, "path": str(path), "entities": {}, "columns": {}}], settings={}
+    )
     with stages.stage("read (gzip, CRC, checks)"):
         image = read(scan, path)
     with stages.stage("store native voxels"):
@@ -79,7 +81,12 @@ def one_line(stages: Stages, path: Path, *, segmenter: Callable[[], Any], folder
         found = segmenter().segment(volume, image.affine)
     with stages.stage("measure, native labels"):
         measured = measure(
-            volume, image.affine, head_grid=found.head_grid, intracranial=found.intracranial, box_grid=found.box_grid, subunits=found.subunits
+            volume,
+            image.affine,
+            head_grid=found.head_grid,
+            intracranial=found.intracranial,
+            box_grid=found.box_grid,
+            subunits=found.subunits,
         )
     with stages.stage("store segmentation"):
         store.write_segmentation(scan, stored_form(volume, image.affine, found, measured))
@@ -113,7 +120,9 @@ def main() -> None:
             sizes.append(resident())
         seconds = (time.perf_counter() - start) / chosen.many
     if len(sizes) > 3:
-        print(f"{chosen.many} scans: {seconds:.2f} s a scan; resident after the 3rd {sizes[2]:.0f} MB, after the last {sizes[-1]:.0f} MB, peak {peak():.0f} MB")
+        print(
+            f"{chosen.many} scans: {seconds:.2f} s a scan; resident after the 3rd {sizes[2]:.0f} MB, after the last {sizes[-1]:.0f} MB, peak {peak():.0f} MB"
+        )
 
 
 if __name__ == "__main__":

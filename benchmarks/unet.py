@@ -71,7 +71,9 @@ def in_torch(config: UNetConfig) -> Callable[[np.ndarray], np.ndarray]:
 
     def forward(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            y = torch.from_numpy(np.ascontiguousarray(np.asarray(convolution.space_to_depth(jnp.asarray(x), stem)).transpose(0, 4, 1, 2, 3)))
+            y = torch.from_numpy(
+                np.ascontiguousarray(np.asarray(convolution.space_to_depth(jnp.asarray(x), stem)).transpose(0, 4, 1, 2, 3))
+            )
             skips = []
             for level, layer in enumerate(down):
                 y = layer(y if level == 0 else functional.avg_pool3d(y, 2))

@@ -38,7 +38,8 @@ def find_head(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Head:
     The 2 mm head grid, placed from the top of the head downwards, and the tissue statistics of the head.
     """
     coarse_grid = conformed_grid(_shape(volume), affine, spacing=COARSE_SPACING)
-    coarse = resample(volume, affine, coarse_grid)
+    # Beyond the field of view lies air, whatever number stands for it.
+    coarse = resample(volume, affine, coarse_grid, fill=float(volume[::4, ::4, ::4].min()))
     mask = _largest_component(ndimage.binary_opening(coarse > otsu_threshold(coarse)))
     if not mask.any():
         mask = np.ones_like(mask)

@@ -13,6 +13,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -24,6 +25,7 @@ from hypojax.segment import Segmentation, Segmenter
 from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial
 
 NEVER_TRAINED = "scans_colin27"
+CARD = Path(__file__).with_name("model_card.md")
 Labels = UInt8[np.ndarray, "i j k"]
 
 
@@ -91,7 +93,11 @@ def evaluate_intracranial(segmenter: Segmenter, data: Path) -> dict[str, dict[st
         reference, _ = load(Path(str(path).replace("_T1w", "_dlmuse")))
         i, j, k = reference.shape
         ours, voxel = intracranial_on(Grid((i, j, k), affine), segmenter.segment(volume, affine)), abs(np.linalg.det(affine[:3, :3])) / 1e3
-        scores[path.name[:6]] = {"dice": dice(ours, reference > 0), "volume_ml": ours.sum() * voxel, "reference_ml": (reference > 0).sum() * voxel}
+        scores[path.name[:6]] = {
+            "dice": dice(ours, reference > 0),
+            "volume_ml": ours.sum() * voxel,
+            "reference_ml": (reference > 0).sum() * voxel,
+        }
         print(path.name[:6], "  ".join(f"{key} {value:.4g}" for key, value in scores[path.name[:6]].items()), flush=True)
     return scores
 
@@ -102,55 +108,63 @@ def load(path: Path) -> tuple[Float32[np.ndarray, "i j k"], Affine]:
     return image.scaled(), image.affine
 
 
-def held_out_table(scores: dict[str, dict[str, float]], held_out: Sequence[str]) -> list[str]:
+def held_out_table(scores: dict[str, dict[str, float]], held_out: Sequence[str]) -> str:
     """Markdown: means (and worst) over scans never trained on, and over those trained on."""
     apart = {name for name in scores if name in held_out or name == NEVER_TRAINED}
-    lines = ["| whole heads | n | Dice whole, mean (worst) | left | right | ten subunits | centre, mm (worst) | volume − teacher |", "|---|---|---|---|---|---|---|---|"]
-    for title, names in (("never trained on", apart), ("trained on", set(scores) - apart)):
-        rows = [scores[name] for name in sorted(names)]
-        mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        worst, far = min(row["dice"] for row in rows), max(row["centre_mm"] for row in rows)
-        bias = mean["volume_mm3"] / mean["teacher_mm3"] - 1
-        lines.append(
-            f"| {title} | {len(rows)} | {mean['dice']:.3f} ({worst:.3f}) | {mean['dice_left']:.3f} | {mean['dice_right']:.3f} | "
-            f"{mean['dice_subunits']:.3f} | {mean['centre_mm']:.1f} ({far:.1f}) | {bias:+.1%} |"
-        )
-    return lines
+    columns = ["whole heads", "n", "Dice whole, mean (worst)", "left", "right", "ten subunits", "centre, mm (worst)", "volume − teacher"]
+    rows = [_held_out_row("never trained on", [scores[name] for name in sorted(apart)])]
+    return _markdown(columns, [*rows, _held_out_row("trained on", [scores[name] for name in sorted(set(scores) - apart)])])
 
 
-def intracranial_table(scores: dict[str, dict[str, float]]) -> list[str]:
+def _held_out_row(title: str, rows: list[dict[str, float]]) -> list[str]:
+    """One line of `held_out_table`."""
+    mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    worst, far = min(row["dice"] for row in rows), max(row["centre_mm"] for row in rows)
+    sides = [f"{mean[key]:.3f}" for key in ("dice_left", "dice_right", "dice_subunits")]
+    bias = f"{mean['volume_mm3'] / mean['teacher_mm3'] - 1:+.1%}"
+    return [title, str(len(rows)), f"{mean['dice']:.3f} ({worst:.3f})", *sides, f"{mean['centre_mm']:.1f} ({far:.1f})", bias]
+
+
+def intracranial_table(scores: dict[str, dict[str, float]]) -> str:
     """Markdown: agreement with DLICV."""
     dices = [row["dice"] for row in scores.values()]
     ours, theirs = (np.array([row[key] for row in scores.values()]) for key in ("volume_ml", "reference_ml"))
     ratio = ours / theirs
-    return [
-        "| against DLICV | n | Dice, mean (worst) | volume correlation | mean volume ratio | scatter of the ratio |", "|---|---|---|---|---|---|",
-        f"| icv_reference, 2 mm, older adults | {len(dices)} | {np.mean(dices):.3f} ({min(dices):.3f}) | {np.corrcoef(ours, theirs)[0, 1]:.3f} | "
-        f"{ratio.mean():.3f} | {ratio.std(ddof=1) / ratio.mean():.1%} |",
-    ]  # fmt: skip
+    columns = ["against DLICV", "n", "Dice, mean (worst)", "volume correlation", "mean volume ratio", "scatter of the ratio"]
+    row = [
+        "icv_reference, 2 mm, older adults",
+        str(len(dices)),
+        f"{np.mean(dices):.3f} ({min(dices):.3f})",
+        f"{np.corrcoef(ours, theirs)[0, 1]:.3f}",
+        f"{ratio.mean():.3f}",
+        f"{ratio.std(ddof=1) / ratio.mean():.1%}",
+    ]
+    return _markdown(columns, [row])
 
 
-def card(checkpoint: Checkpoint, *, title: str, about: str, table: list[str]) -> str:
+def _markdown(columns: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [columns, ["---"] * len(columns), *rows])
+
+
+def card(checkpoint: Checkpoint, *, title: str, about: str, table: str) -> str:
     """The model card of one network."""
     training = checkpoint.header["training"]
-    loop = training["loop"]
-    return "\n".join([
-        f"# {title}", "", about, "",
-        f"SHA-256 `{checkpoint.sha256}`. Network: {checkpoint.network}. "
-        f"Trained for {training['steps_done']} of {loop['steps']} steps of {loop['batch']} examples (seed {loop['seed']}); the running average of the weights is released.",
-        "", "## Measured", "", *table, "",
-        f"By `python pipelines/evaluate_weights.py`, on {platform.machine()}, Python {platform.python_version()}, one network of one fold: no cross-validation yet.", "",
-        "## Never seen in training", "", ", ".join(training["held_out"]) + ", Colin27, all of icv_reference.", "",
-        "## Trained on", "",
-        "20 head label maps of the SynthSeg training set (Apache-2.0) through a synthetic-image generator; T1w scans of OpenNeuro ds000011 (PDDL) and ds002748 (CC0, "
-        "skull-stripped), studyforrest (PDDL), pycortex S1 (BSD-2), FNNDSC child (MIT), PET defacing sub-01 (CC0), ICBM 2009c template (permissive), with automatic subunit "
-        "posteriors of the Billot 2020 network (Apache-2.0), tissue-normalised, mirrored and averaged. These are automatic labels, not manual tracings: agreement with them "
-        "is not accuracy.", "",
-        "## Limits", "",
-        "Research software, not a medical device. Not tested on patients with lesions, on infants, on contrast-enhanced images, on field strengths other than 1.5 and 3 T, "
-        "nor for bias with age, sex or head size.", "",
-        "## Configuration", "", "```json", json.dumps(training, indent=1), "```", "",
-    ])  # fmt: skip
+    return Template(CARD.read_text()).substitute(
+        title=title,
+        about=about,
+        table=table,
+        sha256=checkpoint.sha256,
+        network=checkpoint.network,
+        steps_done=training["steps_done"],
+        steps=training["loop"]["steps"],
+        batch=training["loop"]["batch"],
+        seed=training["loop"]["seed"],
+        held_out=", ".join(training["held_out"]),
+        machine=platform.machine(),
+        python=platform.python_version(),
+        configuration=json.dumps(training, indent=1),
+    )
 
 
 def main(data: Path, weights: Path) -> None:
@@ -163,7 +177,7 @@ def main(data: Path, weights: Path) -> None:
     (weights / "head.md").write_text(card(head, title="Whole-head network", about=about, table=tables[0]))
     about = "A 40 mm box at 1 mm round the hypothalamus, coronal first: posteriors of five subunits a side (Bocchetta 2015; Billot 2020)."
     (weights / "box.md").write_text(card(box, title="Hypothalamus network", about=about, table=tables[1]))
-    print("\n".join([*tables[0], "", *tables[1]]))
+    print(*tables, sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ HYPOTHALAMUS_MNI = (0.0, -3.2, -12.8)
 
 def load(path: Path) -> tuple[np.ndarray, Affine]:
     """Voxels (scaled) and affine of a NIfTI file."""
-    image = nibabel.load(path)
+    image = nibabel.Nifti1Image.from_filename(path)
     return np.asarray(image.dataobj).squeeze(), np.asarray(image.affine, np.float64)
 
 
@@ -168,7 +168,7 @@ def main(data: Path, out: Path) -> None:
     """Write the three files."""
     out.mkdir(parents=True, exist_ok=True)
     for name, make in (("boxes", boxes), ("heads", heads), ("maps", maps)):
-        np.savez(out / f"{name}.npz", **make(data))
+        np.savez(out / f"{name}.npz", allow_pickle=False, **make(data))
 
 
 if __name__ == "__main__":

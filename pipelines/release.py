@@ -13,7 +13,6 @@ from typing import Any
 
 import train_box
 import train_head
-from flax import nnx
 from jaxtyping import PyTree
 
 from hypojax.checkpoint import SUMS, save_checkpoint
@@ -26,10 +25,10 @@ from hypojax.train.loop import LoopConfig, load_state, starting_state
 def averaged(config: LoopConfig, folder: Path) -> tuple[PyTree, int]:
     """The averaged weights of a run and how many steps it has gone."""
     state = load_state(folder / "state.safetensors", starting_state(config))
-    return nnx.State(state.averaged) if isinstance(state.averaged, dict) else state.averaged, int(state.step)
+    return state.averaged, int(state.step)
 
 
-def header(config: LoopConfig, example: Any, held_out: tuple[str, ...], steps: int) -> dict[str, Any]:
+def header(config: LoopConfig, example: BoxConfig | HeadConfig, held_out: tuple[str, ...], steps: int) -> dict[str, Any]:
     """What both headers say of training and intensities."""
     training = {"loop": asdict(config), "example": asdict(example), "held_out": held_out, "steps_done": steps}
     return {

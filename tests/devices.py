@@ -31,7 +31,7 @@ def main(devices: int) -> None:
             ours, theirs = (np.where(p.sum(0, dtype=int) > 127, p.argmax(0) + 1, 0) for p in (sharded[index], other))
             if not np.array_equal(ours, theirs):
                 raise SystemExit(f"scan {index}: {(ours != theirs).sum()} labels differ from {name}")
-    print("same labels")
+    sys.stdout.write("same labels\n")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,9 @@ def test_a_head_made_from_a_map_knows_its_volume_and_place() -> None:
     truth = 4 / 3 * np.pi * 70**3
     assert float(made.intracranial.sum()) * 8 == pytest.approx(truth, rel=0.002)
     assert float(made.place.sum()) == pytest.approx(1, abs=1e-4)
-    middle = [float((made.place.sum(tuple(a for a in range(3) if a != axis)) * jnp.arange(n)).sum()) for axis, n in enumerate((112, 112, 96))]
+    middle = [
+        float((made.place.sum(tuple(a for a in range(3) if a != axis)) * jnp.arange(n)).sum()) for axis, n in enumerate((112, 112, 96))
+    ]
     expected = (np.array([130.0, 110.0, 103.5]) - np.array([119.5, 119.5, 103.5])) / 2 + np.array([55.5, 55.5, 47.5])
     np.testing.assert_allclose(middle, expected, atol=0.1)
 
@@ -153,7 +155,9 @@ def test_losses_are_least_at_the_truth() -> None:
     mask = target[..., 0]
     place = mask / mask.sum()
     logits = jnp.stack([20 * (2 * mask - 1), 20 * mask], axis=-1)
-    assert float(head_loss(logits, mask, place, weight=jnp.ones_like(mask))) < float(head_loss(-logits, mask, place, weight=jnp.ones_like(mask)))
+    assert float(head_loss(logits, mask, place, weight=jnp.ones_like(mask))) < float(
+        head_loss(-logits, mask, place, weight=jnp.ones_like(mask))
+    )
 
 
 def test_unknown_intracranial_volume_gives_no_gradient() -> None:
@@ -202,5 +206,3 @@ def test_training_learns(tmp_path: Path) -> None:
     first, last = (float(line.split('"loss": ')[1].split(",")[0]) for line in (lines[0], lines[-1]))
     assert len(lines) == 3
     assert last < first / 2
-
-

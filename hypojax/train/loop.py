@@ -149,10 +149,10 @@ def train(
         if (done + 1) % every == 0 or done + 1 == training.config.steps:
             save_state(folder / "state.safetensors", state)
             pace = (time.perf_counter() - began) / (done + 1 - first)
-            entry = {"step": done + 1, "loss": sum(losses) / len(losses), "seconds_a_step": pace, "scores": watch(state) if watch else ""}
-            _log(folder, entry)
+            mean, scores = sum(losses) / len(losses), watch(state) if watch else ""
+            _log(folder, {"step": done + 1, "loss": mean, "seconds_a_step": pace, "scores": scores})
             left = (training.config.steps - done - 1) * pace / 60
-            say(f"step {done + 1}  loss {entry['loss']:.4f}  {pace:.2f} s/step  {left:.0f} min left  {entry['scores']}")
+            say(f"step {done + 1}  loss {mean:.4f}  {pace:.2f} s/step  {left:.0f} min left  {scores}")
             losses = []
     return state
 
