@@ -120,9 +120,8 @@ def main() -> None:
             sizes.append(resident())
         seconds = (time.perf_counter() - start) / chosen.many
     if len(sizes) > 3:
-        print(
-            f"{chosen.many} scans: {seconds:.2f} s a scan; resident after the 3rd {sizes[2]:.0f} MB, after the last {sizes[-1]:.0f} MB, peak {peak():.0f} MB"
-        )
+        memory = f"after the 3rd {sizes[2]:.0f} MB, after the last {sizes[-1]:.0f} MB, peak {peak():.0f} MB"
+        print(f"{chosen.many} scans: {seconds:.2f} s a scan; resident {memory}")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
+import hypojax.scans.table as table  # noqa: PLR0402
 from hypojax.reason import Reason, RunError
-from hypojax.scans import bids, table
 from hypojax.scans.dicom import is_dicom
 from hypojax.scans.tree import folders
 

@@ -6,8 +6,9 @@ from typing import Any, Final, TypeVar
 
 import xarray as xr
 
+import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
+import hypojax.store.table as table  # noqa: PLR0402
 from hypojax.reason import Reason, RunError, ScanError
-from hypojax.store import arrays, table
 from hypojax.store.arrays import Native, NativeImage, Segmented
 from hypojax.store.document import NAME, encode, group_document
 from hypojax.store.index import Index, ScanEntry, index_bytes, index_path, make_index, merge, read_index
