@@ -23,9 +23,6 @@ from hypojax.store.objects import place
 AXES: Final = ("i", "j", "k")
 """Stored axes of a scan, the labels of dimension ``axis``."""
 
-UNKNOWN_COUNT: Final = -1
-"""Stands in integer columns where a scan has no value (an integer has no NaN)."""
-
 COORDINATES: Final = {
     "scan": "Scan id",
     "region": "Region: intracranial volume, hypothalamus as a whole and by side, then its ten subunits (Bocchetta 2015; Billot 2020)",
@@ -235,8 +232,7 @@ def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Varia
     values = np.array([_filled(row.get(variable.name), gaps) for row in rows], object).reshape(len(rows), *shape)
     if variable.dtype == "str":
         return xr.Variable(variable.dims, _texts(values), variable.attributes)
-    missing = np.nan if np.dtype(variable.dtype).kind == "f" else UNKNOWN_COUNT
-    numbers = np.where(values == None, missing, values).astype(variable.dtype)  # noqa: E711  (asked of every element)
+    numbers = np.where(values == None, np.nan, values).astype(variable.dtype)  # noqa: E711  (asked of every element)
     return xr.Variable(variable.dims, numbers, variable.attributes)
 
 
