@@ -22,10 +22,10 @@ class RunSettings:
     Examples
     --------
     >>> RunSettings(batch=4).read_ahead
-    2
+    1
     """
 
     weights: Path | None = None
     batch: int = 1
-    read_ahead: int = 2
+    read_ahead: int = 1
     derivatives: bool = True

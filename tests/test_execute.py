@@ -14,7 +14,8 @@ from standin import AFFINE, StandIn, phantom_voxels, write_phantom
 import hypojax
 from hypojax import execute
 from hypojax.cohort import open_cohort
-from hypojax.execute.line import attempt, read_ahead
+from hypojax.execute.line import attempt
+from hypojax.execute.overlap import overlapped
 from hypojax.phantom import Phantom
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.settings import RunSettings
@@ -132,6 +133,26 @@ def test_the_parts_one_after_the_other_are_the_whole(tmp_path: Path) -> None:
     assert execute.verify(tmp_path / "parts") == ()
 
 
+def test_damaged_voxels_in_the_store_are_read_again_or_said_to_be_damaged(tmp_path: Path) -> None:
+    folder, out = bids(tmp_path / "in"), tmp_path / "out"
+    execute.ingest([folder], out=out, segmenter=StandIn())
+    damage(out, "sub-01")
+    assert execute.segment_store(out, segmenter=StandIn()).done == 2
+    assert execute.verify(out) == ()
+    damage(out, "sub-02")
+    outcome = execute.export(out)
+    assert [result.reason for result in outcome.results] == ["", Reason.STORE_DAMAGED]
+    assert "hypojax verify" in outcome.failures[0].message
+
+
+def damage(out: Path, scan: str) -> None:
+    """Flip a bit of a scan's stored voxels."""
+    shard = out / "cohort.zarr" / "scans" / scan / "native" / "voxels" / "c" / "0" / "0" / "0"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+
+
 def test_status_tells_what_waits(tmp_path: Path) -> None:
     execute.ingest([bids(tmp_path / "in")], out=tmp_path / "out", segmenter=StandIn())
     before = bytes_below(tmp_path / "out")
@@ -152,12 +173,12 @@ def test_an_interrupted_run_leaves_a_table_and_goes_on(tmp_path: Path) -> None:
         def finished(self, result: execute.ScanResult) -> None:
             raise KeyboardInterrupt
 
-    folder = bids(tmp_path / "in")
+    folder = bids(tmp_path / "in", subjects=("01", "02", "03"))
     with pytest.raises(KeyboardInterrupt):
         execute.run([folder], out=tmp_path / "out", segmenter=StandIn(), watch=Impatient())
-    assert open_cohort(tmp_path / "out").status.values.tolist() == ["done", "pending"]
+    assert open_cohort(tmp_path / "out").status.values.tolist() == ["done", "done", "pending"]  # the second was being finished
     outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn())
-    assert (outcome.done, outcome.kept) == (2, 1)
+    assert (outcome.done, outcome.kept) == (3, 2)
 
 
 def test_one_scan_from_file_and_array(tmp_path: Path) -> None:
@@ -201,7 +222,7 @@ def test_reading_ahead_is_bounded() -> None:
         lock.release()
         return scan
 
-    items = read_ahead([str(number) for number in range(9)], load, depth=2)
+    items = overlapped(map(str, range(9)), load, depth=2)
     assert next(items) == "0"
     for _ in range(3):
         assert lock.acquire(timeout=5)
@@ -216,7 +237,7 @@ def test_reading_ahead_passes_errors_of_the_run_on() -> None:
         raise RunError(Reason.DISK_FULL, "full")
 
     with pytest.raises(RunError, match="full"):
-        list(read_ahead(["a", "b"], load, depth=2))
+        list(overlapped(["a", "b"], load, depth=2))
 
 
 def test_a_full_disk_is_not_the_fault_of_a_scan() -> None:
@@ -224,5 +245,5 @@ def test_a_full_disk_is_not_the_fault_of_a_scan() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(RunError) as error:
-        attempt("sub-01", step)
+        attempt("sub-01", step, since=0.0)
     assert error.value.reason == Reason.DISK_FULL

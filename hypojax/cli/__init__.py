@@ -14,6 +14,9 @@ from hypojax.reason import HypojaxError
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
+STORE_THREADS = 2
+"""Chunks encoded at once; the line has threads of its own."""
+
 ABOUT = """Hypothalamus and intracranial volume of T1-weighted MRI scans, as xarray.
 
 $ hypojax run bids/ out/
@@ -61,6 +64,9 @@ def call(verb: Verb, screen: Screen) -> int:
         logging.basicConfig()
         logging.getLogger("hypojax").setLevel(logging.DEBUG)
     try:
+        from hypojax.store import limit_threads
+
+        limit_threads(STORE_THREADS)
         return verb(screen)
     except KeyboardInterrupt:
         screen.error("interrupted; the same command again goes on where it stopped")

@@ -191,7 +191,7 @@ class Screen:
             table.add_row(row.scan, row.group, row.region, *numbers)
         self._console.print(table)
         ratio = f"measured {measured:.3f}, known {known:.3f}"
-        self._console.print(f"Hypothalamus over ICV, group 'smaller' over group 'reference': {ratio}", highlight=False)
+        self._console.print(f"Hypothalamus over ICV, group 'smaller' over group 'reference': {ratio}", highlight=False, soft_wrap=True)
 
     def _volumes(self, outcome: "Outcome") -> None:
         """Median and range of the main regions over the scans that are done."""

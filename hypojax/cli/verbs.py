@@ -216,6 +216,7 @@ class Demo(Verb):
         if not outcome.failed:
             with cohort.open_cohort(results / "cohort.zarr") as dataset:
                 screen.comparison(demo.compare(dataset), measured=demo.group_ratio(dataset), known=demo.GROUP_FACTOR)
+        screen.say(f"The scans lie in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
         return _code(outcome.done, outcome.failed)
 
 

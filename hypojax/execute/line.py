@@ -1,14 +1,12 @@
 """The line every scan goes down: read, store, segment, measure, commit. What happens to one scan never touches its neighbours.
 
-A thread reads ahead while the network works; everything else happens in turn, so that memory stays that of a few scans.
+Reading and finishing each have a thread, beside the network, which has the main one; so the memory of a run is that of a few scans.
 """
 
 import errno
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from hypojax.segment import Segmentation
 
 Result = TypeVar("Result")
-Item = TypeVar("Item")
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LOG: Final = logging.getLogger("hypojax")
@@ -65,6 +62,44 @@ class Loaded:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A scan that was segmented.
+
+    Parameters
+    ----------
+    loaded
+        The scan.
+    volume
+        Its scaled voxels.
+    segmentation
+        What the network says of it.
+    seconds
+        Time since it was begun, waiting left out.
+    """
+
+    loaded: Loaded
+    volume: Volume
+    segmentation: "Segmentation"
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A scan that failed and whose record is still to be written.
+
+    Parameters
+    ----------
+    result
+        Why.
+    row
+        What the table can say of it all the same.
+    """
+
+    result: ScanResult
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Line:
     """Where scans come from and go to.
@@ -86,71 +121,92 @@ class Line:
     segmenter: Segments | None = None
     stems: Mapping[str, str] = field(default_factory=dict)
 
-    def load(self, scan: str) -> Loaded | ScanResult:
-        """Read one scan, from its file or as it was ingested, and store its voxels; a refusal where it cannot be used."""
+    def load(self, scan: str) -> Loaded | Refused:
+        """Read one scan, from its file or as it was ingested, and store its voxels."""
         start = time.perf_counter()
-        return attempt(scan, lambda: load(self.store, scan), since=start)
+        found = attempt(scan, lambda: load(self.store, scan), since=start)
+        return Refused(found) if isinstance(found, ScanResult) else found
 
-    def process(self, batch: Sequence[Loaded]) -> Iterator[ScanResult]:
-        """Segment scans together, then measure, store and commit one after the other."""
+    def segment(self, items: Iterable[Loaded | Refused], *, batch: int) -> Generator[Segmented | Refused, None, None]:
+        """Segment scans, ``batch`` at a time; scans that were refused pass through."""
+        waiting: list[Loaded] = []
+        for item in items:
+            if isinstance(item, Refused):
+                yield item
+                continue
+            waiting.append(item)
+            del item  # so that its voxels are free once its batch is
+            if len(waiting) >= batch:
+                yield from self._segment(waiting)
+                waiting = []
+        if waiting:
+            yield from self._segment(waiting)
+
+    def finish(self, item: Segmented | Refused) -> ScanResult:
+        """Measure, store, export and commit one scan, the ledger record last; a scan that failed gets its record too."""
+        if isinstance(item, Refused):
+            return self._commit_failure(item)
+        start = time.perf_counter() - item.seconds
+        result = attempt(item.loaded.scan, lambda: self._finish(item, since=start), since=start)
+        return self._commit_failure(Refused(result, item.loaded.row)) if result.failed else result
+
+    def commit_ingested(self, item: Loaded | Refused) -> ScanResult:
+        """Write the record of a scan whose voxels are stored and that is not segmented yet."""
+        if isinstance(item, Refused):
+            return self._commit_failure(item)
+        self.store.commit(item.scan, status="pending", row={**item.row, "seconds": item.seconds})
+        return ScanResult(item.scan, "pending", seconds=item.seconds)
+
+    def export(self, scan: str) -> ScanResult:
+        """Write the BIDS derivatives of a finished scan again, from the store."""
         start = time.perf_counter()
-        found = self._segment(batch)
-        share = (time.perf_counter() - start) / len(batch)
-        for item, segmented in zip(batch, found, strict=True):
-            begun = time.perf_counter() - item.seconds - share
-            result = segmented if isinstance(segmented, ScanResult) else self._finish(item, *segmented, begun=begun)
-            yield commit_failure(self.store, result, row=item.row) if result.failed else result
+        failure = attempt(scan, lambda: self._export_stored(scan), since=start)
+        return failure or ScanResult(scan, "done", seconds=time.perf_counter() - start)
 
-    def _segment(self, batch: Sequence[Loaded]) -> "Sequence[tuple[Volume, Segmentation] | ScanResult]":
-        """Volume and segmentation, or refusal, of every scan; when a batch fails its scans are tried each alone."""
+    def _segment(self, batch: Sequence[Loaded]) -> "list[Segmented | Refused]":
+        """Segment scans together; when that fails each is tried alone."""
         if (network := self.segmenter) is None:
             raise ValueError("this line has no network")
-        together = attempt(batch[0].scan, lambda: segment_together(network, batch))
+        start = time.perf_counter()
+        together = attempt(batch[0].scan, lambda: segment_together(network, batch), since=start)
         if not isinstance(together, ScanResult):
-            return together
-        return [together] if len(batch) == 1 else [self._segment([item])[0] for item in batch]
+            share = (time.perf_counter() - start) / len(batch)
+            return [Segmented(item, *found, item.seconds + share) for item, found in zip(batch, together, strict=True)]
+        return [Refused(together, batch[0].row)] if len(batch) == 1 else [found for item in batch for found in self._segment([item])]
 
-    def _finish(self, item: Loaded, volume: Volume, segmentation: "Segmentation", *, begun: float) -> ScanResult:
-        """Measure, store, export and commit one segmented scan, the ledger record last."""
-        return attempt(item.scan, lambda: self._measure_and_commit(item, volume, segmentation, begun=begun), since=begun)
-
-    def _measure_and_commit(self, item: Loaded, volume: Volume, segmentation: "Segmentation", *, begun: float) -> ScanResult:
-        """As `_finish`, where nothing goes wrong."""
-        image = item.image
-        measured = measure_scan(volume, image.affine, segmentation)
-        self.store.write_segmentation(item.scan, stored_form(volume, image.affine, segmentation, measured))
+    def _finish(self, item: Segmented, *, since: float) -> ScanResult:
+        """As `finish`, where nothing goes wrong."""
+        scan, image, row = item.loaded.scan, item.loaded.image, item.loaded.row
+        measured = measure_scan(item.volume, image.affine, item.segmentation)
+        self.store.write_segmentation(scan, stored_form(item.volume, image.affine, item.segmentation, measured))
         regions = region_entries(measured)
-        if self.derivatives_root is not None:
-            maps = scan_maps(measured, regions, affine=image.affine, header=image.header)
-            self._export(item.scan, maps, regions)
-        seconds = time.perf_counter() - begun
-        self.store.commit(item.scan, status="done", row=full_row(item.row, measured, seconds=seconds), regions=regions)
-        return ScanResult(item.scan, "done", seconds=seconds)
+        self._export(scan, scan_maps(measured, regions, affine=image.affine, header=image.header), regions)
+        seconds = time.perf_counter() - since
+        self.store.commit(scan, status="done", row=full_row(row, measured, seconds=seconds), regions=regions)
+        return ScanResult(scan, "done", seconds=seconds)
 
-    def export(self, scan: str) -> None:
-        """Write the BIDS derivatives of a finished scan again, from the store.
+    def _commit_failure(self, item: Refused) -> ScanResult:
+        """Write the record of a scan that failed, so that it keeps its row."""
+        result, row = item.result, {**item.row, "seconds": item.result.seconds}
+        self.store.commit(result.scan, status="failed", reason=Reason(result.reason), message=result.message, row=row)
+        return result
 
-        Raises
-        ------
-        ScanError
-            What the store has of the scan is damaged.
-        """
+    def _export_stored(self, scan: str) -> None:
+        """Write the BIDS derivatives of a scan from what the store has of it."""
         record, native = self.store.record(scan), self.store.read_native(scan)
         regions = record["regions"] if record else {}
-        maps = scan_maps(self.store.read_segmentation(scan), regions, affine=native.affine, header=native.header)
-        self._export(scan, maps, regions)
+        self._export(scan, scan_maps(self.store.read_segmentation(scan), regions, affine=native.affine, header=native.header), regions)
 
     def _export(self, scan: str, maps: ScanMaps, regions: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write the BIDS derivatives of one scan."""
+        """Write the BIDS derivatives of one scan, where any are wanted."""
         if self.derivatives_root is None:
             return
         volumes = {region: entry["volume_mm3"] for region, entry in regions.items()}
-        source = path_of(self.store, scan)
-        write_scan(self.derivatives_root, stem=self.stems[scan], source=source, maps=maps, volumes=volumes)
+        write_scan(self.derivatives_root, stem=self.stems[scan], source=path_of(self.store, scan), maps=maps, volumes=volumes)
 
 
-def attempt(scan: str, step: Callable[[], Result], *, since: float | None = None) -> Result | ScanResult:
-    """Do one step of one scan; whatever goes wrong with this scan becomes its refusal.
+def attempt(scan: str, step: Callable[[], Result], *, since: float) -> Result | ScanResult:
+    """Do one step of one scan, begun at ``since`` (`time.perf_counter`); whatever goes wrong with this scan becomes its refusal.
 
     Raises
     ------
@@ -165,27 +221,7 @@ def attempt(scan: str, step: Callable[[], Result], *, since: float | None = None
         if isinstance(error, OSError) and error.errno in FULL:
             raise RunError(Reason.DISK_FULL, f"no space left on the disk ({error}); free some and run the same command again") from error
         LOG.debug("scan %r", scan, exc_info=error)
-        return refusal(scan, error, seconds=0.0 if since is None else time.perf_counter() - since)
-
-
-def read_ahead(scans: Sequence[str], load: Callable[[str], Item], *, depth: int) -> Generator[Item, None, None]:
-    """Load scans in order, in a thread, up to ``depth`` of them before they are asked for.
-
-    >>> list(read_ahead(["a", "b", "c"], str.upper, depth=2))
-    ['A', 'B', 'C']
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
-        waiting = deque(pool.submit(load, scan) for scan in scans[:depth])
-        rest = deque(scans[depth:])
-        try:
-            while waiting:
-                first = waiting.popleft()
-                if rest:
-                    waiting.append(pool.submit(load, rest.popleft()))
-                yield first.result()
-                del first
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return refusal(scan, error, seconds=time.perf_counter() - since)
 
 
 def load(store: CohortStore, scan: str) -> Loaded:
@@ -237,10 +273,3 @@ def segment_together(segmenter: Segments, batch: Sequence[Loaded]) -> "list[tupl
     volumes = [item.image.scaled() for item in batch]
     found = segmenter.segment_batch([(volume, item.image.affine) for item, volume in zip(batch, volumes, strict=True)])
     return list(zip(volumes, found, strict=True))
-
-
-def commit_failure(store: CohortStore, result: ScanResult, *, row: Mapping[str, Any] | None = None) -> ScanResult:
-    """Write the record of a scan that failed, so that it keeps its row."""
-    known = {**(row or {}), "seconds": result.seconds}
-    store.commit(result.scan, status="failed", reason=Reason(result.reason), message=result.message, row=known)
-    return result

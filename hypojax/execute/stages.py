@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 from hypojax import cohort, derivatives
-from hypojax.execute.line import Line, Loaded, Segments, commit_failure, read_ahead
+from hypojax.execute.line import Line, Segments
 from hypojax.execute.outcome import Outcome, ScanResult, Silence, Watch, from_records
+from hypojax.execute.overlap import overlapped
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Discovery, Scan, discover
 from hypojax.settings import RunSettings
@@ -85,12 +86,9 @@ def ingest(
     kept = len(found.scans) - len(todo)
     listener.started(total=len(todo), kept=kept)
     line = Line(store)
-    for scan, loaded in _loaded(line, todo, depth=chosen.read_ahead):
-        if isinstance(loaded, Loaded):
-            store.commit(scan, status="pending", row={**loaded.row, "seconds": loaded.seconds})
-            listener.finished(ScanResult(scan, "pending", seconds=loaded.seconds))
-        else:
-            listener.finished(commit_failure(store, loaded))
+    with closing(overlapped(todo, line.load, depth=max(1, chosen.read_ahead))) as loaded:
+        for item in loaded:
+            listener.finished(line.commit_ingested(item))
     return replace(_concluded(store, out=out, start=start, kept=kept), ignored=found.ignored)
 
 
@@ -113,19 +111,18 @@ def export(out: Path, *, watch: Watch | None = None) -> Outcome:
     ------
     RunError
         There is no store, or the output is not writable.
-    ScanError
-        What the store has of a scan is damaged.
     """
     start, listener = time.perf_counter(), watch or Silence()
     store = CohortStore.open(out / STORE)
     done = [scan for scan in store.index.ids if _has(store, scan, "done")]
     listener.started(total=len(done), kept=0)
     line = Line(store, out / DERIVATIVES, stems=prepare_derivatives(store, out))
+    results = {}
     for scan in done:
-        before = time.perf_counter()
-        line.export(scan)
-        listener.finished(ScanResult(scan, "done", seconds=time.perf_counter() - before))
-    return _concluded(store, out=out, start=start, kept=0)
+        results[scan] = line.export(scan)
+        listener.finished(results[scan])
+    outcome = _concluded(store, out=out, start=start, kept=0)
+    return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results))
 
 
 def status(out: Path) -> Outcome:
@@ -194,34 +191,24 @@ def _segment(store: CohortStore, todo: Sequence[str], *, out: Path, settings: Ru
     root = out / DERIVATIVES if settings.derivatives else None
     line = Line(store, root, network, stems=prepare_derivatives(store, out) if root else {})
     try:
-        for result in _results(line, todo, settings):
-            watch.finished(result)
+        with _results(line, todo, settings) as results:
+            for result in results:
+                watch.finished(result)
     except KeyboardInterrupt:
         _concluded(store, out=out, start=start, kept=kept)
         raise
     return _concluded(store, out=out, start=start, kept=kept)
 
 
-def _results(line: Line, todo: Sequence[str], settings: RunSettings) -> Iterator[ScanResult]:
-    """What became of each scan, refusals as soon as they are known, others a batch at a time."""
-    waiting: list[Loaded] = []
-    for _, loaded in _loaded(line, todo, depth=settings.read_ahead):
-        if isinstance(loaded, ScanResult):
-            yield commit_failure(line.store, loaded)
-            continue
-        waiting.append(loaded)
-        del loaded  # so that the voxels of a scan are free once its batch is
-        if len(waiting) >= settings.batch:
-            yield from line.process(waiting)
-            waiting.clear()
-    if waiting:
-        yield from line.process(waiting)
-
-
-def _loaded(line: Line, todo: Sequence[str], *, depth: int) -> Iterator[tuple[str, Loaded | ScanResult]]:
-    """Scans as they come from the thread that reads ahead."""
-    with closing(read_ahead(todo, line.load, depth=max(1, depth))) as items:
-        yield from zip(todo, items, strict=True)
+@contextmanager
+def _results(line: Line, todo: Sequence[str], settings: RunSettings) -> Iterator[Iterator[ScanResult]]:
+    """What becomes of each scan: one is read and one is finished, each in a thread, while the network is at the one between."""
+    with (
+        closing(overlapped(todo, line.load, depth=max(1, settings.read_ahead))) as loaded,
+        closing(line.segment(loaded, batch=settings.batch)) as segmented,
+        closing(overlapped(segmented, line.finish, depth=1)) as finished,
+    ):
+        yield finished
 
 
 def _concluded(store: CohortStore, *, out: Path, start: float, kept: int) -> Outcome:
