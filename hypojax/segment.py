@@ -115,10 +115,11 @@ class Segmenter:
         intracranial, places, located = self._run(self._head, [head_input(*scan, head) for scan, head in zip(scans, heads, strict=True)])
         centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
         grids, subunits = self._boxes(scans, centres)
-        offsets = [box_offset(posteriors, grid) for posteriors, grid in zip(subunits, grids, strict=True)]
-        if max(float(np.linalg.norm(offset)) for offset in offsets) > RECENTRE:
-            moved = [_moved(grid, offset) for grid, offset in zip(grids, offsets, strict=True)]
-            grids, subunits = self._boxes(scans, moved)
+        better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
+        if any(new is not None for new in better):
+            # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
+            centres = [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)]
+            grids, subunits = self._boxes(scans, centres)
         return [
             Segmentation(head.grid, icv, grid, posteriors, float(certain))
             for head, icv, grid, posteriors, certain in zip(heads, intracranial, grids, subunits, located, strict=True)
@@ -163,6 +164,12 @@ def box_offset(posteriors: UInt8[np.ndarray, "10 x y z"], grid: Grid) -> Float64
     return np.array((index * whole).sum(axis=(1, 2, 3)) / whole.sum() - (np.array(grid.shape) - 1) / 2)
 
 
+def recentred(grid: Grid, posteriors: UInt8[np.ndarray, "10 x y z"]) -> Float64[np.ndarray, "3"] | None:
+    """A better middle (world, mm) for a box whose hypothalamus lies far from it; None where it lies well."""
+    offset = grid.affine[:3, :3] @ box_offset(posteriors, grid)
+    return np.array(grid.centre + offset) if np.linalg.norm(offset) > RECENTRE else None
+
+
 def compiled(checkpoint: Checkpoint, outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> Forward:
     """A network on a device mesh: weights replicated, the batch split over the axis ``scan``."""
     graph, _ = nnx.split(UNet(checkpoint.network, rngs=nnx.Rngs(0)))
@@ -204,8 +211,3 @@ def box_outputs(network: UNet, images: Float[Array, "n x y z 1"]) -> tuple[UInt8
 def _bytes(posterior: Array) -> UInt8[Array, "*n"]:
     """Quantise a posterior to 0–255."""
     return jnp.round(posterior * 255).astype(jnp.uint8)
-
-
-def _moved(grid: Grid, offset: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
-    """The middle of a box, moved by an offset in voxels."""
-    return np.array(grid.centre + grid.affine[:3, :3] @ offset)

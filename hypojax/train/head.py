@@ -1,7 +1,7 @@
 """Training examples of the whole head: images made from label maps (after Billot 2023), and real heads re-acquired.
 
-Only label maps know the intracranial volume; real heads know where the hypothalamus lies. What an example does not know
-has no weight in its loss.
+Label maps know the intracranial volume exactly, real heads how a skull base looks and where the hypothalamus lies. What an
+example does not know has no weight in its loss.
 """
 
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class HeadMaps(NamedTuple):
 
 
 class RealHeads(NamedTuple):
-    """Whole heads on the 2 mm grid, z-scored."""
+    """Whole heads on the 2 mm grid, z-scored; share of each voxel that is intracranial × 255, where that is known."""
 
     images: Float[Array, "head x y z"]
     centres: Float[Array, "head 3"]
@@ -90,7 +90,7 @@ class HeadConfig:
         Ranges of the spatial transforms and of the acquisition.
     """
 
-    real: float = 0.35
+    real: float = 0.5
     free: float = 0.25
     stripped: float = 0.12
     shape: tuple[int, int, int] = (80, 96, 80)
@@ -143,7 +143,7 @@ def real_example(key: PRNGKeyArray, real: RealHeads, config: HeadConfig) -> Head
     pick, warp_key, look_key, flip_key = jax.random.split(key, 4)
     which = jax.random.randint(pick, (), 0, real.images.shape[0])
     positions = _mirrored(flip_key, random_warp(warp_key, config.shape, spacing=HEAD_SPACING, config=config.warp))
-    source = jnp.stack([real.images[which], real.intracranial[which].astype(real.images.dtype)], axis=-1)
+    source = jnp.stack([real.images[which], real.intracranial[which].astype(real.images.dtype) / 255], axis=-1)
     index = to_index(positions, HEAD_SHAPE, HEAD_SPACING)
     warped = linear_lookup(source, index, fill=jnp.stack([real.images[which].min().astype(jnp.float32), jnp.zeros(())]))
     place = _place(positions, real.centres[which], HEAD_SHAPE, HEAD_SPACING)
