@@ -25,7 +25,7 @@ HELD_OUT = (
 WHOLE_HEAD_SHARE = 0.5
 """Share of examples from scans that are not skull-stripped ds002748, which would otherwise be four in five."""
 
-CONFIG = LoopConfig(network=UNetConfig(outputs=11), steps=2600, batch=2)
+CONFIG = LoopConfig(network=UNetConfig(outputs=11), steps=3000, batch=2)
 
 
 def main(examples: Path, out: Path) -> None:
