@@ -89,7 +89,7 @@ def one_line(stages: Stages, path: Path, *, segmenter: Callable[[], Any], folder
             subunits=found.subunits,
         )
     with stages.stage("store segmentation"):
-        store.write_segmentation(scan, stored_form(volume, image.affine, found, measured))
+        store.write_segmentation(scan, stored_form(image.affine, found, measured))
     with stages.stage("write two NIfTI maps"):
         write_nifti(folder / "dseg.nii.gz", measured.hypothalamus, image.affine, header=image.header)
         write_nifti(folder / "mask.nii.gz", measured.intracranial, image.affine, header=image.header)

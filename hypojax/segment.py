@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Float32, Float64, Num, PyTree, UInt8
 from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
 from hypojax.foreground import Head, find_head, sample_head
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
-from hypojax.intensity import tissue_statistics, zscore
+from hypojax.intensity import Statistics, tissue_statistics, zscore
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SPACING
 from hypojax.unet import UNet
 
@@ -49,6 +49,8 @@ class Segmentation:
         The 1 mm grid of ``subunits``.
     subunits
         Posteriors × 255 of the ten subunits in label order.
+    statistics
+        What the whole head was z-scored with.
     located
         Share of the place posterior within 12 mm of the place taken, 0 to 1: low when the head was not understood.
     """
@@ -57,6 +59,7 @@ class Segmentation:
     intracranial: UInt8[np.ndarray, "a s r"]
     box_grid: Grid
     subunits: UInt8[np.ndarray, "10 x y z"]
+    statistics: Statistics
     located: float
 
 
@@ -121,7 +124,7 @@ class Segmenter:
             centres = [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)]
             grids, subunits = self._boxes(scans, centres)
         return [
-            Segmentation(head.grid, icv, grid, posteriors, float(certain))
+            Segmentation(head.grid, icv, grid, posteriors, head.statistics, float(certain))
             for head, icv, grid, posteriors, certain in zip(heads, intracranial, grids, subunits, located, strict=True)
         ]
 

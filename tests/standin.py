@@ -52,11 +52,12 @@ class StandIn:
     def segment(self, volume: np.ndarray, affine: np.ndarray) -> Segmentation:
         axes = model_directions(affine)
         _, anterior, superior = HYPOTHALAMUS_CENTRE
-        head = find_head(volume, affine).grid
+        found = find_head(volume, affine)
+        head = found.grid
         box = centred_grid(axes, shape=(40, 40, 40), spacing=1.0, centre=np.array([0.0, anterior, superior]))
         intracranial, _ = coverage(head.shape, head.affine.tobytes())
         _, subunits = coverage(box.shape, box.affine.tobytes())
-        return Segmentation(head_grid=head, intracranial=intracranial, box_grid=box, subunits=subunits, located=1.0)
+        return Segmentation(head, intracranial, box, subunits, found.statistics, located=1.0)
 
 
 @cache

@@ -178,7 +178,7 @@ class Line:
         """As `finish`, where nothing goes wrong."""
         scan, image, row = item.loaded.scan, item.loaded.image, item.loaded.row
         measured = measure_scan(item.volume, image.affine, item.segmentation)
-        self.store.write_segmentation(scan, stored_form(item.volume, image.affine, item.segmentation, measured))
+        self.store.write_segmentation(scan, stored_form(image.affine, item.segmentation, measured))
         regions = region_entries(measured)
         self._export(scan, scan_maps(measured, regions, affine=image.affine, header=image.header), regions)
         seconds = time.perf_counter() - since

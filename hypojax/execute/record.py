@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float32
 
 from hypojax.derivatives import ScanMaps
-from hypojax.foreground import find_head
 from hypojax.grid import Affine, voxel_sizes
 from hypojax.scans import Image
 from hypojax.store import Posterior, Segmented
@@ -28,6 +27,7 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation") -
         intracranial=segmentation.intracranial,
         box_grid=segmentation.box_grid,
         subunits=segmentation.subunits,
+        located=segmentation.located,
     )
 
 
@@ -55,17 +55,16 @@ def region_entries(measured: Measurement) -> dict[str, dict[str, Any]]:
     }
 
 
-def stored_form(volume: Volume, affine: Affine, segmentation: "Segmentation", measured: Measurement) -> Segmented:
+def stored_form(affine: Affine, segmentation: "Segmentation", measured: Measurement) -> Segmented:
     """All that is stored of a segmentation."""
-    statistics = find_head(volume, affine).statistics
     return Segmented(
         affine=affine,
         hypothalamus=measured.hypothalamus,
         intracranial=measured.intracranial,
         head=Posterior(segmentation.head_grid, segmentation.intracranial),
         box=Posterior(segmentation.box_grid, segmentation.subunits),
-        mean=statistics.mean,
-        std=statistics.std,
+        mean=segmentation.statistics.mean,
+        std=segmentation.statistics.std,
     )
 
 

@@ -9,6 +9,9 @@ from typing import Final
 LOWEST_CERTAINTY: Final = 0.70
 """Of `quality_certainty`; the automatic label maps of 42 scans lie between 0.86 and 0.90, networks early in training at 0.78."""
 
+LOWEST_LOCATION: Final = 0.3
+"""Of `quality_location`: below it the place posterior is spread over the head."""
+
 LARGEST_ASYMMETRY: Final = 0.15
 """Of `quality_asymmetry` either way; those label maps lie between -0.05 and 0.08 with a standard deviation of 0.027."""
 
@@ -30,6 +33,8 @@ USUAL_ICV: Final = (900_000.0, 2_200_000.0)
 
 FLAGS: Final[dict[str, str]] = {
     "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",
+    "not_located": f"the head network is unsure where the hypothalamus lies (quality_location below {LOWEST_LOCATION})",
+    "orientation_assumed": "the file does not say which way its axes run: left and right may be exchanged",
     "asymmetric": f"left and right hypothalamus differ by more than {LARGEST_ASYMMETRY:.0%} of their sum",
     "low_contrast": f"little contrast near the hypothalamus (quality_contrast below {LOWEST_CONTRAST})",
     "noisy": f"much noise near the hypothalamus (quality_noise above {HIGHEST_NOISE})",
@@ -47,11 +52,13 @@ FLAGS: Final[dict[str, str]] = {
 def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[str, ...]:
     """Flags that quality measures raise, in the order of `FLAGS`; ``longest_edge`` of a voxel in mm.
 
-    >>> image_flags({"quality_certainty": 0.6, "quality_asymmetry": 0.0, "quality_contrast": 3.0, "quality_noise": 0.1}, longest_edge=1.0)
-    ('uncertain',)
+    >>> good = {"quality_location": 0.9, "quality_certainty": 0.9, "quality_asymmetry": 0.0, "quality_contrast": 3.0, "quality_noise": 0.1}
+    >>> image_flags(good, longest_edge=1.0), image_flags(good | {"quality_certainty": 0.6}, longest_edge=1.0)
+    ((), ('uncertain',))
     """
     raised = {
         "uncertain": quality["quality_certainty"] < LOWEST_CERTAINTY,
+        "not_located": quality["quality_location"] < LOWEST_LOCATION,
         "asymmetric": abs(quality["quality_asymmetry"]) > LARGEST_ASYMMETRY,
         "low_contrast": quality["quality_contrast"] < LOWEST_CONTRAST,
         "noisy": quality["quality_noise"] > HIGHEST_NOISE,

@@ -104,6 +104,7 @@ def measure(
     intracranial: UInt8[np.ndarray, "a s r"],
     box_grid: Grid,
     subunits: UInt8[np.ndarray, "10 x y z"],
+    located: float = 1.0,
 ) -> Measurement:
     """Measure one scan (voxels in stored orientation, scaled and finite; ``affine`` to mm, RAS+) from its posteriors.
 
@@ -115,6 +116,8 @@ def measure(
         Posterior × 255 of the intracranial volume and its grid.
     box_grid, subunits
         Posteriors × 255 of the ten subunits, in label order, and their grid.
+    located
+        How sure the place of the box is, 0 to 1.
 
     Raises
     ------
@@ -129,7 +132,7 @@ def measure(
     _require(head, box)
     labels = native_labels(box.posterior, box_grid, shape=shape, affine=affine)
     mask = native_mask(head.posterior, head_grid, shape=shape, affine=affine)
-    quality = _quality(volume, affine, head, box)
+    quality = _quality(volume, affine, head, box) | {"quality_location": located}
     reasons, reason_flags = _missing(box, quality)
     volumes = _volumes(head, box, hard=_hard_volumes(labels, mask, affine), reasons=reasons)
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
