@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from hypojax import demo, execute
-from hypojax.checkpoint import released_folder
 from hypojax.cli import main
 from hypojax.cohort import open_cohort
 from hypojax.grid import to_world
-from hypojax.reason import RunError
 from hypojax.scans import read
 from hypojax.schema import LABELS
 
@@ -21,15 +19,6 @@ CENTRE_MM = 4.0
 """Farthest that the middle of a hypothalamus may lie from that of the teacher's labels."""
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def weights() -> Path:
-    """Released weights; until there are any these tests say so."""
-    try:
-        return released_folder()
-    except RunError as error:
-        pytest.skip(str(error))
 
 
 def middle(path: Path) -> np.ndarray:
