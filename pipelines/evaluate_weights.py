@@ -160,6 +160,7 @@ def card(checkpoint: Checkpoint, *, title: str, about: str, table: str) -> str:
         steps=training["loop"]["steps"],
         batch=training["loop"]["batch"],
         seed=training["loop"]["seed"],
+        history=training["history"],
         held_out=", ".join(training["held_out"]),
         machine=platform.machine(),
         python=platform.python_version(),

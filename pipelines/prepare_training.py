@@ -105,10 +105,10 @@ def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
         mask = _mask_on(head.grid, source) if source.exists() else np.zeros(image.shape, np.uint8)
         rows.append((name, image.astype(np.float16), centre, mask, source.exists()))
         print(name, "hypothalamus at", centre.round(1), flush=True)
-    names, images, centres, masks, known = zip(*rows, strict=True)
+    names, images, centres, intracranial, known = zip(*rows, strict=True)
     return {
         "names": np.array(names), "images": np.stack(images), "centres": np.stack(centres),
-        "intracranial": np.stack(masks), "intracranial_known": np.array(known),
+        "intracranial": np.stack(intracranial), "intracranial_known": np.array(known),
     }  # fmt: skip
 
 

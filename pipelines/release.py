@@ -28,9 +28,9 @@ def averaged(config: LoopConfig, folder: Path) -> tuple[PyTree, int]:
     return state.averaged, int(state.step)
 
 
-def header(config: LoopConfig, example: BoxConfig | HeadConfig, held_out: tuple[str, ...], steps: int) -> dict[str, Any]:
+def header(config: LoopConfig, example: BoxConfig | HeadConfig, *, held_out: tuple[str, ...], history: str, steps: int) -> dict[str, Any]:
     """What both headers say of training and intensities."""
-    training = {"loop": asdict(config), "example": asdict(example), "held_out": held_out, "steps_done": steps}
+    training = {"loop": asdict(config), "example": asdict(example), "held_out": held_out, "history": history, "steps_done": steps}
     return {
         "axes": MODEL_AXES,
         "normalisation": "z-score of tissue above Otsu's threshold, trimmed (hypojax.intensity)",
@@ -42,11 +42,11 @@ def main(head: Path, box: Path, out: Path) -> None:
     """Write both files and their sums."""
     out.mkdir(parents=True, exist_ok=True)
     weights, steps = averaged(train_head.CONFIG, head)
-    about = header(train_head.CONFIG, HeadConfig(), train_head.HELD_OUT, steps)
+    about = header(train_head.CONFIG, HeadConfig(), held_out=train_head.HELD_OUT, history=train_head.HISTORY, steps=steps)
     about |= {"stage": "head", "grid": {"shape": HEAD_SHAPE, "spacing_mm": HEAD_SPACING}, "outputs": ["icv", "place of the hypothalamus"]}
     sums = {"head.safetensors": save_checkpoint(out / "head.safetensors", weights, network=train_head.CONFIG.network, header=about)}
     weights, steps = averaged(train_box.CONFIG, box)
-    about = header(train_box.CONFIG, BoxConfig(), train_box.HELD_OUT, steps)
+    about = header(train_box.CONFIG, BoxConfig(), held_out=train_box.HELD_OUT, history=train_box.HISTORY, steps=steps)
     about |= {"stage": "box", "grid": {"shape": BOX_SHAPE, "spacing_mm": BOX_SPACING}, "outputs": ["background", *LABELS.values()]}
     sums["box.safetensors"] = save_checkpoint(out / "box.safetensors", weights, network=train_box.CONFIG.network, header=about)
     (out / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
