@@ -56,6 +56,7 @@ def save_checkpoint(path: Path, weights: PyTree, *, network: UNetConfig, header:
     about = {"network": asdict(network), **header}
     temporary = path.with_suffix(".part")
     save_file(arrays, temporary, metadata={HEADER_KEY: json.dumps(about, sort_keys=True)})
+    temporary.chmod(0o644)  # safetensors writes for its owner alone
     temporary.replace(path)
     return sha256(path)
 

@@ -39,7 +39,7 @@ def find_head(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Head:
     """
     coarse_grid = conformed_grid(_shape(volume), affine, spacing=COARSE_SPACING)
     # Beyond the field of view lies air, whatever number stands for it.
-    coarse = resample(volume, affine, coarse_grid, fill=float(volume[::4, ::4, ::4].min()))
+    coarse = resample(volume, affine, coarse_grid, fill=float(volume.min()))
     mask = _largest_component(ndimage.binary_opening(coarse > otsu_threshold(coarse)))
     if not mask.any():
         mask = np.ones_like(mask)

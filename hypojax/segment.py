@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -117,24 +117,29 @@ class Segmenter:
         heads = [find_head(volume, affine) for volume, affine in scans]
         intracranial, places, located = self._run(self._head, [head_input(*scan, head) for scan, head in zip(scans, heads, strict=True)])
         centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
-        grids, subunits = self._boxes(scans, centres)
+        grids, subunits = self._boxes(scans, heads, centres)
         better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
         if any(new is not None for new in better):
             # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
             centres = [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)]
-            grids, subunits = self._boxes(scans, centres)
+            grids, subunits = self._boxes(scans, heads, centres)
         return [
             Segmentation(head.grid, icv, grid, posteriors, head.statistics, float(certain))
             for head, icv, grid, posteriors, certain in zip(heads, intracranial, grids, subunits, located, strict=True)
         ]
 
-    def _boxes(self, scans: Sequence[Scan], centres: Sequence[Float64[np.ndarray, "3"]]) -> tuple[list[Grid], list[np.ndarray]]:
+    def _boxes(
+        self, scans: Sequence[Scan], heads: Sequence[Head], centres: Sequence[Float64[np.ndarray, "3"]]
+    ) -> tuple[list[Grid], list[np.ndarray]]:
         """Run the box network round the given places (world, mm)."""
         grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
-        (subunits,) = self._run(self._box, [box_input(*scan, grid) for scan, grid in zip(scans, grids, strict=True)])
+        (subunits,) = self._run(
+            self._box,
+            [box_input(*scan, grid, background=head.statistics.background) for scan, head, grid in zip(scans, heads, grids, strict=True)],
+        )
         return grids, subunits
 
-    def _run(self, forward: Forward, inputs: list[Float32[np.ndarray, "x y z"]]) -> list[list[np.ndarray]]:
+    def _run(self, forward: Forward, inputs: list[Float32[np.ndarray, "x y z"]]) -> list[list[Any]]:
         """Pad the batch by its last scan, run, and cut the padding off again."""
         padded = np.stack([*inputs, *[inputs[-1]] * (self.batch - len(inputs))])
         return [list(np.asarray(output)[: len(inputs)]) for output in forward(padded)]
@@ -150,10 +155,9 @@ def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
     return centred_grid(model_directions(affine), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=centre)
 
 
-def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid) -> Float32[np.ndarray, "x y z"]:
-    """What the box network sees: the box, z-scored with the statistics of its own tissue."""
-    lowest = float(volume[::4, ::4, ::4].min())
-    sampled = resample(volume, affine, grid, fill=lowest)
+def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, background: float) -> Float32[np.ndarray, "x y z"]:
+    """What the box network sees: the box, z-scored with the statistics of its own tissue; background outside the field of view."""
+    sampled = resample(volume, affine, grid, fill=background)
     return zscore(sampled, tissue_statistics(sampled))
 
 

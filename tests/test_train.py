@@ -176,7 +176,7 @@ def tiny_training(steps: int) -> Training:
     def loss(logits: Array, target: Array) -> Array:
         return jnp.mean((logits - target) ** 2)
 
-    return make_training(LoopConfig(network=UNetConfig(outputs=1, widths=(2, 4)), steps=steps, warmup=2), example, loss)
+    return make_training(LoopConfig(network=UNetConfig(outputs=1, widths=(4, 8)), steps=steps, warmup=2, learning_rate=1e-2), example, loss)
 
 
 class Killed(Exception):
