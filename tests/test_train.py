@@ -167,11 +167,12 @@ def test_unknown_intracranial_volume_gives_no_gradient() -> None:
 
 
 def tiny_training(steps: int) -> Training:
-    """A two-channel network that learns to copy the sign of noise."""
+    """A tiny network that learns which images are bright."""
 
     def example(key: Array, data: PyTree) -> tuple[Array, Array]:
-        x = jax.random.normal(key, (8, 8, 8, 1)) * data
-        return x, (x > 0).astype(jnp.float32)
+        level_key, noise_key = jax.random.split(key)
+        level = jnp.where(jax.random.bernoulli(level_key), data, -data)
+        return level + 0.1 * jax.random.normal(noise_key, (8, 8, 8, 1)), jnp.full((8, 8, 8, 1), level > 0, jnp.float32)
 
     def loss(logits: Array, target: Array) -> Array:
         return jnp.mean((logits - target) ** 2)
