@@ -5,8 +5,9 @@ place gives the subunits. Weights are replicated on every local device and a bat
 ("pmapped": `jax.jit` with a sharding over the mesh axis ``scan``). One batch shape, compiled once. NumPy in and out.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -77,6 +78,7 @@ class Segmenter:
         devices = jax.local_devices()
         self.batch = -(-(batch or 1) // len(devices)) * len(devices)
         self.weights = {"head": head.sha256, "box": box.sha256}
+        self.networks = {"head": asdict(head.network), "box": asdict(box.network)}
         mesh = Mesh(np.array(devices), ("scan",), axis_types=(AxisType.Auto,))
         self._head = compiled(head, head_outputs, mesh)
         self._box = compiled(box, box_outputs, mesh)
@@ -102,6 +104,7 @@ class Segmenter:
             "weights_box_sha256": self.weights["box"],
             "device": f"{len(devices)} x {devices[0].device_kind}",
             "jax": jax.__version__,
+            "networks": json.dumps(self.networks),
         }
 
     def segment(self, volume: Num[np.ndarray, "i j k"], affine: Affine) -> Segmentation:
@@ -184,7 +187,9 @@ def compiled(checkpoint: Checkpoint, outputs: Callable[[UNet, Array], tuple[Arra
     weights = jax.device_put(checkpoint.weights, replicated)
 
     def forward(weights: PyTree, images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
-        return outputs(nnx.merge(graph, weights), images[..., None])
+        # Full float32 on every device: a GPU left to itself multiplies in fewer bits, and a cohort may mix devices.
+        with jax.default_matmul_precision("float32"):
+            return outputs(nnx.merge(graph, weights), images[..., None])
 
     return partial(jax.jit(forward, in_shardings=(replicated, split), out_shardings=split), weights)
 

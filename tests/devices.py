@@ -1,38 +1,63 @@
-"""Run in a process of its own with several virtual devices: sharded, pmapped and one-by-one results are the same.
+"""Run in a process of its own: segment three scans on so many (virtual) devices, in batches of so many, and store the labels.
 
-Prints "same labels" and exits 0, or says what differs.
+    python tests/devices.py DEVICES BATCH OUT.npz
+
+Also holds the sharded box network against `jax.pmap` itself on the same devices.
 """
 
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 from flax import nnx
 
+from hypojax import demo
 from hypojax.checkpoint import load_checkpoint, released_folder
-from hypojax.segment import Segmenter, box_outputs
+from hypojax.foreground import find_head
+from hypojax.grid import Affine
+from hypojax.scans import read
+from hypojax.segment import Segmentation, Segmenter, box_grid, box_input, box_outputs
 from hypojax.unet import UNet
 
 
-def main(devices: int) -> None:
-    """Compare on random boxes and on random heads."""
-    assert len(jax.local_devices()) == devices
+def scans() -> list[tuple[np.ndarray, Affine]]:
+    """The sample scan, brighter, and larger: three scans that differ."""
+    image = read("colin27", demo.sample_scan())
+    volume, larger = image.scaled(), np.diag([1.05, 1.05, 1.05, 1.0]) @ image.affine
+    return [(volume, image.affine), (volume**1.1, image.affine), (volume, larger)]
+
+
+def labels(subunits: np.ndarray) -> np.ndarray:
+    """The label map of posteriors × 255."""
+    return np.where(subunits.sum(axis=-4, dtype=int) > 127, subunits.argmax(axis=-4) + 1, 0).astype(np.uint8)
+
+
+def pmapped(found: list[Segmentation], devices: int) -> np.ndarray:
+    """Labels of the same boxes by the same network under `jax.pmap`."""
     checkpoint = load_checkpoint(released_folder() / "box.safetensors")
-    rng = np.random.default_rng(0)
-    images = rng.normal(size=(devices, 40, 40, 40)).astype(np.float32)
-    sharded = Segmenter.load(batch=devices)._run(Segmenter.load(batch=devices)._box, list(images))[0]
     graph, _ = nnx.split(UNet(checkpoint.network, rngs=nnx.Rngs(0)))
+    boxes = []
+    for (volume, affine), result in zip(scans(), found, strict=True):
+        grid = box_grid(affine, result.box_grid.centre)
+        boxes.append(box_input(volume, affine, grid, background=find_head(volume, affine).statistics.background))
+    padded = np.stack([boxes[index % len(boxes)] for index in range(-(-len(boxes) // devices) * devices)])
     mapped = jax.pmap(lambda weights, image: box_outputs(nnx.merge(graph, weights), image[None, ..., None])[0], in_axes=(None, 0))
-    (pmapped,) = (np.asarray(mapped(checkpoint.weights, images))[:, 0],)
-    alone = Segmenter.load(batch=devices)
-    singly = [alone._run(alone._box, [image])[0][0] for image in images]
-    for index in range(devices):
-        for name, other in (("pmap", pmapped[index]), ("one by one", singly[index])):
-            ours, theirs = (np.where(p.sum(0, dtype=int) > 127, p.argmax(0) + 1, 0) for p in (sharded[index], other))
-            if not np.array_equal(ours, theirs):
-                raise SystemExit(f"scan {index}: {(ours != theirs).sum()} labels differ from {name}")
-    sys.stdout.write("same labels\n")
+    parts = [np.asarray(mapped(checkpoint.weights, padded[start : start + devices]))[:, 0] for start in range(0, len(padded), devices)]
+    return labels(np.concatenate(parts)[: len(boxes)])
+
+
+def main(devices: int, batch: int, out: Path) -> None:
+    """Segment and store."""
+    assert len(jax.local_devices()) == devices
+    found = Segmenter.load(batch=batch).segment_batch(scans())
+    np.savez(
+        out,
+        hypothalamus=np.stack([labels(result.subunits) for result in found]),
+        intracranial=np.stack([result.intracranial > 127 for result in found]),
+        pmapped=pmapped(found, devices),
+    )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
