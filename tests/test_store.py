@@ -288,6 +288,48 @@ def test_reading_what_is_not_there_names_the_scan(tmp_path: Path) -> None:
         assert caught.value.reason is Reason.STORE_DAMAGED
 
 
+def flip(path: Path, before: bytes, after: bytes) -> None:
+    """One bit of a file: two texts that differ in it."""
+    data = path.read_bytes()
+    assert data.count(before) == 1
+    assert sum((one ^ other).bit_count() for one, other in zip(before, after, strict=True)) == 1
+    path.write_bytes(data.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "after"),
+    [
+        ("native/zarr.json", b'"slope":0.1', b'"slope":0.3'),
+        ("native/zarr.json", b'"affine":[[0.5', b'"affine":[[0.7'),
+        ("native/voxels/zarr.json", b'"int16"', b'"int17"'),
+        ("labels/zarr.json", b'"affine":[[1', b'"affine":[[3'),
+        ("head/zarr.json", b'"affine":[[2', b'"affine":[[3'),
+        ("box/zarr.json", b'"intensity_mean":101', b'"intensity_mean":111'),
+    ],
+)
+def test_a_flipped_bit_beside_the_voxels_is_never_a_wrong_number(tmp_path: Path, key: str, before: bytes, after: bytes) -> None:
+    """Affine, slope and statistics have no checksum of Zarr's; the ledger has one."""
+    store = small_store(tmp_path / "c.zarr")
+    path = store.root / "scans" / DONE / key
+    flip(path, before, after)
+    group = key.split("/")[0]
+    for reopened in (store, CohortStore.open(store.root)):
+        read = reopened.read_native if group == "native" else reopened.read_segmentation
+        for attempt in (lambda read=read: read(DONE), lambda reopened=reopened: reopened.open_scan(DONE, group=group)):
+            with pytest.raises(ScanError, match=f"scan 'sub-01'.*{key} is damaged.*run: hypojax verify") as caught:
+                attempt()
+            assert caught.value.reason is Reason.STORE_DAMAGED
+
+
+def test_voxels_that_no_record_speaks_of_are_not_read(tmp_path: Path) -> None:
+    """What a broken-off run left counts for nothing; whoever wrote it may read it before the record."""
+    store = small_store(tmp_path / "c.zarr")
+    store.write_native(UNTOUCHED, native(6))
+    assert store.read_native(UNTOUCHED).slope == native(6).slope
+    with pytest.raises(ScanError, match="its ledger record has no native/zarr.json"):
+        CohortStore.open(store.root).read_native(UNTOUCHED)
+
+
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     """The message says which key differs, from what to what."""
     small_store(tmp_path / "c.zarr")

@@ -25,7 +25,7 @@ from hypojax.store.ledger import (
     row_of_record,
 )
 from hypojax.store.objects import PARTIAL, Objects, digests, flush, place, place_all, prune, remove, writing
-from hypojax.store.verify import Problem, verify
+from hypojax.store.verify import Problem, check_documents, verify
 
 Stored = TypeVar("Stored")
 SHARED: Final = encode(group_document({}))
@@ -215,11 +215,11 @@ class CohortStore:
         ScanError
             ``STORE_DAMAGED``: they are not in the store, or not as they were written.
         """
-        return self._read(scan, arrays.read_native)
+        return self._read(scan, ("native",), arrays.read_native)
 
     def read_segmentation(self, scan: str) -> Segmented:
         """Label maps and posteriors of a scan; errors as `read_native`."""
-        return self._read(scan, arrays.read_segmented)
+        return self._read(scan, ("labels", "head", "box"), arrays.read_segmented)
 
     def open_scan(self, scan: str, *, group: str = "native") -> xr.Dataset:
         """One group of a scan as a lazy Dataset, one Dask chunk an array; nothing is read yet.
@@ -227,9 +227,9 @@ class CohortStore:
         Raises
         ------
         ScanError
-            ``STORE_DAMAGED``: it is not in the store.
+            ``STORE_DAMAGED``: it is not in the store, or its geometry is not as it was written.
         """
-        return self._read(scan, lambda folder: arrays.open_group(folder, group))
+        return self._read(scan, (group,), lambda folder: arrays.open_group(folder, group))
 
     def write_table(self, dataset: xr.Dataset) -> None:
         """Replace the table at the root (`cohort.build` makes it from `records` and `scans`).
@@ -251,7 +251,7 @@ class CohortStore:
 
     def _files_of(self, scan: str) -> dict[str, str]:
         """Digests of what is stored of a scan: what its record has and what was written since, ordered by key."""
-        if scan not in self.index.ids:
+        if scan not in self.index.by_id:
             raise ValueError(f"scan {scan!r} is not one of this store; create it with the scan among its inputs")
         record = self.record(scan)
         known = self._files.setdefault(scan, dict(record["files"]) if record else {})
@@ -265,9 +265,12 @@ class CohortStore:
         place_all(self._folder(scan), whole)
         self._files[scan] = {**files, **digests(whole)}
 
-    def _read(self, scan: str, reader: Callable[[Path], Stored]) -> Stored:
-        """Read from a scan's folder. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
+    def _read(self, scan: str, groups: Sequence[str], reader: Callable[[Path], Stored]) -> Stored:
+        """Read groups of a scan. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
         try:
+            record = self.record(scan)
+            # Chunks carry checksums of their own; affine, slope and types of arrays stand in documents, which do not.
+            check_documents(self._folder(scan), files=self._files.get(scan) or (record["files"] if record else {}), groups=groups)
             return reader(self._folder(scan))
         except MemoryError:
             raise  # says nothing about the store

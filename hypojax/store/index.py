@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypedDict, cast
 
@@ -42,10 +43,15 @@ class Index:
     provenance: Mapping[str, str]
     scans: tuple[ScanEntry, ...]
 
+    @cached_property
+    def by_id(self) -> Mapping[str, ScanEntry]:
+        """Scan → its entry, in order."""
+        return {entry["scan"]: entry for entry in self.scans}
+
     @property
     def ids(self) -> tuple[str, ...]:
         """Ids of all scans, in order."""
-        return tuple(entry["scan"] for entry in self.scans)
+        return tuple(self.by_id)
 
     @property
     def settings_sha256(self) -> str:

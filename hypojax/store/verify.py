@@ -1,6 +1,6 @@
 """Verification: every stored object against the ledger, and the ledger, the index and the table against themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hypojax.store.document import NAME, DamagedDocumentError, encode, group_doc
 from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import LEDGER, Record, parse_record, read_records, record_path
-from hypojax.store.objects import file_digest, keys
+from hypojax.store.objects import PARTIAL, file_digest, keys
 from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
 
 AGAIN = "run the same command again to write it anew"
@@ -52,6 +52,32 @@ def verify(root: Path) -> tuple[Problem, ...]:
     except RunError as error:
         return (Problem("", str(error)), *_unlisted(root, None))
     return (*_scans(root, index), *_unlisted(root, index), *_groups(root), *_table(root, index))
+
+
+def check_documents(folder: Path, *, files: Mapping[str, str], groups: Sequence[str]) -> None:
+    """Hold the documents of a scan's groups (geometry, scaling, types of arrays) against the digests in its record.
+
+    Parameters
+    ----------
+    folder
+        Folder of the scan.
+    files
+        Key below it → SHA-256, as the ledger record has it.
+    groups
+        Names of the groups that are about to be read.
+
+    Raises
+    ------
+    DamagedDocumentError
+        A document is not as it was written, or no record speaks of it.
+    """
+    for group in groups:
+        documents = [key for key in files if key.startswith(f"{group}/") and key.endswith(f"/{NAME}")]
+        if f"{group}/{NAME}" not in documents:
+            raise DamagedDocumentError(f"its ledger record has no {group}/{NAME}")
+        for key in documents:
+            if what := _difference(folder / key, files[key]):
+                raise DamagedDocumentError(f"{key} {what}")
 
 
 def _scans(root: Path, index: Index) -> Iterator[Problem]:
