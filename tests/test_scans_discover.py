@@ -164,8 +164,46 @@ def test_files_are_taken_as_named_once_each(tmp_path: Path) -> None:
     root = dataset(tmp_path, "01")
     path = root / "sub-01/anat/sub-01_T1w.nii.gz"
     (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t35\n")
-    assert discover([path]).scans == (Scan("sub-01", path, {"subject": "01"}),)
-    assert discover([path, root]).scans == (Scan("sub-01", path, {"subject": "01"}, {"age": 35}),)
+    for inputs in ([path], [path, path], [path, root], [root, path]):
+        assert discover(inputs).scans == (Scan("sub-01", path, {"subject": "01"}, {"age": 35}),)
+
+
+def test_a_part_of_a_dataset_brings_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = dataset(tmp_path / "study", "02")
+    touch(root, "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz", "sub-01/ses-1/anat/T1.nii")
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t35\nsub-02\t41\n")
+    (root / "sub-01/sub-01_sessions.tsv").write_text("session_id\tdose\nses-1\t2\n")
+    path = root / "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz"
+    expected = Scan("sub-01_ses-1", path, {"subject": "01", "session": "1"}, {"age": 35, "dose": 2})
+    for place in (path, path.parent, root / "sub-01/ses-1", root / "sub-01"):
+        assert discover([place]).scans[-1] == expected
+    (root / "dataset_description.json").unlink()
+    assert discover([path]).scans == (expected,)
+    monkeypatch.chdir(path.parent)
+    assert discover([Path(path.name)]).scans[0].columns == expected.columns
+
+
+def test_a_file_under_version_control_belongs_where_it_is_linked(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "study")
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t35\n")
+    touch(root, ".git/annex/objects/X1/XY-s0")
+    path = root / "sub-01/anat/sub-01_T1w.nii.gz"
+    path.parent.mkdir(parents=True)
+    path.symlink_to(root / ".git/annex/objects/X1/XY-s0")
+    assert discover([path]).scans == (Scan("sub-01", path, {"subject": "01"}, {"age": 35}),)
+
+
+def test_a_file_that_only_lies_near_a_table_is_none_of_its_dataset(tmp_path: Path) -> None:
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-01\t35\n")
+    near = ("sub-01_T1w.nii.gz", "more/sub-01_T1w.nii.gz", "a/sub-01/b/c/sub-01_T1w.nii.gz", "sub-01/a/b/c/sub-01_T1w.nii.gz")
+    touch(tmp_path, *near)
+    for name in near:
+        assert discover([tmp_path / name]).scans == (Scan("sub-01", tmp_path / name, {"subject": "01"}),)
+
+
+def test_a_file_and_two_datasets_do_not_count_it_twice(tmp_path: Path) -> None:
+    one, two = dataset(tmp_path / "one", "01"), dataset(tmp_path / "two", "01")
+    assert ids(discover([one / "sub-01/anat/sub-01_T1w.nii.gz", one, two])) == ["one_sub-01", "two_sub-01"]
 
 
 def test_two_files_with_one_name_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Brain Imaging Data Structure (Gorgolewski et al. 2016): ``sub-01/ses-2/anat/sub-01_ses-2_run-1_T1w.nii.gz``.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,12 @@ ENTITIES: Final = {
     "desc": "description",
 }
 """Short names of entities → the words they stand for; others keep their short name."""
+
+ROOT_FILES: Final = ("dataset_description.json", "participants.tsv")
+"""Files that mark the root of a dataset."""
+
+LEVELS: Final = 4
+"""Folders between the root of a dataset and a file, that of the file included: root, subject, session, ``anat``."""
 
 
 def stem(path: Path) -> str:
@@ -80,6 +87,20 @@ def is_dataset(folder: Path) -> bool:
     return (folder / "dataset_description.json").is_file() or any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
+def dataset_of(folder: Path) -> Path | None:
+    """Root of the dataset that a folder of a subject belongs to: at most four levels above a file in it; None where there is none.
+
+    The way to the folder counts, not where links lead: data under version control is often links into a store elsewhere.
+
+    >>> dataset_of(Path("/nowhere/sub-01/anat"))
+    """
+    place = Path(os.path.abspath(folder))  # noqa: PTH100  (resolving would follow links)
+    for inner, root in zip((place, *place.parents), place.parents[: LEVELS - 1], strict=False):
+        if inner.name.startswith("sub-") and any((root / name).is_file() for name in ROOT_FILES):
+            return root
+    return None
+
+
 def why_ignored(path: Path) -> str | None:
     """What an image of a dataset is when it is not a T1w scan in its own space; None when it is one.
 
@@ -99,6 +120,21 @@ def subject_images(root: Path) -> Iterator[Path]:
     for subject in sorted(root.glob("sub-*")):
         if subject.is_dir():
             yield from (path for path in walk(subject, skip=("derivatives", "sourcedata")) if is_image(path))
+
+
+class Datasets:
+    """The tables of the datasets that files named one by one belong to, each read once."""
+
+    def __init__(self) -> None:
+        self._tables: dict[Path, Participants] = {}
+
+    def columns(self, path: Path, *, root: Path | None) -> dict[str, str | int | float | None]:
+        """What the tables of the dataset at ``root`` say of a file in it; nothing where it is in none."""
+        if root is None:
+            return {}
+        if root not in self._tables:
+            self._tables[root] = Participants(root)
+        return self._tables[root].columns(entities(path))
 
 
 class Participants:

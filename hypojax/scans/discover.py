@@ -89,7 +89,8 @@ def discover(inputs: Sequence[Path]) -> Discovery:
     hypojax.reason.RunError: input /nowhere does not exist; name a BIDS dataset, a folder, an image or a table
     """
     try:
-        finds = [find for place in inputs for find in search(Path(place))]
+        datasets = bids.Datasets()
+        finds = [find for place in inputs for find in search(Path(place), datasets)]
     except OSError as error:
         raise RunError(Reason.USAGE, f"{error.filename} cannot be looked at ({error.strerror}); allow it or name other inputs") from error
     scans = settle(finds)
@@ -103,14 +104,15 @@ def discover(inputs: Sequence[Path]) -> Discovery:
     return Discovery(tuple(sorted(scans, key=lambda scan: scan.id)), dict(sorted(ignored.items())))
 
 
-def search(place: Path) -> list[Find]:
+def search(place: Path, datasets: bids.Datasets) -> list[Find]:
     """Scans at one input."""
     if place.is_dir():
-        return search_folder(place)
+        return search_folder(place, datasets)
     if place.suffix.lower() in table.SUFFIXES and place.is_file():
         return [search_table(place)]
     if bids.is_image(place) and (place.is_file() or place.is_symlink()):
-        return [Find((_file_scan(place),))]
+        root = bids.dataset_of(place.parent)
+        return [Find((_file_scan(place, root, datasets),), dataset=root and root.resolve())]
     problem = "is neither a readable image (.nii, .nii.gz, .mgz) nor a table (.tsv, .csv, .parquet)" if place.exists() else "does not exist"
     raise RunError(Reason.USAGE, f"input {place} {problem}; name a BIDS dataset, a folder, an image or a table")
 
@@ -130,13 +132,13 @@ def search_dataset(root: Path) -> Find:
     return Find(tuple(scans), ignored, root.resolve())
 
 
-def search_folder(root: Path) -> list[Find]:
+def search_folder(root: Path, known: bids.Datasets) -> list[Find]:
     """Scans of a folder: itself a dataset, or with datasets, images and DICOM series at any depth."""
     if bids.is_dataset(root):
         return [search_dataset(root)]
     finds: list[Find] = []
     for place, inner, files in folders(root):
-        finds.append(_loose(root, place, [place / name for name in files]))
+        finds.append(_loose(root, place, [place / name for name in files], known))
         datasets = [name for name in inner if bids.is_dataset(place / name)]
         # Derivatives lie beside data as often as inside it; they are searched only where they are named themselves.
         finds += [search_dataset(place / name) for name in datasets if name != "derivatives"]
@@ -144,8 +146,9 @@ def search_folder(root: Path) -> list[Find]:
     return finds
 
 
-def _loose(root: Path, place: Path, files: Iterable[Path]) -> Find:
-    """Scans directly in one folder that belongs to no dataset."""
+def _loose(root: Path, place: Path, files: Iterable[Path], known: bids.Datasets) -> Find:
+    """Scans directly in one folder that is not searched as part of a dataset."""
+    dataset = bids.dataset_of(place)
     ignored: Counter[str] = Counter()
     scans = []
     series = False
@@ -156,11 +159,11 @@ def _loose(root: Path, place: Path, files: Iterable[Path]) -> Find:
         elif NO_T1W.fullmatch(bids.modality(path)):
             ignored[bids.modality(path)] += 1
         else:
-            scans.append(_file_scan(path))
+            scans.append(_file_scan(path, dataset, known))
     if series:
         parts = place.relative_to(root).parts
         scans.append(Scan("_".join(parts) or place.resolve().name, place))
-    return Find(tuple(scans), ignored)
+    return Find(tuple(scans), ignored, dataset and dataset.resolve())
 
 
 def search_table(path: Path) -> Find:
@@ -180,9 +183,9 @@ def search_table(path: Path) -> Find:
     return Find(tuple(scans))
 
 
-def _file_scan(path: Path) -> Scan:
-    """The scan in a file named by itself."""
-    return Scan(bids.scan_id(path), path, bids.entities(path))
+def _file_scan(path: Path, root: Path | None, datasets: bids.Datasets) -> Scan:
+    """The scan in a file named by itself, with what the tables of its dataset at ``root`` say of it."""
+    return Scan(bids.scan_id(path), path, bids.entities(path), datasets.columns(path, root=root))
 
 
 def settle(finds: Sequence[Find]) -> list[Scan]:
