@@ -46,7 +46,7 @@ def in_torch(config: UNetConfig) -> Callable[[np.ndarray], np.ndarray]:
 
     def tensor(parameter: Any, order: tuple[int, ...] | None = None) -> Any:
         array = np.asarray(parameter[...])
-        return torch.from_numpy(np.ascontiguousarray(array.transpose(order) if order else array))
+        return torch.from_numpy(np.array(array.transpose(order) if order else array))
 
     def conv(layer: Any) -> Callable[[Any], Any]:
         kernel, bias = tensor(layer.kernel, (4, 3, 0, 1, 2)), tensor(layer.bias)
