@@ -312,7 +312,7 @@ def test_a_flipped_bit_beside_the_voxels_is_never_a_wrong_number(tmp_path: Path,
     store = small_store(tmp_path / "c.zarr")
     path = store.root / "scans" / DONE / key
     flip(path, before, after)
-    group = key.split("/")[0]
+    group = key.split("/", maxsplit=1)[0]
     for reopened in (store, CohortStore.open(store.root)):
         read = reopened.read_native if group == "native" else reopened.read_segmentation
         for attempt in (lambda read=read: read(DONE), lambda reopened=reopened: reopened.open_scan(DONE, group=group)):
@@ -326,7 +326,7 @@ def test_voxels_that_no_record_speaks_of_are_not_read(tmp_path: Path) -> None:
     store = small_store(tmp_path / "c.zarr")
     store.write_native(UNTOUCHED, native(6))
     assert store.read_native(UNTOUCHED).slope == native(6).slope
-    with pytest.raises(ScanError, match="its ledger record has no native/zarr.json"):
+    with pytest.raises(ScanError, match=r"its ledger record has no native/zarr\.json"):
         CohortStore.open(store.root).read_native(UNTOUCHED)
 
 
@@ -362,6 +362,53 @@ def test_one_id_two_files(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.DUPLICATE_SCAN
     with pytest.raises(RunError, match="stands for two files"):
         CohortStore.create(tmp_path / "d.zarr", scans=[*entries(), *entries("/elsewhere")], settings=SETTINGS)
+
+
+def renamed(*scans: str) -> list[ScanEntry]:
+    """The same files under other ids, as where a second dataset makes ids longer."""
+    return [ScanEntry(**{**entry, "scan": f"ds_{entry['scan']}"}) for entry in entries() if entry["scan"] in scans]
+
+
+def test_one_file_two_ids(tmp_path: Path) -> None:
+    """A file that comes again under a new id would be counted twice, whether it has been run or not."""
+    store = small_store(tmp_path / "c.zarr")
+    before = snapshot(store.root)
+    for scan in (DONE, FAILED, UNTOUCHED):
+        expected = (
+            rf"scan 'ds_{scan}' is file /data/{scan}_T1w.nii.gz, which the store has as scan '{scan}'.*new output folder, or the same"
+        )
+        with pytest.raises(RunError, match=expected) as caught:
+            CohortStore.create(store.root, scans=renamed(scan), settings=SETTINGS)
+        assert caught.value.reason is Reason.DUPLICATE_SCAN
+    assert snapshot(store.root) == before
+
+
+def test_one_file_two_ids_through_a_link(tmp_path: Path) -> None:
+    """The file counts, not the way to it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    first = ScanEntry(scan="a", path=str(tmp_path / "data/a.nii"), entities={}, columns={})
+    CohortStore.create(tmp_path / "c.zarr", scans=[first], settings=SETTINGS).commit("a", status="failed")
+    for scan, refused in (("a", False), ("b", True)):
+        again = ScanEntry(scan=scan, path=str(tmp_path / "link/a.nii"), entities={}, columns={})
+        if refused:
+            with pytest.raises(RunError, match="which the store has as scan 'a'"):
+                CohortStore.create(tmp_path / "c.zarr", scans=[again], settings=SETTINGS)
+        else:
+            CohortStore.create(tmp_path / "c.zarr", scans=[again], settings=SETTINGS)
+
+
+def test_columns_of_a_scan_outlive_a_run_that_names_none(tmp_path: Path) -> None:
+    """One file of a dataset run again without its tables keeps its age; what is named anew is replaced."""
+    small_store(tmp_path / "c.zarr")
+    path = next(entry["path"] for entry in entries() if entry["scan"] == DONE)
+    for columns, expected in (
+        ({}, {"age": 31, "group": "control", "status": "enrolled"}),
+        ({"age": 32, "site": "x"}, {"age": 32, "group": "control", "status": "enrolled", "site": "x"}),
+    ):
+        again = ScanEntry(scan=DONE, path=path, entities={"subject": "01"}, columns={**columns})
+        store = CohortStore.create(tmp_path / "c.zarr", scans=[again], settings=SETTINGS)
+        assert store.index.by_id[DONE]["columns"] == expected
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -115,6 +115,32 @@ def test_half_written_scan(store: CohortStore, tmp_path: Path) -> None:
     assert str(half.verify()[-1]).startswith("scan ")
 
 
+@pytest.mark.parametrize(
+    ("key", "scan"),
+    [
+        (f"ledger/{DONE}/notes.txt", DONE),
+        (f"ledger/{DONE}/c/0", DONE),
+        (f"ledger/{UNTOUCHED}/zarr.json.old", UNTOUCHED),
+        ("ledger/notes.txt", ""),
+        ("scans/notes.txt", ""),
+        ("old_volume_mm3/zarr.json", ""),
+        ("old_volume_mm3/c/0/0", ""),
+    ],
+)
+def test_leftovers_are_named(store: CohortStore, tmp_path: Path, key: str, scan: str) -> None:
+    """What no record and no table speaks of; what a write that broke off leaves in the ledger is replaced by the next."""
+    copy = tmp_path / "c.zarr"
+    shutil.copytree(store.root, copy)
+    (copy / "ledger" / DONE / "zarr.json.partial").write_bytes(b"half")
+    assert verify(copy) == ()
+    (copy / key).parent.mkdir(parents=True, exist_ok=True)
+    (copy / key).write_bytes(b"{}")
+    (found,) = verify(copy)
+    assert found.scan == scan
+    assert key.split("/", maxsplit=1)[0] in found.what
+    assert "delete it" in found.what
+
+
 def test_stale_and_foreign_records(store: CohortStore, tmp_path: Path) -> None:
     """A table older than the ledger, a record of another scan, and a record under other settings."""
     copy = tmp_path / "c.zarr"

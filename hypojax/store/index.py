@@ -125,22 +125,26 @@ def merge(old: Index, new: Index, *, root: Path, recorded: frozenset[str]) -> In
     root
         The store, for messages.
     recorded
-        Scans with a ledger record: their file must stay the same; columns may change.
+        Scans with a ledger record: their file must stay the same; columns may change, and those not named now are kept.
 
     Raises
     ------
     RunError
-        ``OTHER_SETTINGS`` with the keys that differ, or ``DUPLICATE_SCAN``.
+        ``OTHER_SETTINGS`` with the keys that differ, or ``DUPLICATE_SCAN``: two files for one id, or two ids for one file.
     """
     if differences := settings_differences(old.settings, new.settings):
         message = f"store {root} was made with other settings: {'; '.join(differences)}"
         raise RunError(Reason.OTHER_SETTINGS, f"{message}; choose another output folder, or run with the same settings")
-    entries = {entry["scan"]: entry for entry in old.scans}
+    entries, owners = dict(old.by_id), _owners(old, new, recorded)
     for entry in new.scans:
-        before = entries.get(entry["scan"], entry)
-        if entry["scan"] in recorded and Path(before["path"]).resolve() != Path(entry["path"]).resolve():
-            raise _duplicate(entry["scan"], before["path"], entry["path"])
-        entries[entry["scan"]] = entry
+        scan, file = entry["scan"], Path(entry["path"]).resolve()
+        before = entries.get(scan, entry)
+        same = Path(before["path"]).resolve() == file
+        if scan in recorded and not same:
+            raise _duplicate(scan, before["path"], entry["path"])
+        if scan not in owners.get(file, [scan]):
+            raise _renamed(owners[file][0], scan, entry["path"])
+        entries[scan] = ScanEntry(**{**entry, "columns": {**before["columns"], **entry["columns"]}}) if same else entry
     provenance = dict(old.provenance)
     for key, value in new.provenance.items():
         provenance[key] = _joined(provenance.get(key, ""), value)
@@ -161,6 +165,21 @@ def settings_differences(old: Mapping[str, Any], new: Mapping[str, Any], *, pref
         elif before != after or (key in old) != (key in new):
             found.append(f"{name!r} was {before!r} and is now {after!r}")
     return found
+
+
+def _owners(old: Index, new: Index, recorded: frozenset[str]) -> dict[Path, list[str]]:
+    """File → scans of the store that stay with it: those that have a record, or that this run does not name."""
+    found: dict[Path, list[str]] = {}
+    for entry in old.scans:
+        if entry["scan"] in recorded or entry["scan"] not in new.by_id:
+            found.setdefault(Path(entry["path"]).resolve(), []).append(entry["scan"])
+    return found
+
+
+def _renamed(before: str, now: str, path: str) -> RunError:
+    """Two ids for one file, which would be measured and counted twice."""
+    message = f"scan {now!r} is file {path}, which the store has as scan {before!r}, and would be counted twice"
+    return RunError(Reason.DUPLICATE_SCAN, f"{message}; use a new output folder, or the same inputs as before")
 
 
 def _duplicate(scan: str, first: str, second: str) -> RunError:

@@ -13,6 +13,7 @@ from hypojax.store.objects import PARTIAL, file_digest, keys
 from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
 
 AGAIN = "run the same command again to write it anew"
+DELETE = "delete it, or move it out of the store"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def verify(root: Path) -> tuple[Problem, ...]:
         index = read_index(root)
     except RunError as error:
         return (Problem("", str(error)), *_unlisted(root, None))
-    return (*_scans(root, index), *_unlisted(root, index), *_groups(root), *_table(root, index))
+    return (*_scans(root, index), *_unlisted(root, index), *_strays(root), *_groups(root), *_table(root, index))
 
 
 def check_documents(folder: Path, *, files: Mapping[str, str], groups: Sequence[str]) -> None:
@@ -84,6 +85,9 @@ def _scans(root: Path, index: Index) -> Iterator[Problem]:
     """Problems of each scan, in order."""
     statuses = _statuses(root)
     for scan in index.ids:
+        for key in keys(record_path(root, scan).parent):
+            if key not in (NAME, NAME + PARTIAL):
+                yield Problem(scan, f"{LEDGER}/{scan_key(scan)}/{key} is no part of its ledger record; {DELETE}")
         try:
             record = parse_record(record_path(root, scan).read_bytes(), scan)
         except FileNotFoundError:
@@ -132,6 +136,25 @@ def _unlisted(root: Path, index: Index | None) -> Iterator[Problem]:
     folders = {path.name for name in (SCANS, LEDGER) if (root / name).is_dir() for path in (root / name).iterdir() if path.is_dir()}
     for key in sorted(folders - known):
         yield Problem(key, "the index of the store does not have it, so that nothing vouches for it")
+
+
+def _strays(root: Path) -> Iterator[Problem]:
+    """Arrays and groups at the root that are no columns of the table, and files where only folders of scans belong.
+
+    Other files and folders at the root are the user's own: no Zarr reader shows them.
+    """
+    try:
+        description = read_root(root)
+    except DamagedDocumentError:
+        return
+    known = {SCANS, LEDGER, *description.columns, *description.replaced}
+    for path in sorted(root.iterdir()):
+        if path.name not in known and ((path / NAME).exists() or (path / "c").is_dir()):
+            yield Problem("", f"{path.name} is an array or group that the table does not have; {DELETE}")
+    for folder in (root / SCANS, root / LEDGER):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.name not in (NAME, NAME + PARTIAL) and not path.is_dir():
+                yield Problem("", f"{folder.name}/{path.name} belongs to no scan; {DELETE}")
 
 
 def _groups(root: Path) -> Iterator[Problem]:
