@@ -19,13 +19,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from hypojax.reason import Reason, RunError
+from hypojax.release import FOLDERS, STAGES, SUMS, listed_sum, released_folder, require
 from hypojax.unet import UNet, UNetConfig
 
+__all__ = [
+    "FOLDERS",
+    "STAGES",
+    "SUMS",
+    "Checkpoint",
+    "listed_sum",
+    "load_checkpoint",
+    "released_folder",
+    "save_checkpoint",
+    "sha256",
+]
+
 HEADER_KEY: Final = "hypojax"
-SUMS: Final = "SHA256SUMS"
-STAGES: Final = ("head", "box")
-FOLDERS: Final = (Path(__file__).parent / "weights", Path(__file__).parent.parent / "checkpoints")
-"""Where released weights lie: inside an installed package, or beside it in a checkout."""
 
 
 @dataclass(frozen=True)
@@ -76,23 +85,14 @@ def load_checkpoint(path: Path, *, expected: str | None = None) -> Checkpoint:
     RunError
         ``weights_missing`` or ``weights_corrupted``, with what to do.
     """
-    if not path.is_file():
-        raise RunError(Reason.WEIGHTS_MISSING, f"weights {path} are missing; reinstall hypojax or give --weights FOLDER")
-    found, wanted = sha256(path), expected or _listed_sum(path)
+    require(path)
+    found, wanted = sha256(path), expected or listed_sum(path)
     if found != wanted:
         raise RunError(Reason.WEIGHTS_CORRUPTED, f"weights {path} have SHA-256 {found[:16]}…, expected {wanted[:16]}…; reinstall hypojax")
     try:
         return _read(path, found)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise RunError(Reason.WEIGHTS_CORRUPTED, f"weights {path} cannot be used ({error}); reinstall hypojax") from error
-
-
-def released_folder() -> Path:
-    """The folder of the weights that come with hypojax."""
-    for folder in FOLDERS:
-        if (folder / SUMS).is_file():
-            return folder
-    raise RunError(Reason.WEIGHTS_MISSING, f"no weights in {FOLDERS[0]} or {FOLDERS[1]}; reinstall hypojax or give --weights FOLDER")
 
 
 def sha256(path: Path) -> str:
@@ -114,16 +114,6 @@ def _read(path: Path, digest: str) -> Checkpoint:
         raise ValueError("arrays do not fit the network of the header")
     weights = jax.tree.unflatten(jax.tree.structure(empty), [arrays[name] for name in names])
     return Checkpoint(network, weights, header, digest)
-
-
-def _listed_sum(path: Path) -> str:
-    """The file's entry in ``SHA256SUMS`` beside it."""
-    sums = path.parent / SUMS
-    lines = [line.split() for line in sums.read_text().splitlines()] if sums.is_file() else []
-    for fields in lines:
-        if len(fields) == 2 and fields[1] == path.name:
-            return fields[0]
-    raise RunError(Reason.WEIGHTS_CORRUPTED, f"{sums} has no entry for {path.name}; reinstall hypojax or add its SHA-256")
 
 
 def _named(tree: PyTree) -> dict[str, Any]:
