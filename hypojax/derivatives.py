@@ -7,7 +7,6 @@ and ``…_space-orig_label-ICV_mask.nii.gz``; one ``dseg.tsv`` at the top names 
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from jaxtyping import UInt8
 from hypojax.grid import Affine
 from hypojax.scans import write_nifti
 from hypojax.schema import LABELS
-from hypojax.store.objects import place
+from hypojax.store.objects import place, writing
 
 BIDS_VERSION: Final = "1.10.0"
 PROTOCOL: Final = "Subunits of the hypothalamus after Bocchetta 2015, as labelled by Billot 2020"
@@ -55,18 +54,20 @@ class ScanMaps:
     header: bytes | None = None
 
 
-def stems(scans: Sequence[str]) -> dict[str, str]:
-    """Path and name below the derivatives folder for every scan id, without suffix; no two are the same.
+def scan_stem(scan: str) -> str:
+    """Path and name of a scan's files below the derivatives folder, without suffix: a function of its id alone.
 
-    A BIDS id keeps its entities. Other ids become the subject label, without the characters BIDS does not allow; where
-    two then meet, a few digits of the id's hash tell them apart.
+    A BIDS id with its entities in the order of BIDS is kept. Any other loses what BIDS does not allow, its remains become
+    the subject label, and a few digits of the id's hash tell it from others: no two ids meet, and none moves when
+    another joins the cohort.
 
-    >>> stems(["sub-01_run-1_acq-x", "old scan"])
-    {'sub-01_run-1_acq-x': 'sub-01/anat/sub-01_acq-x_run-1', 'old scan': 'sub-oldscan/anat/sub-oldscan'}
+    >>> scan_stem("sub-01_acq-x_run-1"), scan_stem("old scan")
+    ('sub-01/anat/sub-01_acq-x_run-1', 'sub-oldscanb0ed41/anat/sub-oldscanb0ed41')
     """
-    plain = {scan: _stem(scan, "") for scan in scans}
-    seen = Counter(plain.values())
-    return {scan: stem if seen[stem] == 1 else _stem(scan, hashlib.sha256(scan.encode()).hexdigest()[:6]) for scan, stem in plain.items()}
+    plain = _stem(scan, "")
+    if plain.rpartition("/")[2] == scan:
+        return plain
+    return _stem(scan, hashlib.sha256(scan.encode("utf-8", "surrogateescape")).hexdigest()[:6])
 
 
 def _stem(scan: str, suffix: str) -> str:
@@ -90,7 +91,7 @@ def write_dataset(root: Path, *, version: str, sources: Sequence[str]) -> None:
     version
         Version of hypojax.
     sources
-        Where the scans came from, as given by the user.
+        Roots of the datasets that the scans came from.
     """
     description = {
         "Name": "hypojax: hypothalamus and intracranial volume",
@@ -112,7 +113,7 @@ def write_scan(root: Path, *, stem: str, source: str, maps: ScanMaps, volumes: M
     root
         The derivatives folder.
     stem
-        Where the scan's files lie in it, from `stems`.
+        Where the scan's files lie in it, from `scan_stem`.
     source
         The input file, as given by the user.
     maps
@@ -125,15 +126,44 @@ def write_scan(root: Path, *, stem: str, source: str, maps: ScanMaps, volumes: M
     The image files written.
     """
     regions = {name: volume for name, volume in volumes.items() if name != "icv"}
-    hypothalamus = root / f"{stem}_space-orig_seg-hypothalamus_dseg.nii.gz"
-    intracranial = root / f"{stem}_space-orig_label-ICV_mask.nii.gz"
+    hypothalamus, intracranial = _images(root, stem)
     _write_image(hypothalamus, maps.hypothalamus, maps, {**_sidecar(source, regions), "Atlas": PROTOCOL})
     if maps.intracranial is None:
-        for stale in (intracranial, _sidecar_path(intracranial)):
-            stale.unlink(missing_ok=True)
+        _remove(intracranial)
         return (hypothalamus,)
     _write_image(intracranial, maps.intracranial, maps, {**_sidecar(source, {"icv": volumes.get("icv")}), "Type": "Brain"})
     return hypothalamus, intracranial
+
+
+def remove_scan(root: Path, *, stem: str) -> None:
+    """Remove the label maps of a scan that has none any more; nothing where there are none.
+
+    Parameters
+    ----------
+    root
+        The derivatives folder.
+    stem
+        Where the scan's files lie in it, from `scan_stem`.
+
+    Raises
+    ------
+    RunError
+        ``NOT_WRITABLE``.
+    """
+    for image in _images(root, stem):
+        _remove(image)
+
+
+def _images(root: Path, stem: str) -> tuple[Path, Path]:
+    """Label map and intracranial mask of a scan."""
+    return root / f"{stem}_space-orig_seg-hypothalamus_dseg.nii.gz", root / f"{stem}_space-orig_label-ICV_mask.nii.gz"
+
+
+def _remove(image: Path) -> None:
+    """Remove an image, then its sidecar."""
+    for path in (image, _sidecar_path(image)):
+        with writing(path):
+            path.unlink(missing_ok=True)
 
 
 def _write_image(path: Path, voxels: UInt8[np.ndarray, "i j k"], maps: ScanMaps, sidecar: Mapping[str, object]) -> None:

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     WEIGHTS_MISSING = "weights_missing"
     WEIGHTS_CORRUPTED = "weights_corrupted"
     USAGE = "usage"
+    BUSY = "busy"
     UNEXPECTED = "unexpected"
 
 

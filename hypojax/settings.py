@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hypojax.reason import Reason, RunError
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -13,11 +15,16 @@ class RunSettings:
     weights
         Folder or file of weights; the released ones that come with hypojax when left out.
     batch
-        Scans segmented together; more than one pays off on several devices or a GPU.
+        Scans segmented together, at least; one for each device when left out. More pays off on a GPU.
     read_ahead
         Scans read while others are segmented; each takes the memory of its voxels.
     derivatives
         Write BIDS derivatives (label maps in every scan's own space) besides the cohort.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: a batch or read-ahead below 1.
 
     Examples
     --------
@@ -26,6 +33,13 @@ class RunSettings:
     """
 
     weights: Path | None = None
-    batch: int = 1
+    batch: int | None = None
     read_ahead: int = 1
     derivatives: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of scans that are none."""
+        for name, value in (("batch", self.batch), ("read_ahead", self.read_ahead)):
+            if value is not None and value < 1:
+                option = "--" + name.replace("_", "-")
+                raise RunError(Reason.USAGE, f"{name} is {value}, it must be 1 or more; leave {option} out, or give a larger number")

@@ -34,10 +34,13 @@ class StandIn:
         What it says of its weights.
     batches
         Sizes of the batches it was given.
+    batch
+        Scans it segments at once.
     """
 
     weights: str = "stand-in"
     batches: list[int] = field(default_factory=list)
+    batch: int = 1
 
     @property
     def provenance(self) -> Mapping[str, str]:

@@ -1,5 +1,6 @@
 """BIDS derivatives: names that BIDS allows and that never meet, maps on the scan's own voxels, the same bytes each time."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypojax.derivatives import ScanMaps, stems, write_dataset, write_scan
+from hypojax.derivatives import ScanMaps, remove_scan, scan_stem, write_dataset, write_scan
 from hypojax.scans import read, write_nifti
 from hypojax.schema import LABELS
 
@@ -32,21 +33,22 @@ def files(root: Path) -> dict[str, bytes]:
     ("scan", "stem"),
     [
         ("sub-01", "sub-01/anat/sub-01"),
-        ("sub-01_ses-2_run-1_acq-x", "sub-01/ses-2/anat/sub-01_ses-2_acq-x_run-1"),
-        ("ds000011_sub-01", "sub-ds000011sub01/anat/sub-ds000011sub01"),
-        ("ds000011_sub-01_ses-2", "sub-ds000011sub01/ses-2/anat/sub-ds000011sub01_ses-2"),
-        ("colin27", "sub-colin27/anat/sub-colin27"),
-        ("Jörg's scan", "sub-Jrgsscan/anat/sub-Jrgsscan"),
-        ("###", "sub-scan/anat/sub-scan"),
+        ("sub-01_ses-2_acq-x_run-1", "sub-01/ses-2/anat/sub-01_ses-2_acq-x_run-1"),
+        ("sub-01_run-1_acq-x", "sub-01#/anat/sub-01#_acq-x_run-1"),
+        ("ds000011_sub-01", "sub-ds000011sub01#/anat/sub-ds000011sub01#"),
+        ("ds000011_sub-01_ses-2", "sub-ds000011sub01#/ses-2/anat/sub-ds000011sub01#_ses-2"),
+        ("colin27", "sub-colin27#/anat/sub-colin27#"),
+        ("Jörg's scan", "sub-Jrgsscan#/anat/sub-Jrgsscan#"),
+        ("###", "sub-scan#/anat/sub-scan#"),
     ],
 )
 def test_ids_become_bids_names(scan: str, stem: str) -> None:
-    assert stems([scan]) == {scan: stem}
+    digits = hashlib.sha256(scan.encode()).hexdigest()[:6]  # stand where an id could not be kept
+    assert scan_stem(scan) == stem.replace("#", digits)
 
 
 def test_ids_that_lose_their_difference_are_told_apart() -> None:
-    names = stems(["a_b", "ab", "a.b"])
-    assert len(set(names.values())) == 3
+    assert len({scan_stem(scan) for scan in ("a_b", "ab", "a.b", "sub-ab")}) == 4
 
 
 @given(
@@ -55,9 +57,18 @@ def test_ids_that_lose_their_difference_are_told_apart() -> None:
     )
 )
 def test_names_are_bids_and_unique(scans: set[str]) -> None:
-    names = stems(sorted(scans))
-    assert len(set(names.values())) == len(scans)
-    assert all(BIDS_STEM.fullmatch(name) for name in names.values())
+    names = {scan_stem(scan) for scan in scans}
+    assert len(names) == len(scans)
+    assert all(BIDS_STEM.fullmatch(name) for name in names)
+
+
+def test_a_scan_without_maps_keeps_no_file(tmp_path: Path) -> None:
+    for stem in ("sub-01/anat/sub-01", "sub-02/anat/sub-02"):
+        write_scan(tmp_path, stem=stem, source="a", maps=maps(), volumes=VOLUMES)
+    for _ in range(2):
+        remove_scan(tmp_path, stem="sub-01/anat/sub-01")
+    assert len(files(tmp_path)) == 4
+    assert all(name.startswith("sub-02/") for name in files(tmp_path))
 
 
 def test_maps_keep_voxels_and_affine(tmp_path: Path) -> None:

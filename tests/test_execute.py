@@ -1,10 +1,15 @@
 """The line: what goes wrong with one scan stays with it, what is done is kept, and any batch or stage order gives the same cohort."""
 
 import errno
+import json
+import shutil
+import subprocess
+import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +20,13 @@ import hypojax
 from hypojax import execute
 from hypojax.cohort import open_cohort
 from hypojax.execute.line import attempt
+from hypojax.execute.output import locked, source_datasets
 from hypojax.execute.overlap import overlapped
 from hypojax.phantom import Phantom
 from hypojax.reason import Reason, RunError, ScanError
+from hypojax.scans import write_nifti
 from hypojax.settings import RunSettings
+from hypojax.store import CohortStore
 
 QUANTISED = 1e-3
 """Relative error of a phantom's soft volume from posteriors stored as bytes on 1 and 2 mm grids."""
@@ -153,6 +161,112 @@ def damage(out: Path, scan: str) -> None:
     shard.write_bytes(data)
 
 
+def test_scans_without_a_record_are_segmented_too(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    execute.ingest([bids(tmp_path / "in", subjects=("01", "02", "03"))], out=out, segmenter=StandIn())
+    shutil.rmtree(out / "cohort.zarr" / "ledger" / "sub-02")  # as when ingesting broke off
+    record = out / "cohort.zarr" / "ledger" / "sub-03" / "zarr.json"
+    record.write_bytes(record.read_bytes().replace(b"pending", b"pendinG"))
+    outcome = execute.segment_store(out, segmenter=StandIn())
+    assert (outcome.done, outcome.pending, outcome.processed) == (3, 0, 3)
+    assert execute.verify(out) == ()
+
+
+def test_batches_are_those_of_the_network_or_larger(tmp_path: Path) -> None:
+    folder = bids(tmp_path / "in", subjects=("01", "02", "03", "04"))
+    for asked, sizes in ((None, [2, 2]), (1, [2, 2]), (3, [3, 1])):
+        network = StandIn(batch=2)
+        execute.run([folder], out=tmp_path / f"{asked}", settings=RunSettings(batch=asked, derivatives=False), segmenter=network)
+        assert network.batches == sizes
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"batch": -1}, {"read_ahead": 0}])
+def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="must be 1 or more") as error:
+        RunSettings(**wrong)
+    assert error.value.reason == Reason.USAGE
+
+
+def test_the_store_says_how_it_was_made(tmp_path: Path) -> None:
+    class Configured(StandIn):
+        @property
+        def provenance(self) -> dict[str, str]:
+            return {**super().provenance, "configuration": '{"widths": [8, 16]}'}
+
+    execute.run([bids(tmp_path / "in")], out=tmp_path / "out", settings=RunSettings(read_ahead=3), segmenter=Configured())
+    attributes = open_cohort(tmp_path / "out").attrs
+    assert json.loads(attributes["run_settings"]) == {"batch": None, "derivatives": True, "read_ahead": 3, "weights": None}
+    assert json.loads(attributes["configuration"]) == {"widths": [8, 16]}
+
+
+@pytest.mark.parametrize("name", ["dataset_description.json", "participants.tsv", "sub-01/x", "scan.nii.gz"])
+def test_a_folder_of_scans_is_no_output(tmp_path: Path, name: str) -> None:
+    raw = tmp_path / "site-b"
+    (raw / name).parent.mkdir(parents=True)
+    (raw / name).write_bytes(b"")
+    before = bytes_below(tmp_path)
+    with pytest.raises(RunError, match="looks like a folder of scans") as error:
+        execute.run([bids(tmp_path / "site-a")], out=raw, segmenter=StandIn())
+    assert error.value.reason == Reason.USAGE
+    assert bytes_below(raw) == {key.removeprefix("site-b/"): data for key, data in before.items()}
+
+
+def test_two_runs_cannot_write_into_one_output(tmp_path: Path) -> None:
+    folder, out = bids(tmp_path / "in"), tmp_path / "out"
+    execute.ingest([folder], out=out, segmenter=StandIn())
+    verbs: tuple[Callable[[], object], ...] = (
+        lambda: execute.run([folder], out=out, segmenter=StandIn()),
+        lambda: execute.ingest([folder], out=out, segmenter=StandIn()),
+        lambda: execute.segment_store(out, segmenter=StandIn()),
+        lambda: execute.export(out),
+    )
+    with locked(out):
+        for verb in verbs:
+            with pytest.raises(RunError, match="another run") as error:
+                verb()
+            assert error.value.reason == Reason.BUSY
+        assert execute.status(out).pending == 2  # looking on is always possible
+    assert execute.run([folder], out=out, segmenter=StandIn()).done == 2
+
+
+def test_a_scan_that_fails_keeps_no_maps_of_an_earlier_run(tmp_path: Path) -> None:
+    folder, out = bids(tmp_path / "in"), tmp_path / "out"
+    execute.run([folder], out=out, segmenter=StandIn())
+    shutil.rmtree(out / "cohort.zarr" / "ledger" / "sub-02")
+    (folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz").write_bytes(b"")
+    outcome = execute.run([folder], out=out, settings=RunSettings(derivatives=False), segmenter=StandIn())
+    assert (outcome.done, outcome.failed, outcome.processed) == (1, 1, 1)
+    maps = [name for name in bytes_below(out / "derivatives") if name.startswith("sub-")]
+    assert len(maps) == 4
+    assert all(name.startswith("sub-01/") for name in maps)
+
+
+def test_sources_are_roots_of_datasets(tmp_path: Path) -> None:
+    folder = bids(tmp_path / "in")
+    write_phantom(tmp_path / "loose" / "one.nii.gz")
+    execute.run([folder, tmp_path / "loose"], out=tmp_path / "out", segmenter=StandIn())
+    description = json.loads((tmp_path / "out" / "derivatives" / "dataset_description.json").read_text())
+    assert description["SourceDatasets"] == [{"URL": str(folder)}, {"URL": str(tmp_path / "loose")}]
+    assert source_datasets([str(folder / f"sub-{n}" / "anat" / "x.nii") for n in range(50)]) == [str(folder)]
+
+
+def test_ingesting_loads_no_network(tmp_path: Path) -> None:
+    folder, weights = bids(tmp_path / "in"), tmp_path / "weights"
+    weights.mkdir()
+    for stage in ("head", "box"):
+        (weights / f"{stage}.safetensors").write_bytes(b"not read")
+    (weights / "SHA256SUMS").write_text("aa  head.safetensors\nbb  box.safetensors\n")
+    arguments = ["ingest", str(folder), str(tmp_path / "out"), "--weights", str(weights)]
+    code = f"import sys; from hypojax.cli import main; code = main({arguments}); print(code, 'jax' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "0 False"
+    assert open_cohort(tmp_path / "out").attrs["weights_box_sha256"] == "bb"
+    (weights / "box.safetensors").unlink()
+    with pytest.raises(RunError) as error:
+        execute.ingest([folder], out=tmp_path / "other", settings=RunSettings(weights=weights))
+    assert error.value.reason == Reason.WEIGHTS_MISSING
+
+
 def test_status_tells_what_waits(tmp_path: Path) -> None:
     execute.ingest([bids(tmp_path / "in")], out=tmp_path / "out", segmenter=StandIn())
     before = bytes_below(tmp_path / "out")
@@ -187,10 +301,25 @@ def test_one_scan_from_file_and_array(tmp_path: Path) -> None:
     assert dataset.scan.item() == "sub-07"
     assert float(dataset.volume_mm3.sel(region="hypothalamus")) == pytest.approx(Phantom().volumes["hypothalamus"], rel=QUANTISED)
     assert dataset.hypothalamus.shape == phantom_voxels().shape
+    assert dataset.intracranial.attrs["missing_reason"] == ""
     array = hypojax.segment(phantom_voxels(), affine=AFFINE, segmenter=StandIn())
     np.testing.assert_array_equal(array.intracranial, dataset.intracranial)
     np.testing.assert_array_equal(array.volume_mm3, dataset.volume_mm3)
     assert array.attrs["affine"] == AFFINE.tolist()
+
+
+def test_a_missing_intracranial_volume_has_an_empty_mask_that_says_why(tmp_path: Path) -> None:
+    cut = phantom_voxels()[:, :, :28]
+    dataset = hypojax.segment(cut, affine=AFFINE, segmenter=StandIn())
+    assert dataset.missing_reason.sel(region="icv") == Reason.CUT_OFF
+    assert dataset.intracranial.attrs["missing_reason"] == Reason.CUT_OFF
+    assert not dataset.intracranial.any()
+    assert dataset.volume_mm3.sel(region="hypothalamus") > 0
+    write_nifti(tmp_path / "in" / "cut.nii.gz", cut, AFFINE)
+    execute.run([tmp_path / "in"], out=tmp_path / "out", segmenter=StandIn())
+    stored = CohortStore.open(tmp_path / "out" / "cohort.zarr").read_segmentation("cut")
+    assert not stored.intracranial.any()
+    assert stored.head.values.any()
 
 
 @pytest.mark.parametrize(

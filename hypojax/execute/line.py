@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
-from hypojax.derivatives import ScanMaps, write_scan
+from hypojax.derivatives import ScanMaps, remove_scan, scan_stem, write_scan
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.record import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
 from hypojax.grid import Affine
@@ -31,6 +31,10 @@ LOG: Final = logging.getLogger("hypojax")
 @runtime_checkable
 class Segments(Protocol):
     """Whatever segments scans: `hypojax.Segmenter` does."""
+
+    @property
+    def batch(self) -> int:
+        """Scans it segments at once: given fewer, it computes as many all the same."""
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -109,17 +113,17 @@ class Line:
     store
         The cohort store.
     derivatives_root
-        Folder for BIDS derivatives; None to write none.
+        Folder of BIDS derivatives.
     segmenter
         The network; None where nothing is segmented.
-    stems
-        Where each scan's files lie in the derivatives folder.
+    write_maps
+        Whether derivatives are written; those of a scan that fails are removed either way.
     """
 
     store: CohortStore
-    derivatives_root: Path | None = None
+    derivatives_root: Path
     segmenter: Segments | None = None
-    stems: Mapping[str, str] = field(default_factory=dict)
+    write_maps: bool = True
 
     def load(self, scan: str) -> Loaded | Refused:
         """Read one scan, from its file or as it was ingested, and store its voxels."""
@@ -186,7 +190,8 @@ class Line:
         return ScanResult(scan, "done", seconds=seconds)
 
     def _commit_failure(self, item: Refused) -> ScanResult:
-        """Write the record of a scan that failed, so that it keeps its row."""
+        """Write the record of a scan that failed, so that it keeps its row, and leave no label maps of an earlier run."""
+        remove_scan(self.derivatives_root, stem=scan_stem(item.result.scan))
         result, row = item.result, {**item.row, "seconds": item.result.seconds}
         self.store.commit(result.scan, status="failed", reason=Reason(result.reason), message=result.message, row=row)
         return result
@@ -199,10 +204,10 @@ class Line:
 
     def _export(self, scan: str, maps: ScanMaps, regions: Mapping[str, Mapping[str, Any]]) -> None:
         """Write the BIDS derivatives of one scan, where any are wanted."""
-        if self.derivatives_root is None:
+        if not self.write_maps:
             return
         volumes = {region: entry["volume_mm3"] for region, entry in regions.items()}
-        write_scan(self.derivatives_root, stem=self.stems[scan], source=path_of(self.store, scan), maps=maps, volumes=volumes)
+        write_scan(self.derivatives_root, stem=scan_stem(scan), source=path_of(self.store, scan), maps=maps, volumes=volumes)
 
 
 def attempt(scan: str, step: Callable[[], Result], *, since: float) -> Result | ScanResult:

@@ -71,6 +71,8 @@ class Outcome:
         One for every scan of the cohort, in order.
     kept
         Scans that were done before.
+    processed
+        Scans that went down the line in this run, whatever became of them.
     seconds
         Time the run took; 0 where nothing ran.
     summary
@@ -86,6 +88,7 @@ class Outcome:
 
     results: tuple[ScanResult, ...]
     kept: int = 0
+    processed: int = 0
     seconds: float = 0.0
     summary: Summary | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from hypojax.derivatives import ScanMaps
 from hypojax.grid import Affine, voxel_sizes
@@ -55,12 +55,18 @@ def region_entries(measured: Measurement) -> dict[str, dict[str, Any]]:
     }
 
 
+def intracranial_mask(measured: Measurement) -> UInt8[np.ndarray, "i j k"]:
+    """The intracranial mask; empty where its volume is missing with a reason, since a wrong mask helps nobody."""
+    missing = measured.volumes["icv"].missing_reason
+    return np.zeros_like(measured.intracranial) if missing else measured.intracranial
+
+
 def stored_form(affine: Affine, segmentation: "Segmentation", measured: Measurement) -> Segmented:
-    """All that is stored of a segmentation."""
+    """All that is stored of a segmentation; the posterior of the intracranial volume stays where its mask is left empty."""
     return Segmented(
         affine=affine,
         hypothalamus=measured.hypothalamus,
-        intracranial=measured.intracranial,
+        intracranial=intracranial_mask(measured),
         head=Posterior(segmentation.head_grid, segmentation.intracranial),
         box=Posterior(segmentation.box_grid, segmentation.subunits),
         mean=segmentation.statistics.mean,

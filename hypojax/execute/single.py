@@ -10,8 +10,9 @@ from jaxtyping import Num
 
 from hypojax import cohort
 from hypojax.execute.line import Segments
-from hypojax.execute.record import full_row, measure_scan, region_entries, row_of
-from hypojax.execute.stages import load_segmenter, provenance
+from hypojax.execute.output import provenance
+from hypojax.execute.record import full_row, intracranial_mask, measure_scan, region_entries, row_of
+from hypojax.execute.stages import load_segmenter
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans import Image, discover, read
@@ -21,6 +22,7 @@ from hypojax.schema import HYPOTHALAMUS, INTRACRANIAL
 from hypojax.settings import RunSettings
 from hypojax.store import Record, ScanEntry
 from hypojax.store.ledger import regions_of_record
+from hypojax.volumes import Measurement
 
 ARRAY: Final = "array"
 """Scan id of voxels that came without a file."""
@@ -41,7 +43,8 @@ def segment(scan: Path | str | Num[np.ndarray, "..."], *, affine: Affine | None 
     Returns
     -------
     Volumes by ``region`` (mm³) and quality measures, as in a cohort; label maps ``hypothalamus`` and ``intracranial`` on
-    the scan's own voxels (dims ``i j k``), with the affine in the attributes.
+    the scan's own voxels (dims ``i j k``), with the affine in the attributes. Where the intracranial volume is missing
+    (skull-stripped, cut off) its mask is empty, and its attribute ``missing_reason`` says why.
 
     Raises
     ------
@@ -71,8 +74,16 @@ def segment(scan: Path | str | Num[np.ndarray, "..."], *, affine: Affine | None 
         settings_sha256="",
     )
     table = cohort.build([record], [entry]).isel(scan=0)
-    maps = {array.name: (array.dims, getattr(measured, array.name), array.attributes) for array in (HYPOTHALAMUS, INTRACRANIAL)}
-    return table.assign(maps).assign_attrs({**provenance(network), "affine": image.affine.tolist()})
+    return table.assign(label_maps(measured)).assign_attrs({**provenance(network), "affine": image.affine.tolist()})
+
+
+def label_maps(measured: Measurement) -> dict[str, xr.Variable]:
+    """Label maps as variables; an intracranial mask whose volume is missing is empty and says why."""
+    reason = {"missing_reason": str(measured.volumes["icv"].missing_reason)}
+    return {
+        HYPOTHALAMUS.name: xr.Variable(HYPOTHALAMUS.dims, measured.hypothalamus, HYPOTHALAMUS.attributes),
+        INTRACRANIAL.name: xr.Variable(INTRACRANIAL.dims, intracranial_mask(measured), {**INTRACRANIAL.attributes, **reason}),
+    }
 
 
 def _from_file(path: Path) -> tuple[ScanEntry, Image]:

@@ -1,26 +1,19 @@
 """The stages of a run, all together and each alone. The ledger of the store says what is done, so any of them can be run again."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
 
 from hypojax import cohort, derivatives
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.outcome import Outcome, ScanResult, Silence, Watch, from_records
+from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, locked, open_for, source_datasets
 from hypojax.execute.overlap import overlapped
-from hypojax.reason import Reason, RunError
-from hypojax.scans import Discovery, Scan, discover
 from hypojax.settings import RunSettings
-from hypojax.store import CohortStore, Problem, ScanEntry
-
-STORE: Final = "cohort.zarr"
-DERIVATIVES: Final = "derivatives"
-
-Load = Callable[[RunSettings], Segments]
+from hypojax.store import CohortStore, Problem
 
 
 def load_segmenter(settings: RunSettings) -> Segments:
@@ -57,8 +50,8 @@ def run(
     Raises
     ------
     RunError
-        Nothing found, two scans with one id, weights missing or corrupted, the output not writable or made with other
-        settings: before any scan is read. Disk full: what was finished by then is kept.
+        Nothing found, two scans with one id, weights missing or corrupted, the output not writable, a folder of scans, in
+        use by another run or made with other settings: before any scan is read. Disk full: what was finished is kept.
 
     Examples
     --------
@@ -68,40 +61,41 @@ def run(
     chosen = settings or RunSettings()
     found = find(inputs, out=out)
     network = segmenter or load_segmenter(chosen)
-    store = open_for(found.scans, out=out, network=network)
-    todo = [scan.id for scan in found.scans if not _has(store, scan.id, "done")]
-    outcome = _segment(store, todo, out=out, settings=chosen, network=network, watch=watch or Silence())
+    with locked(out):
+        store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
+        todo = [scan.id for scan in found.scans if not _has(store, scan.id, "done")]
+        outcome = _segment(store, todo, out=out, settings=chosen, network=network, watch=watch or Silence())
     return replace(outcome, ignored=found.ignored)
 
 
 def ingest(
     inputs: Sequence[Path], *, out: Path, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
 ) -> Outcome:
-    """Find and read scans and store their voxels, for `segment_store` to go on with; arguments and errors as `run`."""
-    start, listener, chosen = time.perf_counter(), watch or Silence(), settings or RunSettings()
+    """Find and read scans and store their voxels, for `segment_store` to go on with; arguments and errors as `run`.
+
+    No network is loaded: the store is made for the weights that the settings name, or for those of ``segmenter``.
+    """
+    chosen = settings or RunSettings()
     found = find(inputs, out=out)
-    network = segmenter or load_segmenter(chosen)
-    store = open_for(found.scans, out=out, network=network)
-    todo = [scan.id for scan in found.scans if not _has(store, scan.id, "done", "pending")]
-    kept = len(found.scans) - len(todo)
-    listener.started(total=len(todo), kept=kept)
-    line = Line(store)
-    with closing(overlapped(todo, line.load, depth=max(1, chosen.read_ahead))) as loaded:
-        for item in loaded:
-            listener.finished(line.commit_ingested(item))
-    return replace(_concluded(store, out=out, start=start, kept=kept), ignored=found.ignored)
+    with locked(out):
+        store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
+        outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=watch or Silence())
+    return replace(outcome, ignored=found.ignored)
 
 
 def segment_store(
     out: Path, *, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
 ) -> Outcome:
-    """Segment and measure what was ingested and has not been segmented; arguments and errors as `run`."""
+    """Segment and measure what has not been segmented; arguments and errors as `run`.
+
+    Scans whose ingesting broke off, or whose record is damaged, are read again from their files.
+    """
     chosen = settings or RunSettings()
-    before = CohortStore.open(out / STORE)
+    CohortStore.open(out / STORE)  # no store, no weights to load
     network = segmenter or load_segmenter(chosen)
-    store = CohortStore.create(out / STORE, scans=before.scans, settings=store_settings(network), provenance=provenance(network))
-    todo = [scan for scan in store.index.ids if _has(store, scan, "pending")]
-    return _segment(store, todo, out=out, settings=chosen, network=network, watch=watch or Silence())
+    with locked(out):
+        store = open_for(CohortStore.open(out / STORE).scans, out=out, settings=chosen, network=network)
+        return _segment(store, store.unfinished(), out=out, settings=chosen, network=network, watch=watch or Silence())
 
 
 def export(out: Path, *, watch: Watch | None = None) -> Outcome:
@@ -110,19 +104,11 @@ def export(out: Path, *, watch: Watch | None = None) -> Outcome:
     Raises
     ------
     RunError
-        There is no store, or the output is not writable.
+        There is no store, another run holds it, or the output is not writable.
     """
-    start, listener = time.perf_counter(), watch or Silence()
-    store = CohortStore.open(out / STORE)
-    done = [scan for scan in store.index.ids if _has(store, scan, "done")]
-    listener.started(total=len(done), kept=0)
-    line = Line(store, out / DERIVATIVES, stems=prepare_derivatives(store, out))
-    results = {}
-    for scan in done:
-        results[scan] = line.export(scan)
-        listener.finished(results[scan])
-    outcome = _concluded(store, out=out, start=start, kept=0)
-    return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results))
+    CohortStore.open(out / STORE)  # no store, no folder to make
+    with locked(out):
+        return _export(CohortStore.open(out / STORE), out=out, watch=watch or Silence())
 
 
 def status(out: Path) -> Outcome:
@@ -142,83 +128,75 @@ def verify(out: Path) -> tuple[Problem, ...]:
     return CohortStore.open(out / STORE).verify()
 
 
-def find(inputs: Sequence[Path], *, out: Path) -> Discovery:
-    """What the inputs hold, without what an earlier run wrote into ``out``.
-
-    Raises
-    ------
-    RunError
-        Nothing found, or two files with one id.
-    """
-    found = discover(inputs)
-    own = out.resolve()
-    foreign = tuple(scan for scan in found.scans if not scan.path.resolve().is_relative_to(own))
-    if not foreign:
-        message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
-        raise RunError(Reason.NOTHING_FOUND, message)
-    return replace(found, scans=foreign)
-
-
-def open_for(scans: Sequence[Scan], *, out: Path, network: Segments) -> CohortStore:
-    """The store in ``out`` with these scans among its inputs."""
-    entries = [ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns)) for scan in scans]
-    return CohortStore.create(out / STORE, scans=entries, settings=store_settings(network), provenance=provenance(network))
-
-
-def store_settings(network: Segments) -> dict[str, Any]:
-    """What every scan of a cohort must have in common: the version of hypojax and the weights."""
-    weights = {name: value for name, value in network.provenance.items() if name.startswith("weights")}
-    return {"hypojax": metadata.version("hypojax"), **weights}
-
-
-def provenance(network: Segments) -> dict[str, str]:
-    """What took part besides: devices and versions."""
-    versions = {name: metadata.version(name) for name in ("numpy", "xarray", "zarr")}
-    return {"hypojax": metadata.version("hypojax"), **versions, **network.provenance}
-
-
-def prepare_derivatives(store: CohortStore, out: Path) -> Mapping[str, str]:
-    """Write what describes the derivatives folder; give where each scan's files lie in it."""
-    parents = sorted({str(Path(entry["path"]).parent) for entry in store.scans})
-    derivatives.write_dataset(out / DERIVATIVES, version=metadata.version("hypojax"), sources=parents)
-    return derivatives.stems(store.index.ids)
+def _ingest(store: CohortStore, scans: Sequence[str], *, out: Path, settings: RunSettings, watch: Watch) -> Outcome:
+    """Read scans that were not read before and store their voxels, and write the tables."""
+    start, todo = time.perf_counter(), [scan for scan in scans if not _has(store, scan, "done", "pending")]
+    kept = len(scans) - len(todo)
+    watch.started(total=len(todo), kept=kept)
+    line = Line(store, out / DERIVATIVES)
+    with closing(overlapped(todo, line.load, depth=settings.read_ahead)) as loaded:
+        for item in loaded:
+            watch.finished(line.commit_ingested(item))
+    return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
 
 
 def _segment(store: CohortStore, todo: Sequence[str], *, out: Path, settings: RunSettings, network: Segments, watch: Watch) -> Outcome:
     """Send scans down the line and write the tables."""
     start, kept = time.perf_counter(), sum(_has(store, scan, "done") for scan in store.index.ids)
     watch.started(total=len(todo), kept=kept)
-    root = out / DERIVATIVES if settings.derivatives else None
-    line = Line(store, root, network, stems=prepare_derivatives(store, out) if root else {})
+    if settings.derivatives:
+        describe_derivatives(store, out)
+    line = Line(store, out / DERIVATIVES, network, write_maps=settings.derivatives)
     try:
-        with _results(line, todo, settings) as results:
+        with _results(line, todo, read_ahead=settings.read_ahead, batch=max(settings.batch or 1, network.batch)) as results:
             for result in results:
                 watch.finished(result)
     except KeyboardInterrupt:
-        _concluded(store, out=out, start=start, kept=kept)
+        _concluded(store, out=out, start=start)
         raise
-    return _concluded(store, out=out, start=start, kept=kept)
+    return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
+
+
+def _export(store: CohortStore, *, out: Path, watch: Watch) -> Outcome:
+    """Write the derivatives of every scan that is done, and the tables."""
+    start = time.perf_counter()
+    done = [scan for scan in store.index.ids if _has(store, scan, "done")]
+    watch.started(total=len(done), kept=0)
+    describe_derivatives(store, out)
+    line = Line(store, out / DERIVATIVES)
+    results = {}
+    for scan in done:
+        results[scan] = line.export(scan)
+        watch.finished(results[scan])
+    outcome = _concluded(store, out=out, start=start)
+    return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results), processed=len(done))
+
+
+def describe_derivatives(store: CohortStore, out: Path) -> None:
+    """Write what describes the derivatives folder."""
+    sources = source_datasets([entry["path"] for entry in store.scans])
+    derivatives.write_dataset(out / DERIVATIVES, version=metadata.version("hypojax"), sources=sources)
 
 
 @contextmanager
-def _results(line: Line, todo: Sequence[str], settings: RunSettings) -> Iterator[Iterator[ScanResult]]:
+def _results(line: Line, todo: Sequence[str], *, read_ahead: int, batch: int) -> Iterator[Iterator[ScanResult]]:
     """What becomes of each scan: one is read and one is finished, each in a thread, while the network is at the one between."""
     with (
-        closing(overlapped(todo, line.load, depth=max(1, settings.read_ahead))) as loaded,
-        closing(line.segment(loaded, batch=settings.batch)) as segmented,
+        closing(overlapped(todo, line.load, depth=read_ahead)) as loaded,
+        closing(line.segment(loaded, batch=batch)) as segmented,
         closing(overlapped(segmented, line.finish, depth=1)) as finished,
     ):
         yield finished
 
 
-def _concluded(store: CohortStore, *, out: Path, start: float, kept: int) -> Outcome:
+def _concluded(store: CohortStore, *, out: Path, start: float) -> Outcome:
     """Write the table and its exports, and say how it went."""
     records = store.records()
     table = cohort.build(records, store.scans)
     store.write_table(table)
     cohort.export_table(table, out)
     results = from_records(records, scans=store.index.ids)
-    return Outcome(results, kept=kept, seconds=time.perf_counter() - start, summary=cohort.summary(table))
+    return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))
 
 
 def _has(store: CohortStore, scan: str, *statuses: str) -> bool:

@@ -53,7 +53,7 @@ def test_real_scans_of_three_kinds(tmp_path: Path, shared: Path) -> None:
     assert cohort.missing_reason.sel(region="icv").to_series().to_dict() == {"large": "", "stripped": "skull_stripped", "sub-01": ""}
     assert cohort.site.values.tolist() == ["A"] * 3
     for scan, label in teacher.items():
-        (dseg,) = (tmp_path / "out" / "derivatives").glob(f"sub-{scan.removeprefix('sub-')}/anat/*_dseg.nii.gz")
+        (dseg,) = (tmp_path / "out" / "derivatives").glob(f"sub-{scan.removeprefix('sub-')}*/anat/*_dseg.nii.gz")
         assert set(np.unique(read(scan, dseg).voxels)) == {0, *LABELS}
         expected = middle(shared / "labels" / "hypothalamus_teacher" / f"{label}_dseg.nii.gz")
         assert np.linalg.norm(middle(dseg) - expected) < CENTRE_MM

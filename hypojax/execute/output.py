@@ -1,0 +1,134 @@
+"""The output folder of a run: whether it is one, who writes into it, the store in it, and what that says of its making."""
+
+import errno
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from hypojax.execute.line import Segments
+from hypojax.reason import Reason, RunError
+from hypojax.release import weights_sha256
+from hypojax.scans import Discovery, Scan, discover
+from hypojax.settings import RunSettings
+from hypojax.store import CohortStore, ScanEntry
+from hypojax.store.objects import writing
+
+STORE: Final = "cohort.zarr"
+DERIVATIVES: Final = "derivatives"
+LOCK: Final = ".hypojax.lock"
+DATASET: Final = ("dataset_description.json", "participants.tsv")
+"""Either of them stands at the root of a dataset."""
+
+RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
+"""What lies at the top of a folder of scans and of no output."""
+
+UNLOCKABLE: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
+"""How file systems without locks say so."""
+
+
+def find(inputs: Sequence[Path], *, out: Path) -> Discovery:
+    """What the inputs hold, without what an earlier run wrote into ``out``.
+
+    Raises
+    ------
+    RunError
+        Nothing found, two files with one id, or ``out`` is itself a folder of scans.
+    """
+    refuse_raw(out)
+    found = discover(inputs)
+    own = out.resolve()
+    foreign = tuple(scan for scan in found.scans if not scan.path.resolve().is_relative_to(own))
+    if not foreign:
+        message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
+        raise RunError(Reason.NOTHING_FOUND, message)
+    return replace(found, scans=foreign)
+
+
+def refuse_raw(out: Path) -> None:
+    """Refuse an output folder that holds scans: most likely OUT was forgotten and this is the last INPUT.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``.
+    """
+    if (out / STORE).exists():
+        return
+    for pattern in RAW:
+        if (first := next(out.glob(pattern), None)) is not None:
+            message = f"{out} would be the output folder, but holds {first.name!r}, so it looks like a folder of scans"
+            raise RunError(Reason.USAGE, f"{message}; name an output folder of its own as the last argument, for example: {out}-hypojax")
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the output folder (made when it is not there) for one run, so that two never write into one store at once.
+
+    The lock goes with the process, however it ends; file systems without locks do without.
+
+    Raises
+    ------
+    RunError
+        ``BUSY``: another run holds it; ``NOT_WRITABLE``.
+    """
+    with writing(out / LOCK):
+        out.mkdir(parents=True, exist_ok=True)
+        handle = (out / LOCK).open("a")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another run is writing into {out}; wait until it ends, then run the same command again, or name another OUT"
+            raise RunError(Reason.BUSY, message) from error
+        except OSError as error:
+            if error.errno not in UNLOCKABLE:
+                raise
+        yield
+
+
+def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:
+    """Scans as the index of a store lists them."""
+    return [ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns)) for scan in scans]
+
+
+def open_for(scans: Sequence[ScanEntry], *, out: Path, settings: RunSettings, network: Segments | None) -> CohortStore:
+    """The store in ``out`` with these scans among its inputs; without a network, the weights are those that the settings name."""
+    weights = weights_of(network) if network else weights_sha256(settings.weights)
+    common = {"hypojax": metadata.version("hypojax"), **weights}
+    made = {**provenance(network), **weights, "run_settings": json.dumps(asdict(settings), default=str, sort_keys=True)}
+    return CohortStore.create(out / STORE, scans=scans, settings=common, provenance=made)
+
+
+def weights_of(network: Segments) -> dict[str, Any]:
+    """What every scan of a cohort must have in common besides the version of hypojax: hashes of the weights."""
+    return {name: value for name, value in network.provenance.items() if name.startswith("weights")}
+
+
+def provenance(network: Segments | None) -> dict[str, str]:
+    """What took part: versions, and all that a network says of itself (weights, configuration, devices)."""
+    versions = {name: metadata.version(name) for name in ("hypojax", "numpy", "xarray", "zarr")}
+    return {**versions, **(network.provenance if network else {})}
+
+
+def source_datasets(paths: Sequence[str]) -> list[str]:
+    """Roots of the datasets that files belong to; the folder of a file that belongs to none.
+
+    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``.
+
+    >>> source_datasets(["scans/a.nii", "scans/b.nii"])
+    ['scans']
+    """
+
+    @cache
+    def root(folder: Path) -> Path | None:
+        if any((folder / name).is_file() for name in DATASET):
+            return folder
+        return None if folder.parent == folder else root(folder.parent)
+
+    return sorted({str(root(folder) or folder) for folder in {Path(path).parent for path in paths}})
