@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from standin import StandIn, write_phantom
 
+from hypojax import execute
 from hypojax.cli import INTERRUPTED, main
-from hypojax.cli.screen import Pace, duration
+from hypojax.cli.screen import Pace, duration, facts
 from hypojax.cli.verbs import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE, VERBS
+from hypojax.execute import Outcome, ScanResult, output
 from hypojax.segment import Segmenter
 
 HEAVY = ("jax", "xarray", "zarr", "dask", "pandas", "scipy", "numpy")
@@ -20,6 +22,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """The stand-in, where a verb would load weights."""
     standin = StandIn()
     monkeypatch.setattr(Segmenter, "load", lambda weights=None, *, batch=1: standin)
+    monkeypatch.setattr(output, "weights_sha256", lambda folder: output.weights_of(standin))
     return standin
 
 
@@ -97,6 +100,35 @@ def test_the_verbs_one_after_the_other(tmp_path: Path, network: StandIn, capsys:
     shard.write_bytes(damaged)
     assert main(["verify", out]) == SOME_FAILED
     assert "good0" in capsys.readouterr().out
+
+
+def test_scans_that_still_wait_after_segmenting_are_not_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = Outcome((ScanResult("sub-01", "done"), ScanResult("sub-02", "pending")))
+    monkeypatch.setattr(execute, "segment_store", lambda out, *, settings, watch: outcome)
+    assert main(["segment", str(tmp_path)]) == SOME_FAILED
+
+
+@pytest.mark.parametrize("option", [["--batch", "-1"], ["--batch", "0"], ["--read-ahead", "0"]])
+def test_numbers_of_scans_that_are_none(tmp_path: Path, option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", scans(tmp_path / "in", bad=1), str(tmp_path / "out"), *option]) == USAGE
+    shown = capsys.readouterr().err
+    assert "must be 1 or more" in shown
+    assert "Traceback" not in shown
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_forgotten_output_folder_is_said(tmp_path: Path, network: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", scans(tmp_path / "site-a", good=1), scans(tmp_path / "site-b", good=1)]) == USAGE
+    assert "looks like a folder of scans" in capsys.readouterr().err
+    assert not (tmp_path / "site-b" / "cohort.zarr").exists()
+
+
+def test_the_rate_is_that_of_this_run() -> None:
+    results = tuple(ScanResult(f"sub-{number}", "done") for number in range(100))
+    assert facts(Outcome(results, kept=40, processed=10, seconds=5.0))["time"] == "5 s (2 scans/s)"
+    assert facts(Outcome(results, kept=100, seconds=5.0))["time"] == "5 s"
 
 
 def test_info_names_versions_and_weights(network: StandIn, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb = parse(sys.argv[1:] if arguments is None else list(arguments))
     except SystemExit as exit_:
         return USAGE if exit_.code else 0
+    except HypojaxError as error:
+        Screen().error(str(error))
+        return USAGE
     return call(verb, Screen())
 
 
@@ -50,6 +53,8 @@ def parse(arguments: list[str]) -> Verb:
     ------
     SystemExit
         With code 0 after help, another after wrong usage; the text is on the screen by then.
+    RunError
+        An argument has a value that cannot be.
     """
     name = arguments[0] if arguments else ""
     if name in VERBS:

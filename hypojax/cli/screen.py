@@ -223,8 +223,8 @@ def facts(outcome: "Outcome") -> dict[str, str]:
     if outcome.ignored:
         found["other images, ignored"] = ", ".join(f"{count} {kind}" for kind, count in outcome.ignored.items())
     if outcome.seconds:
-        new = len(outcome.results) - outcome.kept
-        found["time"] = f"{duration(outcome.seconds)} ({new / outcome.seconds:.2g} scans/s)"
+        rate = f" ({outcome.processed / outcome.seconds:.2g} scans/s)" if outcome.processed else ""
+        found["time"] = duration(outcome.seconds) + rate
     if outcome.summary is not None:
         found |= {f"flag {flag}": f"{count} scans" for flag, count in outcome.summary.flags.items()}
         found |= {f"missing: {reason}": f"{count} regions" for reason, count in outcome.summary.missing_reasons.items()}

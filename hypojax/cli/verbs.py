@@ -108,7 +108,7 @@ class Segment(Verb):
         with screen.progress() as watch:
             outcome = execute.segment_store(self.out, settings=self.settings, watch=watch)
         screen.outcome(outcome, self.out)
-        return _code(outcome.done, outcome.failed)
+        return _code(outcome.done, outcome.failed + outcome.pending)
 
 
 @dataclass(frozen=True)
