@@ -1,13 +1,18 @@
 """A DICOM series folder becomes one volume, or says why not."""
 
+import errno
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sample_scans import noise, put_dicom
 
-from hypojax.reason import Reason, ScanError
+from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import discover, read
 
 SHAPE = (16, 12, 8)
@@ -71,6 +76,51 @@ def test_a_truncated_slice_is_noticed(series: Path) -> None:
 def test_a_folder_without_images_is_no_scan(series: Path) -> None:
     (series / "empty").mkdir()
     assert refusal(series / "empty")[0] == Reason.NOT_AN_IMAGE
+
+
+def disk_full(folder: Path, temporary: Path) -> str:
+    """The sentence in which the run ends, whose fault the scan is not."""
+    with pytest.raises(RunError) as caught:
+        read("sub-1", folder)
+    assert caught.value.reason == Reason.DISK_FULL
+    assert not list(temporary.glob("hypojax-*"))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("step", ["tempfile.mkdtemp", "subprocess.run"])
+def test_a_disk_without_room_is_not_the_fault_of_the_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, step: str) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("hypojax.scans.dicom._converter", lambda: "dcm2niix")
+    monkeypatch.setattr(step, full)
+    assert f"no space left in {tmp_path}" in disk_full(tmp_path, tmp_path)
+
+
+def test_a_disk_that_fills_up_while_converting_is_not_the_fault_of_the_series(
+    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a real disk of 8 kB, where the system lets us mount one, the converter itself finds no room."""
+    (temporary := tmp_path / "tiny").mkdir()
+    put_dicom(series, noise((32, 24, 16)))
+    mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", "size=8192", "tmpfs", str(temporary)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root on Linux; the same is tested with a simulated disk")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    try:
+        assert "TMPDIR" in disk_full(series, temporary)
+    finally:
+        subprocess.run([shutil.which("umount") or "umount", str(temporary)], check=True)
+
+
+def test_a_bad_series_stays_the_fault_of_the_series_where_there_is_room(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (series / "IM_1_0003.dcm").unlink()
+    assert refusal(series)[0] == Reason.TRUNCATED
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    with pytest.raises(RunError, match="no space left"):
+        read("sub-1", series)
 
 
 def test_without_the_converter_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

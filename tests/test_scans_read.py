@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sample_scans import AFFINE, nifti_bytes, noise, put, put_mgh
 
 from hypojax.grid import voxel_sizes
-from hypojax.scans import Image, read
+from hypojax.scans import Image, read, write_nifti
 from hypojax.scans.image import survey
 from hypojax.scans.stream import GzipStream, take
 
@@ -56,7 +56,8 @@ def test_a_real_scan_is_read_as_nibabel_reads_it(shared: Path, name: str) -> Non
     twin = nib.load(path)
     np.testing.assert_array_equal(image.voxels, np.asanyarray(twin.dataobj))
     np.testing.assert_array_equal(image.affine, twin.affine)
-    assert (image.format, image.flags, len(image.header)) == ("nifti1", (), 348)
+    flags = ("template_space",) if "colin27" in name else ()
+    assert (image.format, image.flags, len(image.header)) == ("nifti1", flags, 348)
     assert not image.voxels.flags.writeable
 
 
@@ -109,9 +110,52 @@ def test_any_sound_nifti_is_read_as_nibabel_reads_it(
     path = put(tmp_path, content, name="scan.nii.gz" if zipped else "scan.nii")
     image = read("any", path)
     assert_as_nibabel(image, path)
-    stated = {forms["sform_code"], forms["qform_code"]} & {1, 2, 4}
-    assert image.flags == (() if stated else ("orientation_assumed",))
+    codes = [code for code in (forms["sform_code"], forms["qform_code"]) if code in (1, 2, 4)]
+    assert ("orientation_assumed" in image.flags) == (not codes)
+    assert ("template_space" in image.flags) == (codes[:1] == [4])
+    assert "orientation_conflict" not in image.flags or len(codes) == 2
     assert image.header == content[: len(image.header)]
+
+
+def half_turn(axis: int) -> dict[str, float]:
+    """A quaternion that turns the head round by 180 degrees about a world axis."""
+    return dict(zip(("quatern_b", "quatern_c", "quatern_d"), np.eye(3)[axis], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags"),
+    [
+        ({"qform_code": 1}, ()),
+        ({"qform_code": 1, "quatern_b": 0.3}, ()),  # 35 degrees, as a registration may leave it
+        ({"qform_code": 1, "quatern_b": 0.45}, ("orientation_conflict",)),  # 53 degrees
+        ({"qform_code": 1, "pixdim": [-1, 1, 1, 1, 1, 1, 1, 1]}, ("orientation_conflict",)),
+        ({"qform_code": 1, **half_turn(0)}, ("orientation_conflict",)),
+        ({"qform_code": 1, **half_turn(2)}, ("orientation_conflict",)),
+        ({"qform_code": 0, **half_turn(2)}, ()),
+        ({"qform_code": 1, "sform_code": 0, **half_turn(2)}, ()),
+        ({"qform_code": 1, "quatern_b": 3.0}, ()),
+        ({"qform_code": 1, "quatern_b": float("nan")}, ()),
+        ({"sform_code": 3}, ("template_space",)),
+        ({"sform_code": 4}, ("template_space",)),
+        ({"sform_code": 4, "qform_code": 1, **half_turn(2)}, ("orientation_conflict", "template_space")),
+        ({"sform_code": 0, "qform_code": 4}, ("template_space",)),
+        ({"sform_code": 1, "qform_code": 4}, ()),
+    ],
+)
+def test_what_the_header_says_of_orientation_is_flagged(tmp_path: Path, fields: dict[str, Any], flags: tuple[str, ...]) -> None:
+    for version in (1, 2):
+        path = put(tmp_path, nifti_bytes(noise(), affine=np.diag([1.0, 1, 1, 1]), version=version, **fields))
+        assert read("oriented", path).flags == flags
+
+
+def test_an_sform_that_mirrors_is_flagged(tmp_path: Path) -> None:
+    path = put(tmp_path, nifti_bytes(noise(), affine=np.diag([-1.0, 1, 1, 1]), qform_code=1))
+    assert read("mirrored", path).flags == ("orientation_conflict",)
+
+
+def test_a_file_of_our_own_making_is_not_flagged(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "own.nii.gz", noise(), AFFINE)
+    assert read("own", tmp_path / "own.nii.gz").flags == ()
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i4", "f4", "i2", "u2"])

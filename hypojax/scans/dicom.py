@@ -1,5 +1,6 @@
 """A DICOM series folder to one NIfTI file, by dcm2niix (Li et al. 2016), which the extra ``dicom`` brings along."""
 
+import errno
 import importlib
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ from hypojax.reason import HypojaxError, Reason
 
 OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s", "-w", "1")
 """No settings of the user's own, no compression, no sidecar, no subfolders, named by series number."""
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where a disk, or a user's share of it, has no room."""
 
 TIME_LIMIT: Final = 600
 """Seconds after which a conversion is given up."""
@@ -50,6 +54,8 @@ def convert(folder: Path, *, into: Path) -> Path:
             capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise  # the disk's fault, not the series'
         raise HypojaxError(
             Reason.UNREADABLE, f"dcm2niix did not run ({error}); convert the series to NIfTI yourself or exclude the scan"
         ) from error

@@ -50,8 +50,9 @@ class Header:
         Voxel-to-world, mm, RAS+.
     slope, intercept
         Scaled value = stored value × slope + intercept.
-    oriented
-        False where the file does not say which way its axes run and nibabel's guess stands in.
+    flags
+        What to look at: ``orientation_assumed`` where the file does not say which way its axes run and nibabel's guess
+        stands in, ``orientation_conflict`` where it says so twice and differently, ``template_space`` where it names a template.
     """
 
     raw: bytes
@@ -62,7 +63,7 @@ class Header:
     affine: Affine
     slope: float
     intercept: float
-    oriented: bool
+    flags: tuple[str, ...]
 
     @property
     def voxel_bytes(self) -> int:

@@ -29,7 +29,7 @@ class Image:
     nonfinite
         Voxels that are NaN, infinite, or beyond float32 once scaled.
     flags
-        ``orientation_assumed`` where the file does not say which way its axes run.
+        What the header gives reason to look at: see `hypojax.scans.header.Header`.
     """
 
     voxels: Num[np.ndarray, "i j k"]

@@ -48,5 +48,5 @@ def parse_mgh(raw: bytes) -> Header:
         affine=checked_affine(np.asarray(fields.get_affine(), np.float64)),  # type: ignore[no-untyped-call]
         slope=1.0,
         intercept=0.0,
-        oriented=bool(int.from_bytes(raw[28:30], "big")),
+        flags=() if int.from_bytes(raw[28:30], "big") else ("orientation_assumed",),
     )

@@ -26,6 +26,12 @@ QUIET: Final = logging.getLogger(__name__)
 """nibabel prints what it repairs in a header; what matters of it is refused here."""
 QUIET.setLevel(logging.CRITICAL + 1)
 
+TEMPLATES: Final = frozenset({3, 4, 5})
+"""NIfTI codes of an affine to a template: Talairach, MNI 152, another."""
+
+WIDEST: Final = 0.5**0.5
+"""Cosine of 45 degrees: two axes further apart point to different sides of the head."""
+
 REAL_TYPES: Final = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 """NIfTI code → NumPy type, of those that are one real number of at most eight bytes."""
 
@@ -95,22 +101,21 @@ def parse_nifti(raw: bytes) -> Header:
         )
     shape, dtype, offset = _shape(fields), _dtype(fields), _offset(fields)
     slope, intercept = scaling(fields)
-    affine, oriented = nifti_affine(raw)
     return Header(
         raw=raw,
         format=f"nifti{1 if fields.sizeof_hdr == 348 else 2}",
         shape=shape,
         dtype=dtype,
         offset=offset,
-        affine=affine,
+        affine=nifti_affine(raw),
         slope=slope,
         intercept=intercept,
-        oriented=oriented,
+        flags=orientation_flags(raw),
     )
 
 
-def nifti_affine(raw: bytes) -> tuple[Affine, bool]:
-    """The affine that counts (mm, RAS+), and whether the file states it (else it is a guess from the voxel sizes).
+def nifti_affine(raw: bytes) -> Affine:
+    """The affine that counts, mm, RAS+; a guess from the voxel sizes where the file states none.
 
     Raises
     ------
@@ -123,7 +128,6 @@ def nifti_affine(raw: bytes) -> tuple[Affine, bool]:
         fields.check_fix(QUIET, error_level=logging.ERROR)
     except HeaderDataError as error:
         raise HypojaxError(Reason.CORRUPTED, f"its header is damaged ({error}); fix it or exclude the scan") from error
-    stated = bool(fields["sform_code"] or fields["qform_code"])
     if not fields["sform_code"] and not edges.all():
         # nibabel takes 1 mm here; a volume in mm³ cannot rest on that.
         raise HypojaxError(Reason.VOXEL_SIZE, f"its header gives voxel sizes of {edges.tolist()} mm; fix the header or exclude the scan")
@@ -133,7 +137,40 @@ def nifti_affine(raw: bytes) -> tuple[Affine, bool]:
         raise HypojaxError(
             Reason.AFFINE_NOT_FINITE, f"its qform is not a rotation ({error}); fix the header or exclude the scan"
         ) from error
-    return checked_affine(np.asarray(matrix, np.float64), unit=_unit(fields)), stated
+    return checked_affine(np.asarray(matrix, np.float64), unit=_unit(fields))
+
+
+def orientation_flags(raw: bytes) -> tuple[str, ...]:
+    """What is to be looked at in the orientation of a header that `nifti_affine` takes."""
+    fields = nifti_fields(raw)
+    fields.check_fix(QUIET, error_level=logging.ERROR)  # codes that NIfTI does not have become 0
+    sform, qform = int(fields["sform_code"]), int(fields["qform_code"])
+    raised = {
+        "orientation_assumed": not sform and not qform,
+        "orientation_conflict": bool(sform and qform) and _contradict(fields),
+        "template_space": (sform or qform) in TEMPLATES,
+    }
+    return tuple(name for name, is_raised in raised.items() if is_raised)
+
+
+def _contradict(fields: NiftiFields) -> bool:
+    """Whether sform and qform send a voxel axis more than 45 degrees apart, or one of them mirrors and the other does not.
+
+    Smaller angles are usual: a registration writes the one and leaves the other as the scanner had it. A quaternion
+    that is none says nothing.
+    """
+    try:
+        with np.errstate(all="ignore"):  # a qform that does not count may hold anything
+            turned = np.asarray(fields.get_qform(), np.float64)[:3, :3]
+    except (HeaderDataError, ValueError):
+        return False
+    longest = np.abs(turned).max(axis=0)
+    if not (np.isfinite(turned).all() and longest.all()):
+        return False
+    counted, turned = np.asarray(fields.get_best_affine(), np.float64)[:3, :3], turned / longest
+    cosines = (counted * turned).sum(axis=0) / (np.linalg.norm(counted, axis=0) * np.linalg.norm(turned, axis=0))
+    mirrored = np.linalg.det(counted) * np.linalg.det(turned) < 0
+    return bool(cosines.min() < WIDEST or mirrored)
 
 
 def _unit(fields: NiftiFields) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -9,14 +10,17 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Num
 
-from hypojax.reason import HypojaxError, Reason, ScanError
-from hypojax.scans.dicom import convert
+from hypojax.reason import HypojaxError, Reason, RunError, ScanError
+from hypojax.scans.dicom import FULL, convert
 from hypojax.scans.header import Header, check_bytes
 from hypojax.scans.image import Image, survey
 from hypojax.scans.mgh import SIZE as MGH_SIZE
 from hypojax.scans.mgh import is_mgh, parse_mgh
 from hypojax.scans.nifti import byte_order, header_size, parse_nifti
 from hypojax.scans.stream import Source, fill, open_source, take
+
+ROOM: Final = 1 << 20
+"""Bytes; a folder with less left has no room for a volume."""
 
 PADDING: Final = 1 << 16
 """Zero bytes that may follow the voxels of a NIfTI file; anything else there belies its header."""
@@ -43,6 +47,8 @@ def read(scan_id: str, path: Path) -> Image:
     ------
     ScanError
         With a typed reason and a sentence that says what to do.
+    RunError
+        ``DISK_FULL`` where the folder for temporary files has no room for a DICOM series; not the scan's fault.
 
     Examples
     --------
@@ -53,6 +59,8 @@ def read(scan_id: str, path: Path) -> Image:
     """
     try:
         return read_series(path) if path.is_dir() else read_file(path)
+    except RunError:
+        raise
     except HypojaxError as error:
         raise ScanError(error.reason, scan_id, f"{error} ({path})") from error
     except OSError as error:
@@ -65,9 +73,33 @@ def read(scan_id: str, path: Path) -> Image:
 
 def read_series(folder: Path) -> Image:
     """Read the one DICOM series of a folder."""
-    with tempfile.TemporaryDirectory(prefix="hypojax-") as temporary:
-        image = read_file(convert(folder, into=Path(temporary)))
+    try:
+        with tempfile.TemporaryDirectory(prefix="hypojax-") as temporary:
+            image = read_converted(folder, into=Path(temporary))
+    except OSError as error:
+        if error.errno in FULL:
+            raise no_room(Path(tempfile.gettempdir())) from error
+        raise
     return dataclasses.replace(image, format="dicom")
+
+
+def read_converted(folder: Path, *, into: Path) -> Image:
+    """Convert a series and read what came of it. The converter does not always say that the disk is full, hence the look at it."""
+    try:
+        return read_file(convert(folder, into=into))
+    except HypojaxError as error:
+        if shutil.disk_usage(into).free < ROOM:
+            raise no_room(into.parent) from error
+        raise
+
+
+def no_room(folder: Path) -> RunError:
+    """The refusal to go on with a full disk."""
+    return RunError(
+        Reason.DISK_FULL,
+        f"no space left in {folder}, where DICOM series are converted; free some or set TMPDIR to a folder with room, "
+        "then run the same command again: finished scans are kept",
+    )
 
 
 def read_file(path: Path) -> Image:
@@ -85,7 +117,7 @@ def read_file(path: Path) -> Image:
         header=header.raw,
         format=header.format,
         nonfinite=survey(voxels, slope=header.slope, intercept=header.intercept),
-        flags=() if header.oriented else ("orientation_assumed",),
+        flags=header.flags,
     )
 
 

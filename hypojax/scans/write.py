@@ -147,7 +147,7 @@ def _set_dtype(fields: NiftiFields, dtype: np.dtype[Any]) -> None:
 def _has_affine(raw: bytes, affine: Affine) -> bool:
     """Whether a header already says exactly this."""
     try:
-        return np.array_equal(nifti_affine(raw)[0], affine)
+        return np.array_equal(nifti_affine(raw), affine)
     except HypojaxError:
         return False
 
