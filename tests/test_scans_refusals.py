@@ -1,6 +1,8 @@
 """Every way in which a file can be bad gives its typed reason, and damage never gives other voxels in silence."""
 
+import errno
 import gzip
+import io
 import os
 import tracemalloc
 from pathlib import Path
@@ -190,16 +192,44 @@ def test_what_is_not_there_or_not_a_file_is_unreadable(tmp_path: Path) -> None:
     assert "datalad get" in str(refused(link))
 
 
-def test_a_file_that_may_not_be_read_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = put(tmp_path, nifti_bytes(noise()))
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii"])
+def test_a_file_that_may_not_be_opened_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, name: str) -> None:
+    path = put(tmp_path, nifti_bytes(noise()), name=name)
 
     def forbid(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(Path, "open", forbid)  # root may read everything, so that chmod proves nothing
     error = refused(path)
     assert error.reason == Reason.UNREADABLE
-    assert "Permission denied" in str(error)
+    assert os.strerror(code) in str(error)
+
+
+@pytest.mark.parametrize("whole", [3, 1000, 5000])
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii"])
+def test_a_disk_that_fails_while_a_file_is_read_makes_it_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int, name: str
+) -> None:
+    path = put(tmp_path, nifti_bytes(noise((20, 20, 20))), name=name)
+
+    class Failing(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            self._fail()
+            return super().read(size)
+
+        def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401  (as the class above has it)
+            self._fail()
+            return super().readinto(memoryview(buffer)[:500])
+
+        def _fail(self) -> None:
+            if self.tell() >= min(whole, path.stat().st_size // 2):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "open", lambda self, *_, **__: Failing(self))
+    error = refused(path)
+    assert error.reason == Reason.UNREADABLE
+    assert os.strerror(errno.EIO) in str(error)
 
 
 def test_voxels_that_do_not_fit_into_memory_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
