@@ -13,7 +13,7 @@ class RunSettings:
     Parameters
     ----------
     weights
-        Folder or file of weights; the released ones that come with hypojax when left out.
+        Folder of weights; the released ones that come with hypojax when left out.
     batch
         Scans segmented together, at least; one for each device when left out. More pays off on a GPU.
     read_ahead

@@ -270,7 +270,7 @@ def read_ingested(store: CohortStore, scan: str) -> tuple[Image, Mapping[str, An
 
 def path_of(store: CohortStore, scan: str) -> str:
     """The input file of a scan, as given."""
-    return next(entry["path"] for entry in store.scans if entry["scan"] == scan)
+    return store.index.by_id[scan]["path"]
 
 
 def segment_together(segmenter: Segments, batch: Sequence[Loaded]) -> "list[tuple[Volume, Segmentation]]":
