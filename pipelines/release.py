@@ -2,10 +2,11 @@
 
     python pipelines/release.py runs/head runs/box checkpoints
 
-Writes ``head.safetensors``, ``box.safetensors`` (averaged weights) and ``SHA256SUMS``.
+Writes ``head.safetensors``, ``box.safetensors`` (averaged weights), ``SHA256SUMS``, and the log of each run beside them.
 """
 
 import json
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -49,6 +50,8 @@ def main(head: Path, box: Path, out: Path) -> None:
     about = header(train_box.CONFIG, BoxConfig(), held_out=train_box.HELD_OUT, history=train_box.HISTORY, steps=steps)
     about |= {"stage": "box", "grid": {"shape": BOX_SHAPE, "spacing_mm": BOX_SPACING}, "outputs": ["background", *LABELS.values()]}
     sums["box.safetensors"] = save_checkpoint(out / "box.safetensors", weights, network=train_box.CONFIG.network, header=about)
+    for stage, folder in (("head", head), ("box", box)):
+        shutil.copy(folder / "log.jsonl", out / f"{stage}.log.jsonl")
     (out / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
     print(json.dumps(sums, indent=2))
 
