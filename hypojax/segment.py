@@ -182,7 +182,8 @@ def recentred(grid: Grid, posteriors: UInt8[np.ndarray, "10 x y z"]) -> Float64[
 
 def compiled(checkpoint: Checkpoint, outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> Forward:
     """A network on a device mesh: weights replicated, the batch split over the axis ``scan``."""
-    graph, _ = nnx.split(UNet(checkpoint.network, rngs=nnx.Rngs(0)))
+    # Traced, not made: drawing weights that are thrown away would take seconds.
+    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(checkpoint.network, rngs=nnx.Rngs(0))))
     replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
     weights = jax.device_put(checkpoint.weights, replicated)
 
