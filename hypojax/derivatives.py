@@ -58,16 +58,16 @@ def scan_stem(scan: str) -> str:
     """Path and name of a scan's files below the derivatives folder, without suffix: a function of its id alone.
 
     A BIDS id with its entities in the order of BIDS is kept. Any other loses what BIDS does not allow, its remains become
-    the subject label, and a few digits of the id's hash tell it from others: no two ids meet, and none moves when
+    the subject label, and an x with a few digits of the id's hash tell it from others: no two ids meet, and none moves when
     another joins the cohort.
 
     >>> scan_stem("sub-01_acq-x_run-1"), scan_stem("old scan")
-    ('sub-01/anat/sub-01_acq-x_run-1', 'sub-oldscanb0ed41/anat/sub-oldscanb0ed41')
+    ('sub-01/anat/sub-01_acq-x_run-1', 'sub-oldscanxb0ed41/anat/sub-oldscanxb0ed41')
     """
     plain = _stem(scan, "")
     if plain.rpartition("/")[2] == scan:
         return plain
-    return _stem(scan, hashlib.sha256(scan.encode("utf-8", "surrogateescape")).hexdigest()[:6])
+    return _stem(scan, "x" + hashlib.sha256(scan.encode("utf-8", "surrogateescape")).hexdigest()[:6])
 
 
 def _stem(scan: str, suffix: str) -> str:
