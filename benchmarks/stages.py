@@ -62,7 +62,7 @@ def peak() -> float:
 
 def one_line(stages: Stages, path: Path, *, segmenter: Callable[[], Any], folder: Path) -> None:
     """One scan through every stage."""
-    from hypojax.execute.line import stored_form
+    from hypojax.execute.record import full_row, region_entries, row_of, stored_form
     from hypojax.scans import read, write_nifti
     from hypojax.store import CohortStore
     from hypojax.volumes import measure
@@ -93,6 +93,9 @@ def one_line(stages: Stages, path: Path, *, segmenter: Callable[[], Any], folder
     with stages.stage("write two NIfTI maps"):
         write_nifti(folder / "dseg.nii.gz", measured.hypothalamus, image.affine, header=image.header)
         write_nifti(folder / "mask.nii.gz", measured.intracranial, image.affine, header=image.header)
+    with stages.stage("commit (digests, fsync)"):
+        row = full_row(row_of(image), measured, seconds=0.0)
+        store.commit(scan, status="done", row=row, regions=region_entries(measured))
 
 
 def main() -> None:
