@@ -227,18 +227,14 @@ def _row(entry: ScanEntry, record: Record | None) -> dict[str, Any]:
 def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Variable:
     """One variable of the table as `schema` declares it."""
     sizes = {"region": len(REGIONS), "axis": len(AXES)}
-    shape = [sizes[dim] for dim in variable.dims[1:]]
-    gaps = np.full(shape, None, object)
-    values = np.array([_filled(row.get(variable.name), gaps) for row in rows], object).reshape(len(rows), *shape)
+    values = np.full([len(rows), *(sizes[dim] for dim in variable.dims[1:])], None, object)
+    for number, row in enumerate(rows):
+        if (value := row.get(variable.name)) is not None:
+            values[number] = value
     if variable.dtype == "str":
         return xr.Variable(variable.dims, _texts(values), variable.attributes)
     numbers = np.where(values == None, np.nan, values).astype(variable.dtype)  # noqa: E711  (asked of every element)
     return xr.Variable(variable.dims, numbers, variable.attributes)
-
-
-def _filled(value: object, gaps: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """A value as an object array of the right shape; all None where there is none."""
-    return gaps if value is None else np.array(value, object)
 
 
 def _participants(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:

@@ -18,6 +18,8 @@ class RunSettings:
         Scans segmented together, at least; one for each device when left out. More pays off on a GPU.
     read_ahead
         Scans read while others are segmented; each takes the memory of its voxels.
+    check
+        First hold what is stored of finished scans against its checksums, and do damaged scans again.
     derivatives
         Write BIDS derivatives (label maps in every scan's own space) besides the cohort.
 
@@ -35,6 +37,7 @@ class RunSettings:
     weights: Path | None = None
     batch: int | None = None
     read_ahead: int = 1
+    check: bool = False
     derivatives: bool = True
 
     def __post_init__(self) -> None:

@@ -50,6 +50,7 @@ def test_every_input_has_a_row(table: xr.Dataset) -> None:
     assert "copy it again" in table.message.sel(scan=FAILED).item()
     assert bool(table.volume_mm3.sel(scan=[FAILED, PENDING, UNTOUCHED]).isnull().all())
     assert bool(table.nonfinite_voxels.sel(scan=FAILED).isnull())
+    assert table.flags.sel(scan=[FAILED, UNTOUCHED]).values.tolist() == ["", ""]
 
 
 def test_skull_stripped_scan_has_no_intracranial_volume(table: xr.Dataset) -> None:

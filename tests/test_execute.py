@@ -150,7 +150,7 @@ def test_damaged_voxels_in_the_store_are_read_again_or_said_to_be_damaged(tmp_pa
     damage(out, "sub-02")
     outcome = execute.export(out)
     assert [result.reason for result in outcome.results] == ["", Reason.STORE_DAMAGED]
-    assert "hypojax verify" in outcome.failures[0].message
+    assert "--check" in outcome.failures[0].message
 
 
 def damage(out: Path, scan: str) -> None:
@@ -159,6 +159,22 @@ def damage(out: Path, scan: str) -> None:
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
+
+
+@pytest.mark.parametrize("part", ["native", "labels", "head", "box"])
+def test_check_writes_a_damaged_scan_anew_and_nothing_else(tmp_path: Path, part: str) -> None:
+    folder, out, network = bids(tmp_path / "in"), tmp_path / "out", StandIn()
+    execute.run([folder], out=out, segmenter=network)
+    victim = max((out / "cohort.zarr" / "scans" / "sub-01" / part).rglob("c/**/*"), key=lambda path: path.is_file() and path.stat().st_size)
+    before = victim.read_bytes()
+    victim.write_bytes(bytes([before[0] ^ 1]) + before[1:])
+    assert {problem.scan for problem in execute.verify(out)} == {"sub-01"}
+    assert "--check" in str(execute.verify(out)[0].what)
+    watch = Tally()
+    outcome = execute.run([folder], out=out, settings=RunSettings(check=True), segmenter=network, watch=watch)
+    assert (outcome.done, outcome.kept, watch.total) == (2, 1, 1)
+    assert execute.verify(out) == ()
+    assert victim.read_bytes() == before
 
 
 def test_scans_without_a_record_are_segmented_too(tmp_path: Path) -> None:
@@ -195,7 +211,13 @@ def test_the_store_says_how_it_was_made(tmp_path: Path) -> None:
 
     execute.run([bids(tmp_path / "in")], out=tmp_path / "out", settings=RunSettings(read_ahead=3), segmenter=Configured())
     attributes = open_cohort(tmp_path / "out").attrs
-    assert json.loads(attributes["run_settings"]) == {"batch": None, "derivatives": True, "read_ahead": 3, "weights": None}
+    assert json.loads(attributes["run_settings"]) == {
+        "batch": None,
+        "check": False,
+        "derivatives": True,
+        "read_ahead": 3,
+        "weights": None,
+    }
     assert json.loads(attributes["configuration"]) == {"widths": [8, 16]}
 
 

@@ -62,7 +62,10 @@ def segment(scan: Path | str | Num[np.ndarray, "..."], *, affine: Affine | None 
     network = segmenter or load_segmenter(RunSettings())
     entry, image = _from_array(scan, affine) if isinstance(scan, np.ndarray) else _from_file(Path(scan))
     start, volume = time.perf_counter(), image.scaled()
-    measured = measure_scan(volume, image.affine, network.segment_batch([(volume, image.affine)])[0])
+    try:
+        measured = measure_scan(volume, image.affine, network.segment_batch([(volume, image.affine)])[0])
+    except HypojaxError as error:
+        raise ScanError(error.reason, entry["scan"], str(error)) from error
     record = Record(
         scan=entry["scan"],
         status="done",

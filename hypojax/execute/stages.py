@@ -63,7 +63,8 @@ def run(
     network = segmenter or load_segmenter(chosen)
     with locked(out):
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
-        todo = [scan.id for scan in found.scans if not _has(store, scan.id, "done")]
+        damaged = {problem.scan for problem in store.verify()} if chosen.check else set()
+        todo = [scan.id for scan in found.scans if scan.id in damaged or not _has(store, scan.id, "done")]
         outcome = _segment(store, todo, out=out, settings=chosen, network=network, watch=watch or Silence())
     return replace(outcome, ignored=found.ignored)
 
@@ -142,7 +143,7 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Path, settings: Ru
 
 def _segment(store: CohortStore, todo: Sequence[str], *, out: Path, settings: RunSettings, network: Segments, watch: Watch) -> Outcome:
     """Send scans down the line and write the tables."""
-    start, kept = time.perf_counter(), sum(_has(store, scan, "done") for scan in store.index.ids)
+    start, kept = time.perf_counter(), sum(_has(store, scan, "done") for scan in set(store.index.ids).difference(todo))
     watch.started(total=len(todo), kept=kept)
     if settings.derivatives:
         describe_derivatives(store, out)

@@ -275,7 +275,7 @@ class CohortStore:
         except MemoryError:
             raise  # says nothing about the store
         except Exception as error:
-            message = f"what the store has of it cannot be read ({error}); run: hypojax verify, then run the same command again"
+            message = f"what the store has of it cannot be read ({error}); do the run again with --check, which writes it anew"
             raise ScanError(Reason.STORE_DAMAGED, scan, message) from error
 
 

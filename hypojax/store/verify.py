@@ -12,7 +12,7 @@ from hypojax.store.ledger import LEDGER, Record, parse_record, read_records, rec
 from hypojax.store.objects import PARTIAL, file_digest, keys
 from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
 
-AGAIN = "run the same command again to write it anew"
+AGAIN = "run the same command again with --check to write it anew"
 DELETE = "delete it, or move it out of the store"
 
 
