@@ -283,7 +283,7 @@ def test_reading_what_is_not_there_names_the_scan(tmp_path: Path) -> None:
     store = small_store(tmp_path / "c.zarr")
     (store.root / "scans" / DONE / "native/voxels/c/0/0/0").unlink()
     for scan in (DONE, UNTOUCHED):
-        with pytest.raises(ScanError, match=f"scan '{scan}'.*hypojax verify") as caught:
+        with pytest.raises(ScanError, match=f"scan '{scan}'.*--check") as caught:
             store.read_native(scan)
         assert caught.value.reason is Reason.STORE_DAMAGED
 
@@ -316,7 +316,7 @@ def test_a_flipped_bit_beside_the_voxels_is_never_a_wrong_number(tmp_path: Path,
     for reopened in (store, CohortStore.open(store.root)):
         read = reopened.read_native if group == "native" else reopened.read_segmentation
         for attempt in (lambda read=read: read(DONE), lambda reopened=reopened: reopened.open_scan(DONE, group=group)):
-            with pytest.raises(ScanError, match=f"scan 'sub-01'.*{key} is damaged.*run: hypojax verify") as caught:
+            with pytest.raises(ScanError, match=f"scan 'sub-01'.*{key} is damaged.*--check") as caught:
                 attempt()
             assert caught.value.reason is Reason.STORE_DAMAGED
 
