@@ -257,11 +257,12 @@ def _coordinate_name(column: str, taken: set[str]) -> str:
 
     Blanks go too: xarray lists coordinates in one attribute, separated by blanks. The long name keeps what the table says.
 
-    >>> _coordinate_name("status", {"status"}), _coordinate_name("IQ a/b", set())
-    ('status_participant', 'IQ_a_b')
+    >>> _coordinate_name("status", {"status"}), _coordinate_name("IQ a/b", set()), _coordinate_name(" ", {"column"})
+    ('status_participant', 'IQ_a_b', 'column_participant')
     """
     plain = re.sub(r"^[._]+", "_", re.sub(r"[\s/\\\0]", "_", _text(column)))
-    name = plain.encode()[:LONGEST_NAME].decode(errors="ignore") or "column"
+    # A name of nothing but blanks says nothing, and with a suffix would begin with two underscores, which Zarr reserves.
+    name = plain.encode()[:LONGEST_NAME].decode(errors="ignore") if plain not in {"", "_"} else "column"
     while name.casefold() in taken:
         name = f"{name}_participant"
     return name

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sample_store import DONE, FAILED, PENDING, STRIPPED, UNTOUCHED, entries, small_store
 from zarr.core.buffer import default_buffer_prototype
@@ -95,6 +95,7 @@ COLUMNS = st.dictionaries(
 
 @given(st.lists(COLUMNS, min_size=1, max_size=4))
 @settings(max_examples=25, deadline=None)
+@example([{" \x00": None, "\x85": None}])  # two names of nothing but blanks
 def test_any_participants_table_can_be_stored(tables: list[dict[str, Any]]) -> None:
     """Whatever the columns are called and hold: no variable is lost or replaced, values survive, names are safe on disk."""
     scans = [entry(f"sub-{number}", columns) for number, columns in enumerate(tables)]
