@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import tyro
 
 from hypojax.cli.screen import Screen
-from hypojax.cli.verbs import OVERVIEW, USAGE, VERBS, Verb
+from hypojax.cli.verb import USAGE, Verb
+from hypojax.cli.verbs import OVERVIEW, VERBS
 from hypojax.reason import HypojaxError
 
 INTERRUPTED = 130

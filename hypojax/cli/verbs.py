@@ -7,32 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Union
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
+from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from hypojax.cli.screen import Screen
+from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
-
-OK: Final = 0
-USAGE: Final = 1
-SOME_FAILED: Final = 2
-NONE_SUCCEEDED: Final = 3
 
 Out = Annotated[Positional[Path], arg(metavar="OUT")]
 Paths = Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT [INPUT ...] OUT", help_behavior_hint="")]
 Settings = OmitArgPrefixes[RunSettings]
-
-
-@dataclass(frozen=True)
-class Verb:
-    """What every verb takes."""
-
-    debug: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
-    """Show where unexpected errors come from."""
-
-    def __call__(self, screen: Screen) -> int:
-        """Do it and give the exit code."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -62,7 +46,7 @@ class Run(Verb):
         with screen.progress() as watch:
             outcome = execute.run(inputs, out=out, settings=self.settings, watch=watch)
         screen.outcome(outcome, out)
-        return _code(outcome.done, outcome.failed)
+        return exit_code(outcome.done, outcome.failed)
 
 
 @dataclass(frozen=True)
@@ -86,7 +70,7 @@ class Ingest(Verb):
         with screen.progress() as watch:
             outcome = execute.ingest(inputs, out=out, settings=self.settings, watch=watch)
         screen.outcome(outcome, out)
-        return _code(outcome.done + outcome.pending, outcome.failed)
+        return exit_code(outcome.done + outcome.pending, outcome.failed)
 
 
 @dataclass(frozen=True)
@@ -108,7 +92,7 @@ class Segment(Verb):
         with screen.progress() as watch:
             outcome = execute.segment_store(self.out, settings=self.settings, watch=watch)
         screen.outcome(outcome, self.out)
-        return _code(outcome.done, outcome.failed + outcome.pending)
+        return exit_code(outcome.done, outcome.failed + outcome.pending)
 
 
 @dataclass(frozen=True)
@@ -128,7 +112,7 @@ class Export(Verb):
         with screen.progress() as watch:
             outcome = execute.export(self.out, watch=watch)
         screen.outcome(outcome, self.out)
-        return _code(outcome.done, outcome.failed)
+        return exit_code(outcome.done, outcome.failed)
 
 
 @dataclass(frozen=True)
@@ -147,7 +131,7 @@ class Status(Verb):
 
         outcome = execute.status(self.out)
         screen.outcome(outcome, self.out)
-        return _code(outcome.done, outcome.failed + outcome.pending)
+        return exit_code(outcome.done, outcome.failed + outcome.pending)
 
 
 @dataclass(frozen=True)
@@ -217,7 +201,7 @@ class Demo(Verb):
             with cohort.open_cohort(results / "cohort.zarr") as dataset:
                 screen.comparison(demo.compare(dataset), measured=demo.group_ratio(dataset), known=demo.GROUP_FACTOR)
         screen.say(f"The scans lie in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
-        return _code(outcome.done, outcome.failed)
+        return exit_code(outcome.done, outcome.failed)
 
 
 VERBS: Final[dict[str, type[Verb]]] = {
@@ -243,10 +227,3 @@ def _inputs_and_out(paths: tuple[Path, ...], verb: str) -> tuple[list[Path], Pat
         given = ", ".join(map(str, paths)) or "nothing"
         raise RunError(Reason.USAGE, f"hypojax {verb} needs INPUT and OUT, got {given}; for example: hypojax {verb} bids/ out/")
     return list(paths[:-1]), paths[-1]
-
-
-def _code(good: int, bad: int) -> int:
-    """Exit code for so many scans."""
-    if not bad:
-        return OK
-    return SOME_FAILED if good else NONE_SUCCEEDED
