@@ -1,0 +1,129 @@
+"""What a table says of its subjects, as strata to deal along and as numbers to compare sets by."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from hypojax.reason import Reason, RunError
+
+BANDS: Final = 5
+"""Quantile bands that a number is cut into (fifths remove nine tenths of a linear confounder's bias: Cochran 1968)."""
+
+MISSING: Final = "missing"
+"""Level of a category, or band of a number, that is not known."""
+
+
+def by_subject(table: pd.DataFrame, *, subject: str, columns: Sequence[str]) -> pd.DataFrame:
+    """One row a subject, ordered by id: the median of a number over its rows, the commonest value of a category.
+
+    Parameters
+    ----------
+    table
+        One row or more a subject.
+    subject
+        Column of subject ids; compared as text.
+    columns
+        Columns to keep.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: a column is not there, or a row has no subject.
+
+    Examples
+    --------
+    >>> visits = pd.DataFrame({"id": list("bbcdefga"), "age": [30, 32, 40, 45, 50, 55, 60, 65], "sex": list("FFMMFFMM")})
+    >>> by_subject(visits, subject="id", columns=["age", "sex"]).head(2).to_dict("index")
+    {'a': {'age': 65.0, 'sex': 'M'}, 'b': {'age': 31.0, 'sex': 'F'}}
+    """
+    if absent := [name for name in (subject, *columns) if name not in table]:
+        raise RunError(Reason.USAGE, f"the table has no column {absent[0]!r}; it has: {', '.join(map(str, table.columns))}")
+    if (nameless := table[subject].isna()).any():
+        rows = ", ".join(map(str, table.index[nameless][:5]))
+        raise RunError(Reason.USAGE, f"{nameless.sum()} rows have no {subject!r} (first: {rows}); name their subject or leave them out")
+    groups = table.groupby(table[subject].astype(str), sort=True)
+    kept = {name: groups[name].median() if is_number(table[name]) else groups[name].agg(_commonest) for name in columns}
+    return pd.DataFrame(kept, index=groups.size().index)
+
+
+def is_number(column: pd.Series) -> bool:
+    """Whether a column is measured rather than named: numbers, of more values than there are bands.
+
+    >>> is_number(pd.Series([0, 1, 1, 0])), is_number(pd.Series(range(20)))
+    (False, True)
+    """
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and column.nunique() > BANDS
+
+
+def bands(values: pd.Series) -> pd.Series:
+    """Quantile band of each value, 0 the lowest; not known is -1.
+
+    >>> bands(pd.Series([20.0, 70, 30, 60, 40, np.nan])).tolist()
+    [0, 4, 1, 3, 2, -1]
+    """
+    cuts = values.quantile(np.arange(1, BANDS) / BANDS).to_numpy(dtype=float)
+    found = np.searchsorted(cuts, values.to_numpy(dtype=float, na_value=np.nan), side="left")
+    return pd.Series(np.where(values.isna(), -1, found), index=values.index)
+
+
+def levels(column: pd.Series) -> pd.Series:
+    """Level of each value of a category, as text.
+
+    >>> levels(pd.Series(["F", None, "M"])).tolist()
+    ['F', 'missing', 'M']
+    """
+    return column.astype("object").map(str, na_action="ignore").fillna(MISSING)
+
+
+def strata(subjects: pd.DataFrame) -> pd.DataFrame:
+    """Columns to sort subjects by, so that neighbours are alike: categories as given, then bands of numbers.
+
+    >>> list(strata(pd.DataFrame({"age": [20, 70, 30, 60, 40, 50], "sex": list("FMFMFM")})))
+    ['sex', 'age']
+    """
+    categories = [name for name in subjects if not is_number(subjects[name])]
+    numbers = [name for name in subjects if is_number(subjects[name])]
+    return pd.DataFrame(
+        {**{name: levels(subjects[name]) for name in categories}, **{name: bands(subjects[name]) for name in numbers}},
+        index=subjects.index,
+    )
+
+
+def design(subjects: pd.DataFrame) -> Float64[np.ndarray, "subject feature"]:
+    """Columns whose means sets are compared by, each with mean 0 and standard deviation 1 over all subjects.
+
+    A number gives itself and its square, so that spreads are compared with means; a category one column a level; what is
+    not known takes the mean and has a column of its own. Columns that do not vary are left out.
+
+    >>> design(pd.DataFrame({"sex": ["F", "M"]}))
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
+    features = [feature for name in subjects for feature in _features(subjects[name])]
+    whole = np.array(features, dtype=np.float64).reshape(len(features), len(subjects)).T
+    spread = whole.std(axis=0)
+    varies = spread > 1e-12 * (1 + np.abs(whole).max(axis=0, initial=0.0))
+    return (whole[:, varies] - whole[:, varies].mean(axis=0)) / spread[varies]
+
+
+def _features(column: pd.Series) -> list[Float64[np.ndarray, "subject"]]:
+    """Columns of a design that one column of a table gives."""
+    if not is_number(column):
+        named = levels(column)
+        return [(named == level).to_numpy(dtype=float) for level in sorted(named.unique())]
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    known = np.isfinite(values)
+    centred = np.where(known, values - values[known].mean(), 0.0)
+    return [centred, centred**2, known.astype(float)]
+
+
+def _commonest(values: pd.Series) -> object:
+    """The value that stands most often, the first in order of those that tie; None where none is known."""
+    counts = values.dropna().map(str).value_counts()
+    if counts.empty:
+        return None
+    name = min(counts.index[counts == counts.iloc[0]])
+    return next(value for value in values.dropna() if str(value) == name)
