@@ -1,0 +1,259 @@
+"""Agreement of two or more measurements of the same subjects: intraclass correlation, limits of agreement, repeatability.
+
+Subjects with a missing value (NaN) are left out of what compares measurements column by column; repeatability takes
+whatever repeats a subject has. Intervals are of 95 % unless asked otherwise.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Num
+
+from hypojax.metrics.interval import Interval
+
+UNKNOWN: Final = Interval(float("nan"), float("nan"), float("nan"))
+CONFIDENCE: Final = 0.95
+NORMAL: Final = 1.959963984540054
+"""Standard deviations either side of the mean that hold 95 % of a normal distribution."""
+
+Measurements = Num[np.ndarray, "subject measurement"]
+
+
+class MeanSquares(NamedTuple):
+    """Two-way analysis of variance without replication.
+
+    Parameters
+    ----------
+    subjects, raters, error
+        Mean squares between subjects, between columns, and of the residual.
+    people, columns
+        How many subjects, and how many measurements of each.
+    """
+
+    subjects: float
+    raters: float
+    error: float
+    people: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class LimitsOfAgreement:
+    """Bland–Altman analysis of differences, in the unit of the measurements (Bland and Altman 1986, 1999).
+
+    Parameters
+    ----------
+    bias
+        Mean difference.
+    lower, upper
+        Limits that hold 95 % of the differences, were they normal, each with an interval of its own.
+    """
+
+    bias: Interval
+    lower: Interval
+    upper: Interval
+
+
+def mean_squares(measurements: Measurements) -> MeanSquares:
+    """Two-way analysis of variance of subjects × measurements.
+
+    >>> mean_squares(np.array([[1.0, 2.0], [3.0, 4.0]]))[:3]
+    (4.0, 1.0, 0.0)
+    """
+    known = _complete(measurements)
+    people, columns = known.shape
+    if people < 2 or columns < 2:
+        return MeanSquares(np.nan, np.nan, np.nan, people, columns)
+    of_subject, of_column, grand = known.mean(axis=1), known.mean(axis=0), known.mean()
+    rest = known - of_subject[:, None] - of_column[None, :] + grand
+    return MeanSquares(
+        subjects=float(columns * ((of_subject - grand) ** 2).sum() / (people - 1)),
+        raters=float(people * ((of_column - grand) ** 2).sum() / (columns - 1)),
+        error=float((rest**2).sum() / ((people - 1) * (columns - 1))),
+        people=people,
+        columns=columns,
+    )
+
+
+def icc21(measurements: Measurements, *, confidence: float = CONFIDENCE) -> Interval:
+    """ICC(2,1): absolute agreement of single measurements, columns drawn at random (Shrout and Fleiss 1979).
+
+    The interval is that of ICC(A,1) by McGraw and Wong 1996. NaN where nothing varies or fewer than two subjects are known.
+
+    >>> tuple(round(float(x), 2) for x in icc21(SHROUT_FLEISS))
+    (0.29, 0.02, 0.76)
+    """
+    squares = mean_squares(measurements)
+    subjects, raters, error, n, k = squares
+    total = subjects + (k - 1) * error + k * (raters - error) / n
+    if not total > 0:
+        return UNKNOWN
+    icc = (subjects - error) / total
+    if raters == error == 0:
+        return Interval(icc, icc, icc)
+    low, high = _f_quantiles(_satterthwaite(squares, icc), n - 1, confidence)
+    rest = k * raters + (k * n - k - n) * error
+    ends = ((subjects - low * error) / (low * rest + n * subjects), (high * subjects - error) / (rest + n * high * subjects))
+    return Interval(icc, n * ends[0], n * ends[1])
+
+
+def icc31(measurements: Measurements, *, confidence: float = CONFIDENCE) -> Interval:
+    """ICC(3,1): consistency of single measurements, a constant difference between columns forgiven (Shrout and Fleiss 1979).
+
+    The interval is that of ICC(C,1) by McGraw and Wong 1996. NaN where nothing varies or fewer than two subjects are known.
+
+    >>> tuple(round(float(x), 2) for x in icc31(SHROUT_FLEISS))
+    (0.71, 0.34, 0.95)
+    """
+    subjects, _, error, n, k = mean_squares(measurements)
+    if not subjects + (k - 1) * error > 0:
+        return UNKNOWN
+    icc = (subjects - error) / (subjects + (k - 1) * error)
+    if error == 0:
+        return Interval(icc, icc, icc)
+    low, high = _f_quantiles(float((n - 1) * (k - 1)), n - 1, confidence)
+    ratios = (subjects / error / low, subjects / error * high)
+    return Interval(icc, *((ratio - 1) / (ratio + k - 1) for ratio in ratios))
+
+
+def bland_altman(differences: Num[np.ndarray, "pair"], *, confidence: float = CONFIDENCE) -> LimitsOfAgreement:
+    """Bias and limits of agreement of paired differences, with intervals (Bland and Altman 1999); NaN are left out.
+
+    >>> limits = bland_altman(np.array([1.0, 3.0]))
+    >>> limits.bias.estimate, round(limits.upper.estimate - limits.lower.estimate, 3)
+    (2.0, 5.544)
+    """
+    known = differences[np.isfinite(differences)].astype(np.float64)
+    n = len(known)
+    if n < 2:
+        return LimitsOfAgreement(UNKNOWN, UNKNOWN, UNKNOWN)
+    bias, spread = float(known.mean()), float(known.std(ddof=1))
+    reach = _t_quantile(n - 1, confidence) * spread
+    around = reach * float(np.sqrt(1 / n + NORMAL**2 / (2 * (n - 1))))
+    limits = (Interval(limit, limit - around, limit + around) for limit in (bias - NORMAL * spread, bias + NORMAL * spread))
+    return LimitsOfAgreement(Interval(bias, bias - reach / n**0.5, bias + reach / n**0.5), *limits)
+
+
+def within_subject_sd(measurements: Measurements) -> float:
+    """Standard deviation of repeated measurements of one subject, pooled over subjects (Bland and Altman 1996).
+
+    A difference between columns counts as error; subjects with one measurement say nothing.
+
+    >>> within_subject_sd(np.array([[1.0, 3.0], [5.0, np.nan]])) == 2**0.5
+    True
+    """
+    squares, repeats = _within(measurements)
+    return float(np.sqrt(squares.sum() / (repeats - 1).sum())) if len(repeats) else float("nan")
+
+
+def within_subject_cv(measurements: Measurements) -> float:
+    """Within-subject coefficient of variation: root mean square over subjects of their SD over their mean (Bland 2006).
+
+    >>> round(within_subject_cv(np.array([[99.0, 101.0], [198.0, 202.0]])), 6)
+    0.014142
+    """
+    squares, repeats = _within(measurements)
+    if not len(repeats):
+        return float("nan")
+    known = measurements[(~np.isnan(measurements)).sum(axis=1) > 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = squares / (repeats - 1) / np.nanmean(known, axis=1) ** 2
+    return float(np.sqrt(shares.mean()))
+
+
+def minimal_detectable_change(measurements: Measurements) -> float:
+    """The least change of one subject that exceeds measurement error in 95 % of cases: 1.96 √2 within-subject SD (Weir 2005).
+
+    >>> round(minimal_detectable_change(np.array([[1.0, 3.0], [5.0, 7.0]])), 3)
+    3.92
+    """
+    return NORMAL * 2**0.5 * within_subject_sd(measurements)
+
+
+def pearson(first: Num[np.ndarray, "pair"], second: Num[np.ndarray, "pair"]) -> float:
+    """Correlation of two measurements; NaN where one of them does not vary.
+
+    >>> pearson(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
+    1.0
+    """
+    x, y = _centred(first, second)
+    scale = np.sqrt((x @ x) * (y @ y))
+    return float(np.clip(x @ y / scale, -1, 1)) if scale > 0 else float("nan")
+
+
+def concordance(first: Num[np.ndarray, "pair"], second: Num[np.ndarray, "pair"]) -> float:
+    """Concordance correlation coefficient: correlation less what differs in scale and place (Lin 1989).
+
+    >>> round(concordance(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])), 4)
+    0.5714
+    """
+    known = _complete(np.stack([first, second], axis=1))
+    x, y = _centred(first, second)
+    total = x @ x + y @ y + len(known) * (known[:, 0].mean() - known[:, 1].mean()) ** 2 if len(known) else 0.0
+    return float(2 * (x @ y) / total) if total > 0 else float("nan")
+
+
+def slope(values: Num[np.ndarray, "pair"], *, on: Num[np.ndarray, "pair"], confidence: float = CONFIDENCE) -> Interval:
+    """Slope of the least-squares line of ``values`` on another variable, with its interval; NaN below three pairs.
+
+    >>> tuple(round(float(x), 6) for x in slope(np.array([1.0, 3.0, 5.0]), on=np.array([0.0, 1.0, 2.0])))
+    (2.0, 2.0, 2.0)
+    """
+    x, y = _centred(on, values)
+    if len(x) < 3 or not x @ x > 0:
+        return UNKNOWN
+    estimate = float(x @ y / (x @ x))
+    rest = y - estimate * x
+    reach = _t_quantile(len(x) - 2, confidence) * float(np.sqrt(rest @ rest / (len(x) - 2) / (x @ x)))
+    return Interval(estimate, estimate - reach, estimate + reach)
+
+
+def _complete(measurements: Measurements) -> Float64[np.ndarray, "known measurement"]:
+    """Subjects without a missing value."""
+    return measurements[np.isfinite(measurements).all(axis=1)].astype(np.float64)
+
+
+def _within(measurements: Measurements) -> tuple[Float64[np.ndarray, "known"], Float64[np.ndarray, "known"]]:
+    """Sum of squares about the own mean and number of repeats, of every subject with at least two."""
+    repeats = (~np.isnan(measurements)).sum(axis=1)
+    known = measurements[repeats > 1].astype(np.float64)
+    if not len(known):
+        return np.zeros(0), np.zeros(0)
+    return np.nansum((known - np.nanmean(known, axis=1, keepdims=True)) ** 2, axis=1), repeats[repeats > 1].astype(np.float64)
+
+
+def _centred(
+    first: Num[np.ndarray, "pair"], second: Num[np.ndarray, "pair"]
+) -> tuple[Float64[np.ndarray, "known"], Float64[np.ndarray, "known"]]:
+    """Both measurements less their means, over pairs in which both are known."""
+    known = _complete(np.stack([first, second], axis=1))
+    middle = known.mean(axis=0) if len(known) else np.zeros(2)
+    return known[:, 0] - middle[0], known[:, 1] - middle[1]
+
+
+def _satterthwaite(squares: MeanSquares, icc: float) -> float:
+    """Degrees of freedom of the error of ICC(A,1), after Satterthwaite 1946 (McGraw and Wong 1996, table 7)."""
+    _, raters, error, n, k = squares
+    # Both factors times n (1 - icc), which cancels and is zero for perfect agreement.
+    a, b = k * icc * raters, (n * (1 - icc) + k * icc * (n - 1)) * error
+    return (a + b) ** 2 / (a**2 / (k - 1) + b**2 / ((n - 1) * (k - 1)))
+
+
+def _f_quantiles(error: float, subjects: int, confidence: float) -> tuple[float, float]:
+    """Upper quantiles of F(subjects, error) and of F(error, subjects)."""
+    from scipy.stats import f
+
+    share = (1 + confidence) / 2
+    return float(f.ppf(share, subjects, error)), float(f.ppf(share, error, subjects))
+
+
+def _t_quantile(freedom: int, confidence: float) -> float:
+    """Two-sided quantile of Student's t."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + confidence) / 2, freedom))
+
+
+SHROUT_FLEISS: Final = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
+"""The published example: six subjects, four judges (Shrout and Fleiss 1979, table 2)."""

@@ -1,0 +1,127 @@
+"""Bootstrap intervals over subjects: one with several scans comes with all of them or not at all (Davison and Hinkley 1997)."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Num, Shaped
+
+from hypojax.metrics.interval import Interval
+
+RESAMPLES: Final = 2000
+
+ELEMENTS: Final = 4_000_000
+"""Subjects drawn in one go: 32 MB of indices."""
+
+Statistic = Callable[[Num[np.ndarray, "scan"]], float]
+Drawn = Callable[..., Any]
+Method = Literal["BCa", "percentile"]
+
+
+def bootstrap(
+    values: Num[np.ndarray, "scan"],
+    *,
+    subjects: Shaped[np.ndarray, "scan"] | None = None,
+    statistic: Statistic | None = None,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    method: Method = "BCa",
+    seed: int = 0,
+) -> Interval:
+    """A statistic of scans with its bootstrap interval, subjects drawn with replacement; the same seed, the same interval.
+
+    `scipy.stats.bootstrap` draws and corrects (BCa: bias-corrected and accelerated, Efron 1987); what it draws here are subjects.
+
+    Parameters
+    ----------
+    values
+        One a scan; NaN and infinite ones are left out.
+    subjects
+        Whose scan it is; every scan is a subject of its own when left out.
+    statistic
+        Of the scans drawn; their mean when left out, which is much faster than any other.
+    confidence
+        Share of such intervals that hold the true value.
+    resamples
+        How often subjects are drawn.
+    method
+        ``BCa``, or the plain ``percentile`` interval, which also stands in where the correction is not defined.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    The estimate from all values and its interval; the ends are NaN below two subjects.
+
+    Examples
+    --------
+    >>> bootstrap(np.array([0.75, 0.75, 0.75]))
+    Interval(estimate=0.75, low=0.75, high=0.75)
+    >>> bootstrap(np.array([0.9])).low
+    nan
+    """
+    known = np.isfinite(values)
+    scans, groups = values[known].astype(np.float64), _groups(subjects, known)
+    if not len(groups):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    estimate = float(statistic(scans) if statistic else scans.mean())
+    if len(groups) == 1:
+        return Interval(estimate, float("nan"), float("nan"))
+    drawn = _of_subjects(scans, groups, statistic) if statistic else _mean_of_subjects(scans, groups)
+    draw = _Draw(subjects=len(groups), resamples=resamples, confidence=confidence, vectorized=statistic is None, seed=seed)
+    ends = _ends(drawn, draw, method)
+    return Interval(estimate, *(ends if np.isfinite(ends).all() else _ends(drawn, draw, "percentile")))
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """How subjects are drawn."""
+
+    subjects: int
+    resamples: int
+    confidence: float
+    vectorized: bool
+    seed: int
+
+
+def _groups(subjects: Shaped[np.ndarray, "scan"] | None, known: Bool[np.ndarray, "scan"]) -> list[Int[np.ndarray, "scans"]]:
+    """Indices of each subject's known scans, subjects in the order of their names."""
+    own = np.arange(known.sum()) if subjects is None else np.unique(subjects[known], return_inverse=True)[1]
+    order = np.argsort(own, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(own[order])) + 1) if len(own) else []
+
+
+def _mean_of_subjects(scans: Float64[np.ndarray, "scan"], groups: list[Int[np.ndarray, "_"]]) -> Drawn:
+    """Mean over the scans of the subjects drawn, for many draws at once."""
+    sums, counts = np.array([scans[group].sum() for group in groups]), np.array([len(group) for group in groups])
+
+    def mean(drawn: Int[np.ndarray, "*draws subjects"], axis: int = -1) -> Float64[np.ndarray, "*draws"]:
+        return np.asarray(sums[drawn].sum(axis=axis) / counts[drawn].sum(axis=axis))
+
+    return mean
+
+
+def _of_subjects(scans: Float64[np.ndarray, "scan"], groups: list[Int[np.ndarray, "_"]], statistic: Statistic) -> Drawn:
+    """Any statistic of the scans of the subjects drawn, for one draw."""
+    return lambda drawn: statistic(scans[np.concatenate([groups[subject] for subject in drawn])])
+
+
+def _ends(drawn: Drawn, draw: _Draw, method: Method) -> tuple[float, float]:
+    """Ends of the interval; NaN where the correction is not defined (every draw gives the same value)."""
+    from scipy import stats
+
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (np.arange(draw.subjects),),
+            drawn,
+            n_resamples=draw.resamples,
+            batch=max(1, ELEMENTS // draw.subjects),
+            vectorized=draw.vectorized,
+            confidence_level=draw.confidence,
+            method=method,
+            rng=np.random.default_rng(draw.seed),
+        )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
