@@ -86,7 +86,7 @@ def icc21(measurements: Measurements, *, confidence: float = CONFIDENCE) -> Inte
     """
     squares = mean_squares(measurements)
     subjects, raters, error, n, k = squares
-    total = subjects + (k - 1) * error + k * (raters - error) / n
+    total = subjects + (k - 1) * error + k * (raters - error) / max(1, n)
     if not total > 0:
         return UNKNOWN
     icc = (subjects - error) / total

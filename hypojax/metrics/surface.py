@@ -80,11 +80,12 @@ def surface(mask: Bool[np.ndarray, "i j k"], affine: Affine) -> Surface:
     (6, 4.5)
     """
     low, part = _bounds(mask)
-    padded = np.pad(part, 1).view(np.int8)
+    padded = np.pad(np.ascontiguousarray(part), 1)
     middles, areas = [], []
     for axis in range(3):
         across = [other for other in range(3) if other != axis]
-        faces = np.argwhere(np.diff(padded, axis=axis)).astype(np.float64)
+        between = np.diff(padded, axis=axis)
+        faces = np.stack(np.unravel_index(np.flatnonzero(between), between.shape), axis=1).astype(np.float64)
         faces[:, axis] += 0.5
         middles.append(to_world(affine, faces + (low - 1)))
         areas.append(np.full(len(faces), np.linalg.norm(np.cross(affine[:3, across[0]], affine[:3, across[1]]))))
