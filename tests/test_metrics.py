@@ -3,6 +3,7 @@
 import itertools
 import math
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
@@ -33,6 +34,9 @@ EXACT = 1e-9
 
 STAIRS = 0.13
 """mm; voxels of 0.25 mm give a sphere stairs of half a voxel on either side of its true surface."""
+
+SUBVOXEL: Final = 0.07
+"""mm; how far the average distance of two staircases of 1 mm may lie from that of the smooth surfaces they stand for."""
 
 Mask = Bool[np.ndarray, "i j k"]
 Faces = list[tuple[np.ndarray, float]]
@@ -141,6 +145,18 @@ def test_concentric_spheres_are_as_far_apart_as_their_radii(edges: tuple[float, 
     assert hd95 == pytest.approx(2.0, abs=2 * STAIRS)
     assert nsd == 0.0
     assert metrics(small, large, affine, tolerance=2.6)[0] == 1.0
+
+
+@pytest.mark.parametrize("radius", [4.0, 10.0])
+@pytest.mark.parametrize("step", [(0.4, 0.0, 0.0), (1.0, 0.0, 0.0), (0.6, 0.6, 0.6), (1.0, 0.0, 1.0), (0.5, 0.2, -0.3)])
+def test_a_moved_sphere_is_as_far_away_on_average_as_its_true_surface(radius: float, step: tuple[float, float, float]) -> None:
+    side = int(2 * radius + 8)
+    points = np.stack(np.indices((side,) * 3), axis=-1) - (side - 1) / 2 + np.array([0.13, 0.31, -0.22])
+    still, moved = (((points - np.array(shift)) ** 2).sum(axis=-1) < radius**2 for shift in ((0, 0, 0), step))
+    outward = np.random.default_rng(0).normal(size=(20000, 3))
+    surface_points = radius * outward / np.linalg.norm(outward, axis=1, keepdims=True)
+    true = np.abs(np.linalg.norm(surface_points - np.array(step), axis=1) - radius).mean()
+    assert metrics(moved, still, np.eye(4))[2] == pytest.approx(true, abs=SUBVOXEL)
 
 
 @given(masks(), masks(), st.permutations([0, 1, 2]), st.sets(st.sampled_from([0, 1, 2])))

