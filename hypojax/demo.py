@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Float64, UInt8
-from scipy import ndimage
+from jaxtyping import Float32, UInt8
 
-from hypojax.grid import Affine, to_voxel, to_world, voxel_sizes
+from hypojax.grid import Affine
+from hypojax.perturb import RadialMap, deformed
 from hypojax.scans import Image, read, write_nifti
 
 CENTRE_MM: Final = (0.8, -1.0, -11.6)
@@ -81,25 +81,7 @@ def sample_scan() -> Path:
     return Path(str(resources.files("hypojax") / "sample" / "colin27_T1w.nii.gz"))
 
 
-def source_radius(radius: Float[np.ndarray, "*n"], scale: float) -> Float64[np.ndarray, "*n"]:
-    """Radius in the sample scan that a radius of the deformed scan shows, mm.
-
-    A pure scaling inside, nothing outside, and a cubic with matching slopes between (Hermite), so that the map is smooth
-    and never folds for scales near one.
-
-    >>> source_radius(np.array([0.0, 9.0, 28.0, 50.0]), 0.75).round(6).tolist()
-    [0.0, 12.0, 28.0, 50.0]
-    """
-    inner = CORE_MM * scale
-    width = RIM_MM - inner
-    t = np.clip((radius - inner) / width, 0, 1)
-    start, end = (1 + 2 * t) * (1 - t) ** 2, t**2 * (3 - 2 * t)
-    leaving, arriving = t * (1 - t) ** 2, t**2 * (t - 1)
-    blend = start * CORE_MM + end * RIM_MM + width * (leaving / scale + arriving)
-    return np.select([radius <= inner, radius >= RIM_MM], [radius / scale, radius], blend)
-
-
-def deform(voxels: UInt8[np.ndarray, "i j k"], affine: Affine, *, factor: float) -> Float64[np.ndarray, "i j k"]:
+def deform(voxels: UInt8[np.ndarray, "i j k"], affine: Affine, *, factor: float) -> Float32[np.ndarray, "i j k"]:
     """Change the volume of the hypothalamus by ``factor`` and nothing beyond `RIM_MM` of its centre.
 
     Parameters
@@ -109,24 +91,8 @@ def deform(voxels: UInt8[np.ndarray, "i j k"], affine: Affine, *, factor: float)
     factor
         Volume after over volume before.
     """
-    box = _box(voxels.shape, affine)
-    index = np.stack(np.meshgrid(*[np.arange(part.start, part.stop) for part in box], indexing="ij"), axis=-1)
-    offset = to_world(affine, index) - np.array(CENTRE_MM)
-    radius = np.linalg.norm(offset, axis=-1)
-    stretch = source_radius(radius, factor ** (1 / 3)) / np.maximum(radius, 1e-9)
-    start = np.array([part.start for part in box])
-    source = to_voxel(affine, np.array(CENTRE_MM) + offset * stretch[..., None]) - start
-    result = voxels.astype(np.float64)
-    result[box] = ndimage.map_coordinates(result[box], np.moveaxis(source, -1, 0), order=3, mode="nearest")
+    result, _ = deformed(voxels.astype(np.float32), affine, by=RadialMap(CENTRE_MM, CORE_MM, RIM_MM, factor))
     return result
-
-
-def _box(shape: tuple[int, ...], affine: Affine) -> tuple[slice, ...]:
-    """Voxels within `RIM_MM` of the centre along each axis."""
-    centre = to_voxel(affine, np.array(CENTRE_MM))
-    reach = RIM_MM / voxel_sizes(affine) + 1
-    low, high = np.floor(centre - reach).astype(int), np.ceil(centre + reach).astype(int) + 1
-    return tuple(slice(max(0, int(a)), min(n, int(b))) for a, b, n in zip(low, high, shape, strict=True))
 
 
 def write_cohort(folder: Path, *, subjects: Sequence[Subject] = COHORT) -> Path:

@@ -1,0 +1,187 @@
+"""What a table of changed scans says: coefficients of variation, largest changes, shrinkage found against shrinkage made.
+
+The table has a row a scan and change: ``scan``, ``question`` (which list of `hypojax.perturb.protocol`; ``none`` for the scan
+as it came), ``change``, ``known`` (volume of the hypothalamus after over before), ``hypothalamus_mm3`` and ``icv_mm3`` (NaN where
+missing), and ``labels_equal`` (share of the structure's voxels that keep their label) where the order of storage was changed.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from hypojax.metrics import Interval, slope, within_subject_cv
+
+HYPOTHALAMUS: Final = "hypothalamus_mm3"
+ICV: Final = "icv_mm3"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One figure beside what it ought to be.
+
+    Parameters
+    ----------
+    what
+        The figure in words.
+    bar, measured
+        As they are printed.
+    worst
+        The scan in which it is worst, with its own figure.
+    met
+        Whether the figure reaches the bar.
+    """
+
+    what: str
+    bar: str
+    measured: str
+    worst: str
+    met: bool
+
+
+def volumes(table: pd.DataFrame, question: str, *, column: str = HYPOTHALAMUS) -> pd.DataFrame:
+    """Volumes by scan (rows) and change (columns) of one question, the scan as it came first, under ``none``."""
+    chosen = table[table["question"].isin(["none", question])]
+    wide = chosen.pivot_table(index="scan", columns="change", values=column, sort=False, dropna=False)
+    return wide[["none", *(change for change in wide.columns if change != "none")]]
+
+
+def changes(table: pd.DataFrame, question: str, *, column: str = HYPOTHALAMUS) -> pd.DataFrame:
+    """Relative change against the scan as it came, by scan and change.
+
+    >>> rows = [("a", "none", "none", 800.0), ("a", "brightness", "gamma", 820.0)]
+    >>> changes(pd.DataFrame(rows, columns=["scan", "question", "change", "hypothalamus_mm3"]), "brightness").round(3).to_numpy().tolist()
+    [[0.025]]
+    """
+    wide = volumes(table, question, column=column)
+    return wide.div(wide["none"], axis=0).drop(columns="none") - 1
+
+
+def variation(table: pd.DataFrame, question: str, *, column: str = HYPOTHALAMUS) -> tuple[float, pd.Series]:
+    """Within-scan coefficient of variation over all changes of a question: root mean square over scans, and each scan's."""
+    wide = volumes(table, question, column=column)
+    each = {str(scan): within_subject_cv(row[None].astype(np.float64)) for scan, row in zip(wide.index, wide.to_numpy(), strict=True)}
+    return within_subject_cv(wide.to_numpy(np.float64)), pd.Series(each, dtype=float)
+
+
+def shrinkage_slope(table: pd.DataFrame) -> tuple[Interval, pd.Series]:
+    """Slope of the measured on the known relative change of the hypothalamus: over all scans, and each scan's."""
+    found = changes(table, "shrinkage")
+    known = table[table["question"] == "shrinkage"].groupby("change")["known"].first()[found.columns] - 1
+    # The scan as it came is a point of the line: no change made, none found.
+    on = np.append(known.to_numpy(), 0.0)
+    measured = np.append(found.to_numpy(), np.zeros((len(found), 1)), axis=1)
+    each = {str(scan): slope(row, on=on).estimate for scan, row in zip(found.index, measured, strict=True)}
+    return slope(measured.ravel(), on=np.tile(on, len(found))), pd.Series(each, dtype=float)
+
+
+def per_scan(table: pd.DataFrame) -> xr.Dataset:
+    """Every scan's own figures; what they are stands in the attributes."""
+    bright, bright_icv = (changes(table, "brightness", column=column).abs().max(axis=1) for column in (HYPOTHALAMUS, ICV))
+    columns = {
+        "variation_hypothalamus": (variation(table, "sessions")[1], "Coefficient of variation over new sessions, hypothalamus"),
+        "variation_icv": (variation(table, "sessions", column=ICV)[1], "Coefficient of variation over new sessions, intracranial volume"),
+        "brightness_hypothalamus": (bright, "Largest change with brightness, hypothalamus"),
+        "brightness_icv": (bright_icv, "Largest change with brightness, intracranial volume"),
+        "labels_equal": (table.groupby("scan", sort=False)["labels_equal"].min(), "Least share of equal labels over orders of storage"),
+        "shrinkage_slope": (shrinkage_slope(table)[1], "Slope of measured on known change of the hypothalamus"),
+    }
+    scans = list(dict.fromkeys(table["scan"]))
+    variables = {
+        name: ("scan", series.reindex(scans).to_numpy(float), {"long_name": text, "units": "1"}) for name, (series, text) in columns.items()
+    }
+    return xr.Dataset(variables, coords={"scan": scans})
+
+
+def bars(table: pd.DataFrame) -> list[Bar]:
+    """Every figure that has a bar, beside it."""
+    return [
+        _variation_bar(table, HYPOTHALAMUS, "hypothalamus", 0.02),
+        _variation_bar(table, ICV, "intracranial volume", 0.005),
+        _brightness_bar(changes(table, "brightness"), 0.02),
+        _orientation_bar(table.groupby("scan")["labels_equal"].min(), 0.995),
+        _slope_bar(*shrinkage_slope(table), 0.15),
+    ]
+
+
+def _variation_bar(table: pd.DataFrame, column: str, structure: str, bar: float) -> Bar:
+    """Test–retest of one structure."""
+    overall, each = variation(table, "sessions", column=column)
+    what = f"test–retest, {structure}: within-scan coefficient of variation"
+    return Bar(what, f"≤ {bar:.1%}", f"{overall:.2%}", _worst(each, each, ".2%"), bool(overall <= bar))
+
+
+def _brightness_bar(found: pd.DataFrame, bar: float) -> Bar:
+    """Brightness: the largest change of all, and how many keep to the bar."""
+    size = found.abs()
+    largest = size.max(axis=1)
+    kept = float((size <= bar).to_numpy()[size.notna().to_numpy()].mean())
+    measured = f"{float(largest.max()):.2%}; {kept:.0%} of changes within"
+    worst = f"{_worst(largest, largest, '.2%')}, {size.loc[str(largest.idxmax())].idxmax()}"
+    return Bar("brightness: largest change of the hypothalamus", f"≤ {bar:.0%}", measured, worst, bool(largest.max() <= bar))
+
+
+def _orientation_bar(equal: pd.Series, bar: float) -> Bar:
+    """Orders of storage: the least share of labels that stay."""
+    worst = _worst(-equal, equal, ".2%")
+    return Bar("48 axis orders and flips: equal labels, least", f"≥ {bar:.1%}", f"{equal.min():.2%}", worst, bool(equal.min() >= bar))
+
+
+def _slope_bar(line: Interval, slopes: pd.Series, bar: float) -> Bar:
+    """Known shrinkage: measured on true."""
+    measured = f"{line.estimate:.3f} ({line.low:.3f} to {line.high:.3f})"
+    worst = _worst((slopes - 1).abs(), slopes, ".3f")
+    return Bar("known shrinkage: slope of measured on true", f"1.0 ± {bar}", measured, worst, bool(abs(line.estimate - 1) <= bar))
+
+
+def _worst(by: pd.Series, values: pd.Series, form: str) -> str:
+    """The scan with the largest ``by``, and its value."""
+    scan = str(by.idxmax())
+    return f"{scan} {values[scan]:{form}}"
+
+
+def bars_table(table: pd.DataFrame) -> str:
+    """Markdown: every figure beside its bar."""
+    rows = [[bar.what, bar.bar, bar.measured, bar.worst, "yes" if bar.met else "**no**"] for bar in bars(table)]
+    return markdown(["what", "bar", "measured", "worst scan", "met"], rows)
+
+
+def scans_table(table: pd.DataFrame) -> str:
+    """Markdown: every scan's own figures."""
+    found = per_scan(table)
+    names = [str(name) for name in found.data_vars]
+    rows = [[str(scan), *(_figure(name, float(found[name].sel(scan=scan))) for name in names)] for scan in found["scan"].values]
+    return markdown(["scan", *(name.replace("_", " ") for name in names)], rows)
+
+
+def _figure(name: str, value: float) -> str:
+    """A figure as it is printed."""
+    return "–" if np.isnan(value) else f"{value:.3f}" if name.endswith("slope") else f"{value:.2%}"
+
+
+def changes_table(table: pd.DataFrame) -> str:
+    """Markdown: mean and largest change over scans, a line a change."""
+    rows = []
+    for question in dict.fromkeys(table.loc[~table["question"].isin(["none", "orientations"]), "question"]):
+        found, icv = (changes(table, question, column=column) for column in (HYPOTHALAMUS, ICV))
+        rows += [[question, str(change), _mean_and_largest(found[change]), _mean_and_largest(icv[change])] for change in found]
+    return markdown(["question", "change", "hypothalamus, mean (largest)", "intracranial, mean (largest)"], rows)
+
+
+def _mean_and_largest(found: pd.Series) -> str:
+    """Mean change and the one farthest from zero."""
+    known = found.dropna()
+    return f"{known.mean():+.2%} ({known.iloc[int(known.abs().argmax())]:+.2%})" if len(known) else "missing"
+
+
+def markdown(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown.
+
+    >>> print(markdown(["a"], [["1"]]))
+    | a |
+    | --- |
+    | 1 |
+    """
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [columns, ["---"] * len(columns), *rows])
