@@ -166,6 +166,15 @@ class Screen:
             table.add_row(escape(name), escape(value))
         self._console.print(table)
 
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table of text, its first column names."""
+        table = Table(title=escape(title), title_justify="left")
+        for number, name in enumerate(header):
+            table.add_column(escape(name), justify="right" if number else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*map(escape, row))
+        self._console.print(table)
+
     def outcome(self, outcome: "Outcome", out: Path) -> None:
         """The summary at the end of a run."""
         self._volumes(outcome)

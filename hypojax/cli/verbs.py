@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Union
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from hypojax.cli.screen import Screen
+from hypojax.cli.split import Split
 from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
@@ -213,6 +214,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "verify": Verify,
     "info": Info,
     "demo": Demo,
+    "split": Split,
 }
 
 OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be

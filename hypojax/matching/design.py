@@ -50,12 +50,15 @@ def by_subject(table: pd.DataFrame, *, subject: str, columns: Sequence[str]) -> 
 
 
 def is_number(column: pd.Series) -> bool:
-    """Whether a column is measured rather than named: numbers, of more values than there are bands.
+    """Whether a column is measured rather than coded: numbers other than a few small whole ones.
 
-    >>> is_number(pd.Series([0, 1, 1, 0])), is_number(pd.Series(range(20)))
+    >>> is_number(pd.Series([0, 1, 1, 0])), is_number(pd.Series([71, 24, 35]))
     (False, True)
     """
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and column.nunique() > BANDS
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    codes = column.dropna().isin(range(10)).all() and column.nunique() <= BANDS
+    return not codes
 
 
 def bands(values: pd.Series) -> pd.Series:
@@ -70,12 +73,12 @@ def bands(values: pd.Series) -> pd.Series:
 
 
 def levels(column: pd.Series) -> pd.Series:
-    """Level of each value of a category, as text.
+    """Level of each value of a category, as text; 1.0 and 1 are one level.
 
-    >>> levels(pd.Series(["F", None, "M"])).tolist()
-    ['F', 'missing', 'M']
+    >>> levels(pd.Series(["F", None, "M"])).tolist(), levels(pd.Series([1.0, 0.5])).tolist()
+    (['F', 'missing', 'M'], ['1', '0.5'])
     """
-    return column.astype("object").map(str, na_action="ignore").fillna(MISSING)
+    return column.astype("object").map(_name, na_action="ignore").fillna(MISSING)
 
 
 def strata(subjects: pd.DataFrame) -> pd.DataFrame:
@@ -116,8 +119,13 @@ def _features(column: pd.Series) -> list[Float64[np.ndarray, "subject"]]:
         return [(named == level).to_numpy(dtype=float) for level in sorted(named.unique())]
     values = column.to_numpy(dtype=float, na_value=np.nan)
     known = np.isfinite(values)
-    centred = np.where(known, values - values[known].mean(), 0.0)
+    centred = np.where(known, values - values[known].mean() if known.any() else 0.0, 0.0)
     return [centred, centred**2, known.astype(float)]
+
+
+def _name(value: object) -> str:
+    """A value as the name of a level."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _commonest(values: pd.Series) -> object:

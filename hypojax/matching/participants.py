@@ -1,0 +1,218 @@
+"""A table of participants as it comes: whose row each is, in whatever column and spelling, and what of it can be used."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from hypojax.matching.plan import SplitPlan
+from hypojax.reason import Reason, RunError
+from hypojax.scans.table import MISSING, read_table, typed_column
+
+SUBJECT_NAMES: Final = ("participantid", "subjectid", "subject", "subj", "sub", "patientid", "patient", "id", "mrid", "scan")
+AGE_NAMES: Final = ("age", "ageyears", "ageinyears", "ageatscan", "agescan", "ageatentry")
+SEX_NAMES: Final = ("sex", "gender")
+CATEGORY_NAMES: Final = (*SEX_NAMES, "site", "center", "centre", "scanner", "dataset", "study", "session", "group", "diagnosis")
+"""Columns that are categories also where their values are numbers; names are compared in small letters without punctuation."""
+
+SEXES: Final = {"m": "M", "male": "M", "man": "M", "boy": "M", "f": "F", "female": "F", "woman": "F", "girl": "F"}
+"""Spellings of sex; codes such as 0 and 1 stay what they are, since tables do not agree on which is which."""
+
+OLDEST: Final = 120.0
+"""Years; ages beyond it, or below 0, are codes for a missing value (-1, 999)."""
+
+BIDS_SUBJECT: Final = r"^.*?sub-[^_/]+"
+"""The part of a BIDS name that is the subject, with what comes before it (the dataset)."""
+
+SUBJECT, ROWS_NAMED = "subject", 5
+
+
+@dataclass(frozen=True)
+class Participants:
+    """A table of participants.
+
+    Parameters
+    ----------
+    rows
+        The table as it is written, all text; missing where a cell is empty.
+    people
+        The same rows: ``subject`` (missing where there is none), and the columns to match by, cleaned.
+    match
+        Names of these columns.
+    notes
+        What was found and how it was taken, a sentence each.
+    """
+
+    rows: pd.DataFrame
+    people: pd.DataFrame
+    match: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_participants(path: Path, *, plan: SplitPlan) -> Participants:
+    """Read a table of participants (tsv, csv, parquet).
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: it cannot be read, has no rows, or lacks the columns that are needed.
+    """
+    rows = _text_table(path)
+    names = plan.subject or (_find(rows, SUBJECT_NAMES, what="subject", option="--subject"),)
+    match = plan.match or tuple(name for name in (_find_any(rows, AGE_NAMES), _find_any(rows, SEX_NAMES)) if name)
+    if not match:
+        raise RunError(Reason.USAGE, f"table {path} has no column of age or sex; name columns to match with --match ({_columns(rows)})")
+    if absent := [name for name in (*names, *match, *filter(None, [plan.group])) if name not in rows]:
+        raise RunError(Reason.USAGE, f"table {path} has no column {absent[0]!r} ({_columns(rows)})")
+    subject, notes = _subjects(rows, names=names, pattern=plan.subject_from)
+    people = pd.DataFrame({SUBJECT: subject})
+    for name in dict.fromkeys([*match, *filter(None, [plan.group])]):
+        people[_own(name)], found = _clean(rows[name], name)
+        notes += found
+    notes += _contradictions(people)
+    return Participants(rows, people, tuple(map(_own, match)), tuple(notes))
+
+
+def plain(name: str) -> str:
+    """A column's name in small letters without punctuation.
+
+    >>> plain("Age at scan")
+    'ageatscan'
+    """
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def _own(name: str) -> str:
+    """Name of a column among people, where ``subject`` is taken."""
+    return name if name != SUBJECT else f"{name}_column"
+
+
+def _text_table(path: Path) -> pd.DataFrame:
+    """Every cell as it is written."""
+    first = read_table(path)
+    if not first:
+        raise RunError(Reason.USAGE, f"table {path} has no rows below its header; name a table of participants")
+    return pd.DataFrame(read_table(path, text=frozenset(first[0])), dtype=object)
+
+
+def _columns(rows: pd.DataFrame) -> str:
+    """What columns there are, for messages."""
+    return f"its columns: {', '.join(map(str, rows.columns[:30]))}"
+
+
+def _find_any(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
+    """The first column that has one of these names."""
+    by_name = {plain(str(column)): str(column) for column in reversed(rows.columns)}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _find(rows: pd.DataFrame, names: Sequence[str], *, what: str, option: str) -> str:
+    """The same; an error where there is none."""
+    if (found := _find_any(rows, names)) is None:
+        raise RunError(Reason.USAGE, f"no column looks like that of {what}; name it with {option} ({_columns(rows)})")
+    # A cohort's own table names subjects without their dataset; its scans have both.
+    return "scan" if found == "subject" and "scan" in rows and rows["scan"].str.contains("sub-", regex=False).all() else found
+
+
+def _subjects(rows: pd.DataFrame, *, names: Sequence[str], pattern: str | None) -> tuple[pd.Series, list[str]]:
+    """Whose each row is, and what was noticed."""
+    ids = rows[list(names)].map(lambda cell: None if cell is None or cell in MISSING else str(cell).strip())
+    known = ids.notna().all(axis=1)
+    whole = ids[known].agg(" ".join, axis=1) if known.any() else pd.Series(dtype=object)
+    if pattern is not None:
+        found = _parts(whole, pattern)
+    else:
+        found = whole.str.extract(f"({BIDS_SUBJECT})", expand=False).fillna(whole) if len(whole) else whole
+    notes = [f"{_listed(rows.index[~known] + 1, 'row')} without {' and '.join(names)}: in no set"] if not known.all() else []
+    return found.reindex(rows.index), [*notes, *([] if pattern else _look_alike(found))]
+
+
+def _parts(ids: pd.Series, pattern: str) -> pd.Series:
+    """The part of each id that a regular expression finds."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise RunError(Reason.USAGE, f"--subject-from {pattern!r} is no regular expression ({error}); correct it") from error
+    matches = ids.map(compiled.search)
+    if (without := ids[matches.isna()]).size:
+        raise RunError(Reason.USAGE, f"--subject-from {pattern!r} finds nothing in id {without.iloc[0]!r}; correct it")
+    return matches.map(lambda match: match.group(1) if compiled.groups else match.group())
+
+
+def _look_alike(ids: pd.Series) -> list[str]:
+    """A warning where ids of different subjects look like sessions of one: few endings on more stems."""
+    parts = pd.Series(ids.unique(), dtype=object).str.extract(r"^(.+)[_-]([^_-]+)$").dropna()
+    stems, endings = parts[0].nunique(), parts[1].nunique()
+    if not endings < stems < len(parts):
+        return []
+    twice = parts[0][parts[0].duplicated()].iloc[0]
+    alike = ", ".join(f"{twice}_{end}" for end in parts[1][parts[0] == twice])
+    return [f"are {alike} one person? They were taken for several; if they are one: --subject-from '(.+)[_-]'"]
+
+
+def _clean(cells: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
+    """Values of a column: numbers, or text; and what was noticed."""
+    given = cells.map(lambda cell: "" if cell is None or cell in MISSING else str(cell).strip())
+    if plain(name) in AGE_NAMES:
+        return _ages(given, name)
+    if plain(name) in SEX_NAMES:
+        return _sexes(given, name), []
+    values = pd.Series(list(typed_column(given.tolist())), index=cells.index, dtype=object)
+    is_text = values.map(lambda value: isinstance(value, str)).any()
+    if is_text or plain(name) in CATEGORY_NAMES:
+        return values.map(lambda value: f"{value:g}" if isinstance(value, float) else str(value), na_action="ignore"), []
+    return values.astype(float), []
+
+
+def _ages(given: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
+    """Ages in years; 90+ is 90, and what cannot be an age is missing, named."""
+    values = pd.to_numeric(given.str.removesuffix("+"), errors="coerce").where(lambda age: age.between(0, OLDEST))
+    odd = given[values.isna() & (given != "")]
+    notes = (
+        [f"{name} {', '.join(map(repr, odd.unique()[:ROWS_NAMED]))} is no age: missing in {_listed(odd.index + 1, 'row')}"]
+        if odd.size
+        else []
+    )
+    if values.isna().all():
+        raise RunError(Reason.USAGE, f"column {name!r} holds no age (found: {', '.join(given.unique()[:ROWS_NAMED]) or 'nothing'})")
+    return values.astype(float), notes
+
+
+def _sexes(given: pd.Series, name: str) -> pd.Series:
+    """Sex as M and F where it is written in words, as the table's own codes otherwise."""
+    known = given[given != ""]
+    words = known.str.casefold().isin(SEXES)
+    codes = pd.to_numeric(known, errors="coerce")
+    if words.any() and codes.notna().any():
+        raise RunError(
+            Reason.USAGE, f"column {name!r} has both words ({known[words].iloc[0]}) and codes ({known[codes.notna()].iloc[0]}); write one"
+        )
+    plainly = known.str.casefold().map(SEXES).fillna(known).where(codes.isna(), codes.map("{:g}".format))
+    return plainly.reindex(given.index).astype(object).replace({np.nan: None})
+
+
+def _contradictions(people: pd.DataFrame) -> list[str]:
+    """Subjects whose rows say different things where only one can be."""
+    texts = [name for name in people.columns.drop(SUBJECT) if people[name].dtype == object]
+    found = {name: _several(people, name) for name in texts}
+    return [f"{_listed(many, 'subject')} with more than one {name}: the commonest is taken" for name, many in found.items() if len(many)]
+
+
+def _several(people: pd.DataFrame, name: str) -> pd.Index:
+    """Subjects with more than one value of a category."""
+    counts = people.groupby(SUBJECT)[name].nunique()
+    return counts.index[counts > 1]
+
+
+def _listed(items: Sequence[object] | pd.Index, what: str) -> str:
+    """How many, and the first few by name.
+
+    >>> _listed([3, 7], "row"), _listed([3], "row")
+    ('2 rows (3, 7)', '1 row (3)')
+    """
+    shown = ", ".join(map(str, items[:ROWS_NAMED])) + (", …" if len(items) > ROWS_NAMED else "")
+    return f"{len(items)} {what}{'s' if len(items) > 1 else ''} ({shown})"
