@@ -30,6 +30,11 @@ class Reason(StrEnum):
     # One region is missing although the scan is done.
     SKULL_STRIPPED = "skull_stripped"
     CUT_OFF = "cut_off"
+    # A label map and its reference could not be compared.
+    NO_PREDICTION = "no_prediction"
+    NO_REFERENCE = "no_reference"
+    AMBIGUOUS_PAIR = "ambiguous_pair"
+    OTHER_LABELS = "other_labels"
     # The run, not the scan.
     DUPLICATE_SCAN = "duplicate_scan"
     NOTHING_FOUND = "nothing_found"

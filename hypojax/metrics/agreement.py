@@ -157,8 +157,8 @@ def within_subject_cv(measurements: Measurements) -> float:
     if not len(repeats):
         return float("nan")
     known = measurements[(~np.isnan(measurements)).sum(axis=1) > 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = squares / (repeats - 1) / np.nanmean(known, axis=1) ** 2
+    with np.errstate(divide="ignore"):
+        shares = np.divide(squares, (repeats - 1) * np.nanmean(known, axis=1) ** 2, out=np.zeros(len(known)), where=squares > 0)
     return float(np.sqrt(shares.mean()))
 
 
