@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,7 +14,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from hypojax.demo import Comparison
-    from hypojax.execute import Outcome, ScanResult, Watch
+    from hypojax.execute import Outcome, ScanResult
     from hypojax.store import Problem
 
 LISTED: Final = 20
@@ -23,6 +23,31 @@ LISTED: Final = 20
 
 SHOWN: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
 """Regions of the summary; all of them stand in the table."""
+
+
+@runtime_checkable
+class Result(Protocol):
+    """What became of one scan, whoever says it: a run, or an evaluation."""
+
+    @property
+    def scan(self) -> str:
+        """Its id."""
+
+    @property
+    def status(self) -> str:
+        """``done``, ``failed`` or ``pending``."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed."""
+
+    @property
+    def message(self) -> str:
+        """The failure in a sentence."""
+
+    @property
+    def seconds(self) -> float:
+        """Time it took."""
 
 
 class Pace:
@@ -73,7 +98,7 @@ class LiveWatch:
             self._bar.console.print(f"{kept} scans were done before and are kept")
         self._task = self._bar.add_task("scans", total=total, pace="starting", failed=0)
 
-    def finished(self, result: "ScanResult") -> None:
+    def finished(self, result: Result) -> None:
         """One scan is done or failed."""
         self._done += 1
         if result.failed:
@@ -102,7 +127,7 @@ class LineWatch:
         self._total, self._pace = total, Pace(total)
         self._print(f"{total} scans to do, {kept} done before and kept")
 
-    def finished(self, result: "ScanResult") -> None:
+    def finished(self, result: Result) -> None:
         """One scan is done or failed."""
         self._done += 1
         self._failed += result.failed
@@ -129,7 +154,7 @@ class Screen:
         self._messages = messages or Console(stderr=True)
 
     @contextmanager
-    def progress(self) -> Iterator["Watch"]:
+    def progress(self) -> Iterator[LineWatch | LiveWatch]:
         """A bar while the block runs, or plain lines where standard error is no terminal."""
         if not self._messages.is_terminal:
             yield LineWatch(self._messages)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Union
 
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
+from hypojax.cli.evaluate import Evaluate
 from hypojax.cli.screen import Screen
 from hypojax.cli.split import Split
 from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
@@ -215,6 +216,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "info": Info,
     "demo": Demo,
     "split": Split,
+    "evaluate": Evaluate,
 }
 
 OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be

@@ -1,7 +1,22 @@
 """How good label maps are against a reference: pairs, scores, summaries, and their history."""
 
-from hypojax.evaluate.evaluation import compare
+from hypojax.evaluate.evaluation import ScanScores, compare, evaluation
+from hypojax.evaluate.files import write_evaluation
+from hypojax.evaluate.history import read_history, record
 from hypojax.evaluate.metric import METRICS
 from hypojax.evaluate.score import score_mask, score_pair
+from hypojax.evaluate.summary import SUMMARY, summarise
 
-__all__ = ["METRICS", "compare", "score_mask", "score_pair"]
+__all__ = [
+    "METRICS",
+    "SUMMARY",
+    "ScanScores",
+    "compare",
+    "evaluation",
+    "read_history",
+    "record",
+    "score_mask",
+    "score_pair",
+    "summarise",
+    "write_evaluation",
+]

@@ -76,8 +76,8 @@ class ScanScores:
 class Watch(Protocol):
     """Who is told how an evaluation goes on."""
 
-    def started(self, pairing: Pairing, *, total: int) -> None:
-        """So many scans will be scored."""
+    def started(self, *, total: int, kept: int) -> None:
+        """So many scans will be scored; none was scored before."""
 
     def finished(self, result: ScanScores) -> None:
         """One scan is scored, or failed."""
@@ -112,14 +112,15 @@ def compare(
     pairing = find_pairs(predicted, reference, structure=structure)
     scans = {scan: tuple(pairs) for scan, pairs in groupby(pairing.pairs, key=lambda pair: pair.scan)}
     if watch:
-        watch.started(pairing, total=len(scans))
+        watch.started(total=len(scans), kept=0)
     results = []
     for scan, pairs in scans.items():
         results.append(score_scan(scan, pairs))
         if watch:
             watch.finished(results[-1])
     dataset = evaluation(results, [_entry(scan, pairs, table) for scan, pairs in scans.items()])
-    return dataset.assign_attrs(predicted=str(predicted), reference=str(reference), **provenance(pairing))
+    counts = {"unused_predictions": str(pairing.unused), "structures_without_predictions": " ".join(pairing.left_out) or "none"}
+    return dataset.assign_attrs(predicted=str(predicted), reference=str(reference), **counts, **provenance(pairing))
 
 
 def score_scan(scan: str, pairs: Sequence[Pair]) -> ScanScores:

@@ -2,6 +2,7 @@
 
 from hypojax.store.arrays import Native, NativeImage, Posterior, Segmented
 from hypojax.store.cohort_store import CohortStore
+from hypojax.store.history import append_evaluation, read_evaluations
 from hypojax.store.index import ScanEntry
 from hypojax.store.ledger import Record, RegionEntry
 from hypojax.store.table import check_table
@@ -18,7 +19,9 @@ __all__ = [
     "RegionEntry",
     "ScanEntry",
     "Segmented",
+    "append_evaluation",
     "check_table",
     "limit_threads",
+    "read_evaluations",
     "verify",
 ]

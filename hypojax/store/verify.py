@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hypojax.reason import Reason, RunError
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document
+from hypojax.store.history import EVALUATIONS, evaluation_paths, parse_evaluation
 from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import LEDGER, Record, parse_record, read_records, record_path
@@ -52,7 +53,7 @@ def verify(root: Path) -> tuple[Problem, ...]:
         index = read_index(root)
     except RunError as error:
         return (Problem("", str(error)), *_unlisted(root, None))
-    return (*_scans(root, index), *_unlisted(root, index), *_strays(root), *_groups(root), *_table(root, index))
+    return (*_scans(root, index), *_unlisted(root, index), *_strays(root), *_groups(root), *_history(root), *_table(root, index))
 
 
 def check_documents(folder: Path, *, files: Mapping[str, str], groups: Sequence[str]) -> None:
@@ -147,7 +148,7 @@ def _strays(root: Path) -> Iterator[Problem]:
         description = read_root(root)
     except DamagedDocumentError:
         return
-    known = {SCANS, LEDGER, *description.columns, *description.replaced}
+    known = {SCANS, LEDGER, EVALUATIONS, *description.columns, *description.replaced}
     for path in sorted(root.iterdir()):
         if path.name not in known and ((path / NAME).exists() or (path / "c").is_dir()):
             yield Problem("", f"{path.name} is an array or group that the table does not have; {DELETE}")
@@ -162,6 +163,13 @@ def _groups(root: Path) -> Iterator[Problem]:
     path = root / SCANS / NAME
     if not path.is_file() or path.read_bytes() != encode(group_document({})):
         yield Problem("", f"{SCANS}/{NAME} is damaged or missing; {AGAIN}")
+
+
+def _history(root: Path) -> Iterator[Problem]:
+    """Records of evaluations against their own digests."""
+    for path in evaluation_paths(root):
+        if isinstance(what := parse_evaluation(path), str):
+            yield Problem("", f"{EVALUATIONS}/{path.parent.name} {what}")
 
 
 def _table(root: Path, index: Index) -> Iterator[Problem]:

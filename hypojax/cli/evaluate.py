@@ -1,0 +1,73 @@
+"""`hypojax evaluate`: label maps against a reference."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from hypojax.cli.screen import Screen
+from hypojax.cli.verb import Verb, exit_code
+
+
+@dataclass(frozen=True)
+class Evaluate(Verb):
+    """Score label maps against a reference: overlap, surface distance, agreement of volumes, failures.
+
+    PREDICTED and REFERENCE are each an output folder of `hypojax run`, BIDS derivatives, a folder of images, or one image:
+    hypothalamus label maps (1-5 left, 6-10 right) and intracranial masks. They are paired by dataset, subject, session and run, or
+    by file name. A reference without a usable prediction is a failure that stays in the table. Predictions on another grid are
+    brought to that of the reference by nearest neighbour. The table is written to --out as evaluation.nc (for xarray),
+    evaluation.tsv, evaluation.md and evaluation.html.
+
+    $ hypojax evaluate out/ manual-labels/
+    $ hypojax evaluate out/ manual-labels/ --participants participants.tsv --by sex --by age
+    $ hypojax evaluate out/ manual-labels/ --record out/
+
+    Exit code: 0 every reference was scored, 2 some were not, 3 none was, 1 there is nothing to compare.
+    """
+
+    predicted: Annotated[Positional[Path], arg(metavar="PREDICTED")]
+    """Label maps to judge."""
+    reference: Annotated[Positional[Path], arg(metavar="REFERENCE")]
+    """Label maps to hold them against."""
+    out: Path = Path("evaluation")
+    """Folder for the results."""
+    participants: Path | None = None
+    """Table with age, sex and the like, by participant_id or scan; an output folder of hypojax brings its own."""
+    by: UseAppendAction[tuple[str, ...]] = field(default=())
+    """Column to stratify by (sex, dataset, age, ...); give it once for each."""
+    record: Path | None = None
+    """Output folder of `hypojax run` whose evaluation history receives a record, which `hypojax drift` reads."""
+    structure: Literal["hypothalamus", "icv"] | None = None
+    """What all label maps are of, where their names do not say so."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Evaluate, show the table, write the files."""
+        from hypojax import evaluate
+        from hypojax.evaluate.page import brief
+
+        with screen.progress() as watch:
+            scores = evaluate.compare(self.predicted, self.reference, participants=self.participants, structure=self.structure, watch=watch)
+        summary = evaluate.summarise(scores, by=self.by)
+        written = evaluate.write_evaluation(scores, summary, self.out)
+        table = brief(summary)
+        screen.table(table.title, table.header, table.rows)
+        for note in notes(scores.attrs):
+            screen.say(f"note: {note}")
+        if self.record is not None:
+            screen.say(f"recorded in {self.record}: {evaluate.record(self.record, summary)}")
+        screen.say(f"written: {', '.join(map(str, written))}")
+        failed = int((scores["status"] == "failed").sum())
+        return exit_code(scores.sizes["scan"] - failed, failed)
+
+
+def notes(about: dict[str, str]) -> list[str]:
+    """What was left out of an evaluation, a sentence each.
+
+    >>> notes({"unused_predictions": "2", "structures_without_predictions": "icv"})
+    ['2 predictions have no reference', 'references of icv were left out: there is no prediction of it']
+    """
+    unused, without = about["unused_predictions"], about["structures_without_predictions"]
+    found = [f"{unused} predictions have no reference"] if unused != "0" else []
+    return found + ([f"references of {without} were left out: there is no prediction of it"] if without != "none" else [])

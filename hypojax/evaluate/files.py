@@ -1,0 +1,91 @@
+"""An evaluation on disk: NetCDF for programs, TSV for spreadsheets, Markdown and HTML for people.
+
+NetCDF-3, because xarray writes and reads it with SciPy alone, and R and MATLAB read it too.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from hypojax.cohort import NOT_AVAILABLE
+from hypojax.evaluate.page import html, markdown
+from hypojax.store.objects import place
+
+NAMES: Final = ("evaluation.nc", "evaluation.tsv", "evaluation.md", "evaluation.html")
+
+TYPE_NAMES: Final = frozenset({"byte", "char", "short", "ushort", "int", "uint", "int64", "uint64", "float", "real", "double", "string"})
+"""Words that NetCDF keeps for types."""
+
+
+def write_evaluation(evaluation: xr.Dataset, summary: xr.Dataset, folder: Path) -> tuple[Path, ...]:
+    """Write an evaluation and its summary, each file whole or not at all; the same evaluation gives the same bytes.
+
+    Parameters
+    ----------
+    evaluation
+        As `hypojax.evaluate.compare` gives it.
+    summary
+        As `hypojax.evaluate.summarise` gives it.
+    folder
+        Where to; made when it is not there.
+
+    Returns
+    -------
+    Paths of the files of `NAMES`.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    contents = (netcdf(evaluation), tsv(evaluation), markdown(evaluation, summary).encode(), html(evaluation, summary).encode())
+    paths = tuple(folder / name for name in NAMES)
+    for path, content in zip(paths, contents, strict=True):
+        place(path, content)
+    return paths
+
+
+def netcdf(dataset: xr.Dataset) -> bytes:
+    """A Dataset as NetCDF-3: integers beyond 32 bits become floats, names keep only what NetCDF allows.
+
+    >>> netcdf(xr.Dataset({"dice": ("scan", [0.5])}))[:3]
+    b'CDF'
+    """
+    wide = [name for name, values in dataset.variables.items() if values.dtype.kind in "iu" and not _fits(values.values)]
+    narrow = dataset.assign({name: dataset[name].astype(np.float64) for name in wide})
+    renamed = narrow.rename(_portable([str(name) for name in dataset.variables]))
+    return bytes(renamed.to_netcdf(engine="scipy", format="NETCDF3_64BIT"))
+
+
+def tsv(evaluation: xr.Dataset) -> bytes:
+    """One row a scan and region, as BIDS tabular text: no tab or line break in a cell, ``n/a`` where there is no value."""
+    frame = evaluation.to_dataframe(dim_order=["scan", "region"]).reset_index()
+    text = frame.select_dtypes(exclude="number").columns
+    clean = frame.assign(**{name: frame[name].astype(str).str.replace(r"\s+", " ", regex=True).replace("", NOT_AVAILABLE) for name in text})
+    return clean.to_csv(sep="\t", index=False, na_rep=NOT_AVAILABLE, lineterminator="\n").encode()
+
+
+def _fits(values: np.ndarray) -> bool:
+    """Whether integers fit into 32 bits."""
+    limits = np.iinfo(np.int32)
+    return not values.size or bool(values.min() >= limits.min and values.max() <= limits.max)
+
+
+def _portable(names: list[str]) -> dict[str, str]:
+    """Name → one that NetCDF takes, for those that it does not; no two meet.
+
+    >>> _portable(["age", "IQ (WAIS)", "IQ_(WAIS)", "int"])
+    {'IQ (WAIS)': 'IQ__WAIS_', 'IQ_(WAIS)': 'IQ__WAIS__', 'int': 'int_'}
+    """
+    taken, found = set(names), {}
+    for name in names:
+        plain = re.sub(r"[^\w.@+-]", "_", re.sub(r"^[^\w]", "_", name)) + ("_" if name in TYPE_NAMES else "")
+        if plain != name:
+            while plain in taken:
+                plain += "_"
+            taken.add(plain)
+            found[name] = plain
+    return found
