@@ -1,6 +1,6 @@
 """How good label maps are against a reference: pairs, scores, summaries, and their history."""
 
-from hypojax.evaluate.evaluation import ScanScores, compare, evaluation
+from hypojax.evaluate.evaluation import ScanScores, compare, tabulate
 from hypojax.evaluate.files import write_evaluation
 from hypojax.evaluate.history import read_history, record
 from hypojax.evaluate.metric import METRICS
@@ -12,11 +12,11 @@ __all__ = [
     "SUMMARY",
     "ScanScores",
     "compare",
-    "evaluation",
     "read_history",
     "record",
     "score_mask",
     "score_pair",
     "summarise",
+    "tabulate",
     "write_evaluation",
 ]

@@ -118,7 +118,7 @@ def compare(
         results.append(score_scan(scan, pairs))
         if watch:
             watch.finished(results[-1])
-    dataset = evaluation(results, [_entry(scan, pairs, table) for scan, pairs in scans.items()])
+    dataset = tabulate(results, [_entry(scan, pairs, table) for scan, pairs in scans.items()])
     counts = {"unused_predictions": str(pairing.unused), "structures_without_predictions": " ".join(pairing.left_out) or "none"}
     return dataset.assign_attrs(predicted=str(predicted), reference=str(reference), **counts, **provenance(pairing))
 
@@ -144,7 +144,7 @@ def regions_of(pair: Pair) -> tuple[str, ...]:
     return ("icv",) if pair.reference.structure == INTRACRANIAL else tuple(PARTS)
 
 
-def evaluation(results: Sequence[ScanScores], entries: Sequence[ScanEntry]) -> xr.Dataset:
+def tabulate(results: Sequence[ScanScores], entries: Sequence[ScanEntry]) -> xr.Dataset:
     """Scores of scans as a Dataset; regions that no scan has a reference for are left out.
 
     Parameters
@@ -157,7 +157,7 @@ def evaluation(results: Sequence[ScanScores], entries: Sequence[ScanEntry]) -> x
     Examples
     --------
     >>> entry = ScanEntry(scan="sub-01", path="", entities={}, columns={"age": 31})
-    >>> table = evaluation([ScanScores("sub-01", missing={"icv": "no_prediction"}, reason="no_prediction")], [entry])
+    >>> table = tabulate([ScanScores("sub-01", missing={"icv": "no_prediction"}, reason="no_prediction")], [entry])
     >>> table.status.values.tolist(), table.region.values.tolist(), table.age.values.tolist()
     (['failed'], ['icv'], [31])
     """

@@ -137,7 +137,8 @@ def structure_of(path: Path) -> str | None:
     labels = [value.lower() for key, value in named.items() if key in NAMING]
     if any("hypothal" in word for word in (*labels, stem(path).lower())):
         return None if kind == "probseg" else HYPOTHALAMUS
-    if INTRACRANIAL_WORDS & {*labels, kind.lower()}:
+    words = {kind.lower()} if named else {*re.split("[_-]", stem(path).lower())}
+    if INTRACRANIAL_WORDS & {*labels, *words}:
         return INTRACRANIAL
     if labels or kind in ("T1w", "mask") or (NO_T1W.fullmatch(kind) and kind != "dseg"):
         return None

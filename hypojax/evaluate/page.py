@@ -194,7 +194,7 @@ VOLUMES: Final[dict[str, Cell]] = {
     "reference mm³": lambda one: _number(float(one.sel(metric="volume_reference_mm3")["mean"]), 0),
     "bias mm³": _value("bias_mm3", 1, unit="_mm3"),
     "limits mm³": _limits,
-    "error %": _mean("relative_volume_error", 1, times=100),
+    "error %": _mean("relative_volume_error", 1, times=100.0),
     "absolute error mm³": _mean("absolute_volume_error_mm3", 1),
     "similarity": _mean("volume_similarity"),
     "ICC(2,1)": _value("icc21", 2),
@@ -210,7 +210,7 @@ STRATA: Final[dict[str, Cell]] = {
     "NSD 1 mm": _mean("nsd_1mm"),
     "HD95 mm": _mean("hd95_mm", 2),
     "bias mm³": _value("bias_mm3", 1, unit="_mm3"),
-    "error %": _mean("relative_volume_error", 1, times=100),
+    "error %": _mean("relative_volume_error", 1, times=100.0),
     "ICC(3,1)": _value("icc31", 2),
 }
 BRIEF: Final[dict[str, Cell]] = {

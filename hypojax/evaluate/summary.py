@@ -204,10 +204,10 @@ def _agreement(region: xr.Dataset) -> dict[str, float]:
     failed = int(((reasons != "") & (reasons != Reason.NO_REFERENCE)).sum())
     scored = int((reasons == "").sum())
     return {
-        "scored": scored,
-        "failed": failed,
+        "scored": float(scored),
+        "failed": float(failed),
         **_interval("failure_rate", wilson(failed, scored + failed)),
-        "missed": int(np.isinf(region["hd95_mm"].values).sum()),
+        "missed": float(np.isinf(region["hd95_mm"].values).sum()),
         **_interval("bias_mm3", limits.bias),
         "limit_lower_mm3": limits.lower.estimate,
         "limit_upper_mm3": limits.upper.estimate,

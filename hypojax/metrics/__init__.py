@@ -12,9 +12,9 @@ from hypojax.metrics.agreement import (
     within_subject_cv,
     within_subject_sd,
 )
-from hypojax.metrics.bootstrap import bootstrap
 from hypojax.metrics.interval import Interval
 from hypojax.metrics.overlap import absolute_volume_error, dice, relative_volume_error, volume_error, volume_similarity
+from hypojax.metrics.resampling import bootstrap
 from hypojax.metrics.surface import average_surface_distance, hausdorff95, surface_dice, surface_distances
 
 __all__ = [

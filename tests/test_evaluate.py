@@ -1,0 +1,410 @@
+"""Scores of pairs, and how label maps are found, read and paired: every reference keeps a row, no prediction serves two."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import UInt8
+from sample_store import DONE, FAILED, PENDING, STRIPPED, UNTOUCHED, segmented, small_store
+
+from hypojax.derivatives import scan_stem
+from hypojax.evaluate import ScanScores, compare, score_mask, score_pair, tabulate
+from hypojax.evaluate.maps import LabelMap, find_maps, load, structure_of
+from hypojax.evaluate.metric import METRICS, ROWS
+from hypojax.evaluate.pairs import find_pairs, match
+from hypojax.evaluate.regrid import nearest
+from hypojax.grid import Affine, Grid, to_voxel, to_world
+from hypojax.reason import Reason, RunError, ScanError
+from hypojax.scans import read, write_nifti
+from hypojax.schema import LABELS, PARTS
+from hypojax.store import ScanEntry
+
+AFFINE: Final = np.array([[-1.0, 0.1, 0.0, 30.0], [0.1, 1.2, 0.0, -40.0], [0.0, 0.0, 1.5, 7.0], [0.0, 0.0, 0.0, 1.0]])
+STORED: Final = 1e-5
+"""Relative; affines of files are float32."""
+
+LabelVoxels = UInt8[np.ndarray, "i j k"]
+
+
+def labels(seed: int = 0, *, shape: tuple[int, int, int] = (7, 6, 5)) -> LabelVoxels:
+    return np.random.default_rng(seed).integers(0, 11, shape, np.uint8)
+
+
+def put(path: Path, voxels: np.ndarray, affine: Affine = AFFINE) -> Path:
+    write_nifti(path, voxels, affine)
+    return path
+
+
+def maps(*names: str, structure: str = "hypothalamus") -> list[LabelMap]:
+    """Label maps called ``dataset/scan``."""
+    found = [name.rpartition("/") for name in names]
+    return [LabelMap(scan, structure, Path(f"{number}.nii"), dataset) for number, (dataset, _, scan) in enumerate(found)]
+
+
+def paired(predicted: list[LabelMap], reference: list[LabelMap]) -> list[str | None]:
+    """For each reference, the file of its prediction."""
+    return [pair.predicted.path.stem if pair.predicted else None for pair in match(predicted, reference)]
+
+
+# Scores of arrays
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_scores_against_sets_of_voxels(first: int, second: int) -> None:
+    predicted, reference = labels(first), labels(second)
+    scores = score_pair(predicted, reference, affine=AFFINE)
+    voxel = float(abs(np.linalg.det(AFFINE)))
+    for region, values in PARTS.items():
+        ours, theirs = ({tuple(index) for index in np.argwhere(np.isin(one, values))} for one in (predicted, reference))
+        assert scores[region]["dice"] == pytest.approx(2 * len(ours & theirs) / (len(ours) + len(theirs)))
+        assert scores[region]["volume_predicted_mm3"] == pytest.approx(len(ours) * voxel)
+        assert scores[region]["volume_error_mm3"] == pytest.approx((len(ours) - len(theirs)) * voxel)
+    assert [*scores["hypothalamus"]] == [variable.name for variable in METRICS]
+
+
+def test_a_prediction_on_finer_voxels_or_stored_the_other_way_round_scores_the_same() -> None:
+    reference = labels()
+    fine = reference.repeat(2, 0).repeat(3, 1)
+    affine = AFFINE @ np.diag([1 / 2, 1 / 3, 1.0, 1.0])
+    affine[:3, 3] = to_world(AFFINE, np.array([-1 / 4, -1 / 3, 0.0]))
+    turned = AFFINE @ np.array([[0, -1, 0, 6.0], [0, 0, 1.0, 0], [1.0, 0, 0, 0], [0, 0, 0, 1]])
+    rolled = np.roll(reference, 1, 1)
+    for voxels, own in ((fine, affine), (reference[::-1].transpose(2, 0, 1), turned)):
+        scores = score_pair(voxels, reference, affine=AFFINE, predicted_affine=own)
+        assert all(one["dice"] == 1.0 and one["hd95_mm"] == 0.0 for one in scores.values())
+        assert all(one["volume_error_mm3"] == pytest.approx(0.0, abs=1e-9) for one in scores.values())
+    there = score_pair(rolled[::-1].transpose(2, 0, 1), reference, affine=AFFINE, predicted_affine=turned)
+    assert there["hypothalamus"] == pytest.approx(score_pair(rolled, reference, affine=AFFINE)["hypothalamus"])
+
+
+def test_volume_is_counted_on_the_own_grid_also_outside_of_the_reference() -> None:
+    reference, predicted = np.zeros((4, 4, 4), np.uint8), np.zeros((8, 4, 4), np.uint8)
+    reference[1:3, 1:3, 1:3] = 1
+    predicted[1:3, 1:3, 1:3] = predicted[6, 1, 1] = 1
+    scores = score_pair(predicted, reference, affine=np.eye(4), predicted_affine=np.eye(4))["left_anterior_inferior"]
+    assert (scores["volume_predicted_mm3"], scores["volume_reference_mm3"], scores["dice"]) == (9.0, 8.0, 1.0)
+
+
+def test_maps_of_different_shape_need_their_affine() -> None:
+    with pytest.raises(ValueError, match="give predicted_affine"):
+        score_pair(labels(shape=(7, 6, 4)), labels(), affine=AFFINE)
+
+
+def test_a_mask_is_scored_as_a_region_is() -> None:
+    predicted, reference = labels(1), labels(2)
+    whole = score_pair(predicted, reference, affine=AFFINE)["hypothalamus"]
+    assert score_mask(predicted > 0, reference > 0, affine=AFFINE) == whole
+
+
+def test_empty_maps() -> None:
+    nothing, something = np.zeros((4, 4, 4), np.uint8), np.full((4, 4, 4), 7, np.uint8)
+    both = score_pair(nothing, nothing, affine=np.eye(4))["hypothalamus"]
+    assert (both["dice"], both["nsd_1mm"], both["hd95_mm"], both["volume_error_mm3"]) == (1.0, 1.0, 0.0, 0.0)
+    one = score_pair(nothing, something, affine=np.eye(4))["hypothalamus"]
+    assert (one["dice"], one["nsd_1mm"], one["assd_mm"], one["relative_volume_error"]) == (0.0, 0.0, np.inf, -1.0)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_nearest_against_looking_up_every_voxel(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    voxels = labels(seed)
+    affine = AFFINE.copy()
+    affine[:3, :3] += rng.normal(0, 0.2, (3, 3))
+    grid = Grid((6, 5, 7), np.diag([*rng.uniform(0.7, 2, 3), 1.0]))
+    grid.affine[:3, 3] = to_world(affine, rng.uniform(-1, 3, 3))
+    found = nearest(voxels, affine, grid)
+    for index in itertools.product(*map(range, grid.shape)):
+        place = to_voxel(affine, to_world(grid.affine, np.array(index)))
+        if (np.abs(place - np.floor(place) - 0.5) > 1e-6).all():  # two labels are equally near otherwise
+            at = np.floor(place + 0.5).astype(int)
+            inside = (at >= 0).all() and (at < voxels.shape).all()
+            assert found[index] == (voxels[tuple(at)] if inside else 0)
+
+
+# Finding and reading
+
+
+@pytest.mark.parametrize(
+    ("name", "structure"),
+    [
+        ("sub-01_space-orig_seg-hypothalamus_dseg.nii.gz", "hypothalamus"),
+        ("sub-01_space-orig_label-ICV_mask.nii.gz", "icv"),
+        ("Subj01_dlmuse.nii.gz", "icv"),
+        ("sub-01_desc-brain_mask.nii.gz", "icv"),
+        ("017.nii", "hypothalamus"),
+        ("colin27_dseg.nii.gz", "hypothalamus"),
+        ("sub-01_T1w.nii.gz", None),
+        ("sub-01_probseg.nii.gz", None),
+        ("sub-01_seg-hypothalamus_probseg.nii.gz", None),
+        ("sub-01_label-GM_mask.nii.gz", None),
+        ("sub-01_desc-aparcaseg_dseg.nii.gz", None),
+    ],
+)
+def test_names_say_what_a_map_shows(name: str, structure: str | None) -> None:
+    assert structure_of(Path(name)) == structure
+
+
+def test_label_maps_in_a_folder(tmp_path: Path) -> None:
+    inner = tmp_path / "ds1" / "sub-01" / "ses-2" / "anat"
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-01\t33\n")
+    for name in ("sub-01_ses-2_run-02_space-orig_seg-hypothalamus_dseg.nii.gz", "sub-01_ses-2_T1w.nii.gz"):
+        put(inner / name, labels())
+    (found,) = find_maps(tmp_path)
+    assert (found.scan, found.dataset, dict(found.columns)) == ("sub-01_ses-2_run-2", "ds1", {"age": 33})
+    assert len(find_maps(tmp_path, structure="icv")) == 2
+    with pytest.raises(RunError, match="does not exist"):
+        find_maps(tmp_path / "nowhere")
+
+
+def test_what_is_read_is_labels(tmp_path: Path) -> None:
+    as_float = put(tmp_path / "a.nii.gz", labels().astype(np.float32))
+    (found,) = find_maps(as_float)
+    assert (load(found).voxels == labels()).all()
+    assert load(found).affine == pytest.approx(AFFINE, rel=STORED)
+    (mask,) = find_maps(put(tmp_path / "b_icv.nii.gz", labels() * np.int16(20)))
+    assert (load(mask).voxels == (labels() > 0)).all()
+    for wrong in (labels().astype(np.float32) / 2, labels().astype(np.int16) + 1, labels().astype(np.int16) - 1):
+        (found,) = find_maps(put(tmp_path / "c.nii.gz", wrong))
+        with pytest.raises(ScanError, match="whole numbers from 0 to 10") as error:
+            load(found)
+        assert error.value.reason is Reason.OTHER_LABELS
+
+
+def test_label_maps_of_a_store_with_the_reasons_of_its_failures(tmp_path: Path) -> None:
+    small_store(tmp_path / "out" / "cohort.zarr")
+    found = {(one.scan, one.structure): one for one in find_maps(tmp_path / "out")}
+    assert len(found) == 10
+    assert (load(found[DONE, "hypothalamus"]).voxels == segmented(0).hypothalamus).all()
+    assert (load(found[DONE, "icv"]).voxels == segmented(0).intracranial).all()
+    assert (load(found[DONE, "icv"]).affine == segmented(0).affine).all()
+    assert found[DONE, "icv"].columns["age"] == 31
+    expected = {(STRIPPED, "icv"): Reason.SKULL_STRIPPED, (FAILED, "icv"): Reason.TRUNCATED, (PENDING, "icv"): Reason.NO_PREDICTION}
+    for key, reason in {**expected, (UNTOUCHED, "hypothalamus"): Reason.NO_PREDICTION}.items():
+        with pytest.raises(ScanError) as error:
+            load(found[key])
+        assert error.value.reason is reason
+
+
+# Pairing
+
+
+def test_names_pair() -> None:
+    assert paired(maps("sub-02", "sub-01"), maps("sub-01", "sub-02", "sub-03")) == ["1", "0", None]
+    assert paired(maps("ds1/sub-01", "ds2/sub-01"), maps("ds2/sub-01", "ds1/sub-01")) == ["1", "0"]
+    assert paired(maps("predicted/sub-01"), maps("manual/sub-01")) == ["0"]
+
+
+def test_names_that_fit_several_maps_make_no_pair() -> None:
+    assert paired(maps("ds1/sub-01", "ds2/sub-01"), maps("sub-01")) == [None]
+    assert paired(maps("sub-01"), maps("ds1/sub-01", "ds2/sub-01")) == [None, None]
+    (pair,) = match(maps("sub-01", "sub-01"), maps("sub-01"))
+    assert pair.reason is Reason.AMBIGUOUS_PAIR
+    assert "0.nii, 1.nii" in pair.message
+
+
+def test_where_datasets_have_names_they_are_not_mixed_up() -> None:
+    assert paired(maps("ds1/sub-01", "ds2/sub-02"), maps("ds1/sub-01", "ds3/sub-02")) == ["0", None]
+
+
+def test_derivatives_of_scans_whose_id_is_none_of_bids_are_found() -> None:
+    stems = [scan_stem(scan).rpartition("/")[2] for scan in ("colin27", "ds1_sub-01")]
+    assert paired(maps(*stems), maps("colin27", "ds1/sub-01")) == ["0", "1"]
+    assert paired(maps("colin27", "ds1/sub-01"), maps(*stems)) == ["0", "1"]
+
+
+def test_subject_session_and_run_are_enough_where_nothing_else_tells(tmp_path: Path) -> None:
+    put(tmp_path / "a" / "sub-01_ses-1_acq-mprage_run-01_desc-x_dseg.nii.gz", labels())
+    put(tmp_path / "a" / "sub-01_ses-1_acq-mprage_run-01_dseg.nii.gz", labels())
+    put(tmp_path / "b" / "sub-01_ses-1_run-1_dseg.nii.gz", labels())
+    (pair,) = find_pairs(tmp_path / "a", tmp_path / "b").pairs
+    assert pair.predicted is not None
+    assert pair.predicted.path.name == "sub-01_ses-1_acq-mprage_run-01_dseg.nii.gz"
+
+
+names = st.lists(st.builds("{}/sub-{}".format, st.sampled_from(["", "a", "b"]), st.integers(1, 3)), max_size=6)
+
+
+@given(names, names)
+def test_every_reference_is_listed_and_no_prediction_serves_two(predicted: list[str], reference: list[str]) -> None:
+    wanted = maps(*reference)
+    pairs = match(maps(*predicted), wanted)
+    assert [pair.reference for pair in pairs] == wanted
+    used = [id(pair.predicted) for pair in pairs if pair.predicted]
+    assert len(used) == len(set(used))
+    for pair in pairs:
+        assert (pair.predicted is None) == (pair.reason is not Reason.NONE) == bool(pair.message)
+        assert pair.predicted is None or pair.predicted.scan == pair.reference.scan
+
+
+def test_two_files_are_a_pair_whatever_they_are_called(tmp_path: Path) -> None:
+    first, second = put(tmp_path / "x.nii.gz", labels(1)), put(tmp_path / "manual_label-ICV_mask.nii.gz", labels(2))
+    found = compare(first, second)
+    assert found.region.values.tolist() == ["icv"]
+    assert found.dice.item() == score_mask(labels(1) > 0, labels(2) > 0, affine=AFFINE)["dice"]
+
+
+def test_two_references_of_one_scan_are_refused(tmp_path: Path) -> None:
+    for name in ("sub-01_dseg.nii.gz", "sub-01_space-orig_dseg.nii.gz"):
+        put(tmp_path / name, labels())
+    with pytest.raises(RunError, match="two references are of scan 'sub-01'"):
+        find_pairs(tmp_path, tmp_path)
+
+
+def test_nothing_to_compare_says_what_was_seen(tmp_path: Path) -> None:
+    put(tmp_path / "a" / "sub-01_dseg.nii.gz", labels())
+    (tmp_path / "b").mkdir()
+    with pytest.raises(RunError, match=r"found: 1 in .*a, 0 in .*b"):
+        compare(tmp_path / "a", tmp_path / "b")
+
+
+# The evaluation
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    """Predictions and references: good, on another grid, moved, absent, junk, of other labels, constant; and one of each left over."""
+    predicted, reference = tmp_path / "predicted", tmp_path / "reference"
+    for number in range(1, 8):
+        put(reference / f"sub-{number}_dseg.nii.gz", labels(number))
+    put(predicted / "sub-1_dseg.nii.gz", labels(1))
+    put(
+        predicted / "sub-2_dseg.nii.gz",
+        labels(2).repeat(2, 2),
+        AFFINE @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0.5, -0.25], [0, 0, 0, 1]]),
+    )
+    put(predicted / "sub-3_dseg.nii.gz", np.roll(labels(3), 1, 0))
+    (predicted / "sub-5_dseg.nii.gz").write_bytes(b"junk")
+    put(predicted / "sub-6_dseg.nii.gz", labels(6).astype(np.int16) * 100)
+    put(predicted / "sub-7_dseg.nii.gz", np.zeros((7, 6, 5), np.uint8))
+    put(predicted / "sub-8_dseg.nii.gz", labels(8))
+    return predicted, reference
+
+
+def test_every_reference_keeps_a_row(places: tuple[Path, Path]) -> None:
+    predicted, reference = places
+    found = compare(predicted, reference)
+    reasons: Mapping[str, str] = dict(zip(found.scan.values, found.reason.values, strict=True))
+    assert reasons == {
+        "sub-1": "", "sub-2": "", "sub-3": "", "sub-4": Reason.NO_PREDICTION, "sub-5": Reason.NOT_AN_IMAGE, "sub-6": Reason.OTHER_LABELS,
+        "sub-7": Reason.CONSTANT_IMAGE,
+    }  # fmt: skip
+    assert (found.status.values == ["done"] * 3 + ["failed"] * 4).all()
+    assert (found.missing_reason.sel(scan="sub-5") == Reason.NOT_AN_IMAGE).all()
+    assert found.dice.sel(scan=["sub-1", "sub-2"]).values == pytest.approx(1.0)
+    assert (found.dice.sel(scan="sub-3") < 1).all()
+    assert found.dice.sel(scan="sub-4").isnull().all()
+    assert "sub-4" in found.message.sel(scan="sub-4").item()
+    assert found.attrs["unused_predictions"] == "1"
+
+
+def test_a_reference_that_cannot_be_read_is_no_failure_of_the_prediction(places: tuple[Path, Path]) -> None:
+    predicted, reference = places
+    (reference / "sub-1_dseg.nii.gz").write_bytes(b"junk")
+    found = compare(predicted, reference).sel(scan="sub-1")
+    assert (found.status, found.reason) == ("failed", Reason.NOT_AN_IMAGE)
+    assert (found.missing_reason == Reason.NO_REFERENCE).all()
+
+
+def test_an_unforeseen_error_is_a_row_too(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("no such thing")
+
+    monkeypatch.setattr("hypojax.evaluate.evaluation.score_pair", broken)
+    found = compare(*places).sel(scan="sub-1")
+    assert (found.status, found.reason) == ("failed", Reason.UNEXPECTED)
+    assert "no such thing" in str(found.message.values)
+
+
+def test_what_is_declared_is_what_is_there(places: tuple[Path, Path]) -> None:
+    found = compare(*places)
+    for variable in (*METRICS, *ROWS):
+        assert found[variable.name].dims == variable.dims
+        assert found[variable.name].attrs == variable.attributes
+    assert [*found.data_vars] == [variable.name for variable in (*METRICS, *ROWS)]
+
+
+def test_a_watch_is_told_of_every_scan(places: tuple[Path, Path]) -> None:
+    class Tally:
+        def __init__(self) -> None:
+            self.total = 0
+            self.results: list[ScanScores] = []
+
+        def started(self, *, total: int, kept: int) -> None:
+            self.total = total
+
+        def finished(self, result: ScanScores) -> None:
+            self.results.append(result)
+
+    watch = Tally()
+    compare(*places, watch=watch)
+    assert watch.total == len(watch.results) == 7
+    assert sum(result.failed for result in watch.results) == 4
+
+
+def test_participants_of_a_table(places: tuple[Path, Path], tmp_path: Path) -> None:
+    table = tmp_path / "people.csv"
+    table.write_text("participant_id,age,sex,dice\nsub-1,31,F,a\n2,52,M,b\nsub-9,1,F,c\n")
+    found = compare(*places, participants=table)
+    assert found.age.values[:2].tolist() == [31, 52]
+    assert found.sex.values[:3].tolist() == ["F", "M", ""]
+    assert found.dice_participant.values[0] == "a"
+    table.write_text("name,age\nsub-1,31\n")
+    with pytest.raises(RunError, match="has no column"):
+        compare(*places, participants=table)
+    table.write_text("participant_id,age\nsub-1,31\n1,32\n")
+    with pytest.raises(RunError, match="names 1 twice"):
+        compare(*places, participants=table)
+
+
+def test_a_session_of_a_participant_is_told_from_another(tmp_path: Path) -> None:
+    for session in "12":
+        put(tmp_path / f"sub-01_ses-{session}_dseg.nii.gz", labels())
+    table = tmp_path / "people.tsv"
+    table.write_text("participant_id\tsession_id\tage\nsub-01\tses-1\t40\nsub-01\tses-2\t42\n")
+    assert compare(tmp_path, tmp_path, participants=table).age.values.tolist() == [40, 42]
+
+
+def test_scores_made_elsewhere_become_the_same_table() -> None:
+    scores = {**score_pair(labels(1), labels(2), affine=AFFINE), "icv": score_mask(labels(1) > 0, labels(2) > 0, affine=AFFINE)}
+    entries = [ScanEntry(scan=scan, path="", entities={}, columns={}) for scan in ("b", "a")]
+    found = tabulate([ScanScores("b", scores), ScanScores("a", {"icv": scores["icv"]})], entries)
+    assert found.scan.values.tolist() == ["a", "b"]
+    assert found.region.values.tolist() == ["icv", *PARTS]
+    assert (found.missing_reason.sel(scan="a").values[1:] == Reason.NO_REFERENCE).all()
+    assert (found.missing_reason.sel(scan="b") == "").all()
+    assert found.dice.sel(scan="b", region="hypothalamus").item() == scores["hypothalamus"]["dice"]
+
+
+def test_real_labels_moved_by_one_voxel(shared: Path, tmp_path: Path) -> None:
+    teacher = shared / "labels" / "hypothalamus_teacher"
+    for dataset in ("ds000011", "ds002748"):
+        for path in sorted((teacher / dataset).glob("sub-0[123]_dseg.nii.gz")):
+            image = read(path.name, path)
+            put(tmp_path / dataset / path.name, np.roll(image.voxels, 1, 2), image.affine)
+    found = compare(tmp_path, teacher)
+    done = found.isel(scan=np.flatnonzero(found.status == "done"))
+    assert done.scan.values.tolist() == [f"{dataset}_sub-0{n}" for dataset in ("ds000011", "ds002748") for n in (1, 2, 3)]
+    assert (found.reason.values[found.status.values == "failed"] == Reason.NO_PREDICTION).all()
+    # Faces are half a voxel, its diagonal or a voxel from one another: thin subunits stay below one voxel.
+    assert np.isin(done.hd95_mm.values.round(3), [0.5, 0.707, 1.0]).all()
+    assert (done.nsd_1mm == 1).all()
+    assert done.volume_error_mm3.values == pytest.approx(0.0, abs=1e-3)
+    assert ((done.dice.sel(region="hypothalamus") > 0.6) & (done.dice.sel(region="hypothalamus") < 0.9)).all()
+    itself = compare(teacher / "ds000011", teacher / "ds000011")
+    assert (itself.dice == 1).all()
+    assert set(itself.region.values) == {*LABELS.values(), "hypothalamus", "hypothalamus_left", "hypothalamus_right"}
+
+
+def test_real_intracranial_masks(shared: Path) -> None:
+    found = compare(shared / "icv_reference" / "Subj01_dlmuse.nii.gz", shared / "icv_reference" / "Subj01_dlmuse.nii.gz")
+    assert isinstance(found, xr.Dataset)
+    assert found.region.values.tolist() == ["icv"]
+    assert 1.2e6 < found.volume_reference_mm3.item() < 1.9e6
