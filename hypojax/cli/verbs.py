@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Union
 
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
+from hypojax.cli.drift import Drift
 from hypojax.cli.evaluate import Evaluate
 from hypojax.cli.screen import Screen
 from hypojax.cli.split import Split
@@ -216,6 +217,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "info": Info,
     "demo": Demo,
     "split": Split,
+    "drift": Drift,
     "evaluate": Evaluate,
 }
 

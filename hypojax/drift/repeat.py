@@ -1,0 +1,130 @@
+"""The same scans measured twice, with two versions of the weights: paired differences, and how much single scans scatter."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Float64
+from scipy import stats
+
+from hypojax.drift.comparison import limit_of, middle_of, spread_of
+from hypojax.drift.difference import CONFIDENCE, POWER, Difference, wilson
+from hypojax.drift.finding import Drift, Finding, Test, judged
+from hypojax.drift.limits import Limits
+from hypojax.drift.measure import WHOLES, Measure, Scale, flags_of, in_words, measures
+from hypojax.metrics import Interval, within_subject_cv
+
+FEWEST: Final = 5
+"""Scans measured twice that are enough, since each is its own control."""
+
+FAR: Final = 0.1
+"""A whole that changes by more in one scan is named."""
+
+NAMED: Final = 5
+
+Values = Float64[np.ndarray, "pair"]
+
+TESTS: Final[dict[Scale, Test]] = {"ratio": "paired t on logarithms", "rank": "sign", "share": "McNemar"}
+
+
+def compare_repeats(reference: xr.Dataset, new: xr.Dataset, *, limits: Limits | None = None) -> Drift:
+    """What moved between two measurements of the same scans.
+
+    Parameters
+    ----------
+    reference, new
+        Cohorts that hold the same scan ids; scans that only one of them has are left out.
+    limits
+        What counts as moved; the usual when left out.
+
+    Returns
+    -------
+    A finding for every measure that both have. A pair counts where both measurements know the value.
+    """
+    limits = limits or Limits()
+    shared = [scan for scan in reference["scan"].values if scan in set(new["scan"].values)]
+    first_cohort, second_cohort = reference.sel(scan=shared), new.sel(scan=shared)
+    flags = flags_of(first_cohort, second_cohort)
+    (known, first), (_, second) = (measures(side, flags=flags) for side in (first_cohort, second_cohort))
+    findings = [_repeated(measure, first, second, limits) for measure in known if measure.name in second]
+    return Drift(
+        judged(findings, limits=limits), scans=(len(shared), len(shared)), paired=True, limits=limits, notes=tuple(_far(first, second))
+    )
+
+
+def paired_ratio(first: Values, second: Values) -> Difference:
+    """Geometric mean of the ratios within scans less one: paired t test on logarithms. Both positive.
+
+    >>> round(paired_ratio(np.array([100.0, 200, 300]), np.array([102.0, 203, 309])).effect.estimate, 4)
+    0.0216
+    """
+    steps = np.log(second / first)
+    mean, error = float(steps.mean()), float(steps.std(ddof=1) / np.sqrt(len(steps)))
+    if error < 1e-12:
+        return Difference(Interval(*[float(np.expm1(mean))] * 3), 1.0 if abs(mean) < 1e-12 else 0.0, 0.0)
+    freedom = len(steps) - 1
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    detectable = error * float(stats.norm.ppf((1 + CONFIDENCE) / 2) + stats.norm.ppf(POWER))
+    effect = Interval(*(float(np.expm1(mean + step)) for step in (0.0, -reach, reach)))
+    return Difference(effect, float(2 * stats.t.sf(abs(mean) / error, freedom)), float(np.expm1(detectable)))
+
+
+def more_often(first: Values, second: Values) -> Difference:
+    """Share of scans that have more the second time, ties by half, less one half: sign test, Wilson's interval.
+
+    >>> more_often(np.zeros(10), np.ones(10)).effect.estimate
+    0.5
+    """
+    up, down = int((second > first).sum()), int((second < first).sum())
+    moved, scans = up + down, len(first)
+    estimate = (up - down) / (2 * scans)
+    if not moved:
+        return Difference(Interval(0.0, 0.0, 0.0), 1.0, float("nan"))
+    _, low, high = wilson(up, of=moved)
+    ends = ((end - 0.5) * moved / scans for end in (low, high))
+    return Difference(Interval(estimate, *ends), float(stats.binomtest(up, moved).pvalue), float("nan"))
+
+
+def changed_share(first: Values, second: Values) -> Difference:
+    """Difference of paired shares: McNemar's exact test; the interval is that of who changed among all (Wilson).
+
+    >>> changed_share(np.zeros(10), np.ones(10)).effect.estimate
+    1.0
+    """
+    found = more_often(first, second)
+    return Difference(Interval(*(2 * end for end in found.effect)), found.p, found.detectable)
+
+
+def _repeated(measure: Measure, first: pd.DataFrame, second: pd.DataFrame, limits: Limits) -> Finding:
+    """What became of one measure."""
+    pairs = np.stack([side[measure.name].to_numpy(dtype=np.float64) for side in (first, second)], axis=1)
+    known = pairs[np.isfinite(pairs).all(axis=1)]
+    sides = known[:, 0], known[:, 1]
+    difference = {"ratio": paired_ratio, "rank": more_often, "share": changed_share}[measure.scale]
+    whole = measure.kind == "volume" and measure.name.removeprefix("volume_mm3 ") in WHOLES
+    enough = len(known) >= min(limits.minimum, FEWEST)
+    return Finding(
+        measure=measure,
+        test=TESTS[measure.scale],
+        scans=(len(known), len(known)),
+        middles=(middle_of(sides[0], measure.scale), middle_of(sides[1], measure.scale)),
+        spreads=(spread_of(sides[0], measure.scale), spread_of(sides[1], measure.scale)),
+        difference=difference(*sides) if enough else None,
+        limit=limit_of(measure.scale, limits),
+        within_scan_cv=within_subject_cv(known) if whole and enough else float("nan"),
+    )
+
+
+def _far(first: pd.DataFrame, second: pd.DataFrame) -> list[str]:
+    """Scans whose wholes changed most, by name."""
+    notes = []
+    for region in ("icv", "hypothalamus"):
+        name = f"volume_mm3 {region}"
+        if name in first and name in second:
+            steps = second[name] / first[name] - 1
+            far = steps[steps.abs() > FAR].sort_values(key=np.abs, ascending=False)
+            listed = ", ".join(f"{scan} {step:+.0%}" for scan, step in far.head(NAMED).items())
+            more = ", …" if len(far) > NAMED else ""
+            notes += [f"{in_words(region)} changed by more than {FAR:.0%} in {len(far)} scans: {listed}{more}"] if len(far) else []
+    return notes

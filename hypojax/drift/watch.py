@@ -1,0 +1,56 @@
+"""A comparison of outputs from end to end: read, compare, write."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypojax.drift.batch import open_batches
+from hypojax.drift.choice import Choice
+from hypojax.drift.comparison import compare
+from hypojax.drift.finding import Drift, frame
+from hypojax.drift.limits import Limits
+from hypojax.drift.page import html, markdown
+from hypojax.drift.repeat import compare_repeats
+from hypojax.store.objects import place
+
+
+def drift_of(reference: Path, new: Path | None = None, *, choice: Choice | None = None, limits: Limits | None = None) -> Drift:
+    """What moved between two outputs of hypojax, or between parts of one.
+
+    Parameters
+    ----------
+    reference
+        Output folder of the reference; of both where ``new`` is left out.
+    new
+        Output folder of the new batch, or of the same scans with other weights.
+    choice
+        Which scans are new.
+    limits
+        What counts as moved.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``, ``STORE_DAMAGED`` or ``USAGE``.
+    """
+    batches = open_batches(reference, new, choice=choice)
+    found = (compare_repeats if batches.same else compare)(batches.reference, batches.new, limits=limits)
+    return replace(found, notes=(*batches.notes, *found.notes))
+
+
+def write_drift(drift: Drift, out: Path) -> tuple[Path, Path, Path]:
+    """Write ``drift.tsv``, ``drift.md`` and ``drift.html`` into a folder.
+
+    Returns
+    -------
+    The three paths.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    table, text, page = out / "drift.tsv", out / "drift.md", out / "drift.html"
+    place(table, frame(drift).to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n").encode())
+    place(text, markdown(drift).encode())
+    place(page, html(drift).encode())
+    return table, text, page
