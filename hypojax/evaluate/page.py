@@ -15,7 +15,7 @@ WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right
 """Regions shown for strata; the Dataset has them all."""
 
 NOTES: Final = """\
-Means over scored scans, with 95 % bootstrap intervals by subject (BCa).
+Means over scored scans, with 95 % bootstrap intervals by subject (BCa; percentiles above 1000 scans).
 A reference without a prediction that can be used is a failure: it keeps its row and counts in the failure rate, and is in no mean.
 Both maps without a region: Dice 1, distances 0. One without it: Dice 0, distances infinite; counted as missed, in no mean distance.
 Distances are between the middles of voxel faces, weighted by area. NSD: share of both surfaces within the tolerance; \

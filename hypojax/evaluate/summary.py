@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import xarray as xr
@@ -27,6 +27,9 @@ GROUP: Final = ("stratum", "region")
 GROUP_METRIC: Final = (*GROUP, "metric")
 EVERYONE: Final = "all"
 UNKNOWN: Final = "unknown"
+
+MANY: Final = 1000
+"""Scans above which intervals are plain percentiles: the correction is nil there, and its cost grows with the square."""
 
 HIGHER_IS_BETTER: Final = frozenset({"dice", "nsd_0_5mm", "nsd_1mm", "volume_similarity"})
 NEITHER: Final = frozenset({"volume_predicted_mm3", "volume_reference_mm3"})
@@ -182,7 +185,8 @@ def _spread(values: Values, subjects: Shaped[np.ndarray, "scan"], metric: str, *
     """One metric of one region over scans."""
     known = values[~np.isnan(values)]
     finite = known[np.isfinite(known)]
-    mean = bootstrap(values, subjects=subjects, resamples=resamples, seed=seed)
+    method: Literal["BCa", "percentile"] = "BCa" if len(values) <= MANY else "percentile"
+    mean = bootstrap(values, subjects=subjects, resamples=resamples, seed=seed, method=method)
     median = float(np.median(finite)) if len(finite) else float("nan")
     return {**_interval("mean", mean), "median": median, "worst": _worst(known, metric)}
 

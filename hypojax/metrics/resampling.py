@@ -12,8 +12,8 @@ from hypojax.metrics.interval import Interval
 
 RESAMPLES: Final = 2000
 
-ELEMENTS: Final = 4_000_000
-"""Subjects drawn in one go: 32 MB of indices."""
+ELEMENTS: Final = 200_000
+"""Subjects drawn in one go: what fits the cache."""
 
 Statistic = Callable[[Num[np.ndarray, "scan"]], float]
 Drawn = Callable[..., Any]
