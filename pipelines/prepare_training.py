@@ -2,23 +2,27 @@
 
     python pipelines/prepare_training.py DATA runs/masks runs/examples
 
-DATA holds ``bids/``, ``scans/``, ``roi/``, ``template/`` and ``labels/`` (see its MANIFEST). Three files come out:
+DATA holds ``bids/``, ``scans/``, ``roi/``, ``template/`` and ``labels/`` (see its MANIFEST). Four files come out:
 ``maps.npz`` (20 head label maps, 1 mm, coronal first), ``heads.npz`` (whole heads on the 2 mm head grid, z-scored, with
-the place of the hypothalamus) and ``boxes.npz`` (72 mm boxes at 1 mm with subunit posteriors). Neither Colin27 nor
+the place of the hypothalamus), ``boxes.npz`` (72 mm boxes at 1 mm with subunit posteriors and intracranial masks) and
+``folds.tsv`` (the fold of every box). Neither Colin27 nor
 ``icv_reference`` is ever read here. ``runs/masks`` comes from ``label_heads.py``. Takes about two minutes on two cores and 1.5 GB.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float64, UInt8
 from scipy import ndimage
 
 from hypojax.foreground import find_head, sample_head
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_voxel, to_world
 from hypojax.intensity import zscore
+from hypojax.matching import folds
 
 NEVER = "colin27"
 BOX_SIDE = 72
@@ -101,7 +105,7 @@ def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
         image = zscore(sample_head(volume, affine, head), head.statistics)
         labels, label_affine = load(teacher)
         centre = to_voxel(head.grid.affine, to_world(label_affine, np.argwhere(labels > 0).mean(axis=0)))
-        source = data / "template/SPM_mask_ICV.nii.gz" if "MNI152" in name else masks / f"{name}.nii.gz"
+        source = _mask_file(name, data, masks)
         mask = _mask_on(head.grid, source) if source.exists() else np.zeros(image.shape, np.uint8)
         rows.append((name, image.astype(np.float16), centre, mask, source.exists()))
         print(name, "hypothalamus at", centre.round(1), flush=True)
@@ -112,8 +116,8 @@ def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def boxes(data: Path) -> dict[str, np.ndarray]:
-    """Boxes of 72 mm at 1 mm round the hypothalamus in stored units, with the teacher's posteriors (uint8)."""
+def boxes(data: Path, masks: Path) -> dict[str, np.ndarray]:
+    """Boxes of 72 mm at 1 mm round the hypothalamus in stored units, with the teacher's posteriors and the intracranial mask (uint8)."""
     rows = []
     rois = [(f"roi_{p.name[:6]}", p, Path(str(p).replace("_T1w", "_dseg"))) for p in sorted((data / "roi/ds002748").glob("*_T1w.nii.gz"))]
     for name, scan, teacher in [*_labelled_heads(data), *rois]:
@@ -124,10 +128,32 @@ def boxes(data: Path) -> dict[str, np.ndarray]:
         grid = centred_grid(model_directions(affine), shape=(BOX_SIDE,) * 3, spacing=1.0, centre=centre)
         image = resample(np.nan_to_num(volume.astype(np.float32)), affine, grid)
         soft = np.stack([resample(posteriors[..., k], label_affine, grid) for k in range(10)], axis=-1)
-        rows.append((name, image, np.clip(np.round(soft), 0, 255).astype(np.uint8)))
-    names, images, targets = zip(*rows, strict=True)
+        source = _mask_file(name, data, masks)
+        cranium = _mask_on(grid, source) if source.exists() else np.full(grid.shape, 255, np.uint8)
+        rows.append((name, image, np.clip(np.round(soft), 0, 255).astype(np.uint8), cranium))
+    names, images, targets, cranium = zip(*rows, strict=True)
     print(len(names), "boxes", flush=True)
-    return {"names": np.array(names), "images": np.stack(images), "posteriors": np.stack(targets)}
+    return {"names": np.array(names), "images": np.stack(images), "posteriors": np.stack(targets), "intracranial": np.stack(cranium)}
+
+
+def subjects(data: Path, names: Sequence[str]) -> pd.DataFrame:
+    """Fold of every box: by subject, alike in dataset, age and sex where they are known."""
+    tables = [*sorted((data / "bids").glob("*/participants.tsv")), *sorted((data / "roi").glob("*/participants.tsv"))]
+    people = pd.concat([pd.read_csv(path, sep="\t").assign(dataset=path.parent.name) for path in tables])
+    known = {f"{row.dataset}_{row.participant_id}": row for row in people.itertuples()}
+    found = [known.get(name.replace("roi_", "ds002748_")) for name in names]
+    table = pd.DataFrame({
+        "name": names,
+        "dataset": ["ds002748" if "roi" in name else name.split("_")[0] for name in names],
+        "age": [getattr(row, "age", np.nan) for row in found],
+        "sex": [str(getattr(row, "sex", getattr(row, "gender", ""))).upper() or None for row in found],
+    })  # fmt: skip
+    return table[["name"]].assign(fold=folds(table, subject="name", stratify=["dataset", "age", "sex"]))
+
+
+def _mask_file(name: str, data: Path, masks: Path) -> Path:
+    """Where the intracranial mask of a head is, if there is one."""
+    return data / "template/SPM_mask_ICV.nii.gz" if "MNI152" in name else masks / f"{name}.nii.gz"
 
 
 def _labelled_heads(data: Path) -> list[tuple[str, Path, Path]]:
@@ -168,7 +194,9 @@ def _largest(mask: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
 def main(data: Path, masks: Path, out: Path) -> None:
     """Write the three files."""
     out.mkdir(parents=True, exist_ok=True)
-    np.savez(out / "boxes.npz", allow_pickle=False, **boxes(data))
+    found = boxes(data, masks)
+    np.savez(out / "boxes.npz", allow_pickle=False, **found)
+    subjects(data, found["names"].tolist()).to_csv(out / "folds.tsv", sep="\t", index=False)
     np.savez(out / "heads.npz", allow_pickle=False, **heads(data, masks))
     np.savez(out / "maps.npz", allow_pickle=False, **maps(data))
 

@@ -1,6 +1,7 @@
 """Random acquisition: contrast, bias field, resolution, noise, field of view; and the z-score of inference in JAX."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,14 @@ from hypojax.train.warp import random_field
 
 Image = Float[Array, "x y z"]
 
-BLUR_RADIUS = 4
-"""Half width of the blur kernel, voxels: enough for a slice three voxels thick."""
+BLUR_RADIUS = 5
+"""Half width of the blur kernel, voxels: enough for a slice six voxels thick."""
+
+SLICE_PROFILE = 0.4
+"""Standard deviation of a slice's profile, as a share of its thickness: a Gaussian of that full width at half maximum."""
+
+GHOST = 0.25
+"""Brightest ghost, as a share of the head."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,11 @@ class AppearanceConfig:
     blur
         Largest blur along each axis, as the standard deviation in voxels.
     thick
-        Probability of one axis with blur three times as large (thick slices).
+        Probability that the image is acquired in thick slices along one axis.
+    slice
+        Thickest slice, voxels.
+    ghost
+        Probability of a ghost: the head moved or pulsed while it was imaged.
     noise
         Largest noise, as a share of the intensity range.
     crop
@@ -43,7 +54,9 @@ class AppearanceConfig:
     curve: float = 0.05
     bias: float = 0.2
     blur: float = 0.8
-    thick: float = 0.15
+    thick: float = 0.2
+    slice: float = 6.0
+    ghost: float = 0.15
     noise: float = 0.06
     crop: float = 0.1
     gain: float = 0.08
@@ -66,14 +79,28 @@ def random_bias(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Im
     return image * jnp.exp(config.bias * random_field(key, shape, control=4, channels=1)[..., 0])
 
 
-def random_blur(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Image:
-    """Gaussian blur, differently along each axis; now and then one axis much more."""
-    width_key, thick_key, axis_key = jax.random.split(key, 3)
+def random_resolution(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Image:
+    """Blur, differently along each axis; now and then slices of a random thickness along one, interpolated back."""
+    width_key, thick_key, axis_key, slice_key, phase_key = jax.random.split(key, 5)
     sigma = jax.random.uniform(width_key, (3,), maxval=config.blur)
     thick = jax.random.bernoulli(thick_key, config.thick) * jax.nn.one_hot(jax.random.randint(axis_key, (), 0, 3), 3)
+    spacing = 1 + thick * jax.random.uniform(slice_key, minval=1.0, maxval=config.slice - 1.0)
+    phase = jax.random.uniform(phase_key)
     for axis in range(3):
-        image = _blur_axis(image, sigma[axis] * (1 + 2 * thick[axis]), axis)
+        profile = SLICE_PROFILE * jnp.sqrt(spacing[axis] ** 2 - 1)
+        image = _blur_axis(image, jnp.hypot(sigma[axis], profile), axis)
+        image = resliced(image, spacing[axis], phase * spacing[axis], axis)
     return image
+
+
+def random_ghost(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Image:
+    """A faint copy of the head, displaced along one axis: near for a head that moved, far for one that pulsed."""
+    chance, size_key, axis_key, shift_key = jax.random.split(key, 4)
+    size = jax.random.bernoulli(chance, config.ghost) * jax.random.uniform(size_key, maxval=GHOST)
+    axis = jax.random.randint(axis_key, (), 0, 3)
+    share = jnp.exp(jax.random.uniform(shift_key, minval=jnp.log(0.03), maxval=jnp.log(0.5)))
+    copies = [partial(_displaced, axis=n) for n in range(3)]
+    return (1 - size) * image + size * jax.lax.switch(axis, copies, image, share)
 
 
 def random_noise(key: PRNGKeyArray, image: Image, config: AppearanceConfig) -> Image:
@@ -117,6 +144,22 @@ def tissue_statistics(values: Float[Array, " n"]) -> tuple[Float[Array, ""], Flo
     kept = (rank >= split + TRIM[0] / 100 * tissue) & (rank <= split + TRIM[1] / 100 * tissue)
     mean = jnp.sum(ordered, where=kept) / kept.sum()
     return mean, jnp.sqrt(jnp.sum((ordered - mean) ** 2, where=kept) / kept.sum())
+
+
+def _displaced(image: Image, share: Float[Array, ""], *, axis: int) -> Image:
+    """The image moved along an axis by a share of its length; what leaves comes in again on the other side."""
+    return jnp.roll(image, jnp.round(share * image.shape[axis]).astype(jnp.int32), axis)
+
+
+def resliced(image: Image, spacing: Float[Array, ""], phase: Float[Array, ""], axis: int) -> Image:
+    """Planes ``spacing`` voxels apart, the first at ``phase``, with linear interpolation between them."""
+    length = image.shape[axis]
+    place = (jnp.arange(length) - phase) / spacing
+    low = jnp.floor(place)
+    planes = [jnp.clip(jnp.round((low + step) * spacing + phase), 0, length - 1).astype(jnp.int32) for step in (0, 1)]
+    part = jnp.expand_dims(place - low, [a for a in range(3) if a != axis])
+    near, far = (jnp.take(image, plane, axis=axis) for plane in planes)
+    return (1 - part) * near + part * far
 
 
 def _blur_axis(image: Image, sigma: Float[Array, ""], axis: int) -> Image:

@@ -1,74 +1,120 @@
 """Training examples of the hypothalamus box: real scans with subunit posteriors, warped and re-acquired at random."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
-from hypojax.train.appearance import AppearanceConfig, random_bias, random_blur, random_crop, random_curve, random_noise, standardise
-from hypojax.train.warp import WarpConfig, grid_positions, linear_lookup, random_warp, to_index
+from hypojax.train.appearance import (
+    AppearanceConfig,
+    random_bias,
+    random_crop,
+    random_curve,
+    random_ghost,
+    random_noise,
+    random_resolution,
+    standardise,
+)
+from hypojax.train.warp import WarpConfig, grid_positions, linear_lookup, random_warp, settled, to_index
+
+Example = tuple[Float[Array, "x y z 1"], Float[Array, "x y z 11"]]
+"""Normalised intensities, and posteriors of background and the ten subunits (they sum to one)."""
+
+
+class Boxes(NamedTuple):
+    """Boxes on the device, the hypothalamus in the middle of each.
+
+    Parameters
+    ----------
+    images
+        1 mm, stored units.
+    posteriors
+        Teacher's posteriors × 255 on the same grid.
+    intracranial
+        Share of every voxel that is intracranial × 255; 255 throughout where that is not known.
+    odds
+        How often each is drawn (they sum to one).
+    """
+
+    images: Float[Array, "box i j k"]
+    posteriors: UInt8[Array, "box i j k 10"]
+    intracranial: UInt8[Array, "box i j k"]
+    odds: Float[Array, " box"]
 
 
 @dataclass(frozen=True)
 class BoxConfig:
-    """How box examples are varied."""
-
-    warp: WarpConfig = field(default_factory=WarpConfig)
-    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
-
-
-def box_example(
-    key: PRNGKeyArray, image: Float[Array, "i j k"], posteriors: UInt8[Array, "i j k 10"], config: BoxConfig
-) -> tuple[Float[Array, "x y z 1"], Float[Array, "x y z 11"]]:
-    """One random example.
+    """How box examples are varied.
 
     Parameters
     ----------
-    image
-        1 mm box in stored units, the hypothalamus in its middle.
-    posteriors
-        Teacher's posteriors × 255 on the same grid.
-
-    Returns
-    -------
-    Normalised intensities, and posteriors of background and the ten subunits (they sum to one).
+    shape
+        Voxels of an example: less than the box of inference, since nothing in the network depends on its extent. It is cut
+        out of a whole box at random.
+    stripped
+        Share of examples without skull.
+    whole_heads
+        Share of examples from scans that are not skull-stripped.
+    warp, appearance
+        Ranges of the spatial transforms and of the acquisition.
     """
-    warp_key, flip_key, look_key = jax.random.split(key, 3)
+
+    shape: tuple[int, int, int] = (32, 32, 32)
+    stripped: float = 0.15
+    whole_heads: float = 0.5
+    warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=13.0, shift=3.0))
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
+
+
+def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
+    """One random example: the z-score is that of the whole box, as at inference."""
+    pick, warp_key, flip_key, strip_key, look_key, cut_key = jax.random.split(key, 6)
+    which = jax.random.choice(pick, boxes.odds.shape[0], p=boxes.odds)
     positions = random_warp(warp_key, BOX_SHAPE, spacing=BOX_SPACING, config=config.warp)
     flip = jax.random.bernoulli(flip_key)
-    positions = jnp.where(flip, positions * jnp.array([1.0, 1.0, -1.0]), positions)
-    subunits = _lookup(posteriors.astype(jnp.float32) / 255, positions)
+    positions = settled(jnp.where(flip, positions * jnp.array([1.0, 1.0, -1.0]), positions))
+    seen = _lookup(jnp.stack([boxes.images[which], boxes.intracranial[which].astype(jnp.float32) / 255], axis=-1), positions)
+    image = _stripped(strip_key, seen[..., 0], seen[..., 1], config.stripped)
+    image = _reacquire(look_key, image, config.appearance)
+    corner = jax.random.randint(cut_key, (3,), 0, jnp.array(BOX_SHAPE) - jnp.array(config.shape) + 1)
+    subunits = _lookup(boxes.posteriors[which], jax.lax.dynamic_slice(positions, (*corner, 0), (*config.shape, 3))) / 255
     subunits = jnp.where(flip, jnp.concatenate([subunits[..., 5:], subunits[..., :5]], axis=-1), subunits)
-    target = jnp.concatenate([1 - subunits.sum(axis=-1, keepdims=True), subunits], axis=-1)
-    return _reacquire(look_key, _lookup(image[..., None], positions)[..., 0], config.appearance)[..., None], jnp.clip(target, 0, 1)
+    return jax.lax.dynamic_slice(image, corner, config.shape)[..., None], with_background(subunits)
 
 
-def plain_box(
-    image: Float[Array, "i j k"], posteriors: UInt8[Array, "i j k 10"]
-) -> tuple[Float[Array, "x y z 1"], Float[Array, "x y z 11"]]:
+def plain_box(image: Float[Array, "i j k"], posteriors: UInt8[Array, "i j k 10"]) -> Example:
     """The same without any variation: for validation."""
     positions = grid_positions(BOX_SHAPE, BOX_SPACING)
-    subunits = _lookup(posteriors.astype(jnp.float32) / 255, positions)
-    target = jnp.concatenate([1 - subunits.sum(axis=-1, keepdims=True), subunits], axis=-1)
     still = AppearanceConfig(gain=0.0, offset=0.0)
     seen = standardise(jax.random.key(0), _lookup(image[..., None], positions)[..., 0], still, stride=1)
-    return seen[..., None], jnp.clip(target, 0, 1)
+    return seen[..., None], with_background(_lookup(posteriors, positions) / 255)
 
 
-def _lookup(volume: Float[Array, "i j k c"], positions: Float[Array, "x y z 3"]) -> Float[Array, "x y z c"]:
+def with_background(subunits: Float[Array, "x y z 10"]) -> Float[Array, "x y z 11"]:
+    """Posteriors of ten subunits, and before them what they leave to background."""
+    return jnp.clip(jnp.concatenate([1 - subunits.sum(axis=-1, keepdims=True), subunits], axis=-1), 0, 1)
+
+
+def _lookup(volume: Float[Array, "i j k c"] | UInt8[Array, "i j k c"], positions: Float[Array, "x y z 3"]) -> Float[Array, "x y z c"]:
     """Interpolate a 1 mm volume at positions relative to its middle."""
     i, j, k, _ = volume.shape
     return linear_lookup(volume, to_index(positions, (i, j, k), BOX_SPACING))
 
 
+def _stripped(key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"], chance: float) -> Float[Array, "x y z"]:
+    """Now and then all outside the cranium as dark as can be, with a margin as loose or tight as software leaves it."""
+    happens, edge = jax.random.split(key)
+    outside = intracranial < jax.random.uniform(edge, minval=0.02, maxval=0.9)
+    return jnp.where(jax.random.bernoulli(happens, chance) & outside, image.min(), image)
+
+
 def _reacquire(key: PRNGKeyArray, image: Float[Array, "x y z"], config: AppearanceConfig) -> Float[Array, "x y z"]:
     """Another contrast, coil, resolution and noise; then the z-score."""
-    keys = jax.random.split(key, 6)
-    image = random_curve(keys[0], image, config)
-    image = random_bias(keys[1], image, config)
-    image = random_blur(keys[2], image, config)
-    image = random_noise(keys[3], image, config)
-    image, _ = random_crop(keys[4], image, config, deepest=0.25)
-    return standardise(keys[5], image, config, stride=1)
+    keys = jax.random.split(key, 7)
+    for stage, vary in enumerate((random_curve, random_bias, random_resolution, random_ghost, random_noise)):
+        image = settled(vary(keys[stage], image, config))
+    image, _ = random_crop(keys[5], image, config, deepest=0.25)
+    return settled(standardise(keys[6], image, config, stride=2))

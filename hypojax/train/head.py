@@ -10,15 +10,30 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt8
 
 from hypojax.schema import HEAD_SHAPE, HEAD_SPACING
-from hypojax.train.appearance import AppearanceConfig, random_bias, random_blur, random_crop, random_curve, random_noise, standardise
+from hypojax.train.appearance import (
+    AppearanceConfig,
+    random_bias,
+    random_crop,
+    random_curve,
+    random_ghost,
+    random_noise,
+    random_resolution,
+    standardise,
+)
 from hypojax.train.warp import WarpConfig, linear_lookup, nearest_lookup, random_field, random_warp, to_index
 
 MAP_SPACING = 1.0
 PLACE_WIDTH = 4.0
 """Standard deviation of the target round the hypothalamus, mm."""
+
+FACE_DEPTH = (35.0, 85.0)
+"""How far from the middle of the brain the plane lies that a removed face is cut along, mm."""
+
+FACE_MARGIN = 3
+"""Voxels round the brain that the removal of a face leaves alone."""
 
 SUBSAMPLES = np.array([[-1, -1, -1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]]) * 0.5
 """Where in a 2 mm voxel the 1 mm labels are looked up, mm: their average gives partial volumes."""
@@ -84,6 +99,11 @@ class HeadConfig:
         Share of label-map examples whose contrast is free of the T1-weighted prior.
     stripped
         Share of label-map examples without skull.
+    defaced
+        Share of examples whose face is removed.
+    scalp
+        Standard deviation of the logarithm of what lies outside the cranium of real heads is brightened by: fat may be
+        saturated, or burn.
     shape
         Voxels of an example (2 mm): less than the head grid, since nothing in the network depends on its extent.
     warp, appearance
@@ -93,9 +113,13 @@ class HeadConfig:
     real: float = 0.5
     free: float = 0.25
     stripped: float = 0.12
-    shape: tuple[int, int, int] = (80, 96, 80)
-    warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=10.0, scale=0.07, shift=24.0, elastic=3.0, control=7))
-    appearance: AppearanceConfig = field(default_factory=lambda: AppearanceConfig(bias=0.3, blur=0.7, noise=0.08, crop=0.2, gain=0.1))
+    defaced: float = 0.2
+    scalp: float = 0.6
+    shape: tuple[int, int, int] = (96, 96, 80)
+    warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=14.0, scale=0.07, shift=16.0, elastic=3.0, control=7))
+    appearance: AppearanceConfig = field(
+        default_factory=lambda: AppearanceConfig(bias=0.2, blur=0.7, slice=3.0, noise=0.06, crop=0.15, gain=0.1)
+    )
 
 
 def tissue_prior(values: Int[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:
@@ -135,7 +159,7 @@ def map_example(key: PRNGKeyArray, maps: HeadMaps, config: HeadConfig) -> HeadEx
     image = jnp.maximum(image + 0.3 * jnp.where(stripped, 0.0, outer) * patches, 0)
     place = _place(positions, maps.centres[which], maps.labels.shape[1:], MAP_SPACING)
     known = jnp.where(stripped, 0.0, 1.0)
-    return _reacquire(look_key, image, intracranial=intracranial, known=known, place=place, config=config.appearance)
+    return _reacquire(look_key, image, intracranial=intracranial, known=known, place=place, config=config)
 
 
 def real_example(key: PRNGKeyArray, real: RealHeads, config: HeadConfig) -> HeadExample:
@@ -148,7 +172,10 @@ def real_example(key: PRNGKeyArray, real: RealHeads, config: HeadConfig) -> Head
     warped = linear_lookup(source, index, fill=jnp.stack([real.images[which].min().astype(jnp.float32), jnp.zeros(())]))
     place = _place(positions, real.centres[which], HEAD_SHAPE, HEAD_SPACING)
     known = real.known[which].astype(jnp.float32)
-    return _reacquire(look_key, warped[..., 0], intracranial=warped[..., 1], known=known, place=place, config=config.appearance)
+    gain = jnp.exp(config.scalp * known * jax.random.normal(jax.random.fold_in(look_key, 0)))
+    image = warped[..., 0] - warped[..., 0].min()
+    image = image * (warped[..., 1] + (1 - warped[..., 1]) * gain)
+    return _reacquire(look_key, image, intracranial=warped[..., 1], known=known, place=place, config=config)
 
 
 def _mirrored(key: PRNGKeyArray, positions: Float[Array, "x y z 3"]) -> Float[Array, "x y z 3"]:
@@ -191,16 +218,47 @@ def _reacquire(
     intracranial: Float[Array, "x y z"],
     known: Float[Array, ""],
     place: Float[Array, "x y z"],
+    config: HeadConfig,
+) -> HeadExample:
+    """Perhaps no face; another contrast, coil, resolution, noise and field of view; then the z-score."""
+    keys = jax.random.split(key, 8)
+    image = jnp.where(removed_face(keys[7], intracranial, config.defaced * known), image.min(), image)
+    return _imaged(keys, image, intracranial=intracranial, known=known, place=place, config=config.appearance)
+
+
+def _imaged(
+    keys: Key[Array, "8"],
+    image: Float[Array, "x y z"],
+    *,
+    intracranial: Float[Array, "x y z"],
+    known: Float[Array, ""],
+    place: Float[Array, "x y z"],
     config: AppearanceConfig,
 ) -> HeadExample:
-    """Another contrast, coil, resolution, noise and field of view; then the z-score."""
-    keys = jax.random.split(key, 6)
+    """`_reacquire` after the face."""
     image = random_curve(keys[0], image, config)
     image = random_bias(keys[1], image, config)
-    image = random_blur(keys[2], image, config)
+    image = random_resolution(keys[2], image, config)
+    image = random_ghost(keys[6], image, config)
     image = random_noise(keys[3], image, config)
     image, seen = random_crop(keys[4], image, config, deepest=0.35)
     image = standardise(keys[5], image, config, stride=2)
     visible = place * seen
     place = jnp.where(visible.sum() > 0.9, visible / jnp.maximum(visible.sum(), 1e-6), 0.0)
     return HeadExample(image[..., None], intracranial, known * seen, place)
+
+
+def removed_face(key: PRNGKeyArray, intracranial: Float[Array, "x y z"], chance: Float[Array, ""]) -> Bool[Array, "x y z"]:
+    """What software that removes faces would remove, by chance: beyond an oblique plane before and below the brain, not near it."""
+    happens, slope_key, depth_key = jax.random.split(key, 3)
+    slope = jax.random.uniform(slope_key, minval=0.3, maxval=1.5)
+    anterior, superior = (jnp.arange(n, dtype=jnp.float32) * HEAD_SPACING for n in intracranial.shape[:2])
+    mass = intracranial.sum() + 1e-6
+    middle = [(intracranial.sum(axes) * line).sum() / mass for axes, line in (((1, 2), anterior), ((0, 2), superior))]
+    beyond = (anterior - middle[0])[:, None] - slope * (superior - middle[1])[None]
+    depth = jax.random.uniform(depth_key, minval=FACE_DEPTH[0], maxval=FACE_DEPTH[1]) * jnp.hypot(1.0, slope)
+    near = intracranial
+    for axis in range(3):
+        window = [2 * FACE_MARGIN + 1 if a == axis else 1 for a in range(3)]
+        near = jax.lax.reduce_window(near, -jnp.inf, jax.lax.max, window, (1, 1, 1), "SAME")
+    return jax.random.bernoulli(happens, chance) & (beyond > depth)[..., None] & (near < 0.5)

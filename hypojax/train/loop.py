@@ -84,13 +84,15 @@ def optimiser(config: LoopConfig) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(config.clip), optax.adamw(rate, weight_decay=config.weight_decay))
 
 
-def starting_state(config: LoopConfig) -> State:
-    """The state before the first step."""
-    weights = nnx.state(UNet(config.network, rngs=nnx.Rngs(config.seed)))
+def starting_state(config: LoopConfig, weights: PyTree | None = None) -> State:
+    """The state before the first step, from given or else from random weights."""
+    if weights is None:
+        weights = nnx.state(UNet(config.network, rngs=nnx.Rngs(config.seed)))
+    weights = jax.tree.map(jnp.asarray, weights)
     return State(weights, optimiser(config).init(weights), jax.tree.map(jnp.copy, weights), jnp.zeros((), jnp.int32))
 
 
-def make_training(config: LoopConfig, example: Example, loss: Loss) -> Training:
+def make_training(config: LoopConfig, example: Example, loss: Loss, *, weights: PyTree | None = None) -> Training:
     """Initialise a network and compile its training step.
 
     Parameters
@@ -99,6 +101,8 @@ def make_training(config: LoopConfig, example: Example, loss: Loss) -> Training:
         ``(key, data) -> (image, target)``; called inside jit.
     loss
         ``(logits, target) -> scalar`` for one example.
+    weights
+        To start from; random when left out.
     """
     graph = nnx.graphdef(UNet(config.network, rngs=nnx.Rngs(config.seed)))
     rule = optimiser(config)
@@ -117,7 +121,7 @@ def make_training(config: LoopConfig, example: Example, loss: Loss) -> Training:
         averaged = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, state.averaged, weights)
         return State(weights, moments, averaged, state.step + 1), value
 
-    return Training(config, starting_state(config), step)
+    return Training(config, starting_state(config, weights), step)
 
 
 def train(

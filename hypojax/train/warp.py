@@ -67,7 +67,13 @@ def random_warp(key: PRNGKeyArray, shape: tuple[int, int, int], *, spacing: floa
     first, second = jax.random.split(key)
     matrix, shift = random_affine(first, config)
     elastic = config.elastic * random_field(second, shape, control=config.control, channels=3)
-    return grid_positions(shape, spacing) @ matrix.T + shift + elastic
+    return settled(grid_positions(shape, spacing) @ matrix.T + shift + elastic)
+
+
+def settled(values: Array) -> Array:
+    """The same values, worked out once: fused into what uses them, the compiler would work them out for each use."""
+    out: Array = jax.lax.optimization_barrier(values)
+    return out
 
 
 def to_index(positions: Positions, shape: tuple[int, int, int], spacing: float) -> Positions:
@@ -75,7 +81,9 @@ def to_index(positions: Positions, shape: tuple[int, int, int], spacing: float) 
     return positions / spacing + (jnp.array(shape) - 1) / 2
 
 
-def linear_lookup(volume: Float[Array, "i j k c"], index: Positions, *, fill: float | Float[Array, ""] = 0.0) -> Float[Array, "x y z c"]:
+def linear_lookup(
+    volume: Float[Array, "i j k c"] | UInt8[Array, "i j k c"], index: Positions, *, fill: float | Float[Array, ""] = 0.0
+) -> Float[Array, "x y z c"]:
     """Trilinear interpolation at fractional indices; ``fill`` outside."""
     shape = jnp.array(volume.shape[:3])
     low = jnp.floor(index).astype(jnp.int32)
@@ -86,7 +94,7 @@ def linear_lookup(volume: Float[Array, "i j k c"], index: Positions, *, fill: fl
         weight = jnp.where(step, part, 1 - part).prod(axis=-1)
         total = total + weight[..., None] * _take(volume, jnp.clip(low + step, 0, shape - 1))
     outside = ((index < -0.5) | (index > shape - 0.5)).any(axis=-1)
-    return jnp.where(outside[..., None], fill, total)
+    return settled(jnp.where(outside[..., None], fill, total))
 
 
 def nearest_lookup(labels: Int[Array, "i j k"] | UInt8[Array, "i j k"], index: Positions) -> Int[Array, "x y z"]:

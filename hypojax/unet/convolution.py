@@ -21,6 +21,9 @@ Form = Callable[[Volume, Kernel], Features]
 NARROW_INPUT = 8
 """Up to this many input channels, shifts concatenated on channels make one well-filled 2-D convolution."""
 
+SLAB_VOXELS = 8192
+"""Voxels of the planes that `kernel_gradient` takes at once: 16 channels of their twelve shifted copies fill a second-level cache."""
+
 
 def conv3d_native(x: Volume, kernel: Kernel) -> Features:
     """XLA's own 3-D convolution: the obvious twin, and the choice on GPU and TPU."""
@@ -46,8 +49,56 @@ def conv3d_wide(x: Volume, kernel: Kernel) -> Features:
 
 
 def conv3d(x: Volume, kernel: Kernel) -> Features:
-    """3×3×3 convolution with zero padding, by the form `fastest_form` names."""
-    return fastest_form(kernel.shape[3], kernel.shape[4], jax.default_backend())(x, kernel)
+    """3×3×3 convolution with zero padding, by the form `fastest_form` names; on CPU with a gradient of its own."""
+    inputs, outputs = kernel.shape[3:]
+    backend = jax.default_backend()
+    if backend == "cpu" and inputs > NARROW_INPUT:
+        return _conv3d_cpu(x, kernel)
+    return fastest_form(inputs, outputs, backend)(x, kernel)
+
+
+@jax.custom_vjp
+def _conv3d_cpu(x: Volume, kernel: Kernel) -> Features:
+    """`conv3d` whose kernel gradient is `kernel_gradient`: XLA's own takes twice as long on CPU, half of a training step."""
+    return fastest_form(kernel.shape[3], kernel.shape[4], "cpu")(x, kernel)
+
+
+def _forward(x: Volume, kernel: Kernel) -> tuple[Features, tuple[Volume, Kernel]]:
+    """Result, and what the gradient needs."""
+    return _conv3d_cpu(x, kernel), (x, kernel)
+
+
+def _backward(kept: tuple[Volume, Kernel], gradient: Features) -> tuple[Volume, Kernel]:
+    """Gradients of input (a convolution with the mirrored kernel) and of kernel."""
+    x, kernel = kept
+    mirrored = kernel[::-1, ::-1, ::-1].swapaxes(3, 4)
+    return fastest_form(mirrored.shape[3], mirrored.shape[4], "cpu")(gradient, mirrored), kernel_gradient(x, gradient)
+
+
+_conv3d_cpu.defvjp(_forward, _backward)
+
+
+def kernel_gradient(x: Volume, gradient: Features) -> Kernel:
+    """Gradient of the kernel of `conv3d`: sums over voxels of input times output gradient, for each of the 27 shifts.
+
+    One matrix product of three shifts of the input by nine shifts of the gradient has them all. It is made a few planes at
+    a time, so that the shifted copies stay in the cache.
+    """
+    batch, depth, height, width, inputs = x.shape
+    outputs = gradient.shape[-1]
+    planes = next(p for p in range(depth, 0, -1) if depth % p == 0 and (p == 1 or p * batch * height * width <= SLAB_VOXELS))
+    rows = jnp.moveaxis(jnp.pad(x, ((0, 0), (0, 0), (0, 0), (1, 1), (0, 0))), 1, 0)
+    columns = jnp.moveaxis(jnp.pad(gradient, ((0, 0), (1, 1), (1, 1), (0, 0), (0, 0))), 1, 0)
+
+    def add(total: Array, first: Array) -> tuple[Array, None]:
+        near = lax.dynamic_slice_in_dim(rows, first, planes)
+        far = lax.dynamic_slice_in_dim(columns, first, planes + 2)
+        left = jnp.concatenate([near[:, :, :, w : w + width] for w in range(3)], axis=-1).reshape(-1, 3 * inputs)
+        right = jnp.concatenate([far[d : d + planes, :, h : h + height] for d in (2, 1, 0) for h in (2, 1, 0)], axis=-1)
+        return total + left.T @ right.reshape(-1, 9 * outputs), None
+
+    total, _ = lax.scan(add, jnp.zeros((3 * inputs, 9 * outputs), x.dtype), jnp.arange(0, depth, planes))
+    return total.reshape(3, inputs, 3, 3, outputs).transpose(2, 3, 0, 1, 4)
 
 
 def fastest_form(inputs: int, outputs: int, backend: str) -> Form:
