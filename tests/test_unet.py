@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from hypothesis import given, settings
+from hypothesis.strategies import integers, sampled_from, tuples
 
 from hypojax.unet import UNet, UNetConfig, convolution
 from hypojax.unet.convolution import (
@@ -43,6 +45,38 @@ def test_gradients_agree_with_native_convolution(form: convolution.Form) -> None
     theirs = jax.grad(lambda a, b: (conv3d_native(a, b) ** 2).sum(), argnums=(0, 1))(x, kernel)
     for our, their in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(our, their, atol=20 * ROUNDING)
+
+
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(
+    shape=tuples(integers(1, 2), integers(1, 9), integers(1, 7), integers(1, 6)), channels=tuples(integers(9, 20), integers(1, 12)),
+    slab=sampled_from([1, 60, convolution.SLAB_VOXELS]),
+)  # fmt: skip
+def test_own_gradients_agree_with_native_ones(shape: tuple[int, int, int, int], channels: tuple[int, int], slab: int) -> None:
+    """Odd sides, one voxel thick, and cut into slabs of planes or not: input and kernel gradients are XLA's."""
+    keys = jax.random.split(jax.random.key(sum(shape) + sum(channels)), 3)
+    x, pull = jax.random.normal(keys[0], (*shape, channels[0])), jax.random.normal(keys[1], (*shape, channels[1]))
+    kernel = jax.random.normal(keys[2], (3, 3, 3, *channels)) / np.sqrt(27 * channels[0])
+    (_, ours), (_, theirs) = (jax.vjp(form, x, kernel) for form in (conv3d, conv3d_native))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "SLAB_VOXELS", slab)
+        pulled = ours(pull)
+    for our, their in zip(pulled, theirs(pull), strict=True):
+        np.testing.assert_allclose(our, their, atol=20 * ROUNDING)
+
+
+def test_the_gradient_of_many_channels_is_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On CPU wide kernels have `kernel_gradient`; the narrow first layer and other devices keep XLA's."""
+    called = []
+    monkeypatch.setattr(
+        convolution, "kernel_gradient", lambda x, gradient: called.append(1) or jnp.zeros((3, 3, 3, x.shape[-1], gradient.shape[-1]))
+    )
+    for inputs in (4, 16):
+        jax.grad(lambda kernel, n=inputs: conv3d(jnp.ones((1, 2, 2, 2, n)), kernel).sum())(jnp.ones((3, 3, 3, inputs, 2)))
+    assert called == [1]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    jax.grad(lambda kernel: conv3d(jnp.ones((1, 2, 2, 2, 16)), kernel).sum())(jnp.ones((3, 3, 3, 16, 2)))
+    assert called == [1]
 
 
 def test_native_convolution_agrees_with_a_loop() -> None:

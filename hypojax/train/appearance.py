@@ -152,13 +152,22 @@ def _displaced(image: Image, share: Float[Array, ""], *, axis: int) -> Image:
 
 
 def resliced(image: Image, spacing: Float[Array, ""], phase: Float[Array, ""], axis: int) -> Image:
-    """Planes ``spacing`` voxels apart, the first at ``phase``, with linear interpolation between them."""
+    """Planes ``spacing`` voxels apart (1 or more), the first at ``phase``, with linear interpolation between them.
+
+    Each plane is the nearest one of the image and stands where that one stands: the image must not move against its labels.
+
+    Examples
+    --------
+    >>> line = jnp.arange(7.0).at[3].set(9.0)[:, None, None]
+    >>> resliced(line, jnp.float32(2), jnp.float32(0), 0).ravel().tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    """
     length = image.shape[axis]
-    place = (jnp.arange(length) - phase) / spacing
-    low = jnp.floor(place)
-    planes = [jnp.clip(jnp.round((low + step) * spacing + phase), 0, length - 1).astype(jnp.int32) for step in (0, 1)]
-    part = jnp.expand_dims(place - low, [a for a in range(3) if a != axis])
-    near, far = (jnp.take(image, plane, axis=axis) for plane in planes)
+    here = jnp.arange(length)
+    low = jnp.floor((here - phase) / spacing)
+    before, after = (jnp.floor((low + step) * spacing + phase + 0.5).astype(jnp.int32) for step in (0, 1))
+    part = jnp.expand_dims((here - before) / jnp.maximum(after - before, 1), [a for a in range(3) if a != axis])
+    near, far = (jnp.take(image, jnp.clip(plane, 0, length - 1), axis=axis) for plane in (before, after))
     return (1 - part) * near + part * far
 
 
