@@ -330,7 +330,7 @@ def test_exit_codes_and_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["evaluate", str(predicted), str(reference), *out]) == SOME_FAILED
     shown = capsys.readouterr().err
     assert "no prediction for" in shown
-    assert "1 predictions have no reference" in shown
+    assert "predictions without a reference: 1" in shown
     assert "references of icv were left out" in shown
     (reference / "sub-01_dseg.nii.gz").unlink()
     assert main(["evaluate", str(predicted), str(reference), *out]) == NONE_SUCCEEDED

@@ -66,8 +66,8 @@ def notes(about: dict[str, str]) -> list[str]:
     """What was left out of an evaluation, a sentence each.
 
     >>> notes({"unused_predictions": "2", "structures_without_predictions": "icv"})
-    ['2 predictions have no reference', 'references of icv were left out: there is no prediction of it']
+    ['predictions without a reference: 2', 'references of icv were left out: there is no prediction of it']
     """
     unused, without = about["unused_predictions"], about["structures_without_predictions"]
-    found = [f"{unused} predictions have no reference"] if unused != "0" else []
+    found = [f"predictions without a reference: {unused}"] if unused != "0" else []
     return found + ([f"references of {without} were left out: there is no prediction of it"] if without != "none" else [])

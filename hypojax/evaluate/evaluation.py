@@ -120,7 +120,8 @@ def compare(
             watch.finished(results[-1])
     dataset = tabulate(results, [_entry(scan, pairs, table) for scan, pairs in scans.items()])
     counts = {"unused_predictions": str(pairing.unused), "structures_without_predictions": " ".join(pairing.left_out) or "none"}
-    return dataset.assign_attrs(predicted=str(predicted), reference=str(reference), **counts, **provenance(pairing))
+    places = {"predicted": str(predicted.absolute()), "reference": str(reference.absolute())}
+    return dataset.assign_attrs(**places, **counts, **provenance(pairing))
 
 
 def score_scan(scan: str, pairs: Sequence[Pair]) -> ScanScores:
