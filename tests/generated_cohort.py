@@ -39,6 +39,7 @@ def generated(
         "volume_hard_mm3": volume,
         "uncertainty_mm3": volume * 0.02 * np.exp(random.normal(0, 0.2, volume.shape)),
         "quality_location": random.beta(40, 2, scans),
+        "quality_score": random.beta(20, 2, scans),
         "quality_certainty": random.normal(0.88, 0.01, scans),
         "quality_asymmetry": random.normal(0.01, 0.027, scans),
         "quality_contrast": random.normal(6, 0.8, scans),
@@ -54,13 +55,14 @@ def generated(
         "path": np.array([f"/data/{name}-{number:04d}_T1w.nii.gz" for number in range(scans)]),
     }
     variables = {}
+    shape = {"scan": scans, "region": len(REGIONS), "axis": 3}
     for variable in TABLE:
-        shape = {"scan": scans, "region": len(REGIONS), "axis": 3}
-        values = np.asarray(columns.get(variable.name, np.full([shape[dim] for dim in variable.dims], "", object)))
-        if variable.dtype != "str":
-            values = values.astype(float)
+        text = variable.dtype == "str"
+        blank = np.full([shape[dim] for dim in variable.dims], "" if text else np.nan, object if text else float)
+        values = np.asarray(columns.get(variable.name, blank)).astype(object if text else float)
+        if not text:
             values[failed] = np.nan
-        variables[variable.name] = xr.Variable(variable.dims, values.astype(object) if variable.dtype == "str" else values)
+        variables[variable.name] = xr.Variable(variable.dims, values)
     index = {"scan": [f"{name}-{number:04d}" for number in range(scans)], "region": list(REGIONS), "axis": ["i", "j", "k"]}
     people = {"age": ("scan", age), "sex": ("scan", sex.astype(object)), "scanner": ("scan", np.full(scans, "Trio", object))}
     coordinates = {key: np.array(values, object) for key, values in index.items()}

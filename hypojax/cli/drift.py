@@ -40,16 +40,17 @@ class Drift(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Compare, write, and say what moved."""
-        from hypojax.drift.page import table_rows
+        from hypojax.drift.page import screen_rows
+        from hypojax.drift.trend import trend_sentences
         from hypojax.drift.watch import drift_of, write_drift
         from hypojax.drift.words import sentences, verdict
 
         found = drift_of(self.reference, self.new, choice=self.choice, limits=self.limits)
         written = write_drift(found, self.out)
-        for note in found.notes:
+        for note in (*found.notes, *trend_sentences(found.trend)):
             screen.say(f"note: {note}")
         if found.moved:
-            screen.table("Moved", *table_rows(found.moved))
+            screen.table("Moved", *screen_rows(found.moved))
         for text in sentences(found):
             screen.say(text)
         screen.say(verdict(found))

@@ -1,7 +1,8 @@
 """`Finding`: what was found of one measure; `Drift`: all findings of one comparison."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Final, Literal
 
 import pandas as pd
@@ -9,8 +10,9 @@ import pandas as pd
 from hypojax.drift.difference import Difference, holm
 from hypojax.drift.limits import Limits
 from hypojax.drift.measure import Measure
+from hypojax.metrics import Interval
 
-Verdict = Literal["moved", "within limits", "too few scans"]
+Verdict = Literal["moved", "within limits", "not shown", "too few scans"]
 Test = Literal["Welch on logarithms", "Brunner-Munzel", "Fisher", "Kolmogorov-Smirnov", "paired t on logarithms", "sign", "McNemar"]
 
 UNITS: Final[dict[str, str]] = {
@@ -48,7 +50,8 @@ class Finding:
     within_scan_cv
         Of the same scans measured twice; NaN otherwise.
     verdict
-        Whether it moved.
+        Whether it moved: beyond its limit, and not by chance; ``within limits``: its whole interval is; ``not shown``: more
+        scans are needed to tell.
     """
 
     measure: Measure
@@ -84,6 +87,8 @@ class Drift:
         What counts as moved.
     notes
         What else is to be known, a sentence each.
+    trend
+        Evaluations recorded earlier (`hypojax.drift.trend`); empty where none.
     """
 
     findings: tuple[Finding, ...]
@@ -91,6 +96,7 @@ class Drift:
     paired: bool
     limits: Limits
     notes: tuple[str, ...] = ()
+    trend: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def moved(self) -> tuple[Finding, ...]:
@@ -121,10 +127,11 @@ def frame(drift: Drift) -> pd.DataFrame:
 
 def _judge(finding: Finding, *, adjusted: float, limits: Limits) -> Finding:
     """A finding with its verdict."""
-    beyond = finding.difference is not None and abs(finding.difference.effect.estimate) > finding.limit
-    scatters = finding.within_scan_cv > limits.repeat
-    moved = (beyond and adjusted < limits.alpha) or scatters
-    return replace(finding, p_adjusted=adjusted, verdict="moved" if moved else "within limits")
+    effect = finding.difference.effect if finding.difference else Interval(*[float("nan")] * 3)
+    if (abs(effect.estimate) > finding.limit and adjusted < limits.alpha) or finding.within_scan_cv > limits.repeat:
+        return replace(finding, p_adjusted=adjusted, verdict="moved")
+    inside = max(abs(end) for end in effect if isfinite(end)) <= finding.limit
+    return replace(finding, p_adjusted=adjusted, verdict="within limits" if inside else "not shown")
 
 
 def _row(finding: Finding) -> dict[str, object]:

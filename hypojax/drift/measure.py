@@ -47,6 +47,7 @@ LOOK: Final[dict[str, tuple[Kind, str, str]]] = {
     "nonfinite_voxels": ("image", "voxels that are no numbers", "look at how the files were converted"),
     "voxel_volume_mm3": ("image", "voxel volume", "the protocol is another: compare its resolution"),
     "longest_edge_mm": ("image", "longest voxel edge", "the protocol is another: compare its resolution"),
+    "quality_score": ("segmentation", "quality score of the hypothalamus", "look at the scans with the lowest quality_score"),
     "quality_certainty": ("segmentation", "certainty of the segmentation", "look at the scans with the lowest quality_certainty"),
     "quality_location": ("segmentation", "certainty of the place", "look at the scans with the lowest quality_location"),
     "quality_asymmetry": ("segmentation", "asymmetry, left less right", "look for exchanged sides: orientation in the headers"),

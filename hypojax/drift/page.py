@@ -6,9 +6,13 @@ from math import isfinite
 from typing import Final
 
 from hypojax.drift.finding import Drift, Finding
+from hypojax.drift.trend import trend_rows, trend_sentences
 from hypojax.drift.words import per_cent, sentences, verdict
 
 HEADER: Final = ("measure", "reference", "new", "difference (95 % CI)", "limit", "detectable", "p, Holm", "verdict")
+
+SHOWN: Final = 4
+"""Columns of it that fit a terminal."""
 
 STYLE: Final = """body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;font-size:13px}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd}
@@ -23,38 +27,32 @@ PAIRED: Final = (
     "McNemar's for shares of scans; a whole moved too where its within-scan coefficient of variation passes {}."
 )
 
+KINDS: Final = {"moved": "moved", "too few scans": "few", "not shown": "few"}
+"""Verdict → class of its row."""
+
 WIDTH, LABEL, ROW = 900, 330, 22
 """Of the figure of intervals: its width, that of its labels, and the height of a row, pixels."""
 
 
 def markdown(drift: Drift) -> str:
     """The comparison as Markdown."""
-    rows = [HEADER, ["---"] * len(HEADER), *(_cells(finding) for finding in drift.findings)]
-    table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    parts = [
-        "# Drift",
-        "",
-        f"**{verdict(drift)}**",
-        "",
-        *_bullets(sentences(drift)),
-        *_bullets(drift.notes),
-        *table,
-        "",
-        _method(drift),
-        "",
-    ]
-    return "\n".join(parts)
+    said = [*_bullets(sentences(drift)), *_bullets([*drift.notes, *trend_sentences(drift.trend)])]
+    table = _markdown_table([HEADER, *(_cells(finding) for finding in drift.findings)])
+    history = [] if drift.trend.empty else ["", "## Evaluations", "", *_markdown_table(trend_rows(drift.trend))]
+    return "\n".join(["# Drift", "", f"**{verdict(drift)}**", "", *said, *table, "", _method(drift), *history, ""])
 
 
 def html(drift: Drift) -> str:
     """The comparison as one HTML file with its figure."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in HEADER)
-    body = "".join(_html_row(finding) for finding in drift.findings)
-    said = "".join(f"<li>{escape(text)}</li>" for text in [*sentences(drift), *drift.notes])
+    said = "".join(f"<li>{escape(text)}</li>" for text in [*sentences(drift), *drift.notes, *trend_sentences(drift.trend)])
+    kinds = [KINDS.get(finding.verdict, "") for finding in drift.findings]
+    table = _html_table([HEADER, *(_cells(finding) for finding in drift.findings)], kinds=kinds)
+    rows = [] if drift.trend.empty else trend_rows(drift.trend)
+    history = f"<h2>Evaluations</h2>{_html_table(rows, kinds=[''] * len(rows))}" if rows else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>hypojax drift</title><style>{STYLE}</style>'
         f"<h1>Drift</h1><p><strong>{escape(verdict(drift))}</strong></p><ul>{said}</ul>{figure(drift)}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(_method(drift))}</p></html>\n"
+        f"{table}<p>{escape(_method(drift))}</p>{history}</html>\n"
     )
 
 
@@ -75,9 +73,9 @@ def figure(drift: Drift) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">{title}{band}{axis}{marks}{ticks}</svg>'
 
 
-def table_rows(findings: Sequence[Finding]) -> tuple[Sequence[str], list[list[str]]]:
-    """Findings as a table for the screen: header and rows."""
-    return HEADER, [_cells(finding) for finding in findings]
+def screen_rows(findings: Sequence[Finding]) -> tuple[Sequence[str], list[list[str]]]:
+    """Findings as a table that fits a terminal: header and rows."""
+    return HEADER[:SHOWN], [_cells(finding)[:SHOWN] for finding in findings]
 
 
 def _at(value: float, reach: float) -> float:
@@ -105,10 +103,19 @@ def _shorter(title: str) -> str:
     return title if len(title) <= 50 else f"{title[:49]}…"
 
 
-def _html_row(finding: Finding) -> str:
-    """One row of the table."""
-    kind = {"moved": ' class="moved"', "too few scans": ' class="few"'}.get(finding.verdict, "")
-    return f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(finding)) + "</tr>"
+def _html_table(rows: Sequence[Sequence[str]], *, kinds: Sequence[str]) -> str:
+    """A table, its header first; ``kinds`` are classes of the other rows."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    body = [
+        f'<tr class="{kind}">' + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row, kind in zip(rows[1:], kinds, strict=False)
+    ]
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table, its header first."""
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]]]
 
 
 def _cells(finding: Finding) -> list[str]:
@@ -159,7 +166,8 @@ def _bullets(texts: Sequence[str]) -> list[str]:
 def _method(drift: Drift) -> str:
     """How it was compared."""
     return (
-        "Moved: the difference passes its limit, and p over all comparisons together (Holm) is below "
-        f"{drift.limits.alpha:g}. {PAIRED.format(per_cent(drift.limits.repeat)) if drift.paired else UNPAIRED} "
+        f"Moved: the difference passes its limit, and p over all comparisons together (Holm) is below {drift.limits.alpha:g}. "
+        "Within limits: its whole interval is. Not shown: it takes more scans to tell. "
+        f"{PAIRED.format(per_cent(drift.limits.repeat)) if drift.paired else UNPAIRED} "
         "Detectable: the smallest difference that a single test at 0.05 finds in four of five such comparisons."
     )

@@ -10,6 +10,7 @@ from hypojax.drift.finding import Drift, frame
 from hypojax.drift.limits import Limits
 from hypojax.drift.page import html, markdown
 from hypojax.drift.repeat import compare_repeats
+from hypojax.drift.trend import trend_of
 from hypojax.store.objects import place
 
 
@@ -34,7 +35,7 @@ def drift_of(reference: Path, new: Path | None = None, *, choice: Choice | None 
     """
     batches = open_batches(reference, new, choice=choice)
     found = (compare_repeats if batches.same else compare)(batches.reference, batches.new, limits=limits)
-    return replace(found, notes=(*batches.notes, *found.notes))
+    return replace(found, notes=(*batches.notes, *found.notes), trend=trend_of(*dict.fromkeys(filter(None, (reference, new)))))
 
 
 def write_drift(drift: Drift, out: Path) -> tuple[Path, Path, Path]:

@@ -19,8 +19,8 @@ def verdict(drift: Drift) -> str:
         return f"Too few scans to say anything: a comparison takes {drift.limits.minimum} on each side."
     of = f"{drift.scans[1]} scans measured twice" if drift.paired else f"{drift.scans[1]} new scans against {drift.scans[0]}"
     if not moved:
-        return f"Nothing moved beyond its limits: {compared} comparisons, {of}."
-    return f"{moved} of {compared} comparisons moved beyond their limits, {of}."
+        return f"Nothing moved beyond its limits, as far as can be seen: {compared} comparisons, {of}.{_unseen(drift)}"
+    return f"{moved} of {compared} comparisons moved beyond their limits, {of}.{_unseen(drift)}"
 
 
 def sentences(drift: Drift) -> list[str]:
@@ -70,6 +70,15 @@ def per_cent(value: float, *, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f} %".replace("-", "−")
 
 
+def _unseen(drift: Drift) -> str:
+    """What such a comparison would not have seen of the hypothalamus; nothing where it would see its limit."""
+    seen = {found.measure.name: found.difference for found in drift.compared if found.measure.scale == "ratio" and not found.moved}
+    difference = seen.get("adjusted volume_mm3 hypothalamus", seen.get("volume_mm3 hypothalamus"))
+    if difference is None or not difference.detectable > drift.limits.volume:
+        return ""
+    return f" A shift of the hypothalamus of less than {per_cent(difference.detectable)} is easily missed in so many scans."
+
+
 def _ratio(finding: Finding, effect: Interval) -> str:
     """A ratio in a sentence."""
     estimate, low, high = effect
@@ -94,7 +103,8 @@ def _rank(finding: Finding, effect: Interval) -> str:
     text = f"{finding.measure.title}: {middle}, {often} (95 % CI {ends[0]:.0f} to {ends[1]:.0f}), {_counts(finding)}"
     if finding.measure.name == "quality_noise" and min(finding.middles) > 0:
         change = finding.middles[0] / finding.middles[1] - 1
-        return f"signal to noise {'fell' if change < 0 else 'rose'} by {by_fraction(change)} ({text})"
+        how = f"rose to {1 + change:.1f} times" if change > 1 else f"{'fell' if change < 0 else 'rose'} by {by_fraction(change)}"
+        return f"signal to noise {how} ({text})"
     return text
 
 
@@ -135,7 +145,7 @@ def _suggestions(drift: Drift) -> list[str]:
     adjusted = next((found for found in drift.compared if found.measure.name == "adjusted volume_mm3 hypothalamus"), None)
     said = []
     if "volume_mm3 hypothalamus" in moved and adjusted is not None and not adjusted.moved:
-        said.append(f"Who was scanned explains the hypothalamus: {what(adjusted)} is within its limit.")
+        said.append(f"Who was scanned may explain the hypothalamus: {what(adjusted)}.")
     if kinds & {"volume", "adjusted volume"}:
         image = "Images moved too: part of the shift of volumes may be the scanner's."
         said.append(image if "image" in kinds else "No measure of the image moved: the scanner is not the first suspect.")
