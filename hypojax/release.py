@@ -1,6 +1,7 @@
 """Where released weights lie and which hashes they must have, known without loading them."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,9 @@ from hypojax.reason import Reason, RunError
 
 SUMS: Final = "SHA256SUMS"
 STAGES: Final = ("head", "box")
+ENSEMBLE: Final = "box-fold*.safetensors"
+"""The box networks of the cross-validation, which the accurate mode averages."""
+
 FOLDERS: Final = (Path(__file__).parent / "weights", Path(__file__).parent.parent / "checkpoints")
 """Where released weights lie: inside an installed package, or beside it in a checkout."""
 
@@ -54,7 +58,34 @@ def require(path: Path) -> None:
         raise RunError(Reason.WEIGHTS_MISSING, f"weights {path} are missing; reinstall hypojax or give --weights FOLDER")
 
 
-def weights_sha256(folder: Path | None = None) -> Mapping[str, str]:
+def weights_files(folder: Path, *, accurate: bool = False) -> Mapping[str, tuple[Path, ...]]:
+    """Weights files of each stage: one, or for the box the networks of the cross-validation when ``accurate``.
+
+    Raises
+    ------
+    RunError
+        ``weights_missing``.
+    """
+    files: dict[str, tuple[Path, ...]] = {stage: (folder / f"{stage}.safetensors",) for stage in STAGES}
+    if accurate:
+        files["box"] = tuple(sorted(folder.glob(ENSEMBLE))) or (folder / ENSEMBLE.replace("*", "0"),)
+    for path in (path for paths in files.values() for path in paths):
+        require(path)
+    return files
+
+
+def joint_sum(sums: Sequence[str]) -> str:
+    """One hash for one weights file, its own, or for several.
+
+    >>> joint_sum(["ab12"])
+    'ab12'
+    >>> joint_sum(["ab12", "cd34"])[:16]
+    'dbfa1458b0c5d731'
+    """
+    return sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
+
+
+def weights_sha256(folder: Path | None = None, *, accurate: bool = False) -> Mapping[str, str]:
     """Hashes that the weights of both stages must have, under the names that `hypojax.Segmenter.provenance` has for them.
 
     The files are not read: whoever loads them checks that they hold what is promised here.
@@ -63,6 +94,8 @@ def weights_sha256(folder: Path | None = None) -> Mapping[str, str]:
     ----------
     folder
         Folder of weights; the released ones when left out.
+    accurate
+        Whether the box stage is the ensemble; it has one hash, of all its hashes.
 
     Raises
     ------
@@ -74,7 +107,5 @@ def weights_sha256(folder: Path | None = None) -> Mapping[str, str]:
     >>> sorted(weights_sha256())  # doctest: +SKIP
     ['weights_box_sha256', 'weights_head_sha256']
     """
-    paths = {stage: (folder or released_folder()) / f"{stage}.safetensors" for stage in STAGES}
-    for path in paths.values():
-        require(path)
-    return {f"weights_{stage}_sha256": listed_sum(path) for stage, path in paths.items()}
+    files = weights_files(folder or released_folder(), accurate=accurate)
+    return {f"weights_{stage}_sha256": joint_sum([listed_sum(path) for path in paths]) for stage, paths in files.items()}

@@ -23,6 +23,7 @@ from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
 from hypojax.foreground import Head, find_head, sample_head
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
 from hypojax.intensity import Statistics, tissue_statistics, zscore
+from hypojax.release import joint_sum, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SPACING
 from hypojax.unet import UNet
 
@@ -33,6 +34,7 @@ RECENTRE: Final = 3.0
 """A box whose hypothalamus lies further than this (mm) from its middle is taken again, centred on it."""
 
 Scan = tuple[Num[np.ndarray, "i j k"], Affine]
+Looked = tuple[list[Grid], list[np.ndarray], list[np.ndarray]]
 Forward = Callable[[Float32[np.ndarray, "n x y z"]], tuple[Array, ...]]
 
 
@@ -54,6 +56,8 @@ class Segmentation:
         What the whole head was z-scored with.
     located
         Share of the place posterior within 12 mm of the place taken, 0 to 1: low when the head was not understood.
+    views
+        Soft volume of every subunit, mm³, as each network saw it in the box and in its left–right mirror.
     """
 
     head_grid: Grid
@@ -62,10 +66,11 @@ class Segmentation:
     subunits: UInt8[np.ndarray, "10 x y z"]
     statistics: Statistics
     located: float
+    views: Float32[np.ndarray, "view 10"]
 
 
 class Segmenter:
-    """Both networks, compiled for one batch shape on all local devices.
+    """The networks of both stages, compiled for one batch shape on all local devices.
 
     Examples
     --------
@@ -73,27 +78,35 @@ class Segmenter:
     >>> segmentation = segmenter.segment(volume, affine)  # doctest: +SKIP
     """
 
-    def __init__(self, head: Checkpoint, box: Checkpoint, *, batch: int | None = None) -> None:
-        """Take loaded weights; ``batch`` scans at a time, rounded up to a multiple of the local devices."""
+    def __init__(self, head: Checkpoint, boxes: Sequence[Checkpoint], *, batch: int | None = None) -> None:
+        """Take loaded weights, those of one box network or of several of one configuration, whose posteriors are averaged.
+
+        ``batch`` scans are segmented at a time, rounded up to a multiple of the local devices.
+        """
         devices = jax.local_devices()
         self.batch = -(-(batch or 1) // len(devices)) * len(devices)
-        self.weights = {"head": head.sha256, "box": box.sha256}
-        self.networks = {"head": asdict(head.network), "box": asdict(box.network)}
+        self.weights = {"head": head.sha256, "box": joint_sum([box.sha256 for box in boxes])}
+        self.networks = {"head": asdict(head.network), "box": asdict(boxes[0].network)}
         mesh = Mesh(np.array(devices), ("scan",), axis_types=(AxisType.Auto,))
-        self._head = compiled(head, head_outputs, mesh)
-        self._box = compiled(box, box_outputs, mesh)
+        (self._head,) = compiled([head], head_outputs, mesh)
+        self._boxes = compiled(boxes, box_outputs, mesh)
 
     @classmethod
-    def load(cls, weights: Path | None = None, *, batch: int | None = None) -> "Segmenter":
+    def load(cls, weights: Path | None = None, *, accurate: bool = False, batch: int | None = None) -> "Segmenter":
         """Load the released weights, or those in a folder with ``head.safetensors``, ``box.safetensors`` and ``SHA256SUMS``.
+
+        Parameters
+        ----------
+        accurate
+            Take all networks of the cross-validation (``box-fold0.safetensors`` …) instead of the one made from them.
 
         Raises
         ------
         RunError
             When weights are missing or their hash is wrong.
         """
-        folder = weights or released_folder()
-        return cls(load_checkpoint(folder / "head.safetensors"), load_checkpoint(folder / "box.safetensors"), batch=batch)
+        files = weights_files(weights or released_folder(), accurate=accurate)
+        return cls(load_checkpoint(files["head"][0]), [load_checkpoint(file) for file in files["box"]], batch=batch)
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -115,32 +128,41 @@ class Segmenter:
         """Segment any number of scans, a fixed batch at a time."""
         return [result for start in range(0, len(scans), self.batch) for result in self._segment(scans[start : start + self.batch])]
 
+    def segment_near(self, volume: Num[np.ndarray, "i j k"], affine: Affine, *, centre: Float64[np.ndarray, "3"]) -> Segmentation:
+        """Segment the hypothalamus alone, looked for near a place (world, mm): for a block cut out of a head; arguments as `segment`.
+
+        Nothing is said of the intracranial volume: its posterior is zero.
+        """
+        statistics = tissue_statistics(np.asarray(volume, np.float32))
+        (grid,), (subunits,), (views,) = self._settle([(volume, affine)], [statistics.background], [centre])
+        return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views)
+
     def _segment(self, scans: Sequence[Scan]) -> list[Segmentation]:
         """Segment at most one batch of scans."""
         heads = [find_head(volume, affine) for volume, affine in scans]
         intracranial, places, located = self._run(self._head, [head_input(*scan, head) for scan, head in zip(scans, heads, strict=True)])
         centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
-        grids, subunits = self._boxes(scans, heads, centres)
-        better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
-        if any(new is not None for new in better):
-            # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
-            centres = [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)]
-            grids, subunits = self._boxes(scans, heads, centres)
+        grids, subunits, views = self._settle(scans, [head.statistics.background for head in heads], centres)
         return [
-            Segmentation(head.grid, icv, grid, posteriors, head.statistics, float(certain))
-            for head, icv, grid, posteriors, certain in zip(heads, intracranial, grids, subunits, located, strict=True)
+            Segmentation(head.grid, icv, grid, posteriors, head.statistics, float(certain), volumes)
+            for head, icv, grid, posteriors, certain, volumes in zip(heads, intracranial, grids, subunits, located, views, strict=True)
         ]
 
-    def _boxes(
-        self, scans: Sequence[Scan], heads: Sequence[Head], centres: Sequence[Float64[np.ndarray, "3"]]
-    ) -> tuple[list[Grid], list[np.ndarray]]:
-        """Run the box network round the given places (world, mm)."""
+    def _settle(self, scans: Sequence[Scan], backgrounds: Sequence[float], centres: Sequence[Float64[np.ndarray, "3"]]) -> Looked:
+        """Look near the given places, and once more where the hypothalamus lies far from the middle of its box."""
+        grids, subunits, views = self._look(scans, backgrounds, centres)
+        better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
+        if all(new is None for new in better):
+            return grids, subunits, views
+        # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
+        return self._look(scans, backgrounds, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
+
+    def _look(self, scans: Sequence[Scan], backgrounds: Sequence[float], centres: Sequence[Float64[np.ndarray, "3"]]) -> Looked:
+        """Boxes round the given places (world, mm), and what the box networks say of them."""
         grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
-        (subunits,) = self._run(
-            self._box,
-            [box_input(*scan, grid, background=head.statistics.background) for scan, head, grid in zip(scans, heads, grids, strict=True)],
-        )
-        return grids, subunits
+        inputs = [box_input(*scan, grid, background=low) for scan, grid, low in zip(scans, grids, backgrounds, strict=True)]
+        subunits, views = zip(*[self._run(forward, inputs) for forward in self._boxes], strict=True)
+        return grids, [mean_posterior(each) for each in zip(*subunits, strict=True)], [np.concatenate(v) for v in zip(*views, strict=True)]
 
     def _run(self, forward: Forward, inputs: list[Float32[np.ndarray, "x y z"]]) -> list[list[Any]]:
         """Pad the batch by its last scan, run, and cut the padding off again."""
@@ -180,19 +202,27 @@ def recentred(grid: Grid, posteriors: UInt8[np.ndarray, "10 x y z"]) -> Float64[
     return np.array(grid.centre + offset) if np.linalg.norm(offset) > RECENTRE else None
 
 
-def compiled(checkpoint: Checkpoint, outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> Forward:
-    """A network on a device mesh: weights replicated, the batch split over the axis ``scan``."""
+def mean_posterior(posteriors: Sequence[UInt8[np.ndarray, "10 x y z"]]) -> UInt8[np.ndarray, "10 x y z"]:
+    """Mean of posteriors × 255 over networks."""
+    total = np.zeros(posteriors[0].shape, np.uint16)
+    for posterior in posteriors:
+        total += posterior
+    return np.round(total / len(posteriors)).astype(np.uint8)
+
+
+def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> tuple[Forward, ...]:
+    """Networks of one configuration on a device mesh, compiled once: weights replicated, the batch split over the axis ``scan``."""
     # Traced, not made: drawing weights that are thrown away would take seconds.
-    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(checkpoint.network, rngs=nnx.Rngs(0))))
+    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(checkpoints[0].network, rngs=nnx.Rngs(0))))
     replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
-    weights = jax.device_put(checkpoint.weights, replicated)
 
     def forward(weights: PyTree, images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
         # Full float32 on every device: a GPU left to itself multiplies in fewer bits, and a cohort may mix devices.
         with jax.default_matmul_precision("float32"):
             return outputs(nnx.merge(graph, weights), images[..., None])
 
-    return partial(jax.jit(forward, in_shardings=(replicated, split), out_shardings=split), weights)
+    run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
+    return tuple(partial(run, jax.device_put(checkpoint.weights, replicated)) for checkpoint in checkpoints)
 
 
 def head_outputs(
@@ -213,12 +243,13 @@ def place_of(logits: Float[Array, "a s r"]) -> tuple[Float[Array, "3"], Float[Ar
     return (near[..., None] * index).sum((0, 1, 2)) / near.sum(), near.sum()
 
 
-def box_outputs(network: UNet, images: Float[Array, "n x y z 1"]) -> tuple[UInt8[Array, "n 10 x y z"]]:
-    """Subunit posteriors × 255: the mean over the box and its left–right mirror, so that neither side is favoured."""
+def box_outputs(network: UNet, images: Float[Array, "n x y z 1"]) -> tuple[UInt8[Array, "n 10 x y z"], Float[Array, "n 2 10"]]:
+    """Subunit posteriors × 255, the mean over the box and its left–right mirror, so that neither side is favoured; volumes of both."""
     seen = jax.nn.softmax(network(images))[..., 1:]
     mirrored = jax.nn.softmax(network(images[:, :, :, ::-1]))[:, :, :, ::-1, 1:]
     swapped = jnp.concatenate([mirrored[..., 5:], mirrored[..., :5]], axis=-1)
-    return (jnp.moveaxis(_bytes((seen + swapped) / 2), -1, 1),)
+    volumes = jnp.stack([seen.sum((1, 2, 3)), swapped.sum((1, 2, 3))], axis=1) * BOX_SPACING**3
+    return jnp.moveaxis(_bytes((seen + swapped) / 2), -1, 1), volumes
 
 
 def _bytes(posterior: Array) -> UInt8[Array, "*n"]:

@@ -60,7 +60,15 @@ class StandIn:
         box = centred_grid(axes, shape=(40, 40, 40), spacing=1.0, centre=np.array([0.0, anterior, superior]))
         intracranial, _ = coverage(head.shape, head.affine.tobytes())
         _, subunits = coverage(box.shape, box.affine.tobytes())
-        return Segmentation(head, intracranial, box, subunits, found.statistics, located=1.0)
+        return Segmentation(
+            head,
+            intracranial,
+            box,
+            subunits,
+            found.statistics,
+            located=1.0,
+            views=np.tile(subunits.sum(axis=(1, 2, 3), dtype=np.float32) / np.float32(255), (2, 1)),
+        )
 
 
 @cache

@@ -10,7 +10,8 @@ from standin import StandIn, write_phantom
 from hypojax import execute
 from hypojax.cli import INTERRUPTED, main
 from hypojax.cli.screen import Pace, duration, facts
-from hypojax.cli.verbs import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE, VERBS
+from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE
+from hypojax.cli.verbs import VERBS
 from hypojax.execute import Outcome, ScanResult, output
 from hypojax.segment import Segmenter
 
@@ -22,7 +23,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """The stand-in, where a verb would load weights."""
     standin = StandIn()
     monkeypatch.setattr(Segmenter, "load", lambda weights=None, *, batch=1: standin)
-    monkeypatch.setattr(output, "weights_sha256", lambda folder: output.weights_of(standin))
+    monkeypatch.setattr(output, "weights_sha256", lambda folder, accurate: output.weights_of(standin))
     return standin
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -10,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hypojax.checkpoint import load_checkpoint, released_folder
+from hypojax.demo import sample_scan
 from hypojax.grid import Affine, to_voxel, to_world
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
@@ -20,6 +23,12 @@ LARGEST_DISTANCE = 4.0
 
 EQUAL_LABELS = 0.995
 """Share of structure voxels that must agree between storage orders: interpolation weights differ in their last bit."""
+
+HALF_A_STEP = 0.5
+"""Of a posterior × 255: a mean is rounded to whole steps."""
+
+ANOTHER_PLACE = 0.05
+"""Change of the volume when the box lies up to 3 mm elsewhere: it is centred anew, to 3 mm."""
 
 DEVICES = Path(__file__).parent / "devices.py"
 
@@ -126,3 +135,30 @@ def test_devices_and_batch_give_the_same_labels(tmp_path: Path) -> None:
 def test_one_device_is_the_default(segmenter: Segmenter) -> None:
     assert segmenter.batch % len(jax.local_devices()) == 0
     assert segmenter.provenance["weights_head_sha256"] == segmenter.weights["head"]
+
+
+def test_several_networks_are_averaged(segmenter: Segmenter) -> None:
+    image = read("colin27", sample_scan())
+    boxes = load_checkpoint(released_folder() / "box.safetensors")
+    other = replace(boxes, weights=jax.tree.map(lambda leaf: leaf * np.float32(1.01), boxes.weights))
+    head = load_checkpoint(released_folder() / "head.safetensors")
+    volume = image.scaled()
+    one, two, both = (Segmenter(head, networks).segment(volume, image.affine) for networks in ([boxes], [other], [boxes, other]))
+    apart = np.abs(both.subunits - (one.subunits.astype(np.float32) + two.subunits) / 2)
+    assert both.box_grid.centre.tolist() == one.box_grid.centre.tolist()
+    assert apart.max() <= HALF_A_STEP
+    assert both.views.shape == (4, 10)
+    np.testing.assert_array_equal(both.views[:2], one.views)
+
+
+def test_a_block_is_segmented_as_the_head_it_was_cut_from(segmenter: Segmenter) -> None:
+    image = read("colin27", sample_scan())
+    volume = image.scaled()
+    whole = segmenter.segment(volume, image.affine)
+    corner = np.round(to_voxel(image.affine, whole.box_grid.centre)).astype(int) - 40
+    block = volume[corner[0] : corner[0] + 80, corner[1] : corner[1] + 80, corner[2] : corner[2] + 80]
+    moved = image.affine @ np.block([[np.eye(3), corner[:, None]], [np.zeros((1, 3)), np.ones((1, 1))]])
+    found = segmenter.segment_near(block, moved, centre=whole.box_grid.centre + np.array([9.0, -6.0, 5.0]))
+    assert not found.intracranial.any()
+    volumes = [result.subunits.sum(dtype=np.float64) / 255 for result in (whole, found)]
+    assert abs(volumes[1] / volumes[0] - 1) < ANOTHER_PLACE

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hypojax.grid import Grid, centred_grid, model_directions, to_voxel, to_world, voxel_volume, within_field_of_view
+from hypojax.grid import Grid, centred_grid, model_directions, to_voxel, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LABELS, PARTS, REGIONS, TABLE
@@ -17,7 +17,16 @@ from hypojax.volumes import FLAGS, Measurement, measure
 from hypojax.volumes.measure import CORRELATED_VOXELS, CUT_OFF, SCALP_SIGNAL
 from hypojax.volumes.native import native_labels, native_mask
 from hypojax.volumes.quality import cut_off_share, noise
-from hypojax.volumes.structure import CORNERS, FACES, clean_hypothalamus, clean_intracranial, fill_holes, largest_component, support
+from hypojax.volumes.structure import (
+    CORNERS,
+    FACES,
+    clean_hypothalamus,
+    clean_intracranial,
+    fill_holes,
+    largest_component,
+    support,
+    without_bridges,
+)
 
 SOFT_TOLERANCE = 0.005
 """Relative error of a soft volume: posteriors are coverages in steps of 1/255 and of the phantom's own 64 points a voxel."""
@@ -397,3 +406,34 @@ def test_nothing_is_changed_in_place(plain: Scene) -> None:
 def test_cleaning_an_intracranial_posterior_keeps_its_rim(plain: Scene) -> None:
     cleaned = clean_intracranial(plain.intracranial, plain.head_grid, np.ones(plain.head_grid.shape, bool))
     assert_allclose(cleaned.sum(dtype=np.float64) * voxel_volume(plain.head_grid.affine), HEAD.volumes["icv"], rtol=SOFT_TOLERANCE)
+
+
+UNTOUCHED = 0.9999
+"""Share of a massive head that must stay: the coarse grid may round off a corner voxel here and there."""
+
+
+def ball(grid: Grid, centre: tuple[float, float, float], radius: float) -> np.ndarray:
+    """Voxels of a grid within a ball (mm, in grid axes from its first corner)."""
+    place = np.moveaxis(np.indices(grid.shape), 0, -1) * voxel_sizes(grid.affine)
+    return ((place - centre) ** 2).sum(-1) <= radius**2
+
+
+@pytest.mark.parametrize("spacing", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize(("bridge", "stays"), [(0.0, False), (5.0, False), (13.0, True)])
+def test_what_hangs_on_a_head_by_a_narrow_bridge_falls_off(spacing: float, bridge: float, stays: bool) -> None:
+    side = round(180 / spacing)
+    grid = centred_grid(np.eye(3), shape=(side, side, side), spacing=spacing, centre=np.zeros(3))
+    head, tongue = ball(grid, (70, 90, 90), 50), ball(grid, (150, 90, 90), 24)
+    place = np.moveaxis(np.indices(grid.shape), 0, -1) * spacing
+    tube = (np.abs(place[..., 1:] - 90) <= bridge).all(-1) & (place[..., 0] > 70) & (place[..., 0] < 150) & (bridge > 0)
+    kept = without_bridges(head | tube | tongue, grid)
+    assert kept[head].mean() > UNTOUCHED
+    far = tongue & ball(grid, (160, 90, 90), 10)
+    assert kept[far].all() == kept[far].any() == stays
+
+
+def test_a_mask_with_nothing_massive_is_left_alone() -> None:
+    grid = centred_grid(np.eye(3), shape=(20, 20, 20), spacing=2.0, centre=np.zeros(3))
+    sheet = np.zeros(grid.shape, bool)
+    sheet[9:11] = True
+    np.testing.assert_array_equal(without_bridges(sheet[:, :18, :18], grid), sheet[:, :18, :18])

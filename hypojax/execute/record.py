@@ -28,6 +28,7 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation") -
         box_grid=segmentation.box_grid,
         subunits=segmentation.subunits,
         located=segmentation.located,
+        views=segmentation.views,
     )
 
 

@@ -6,6 +6,9 @@ A flag asks somebody to look; it takes nothing away. What makes a volume missing
 from collections.abc import Mapping
 from typing import Final
 
+LOWEST_SCORE: Final = 0.5
+"""Of `quality_score`: good and bad results count alike in its fit, so that below one half bad is the likelier of the two."""
+
 LOWEST_CERTAINTY: Final = 0.70
 """Of `quality_certainty`; the automatic label maps of 42 scans lie between 0.86 and 0.90, networks early in training at 0.78."""
 
@@ -32,6 +35,7 @@ USUAL_ICV: Final = (900_000.0, 2_200_000.0)
 """Soft intracranial volume, mm³: adults of population studies, with a margin for small children and large heads."""
 
 FLAGS: Final[dict[str, str]] = {
+    "low_quality_score": f"size, shape or parts of the hypothalamus are unlike those of sound results (quality_score below {LOWEST_SCORE})",
     "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",
     "not_located": f"the head network is unsure where the hypothalamus lies (quality_location below {LOWEST_LOCATION})",
     "orientation_assumed": "the file does not say which way its axes run: left and right may be exchanged",
@@ -54,11 +58,13 @@ FLAGS: Final[dict[str, str]] = {
 def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[str, ...]:
     """Flags that quality measures raise, in the order of `FLAGS`; ``longest_edge`` of a voxel in mm.
 
-    >>> good = {"quality_location": 0.9, "quality_certainty": 0.9, "quality_asymmetry": 0.0, "quality_contrast": 3.0, "quality_noise": 0.1}
+    >>> good = {"quality_score": 0.9, "quality_location": 0.9, "quality_certainty": 0.9, "quality_asymmetry": 0.0}
+    >>> good = good | {"quality_contrast": 3.0, "quality_noise": 0.1}
     >>> image_flags(good, longest_edge=1.0), image_flags(good | {"quality_certainty": 0.6}, longest_edge=1.0)
     ((), ('uncertain',))
     """
     raised = {
+        "low_quality_score": quality["quality_score"] < LOWEST_SCORE,
         "uncertain": quality["quality_certainty"] < LOWEST_CERTAINTY,
         "not_located": quality["quality_location"] < LOWEST_LOCATION,
         "asymmetric": abs(quality["quality_asymmetry"]) > LARGEST_ASYMMETRY,

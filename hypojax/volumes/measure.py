@@ -1,6 +1,6 @@
 """`measure`: posteriors of one scan → volumes in mm³ with their uncertainty, label maps on its own grid, quality and flags."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,8 @@ from hypojax.schema import PARTS
 from hypojax.volumes.flags import image_flags, volume_flags
 from hypojax.volumes.native import native_labels, native_mask
 from hypojax.volumes.quality import certainty, coarse_head, contrast, cut_off_share, extracranial_signal, neighbourhood, noise
+from hypojax.volumes.score import released_model
+from hypojax.volumes.signs import head_signs, hypothalamus_signs, views_apart
 from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial
 
 CORRELATED_VOXELS: Final = 8.0
@@ -73,6 +75,8 @@ class Measurement:
         Names of `hypojax.volumes.FLAGS`.
     hypothalamus, intracranial
         Label maps on the scan's own grid, stored orientation.
+    signs
+        What `quality_score` was made from (see `hypojax.volumes.signs`).
     """
 
     volumes: dict[str, RegionVolume]
@@ -80,6 +84,7 @@ class Measurement:
     flags: tuple[str, ...]
     hypothalamus: UInt8[np.ndarray, "i j k"]
     intracranial: UInt8[np.ndarray, "i j k"]
+    signs: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ def measure(
     box_grid: Grid,
     subunits: UInt8[np.ndarray, "10 x y z"],
     located: float = 1.0,
+    views: Float32[np.ndarray, "view 10"] | None = None,
 ) -> Measurement:
     """Measure one scan (voxels in stored orientation, scaled and finite; ``affine`` to mm, RAS+) from its posteriors.
 
@@ -118,6 +124,8 @@ def measure(
         Posteriors × 255 of the ten subunits, in label order, and their grid.
     located
         How sure the place of the box is, 0 to 1.
+    views
+        Subunit volumes, mm³, by each of several views or networks; what they disagree by adds to the uncertainty.
 
     Raises
     ------
@@ -133,20 +141,22 @@ def measure(
     labels = native_labels(box.posterior, box_grid, shape=shape, affine=affine)
     mask = native_mask(head.posterior, head_grid, shape=shape, affine=affine)
     quality = _quality(volume, affine, head, box) | {"quality_location": located}
+    signs = _signs(head, box, subunits=subunits, views=views, quality=quality)
+    quality = quality | {"quality_score": released_model().score(signs)}
     reasons, reason_flags = _missing(box, quality)
-    volumes = _volumes(head, box, hard=_hard_volumes(labels, mask, affine), reasons=reasons)
+    volumes = _volumes(head, box, hard=_hard_volumes(labels, mask, affine), reasons=reasons, views=views)
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
     flags = (*image_flags(quality, longest_edge=float(voxel_sizes(affine).max())), *reason_flags, *volume_flags(found))
-    return Measurement(volumes, quality, flags, labels, mask)
+    return Measurement(volumes, quality, flags, labels, mask, signs)
 
 
 def _require(head: Structure, box: Structure) -> None:
     """Refuse a scan in which nothing was found."""
-    intracranial, _ = _soft(head.posterior, head.grid)
+    intracranial, _ = soft(head.posterior, head.grid)
     if intracranial < LEAST_INTRACRANIAL:
         found = f"only {intracranial / 1000:.0f} ml look intracranial"
         raise HypojaxError(Reason.NO_BRAIN, f"{found}; look at the scan: is it a head, is its orientation right?")
-    sides = [_soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] for first in (0, 5)]
+    sides = [soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] for first in (0, 5)]
     if max(sides) < LEAST_SIDE:
         found = f"only {sides[0]:.0f} mm3 on the left and {sides[1]:.0f} mm3 on the right look like hypothalamus"
         raise HypojaxError(Reason.NO_HYPOTHALAMUS, f"{found}; look at the scan: is it T1-weighted, is the head whole?")
@@ -171,6 +181,25 @@ def _quality(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, 
     }
 
 
+def _signs(
+    head: Structure,
+    box: Structure,
+    *,
+    subunits: UInt8[np.ndarray, "10 x y z"],
+    views: Float32[np.ndarray, "view 10"] | None,
+    quality: Mapping[str, float],
+) -> dict[str, float]:
+    """Signs of the quality score; those of the head only where the field of view holds it."""
+    seen = head_signs(head.posterior > 0.5, head.grid) if quality["icv_cut_off"] <= CUT_OFF else {}
+    decided = {name: quality[name] for name in ("quality_certainty", "quality_location", "quality_asymmetry")}
+    return {
+        **hypothalamus_signs(box.posterior, subunits=subunits, grid=box.grid),
+        **seen,
+        **decided,
+        "views_apart": views_apart(views),
+    }
+
+
 def _missing(box: Structure, quality: Mapping[str, float]) -> tuple[dict[str, Reason], tuple[str, ...]]:
     """Regions that have no volume, with the reason, and the flags that go with them."""
     reasons: dict[str, Reason] = {}
@@ -190,23 +219,41 @@ def _missing(box: Structure, quality: Mapping[str, float]) -> tuple[dict[str, Re
 def _all_found(box: Structure, values: tuple[int, ...]) -> bool:
     """Whether every side that a region has labels of was found."""
     firsts = {(value - 1) // 5 * 5 for value in values}
-    return all(_soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] >= LEAST_SIDE for first in firsts)
+    return all(soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] >= LEAST_SIDE for first in firsts)
 
 
-def _volumes(head: Structure, box: Structure, *, hard: Mapping[str, float], reasons: Mapping[str, Reason]) -> dict[str, RegionVolume]:
+def _volumes(
+    head: Structure,
+    box: Structure,
+    *,
+    hard: Mapping[str, float],
+    reasons: Mapping[str, Reason],
+    views: Float32[np.ndarray, "view 10"] | None,
+) -> dict[str, RegionVolume]:
     """Every region of the table with its volumes, or with the reason it has none."""
-    soft = {"icv": _soft(head.posterior, head.grid)}
+    found = {"icv": soft(head.posterior, head.grid)}
     for region, values in PARTS.items():
-        soft[region] = _soft(box.posterior[[value - 1 for value in values]].sum(axis=0), box.grid)
+        index = [value - 1 for value in values]
+        volume_mm3, drawn = soft(box.posterior[index].sum(axis=0), box.grid)
+        found[region] = volume_mm3, float(np.hypot(drawn, disagreement(views, index)))
     return {
         region: RegionVolume(np.nan, np.nan, np.nan, reasons[region])
         if region in reasons
         else RegionVolume(volume_mm3, hard[region], uncertainty)
-        for region, (volume_mm3, uncertainty) in soft.items()
+        for region, (volume_mm3, uncertainty) in found.items()
     }
 
 
-def _soft(posterior: Float32[np.ndarray, "x y z"], grid: Grid) -> tuple[float, float]:
+def disagreement(views: Float32[np.ndarray, "view 10"] | None, index: Sequence[int]) -> float:
+    """Standard deviation over views of the volume of some subunits together, mm³; zero where there is one view or none.
+
+    >>> disagreement(np.full((2, 10), [[30.0], [32.0]], np.float32), [0, 1])  # 60 and 64 mm³
+    2.8284271247461903
+    """
+    return 0.0 if views is None or len(views) < 2 else float(views[:, list(index)].sum(axis=1, dtype=np.float64).std(ddof=1))
+
+
+def soft(posterior: Float32[np.ndarray, "x y z"], grid: Grid) -> tuple[float, float]:
     """Soft volume of a cleaned posterior and its standard deviation, mm³.
 
     A voxel counts with variance p(1 - p), as a draw of its posterior; `CORRELATED_VOXELS` of them are drawn together.

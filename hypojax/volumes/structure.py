@@ -20,6 +20,14 @@ FACES: Final = ndimage.generate_binary_structure(3, 1)
 """6-connectivity, for the intracranial volume: a litre of tissue touches itself by faces, and what hangs on it by a
 corner (an eye, a strand of scalp) is not part of it."""
 
+BRIDGE_GRID: Final = 4.0
+"""Spacing, mm, of the coarse mask in which bridges are looked for: a head in 5 ms instead of 100."""
+
+BRIDGE_ERODED, BRIDGE_GROWN = 2, 4
+"""Coarse voxels that a mask is eroded by, and that its largest remaining piece is grown by again. What hangs on the cranium
+by less than 16 mm (a tongue by the soft palate: +12 % volume in one of thirteen heads) falls off; of the thirteen
+reference masks themselves 0.01 % does."""
+
 CORNERS: Final = ndimage.generate_binary_structure(3, 3)
 """26-connectivity, for the hypothalamus: a sheet a voxel or two thick is one piece although some of its voxels meet only
 at an edge. Of 84 sides of the 42 automatic label maps tried, 83 are one piece either way and one is one piece only this way."""
@@ -63,7 +71,7 @@ def clean_intracranial(
         Voxels of the grid within the scan's field of view.
     """
     posterior = intracranial.astype(np.float32) * (inside / np.float32(255))
-    component = largest_component(posterior > 0.5, FACES)
+    component = largest_component(without_bridges(posterior > 0.5, grid), FACES)
     filled = fill_holes(component)
     return np.where(filled & ~component, np.float32(1), posterior) * support(filled, grid)
 
@@ -87,6 +95,21 @@ def largest_component(mask: Bool[np.ndarray, "x y z"], connectivity: Bool[np.nda
         return mask
     sizes = np.bincount(pieces.ravel())
     return pieces == 1 + int(sizes[1:].argmax())
+
+
+def without_bridges(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> Bool[np.ndarray, "x y z"]:
+    """A mask without what hangs on its largest massive piece by a narrow bridge; all of it where nothing is massive.
+
+    An opening by reconstruction of bounded reach, in a coarser grid.
+    """
+    step = [max(1, round(BRIDGE_GRID / size)) for size in voxel_sizes(grid.affine)]
+    coarse = mask[:: step[0], :: step[1], :: step[2]]
+    massive = ndimage.binary_erosion(coarse, iterations=BRIDGE_ERODED, border_value=1)
+    if not massive.any():
+        return mask
+    near = ndimage.binary_dilation(largest_component(massive, FACES), iterations=BRIDGE_GROWN)
+    index = [np.minimum(np.arange(n) // by, m - 1) for n, by, m in zip(mask.shape, step, coarse.shape, strict=True)]
+    return mask & near[np.ix_(*index)]
 
 
 def fill_holes(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:

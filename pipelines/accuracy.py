@@ -1,0 +1,125 @@
+"""Hold weights against everything there is to hold them against, and say which bars they meet.
+
+    python pipelines/accuracy.py DATA checkpoints runs/examples runs/accuracy
+
+DATA is as in `prepare_training.py`. Writes ``five_fold/`` and ``icv/`` (evaluations as `hypojax evaluate` writes them),
+``synthetic.tsv``, ``atlases.tsv``, ``unusual.tsv``, ``slopes.tsv`` and ``bars.tsv``; `model_card.py` makes the cards from them.
+About six minutes on two cores of a Xeon.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from held_out import cross_validate, labelled_scans, load
+from references import against_dlicv, atlases, synthetic_heads, unusual
+
+from hypojax.evaluate import summarise, write_evaluation
+from hypojax.metrics import icc31, pearson, slope
+from hypojax.schema import LABELS
+from hypojax.segment import Segmenter
+
+
+def bar(what: str, against: str, found: float, wanted: float, *, text: str, low: float = np.nan, high: float = np.nan) -> dict[str, object]:
+    """One line of the accuracy table; a bar that is met from below has a negative sign."""
+    met = found >= wanted if wanted >= 0 else found <= -wanted
+    return {"what": what, "against": against, "found": found, "low": low, "high": high, "bar": text, "met": bool(met)}
+
+
+def hypothalamus_bars(evaluation: xr.Dataset, summary: xr.Dataset) -> list[dict[str, object]]:
+    """Dice and volume agreement over the five folds."""
+    everyone = summary.sel(stratum="all")
+    regions = {"whole hypothalamus Dice": (["hypothalamus"], 0.88), "left Dice": (["hypothalamus_left"], 0.87)}
+    regions |= {"right Dice": (["hypothalamus_right"], 0.87), "subunit Dice, mean of ten": (list(LABELS.values()), 0.72)}
+    lines = []
+    for what, (names, wanted) in regions.items():
+        scores = evaluation["dice"].sel(region=names).mean("region")
+        interval = everyone.sel(region=names[0], metric="dice") if len(names) == 1 else None
+        low, high = (float(interval[name]) if interval is not None else np.nan for name in ("mean_low", "mean_high"))
+        lines.append(bar(what, "teacher, held-out folds", float(scores.mean()), wanted, text=f">= {wanted}", low=low, high=high))
+    whole = everyone.sel(region="hypothalamus")
+    limits = {"low": float(whole["icc31_low"]), "high": float(whole["icc31_high"])}
+    lines.append(
+        bar("whole-hypothalamus volume, ICC(3,1)", "teacher, held-out folds", float(whole["icc31"]), 0.85, text=">= 0.85", **limits)
+    )
+    soft = evaluation.sel(region="hypothalamus")
+    pair = np.stack([soft["soft_mm3"].values.astype(float), soft["volume_reference_mm3"].values], axis=1)
+    found = icc31(pair)
+    lines.append(bar("the same of the soft volume", "teacher", found.estimate, 0.85, text=">= 0.85", low=found.low, high=found.high))
+    return lines
+
+
+def intracranial_bars(evaluation: xr.Dataset, summary: xr.Dataset) -> list[dict[str, object]]:
+    """Agreement with DLICV."""
+    icv, scores = summary.sel(stratum="all", region="icv"), evaluation.sel(region="icv")
+    volumes = scores["volume_predicted_mm3"].values, scores["volume_reference_mm3"].values
+    dice = icv.sel(metric="dice")
+    limits = {"low": float(dice["mean_low"]), "high": float(dice["mean_high"])}
+    return [
+        bar("intracranial Dice", "DLICV", float(scores["dice"].mean()), 0.975, text=">= 0.975", **limits),
+        bar("intracranial volume correlation", "DLICV", pearson(*volumes), 0.985, text=">= 0.985"),
+        bar("scatter of the volume error", "DLICV", float(icv["volume_ratio_scatter"]), -0.015, text="<= 1.5 %"),
+    ]
+
+
+def synthetic_bars(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Synthetic heads from label maps."""
+    error = float(table["relative_volume_error"].abs().mean())
+    return [
+        bar("intracranial Dice", "synthetic T1w of head maps (trained on)", float(table["dice"].mean()), 0.985, text=">= 0.985"),
+        bar("absolute volume error", "synthetic T1w of head maps (trained on)", error, -0.008, text="<= 0.8 %"),
+    ]
+
+
+def slopes(evaluation: xr.Dataset, head_sizes: pd.Series) -> pd.DataFrame:
+    """Relative volume error of the whole hypothalamus regressed on head size, age and sex, with intervals."""
+    whole = evaluation.sel(region="hypothalamus")
+    error = whole["relative_volume_error"].values
+    sex = pd.Series(whole["sex"].values).map({"F": 0.0, "M": 1.0}).to_numpy(float)
+    size = head_sizes.reindex(whole["scan"].values).to_numpy(float) / 1e5
+    age = pd.to_numeric(pd.Series(whole["age"].values), errors="coerce").to_numpy(float) / 10
+    rows = []
+    for name, values in {"head size, per 100 mL": size, "age, per 10 years": age, "men less women": sex}.items():
+        kept = np.isfinite(values) & np.isfinite(error)
+        found = slope(error[kept], on=values[kept])
+        rows.append({"on": name, "n": int(kept.sum()), "slope": found.estimate, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows)
+
+
+def head_sizes(segmenter: Segmenter, data: Path) -> pd.Series:
+    """Intracranial volume (mm³) of the labelled whole heads that have a skull."""
+    from hypojax.execute.record import measure_scan
+
+    scans = labelled_scans(data)
+    found = {}
+    for name, row in scans[scans["whole"] & (scans["dataset"] != "ds002748")].iterrows():
+        volume, affine = load(row.scan)
+        found[str(name)] = measure_scan(volume, affine, segmenter.segment(volume, affine)).volumes["icv"].volume_mm3
+    return pd.Series(found)
+
+
+def main(data: Path, weights: Path, examples: Path, out: Path) -> None:
+    """Evaluate, write everything, print the bars."""
+    out.mkdir(parents=True, exist_ok=True)
+    segmenter = Segmenter.load(weights)
+    icv = against_dlicv(segmenter, data)
+    icv_summary = summarise(icv)
+    write_evaluation(icv, icv_summary, out / "icv")
+    five_fold = cross_validate(data, weights)
+    summary = summarise(five_fold, by=["dataset", "sex", "whole_head"])
+    write_evaluation(five_fold, summary, out / "five_fold")
+    synthetic = synthetic_heads(segmenter, examples)
+    lines = [*hypothalamus_bars(five_fold, summary), *intracranial_bars(icv, icv_summary), *synthetic_bars(synthetic)]
+    tables = {
+        "bars": pd.DataFrame(lines), "synthetic": synthetic, "atlases": atlases(segmenter, data), "unusual": unusual(segmenter, data),
+        "slopes": slopes(five_fold, head_sizes(segmenter, data)),
+    }  # fmt: skip
+    for name, table in tables.items():
+        table.to_csv(out / f"{name}.tsv", sep="\t", index=False)
+        print(table.round(4).to_string(index=False), flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:5]))

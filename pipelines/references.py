@@ -1,0 +1,109 @@
+"""What the released networks are held against besides the teacher: DLICV masks, synthetic heads, atlases, scans out of the ordinary.
+
+Used by `accuracy.py`.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+import numpy as np
+import pandas as pd
+import xarray as xr
+from held_out import grid_of, labels_on, load
+from jaxtyping import Bool
+
+from hypojax.evaluate import ScanScores, score_mask, tabulate
+from hypojax.execute.record import measure_scan
+from hypojax.grid import Grid, resample, within_field_of_view
+from hypojax.metrics import dice
+from hypojax.reason import HypojaxError
+from hypojax.segment import Segmentation, Segmenter
+from hypojax.store import ScanEntry
+from hypojax.volumes.structure import clean_intracranial
+
+ATLASES: Final = {"CIT168 (Pauli 2018)": "CIT168_hypothalamus.nii.gz", "Neudorfer 2020": "Neudorfer2020_hypothalamus_0.5mm.nii.gz"}
+TEMPLATE: Final = "template/MNI152NLin2009cAsym_T1w.nii.gz"
+UNUSUAL: Final = {
+    "a child": "scans/fnndsc_child_T1w.nii.gz",
+    "6 mm slices with a tumour": "odd/thick_slices_tumour_T1w.nii.gz",
+}
+
+
+def intracranial_on(grid: Grid, found: Segmentation, scan: Grid) -> Bool[np.ndarray, "i j k"]:
+    """Our intracranial mask on another grid, cleaned as in a run; ``scan`` is the scan's own grid."""
+    inside = within_field_of_view(found.head_grid, scan.shape, scan.affine)
+    return np.asarray(resample(clean_intracranial(found.intracranial, found.head_grid, inside), found.head_grid.affine, grid) > 0.5)
+
+
+def against_dlicv(segmenter: Segmenter, data: Path) -> xr.Dataset:
+    """Scores of the intracranial volume against DLICV."""
+    results: list[ScanScores] = []
+    entries: list[ScanEntry] = []
+    for path in sorted((data / "icv_reference").glob("*_T1w.nii.gz")):
+        volume, affine = load(path)
+        reference, there = load(Path(str(path).replace("_T1w", "_dlmuse")))
+        scan, name = grid_of(volume, affine), path.name.removesuffix("_T1w.nii.gz")
+        ours = intracranial_on(grid_of(reference, there), segmenter.segment(volume, affine), scan)
+        scores = score_mask(ours, reference > 0, affine=there)
+        results.append(ScanScores(name, {"icv": scores}))
+        entries.append(ScanEntry(scan=name, path=path.name, entities={"subject": name}, columns={"dataset": "icv_reference"}))
+        print(name, f"Dice {scores['dice']:.3f}, volume {scores['relative_volume_error']:+.1%}", flush=True)
+    return tabulate(results, entries)
+
+
+def synthetic_heads(segmenter: Segmenter, examples: Path, *, count: int = 20) -> pd.DataFrame:
+    """Dice and relative volume error of the intracranial volume in images made from label maps, whose truth is known.
+
+    All maps were trained on, in other contrasts and poses: this says how well the truth was learnt, not how well it carries over.
+    """
+    from hypojax.train.examples import load_maps
+
+    from hypojax.train.head import HeadConfig, map_example
+
+    maps, config = load_maps(examples), HeadConfig(stripped=0.0, defaced=0.0, free=0.0, shape=(112, 112, 96))
+    rows = []
+    for seed in range(count):
+        example = map_example(jax.random.key(10_000 + seed), maps, config)
+        truth = np.asarray(example.intracranial) > 0.5
+        image, affine = np.asarray(example.image[..., 0]), np.array([[0.0, 0, 2, 0], [2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 1]])
+        found = intracranial_on(Grid((112, 112, 96), affine), segmenter.segment(image, affine), Grid((112, 112, 96), affine))
+        rows.append({"dice": dice(found, truth), "relative_volume_error": float(found.sum() / truth.sum() - 1)})
+    return pd.DataFrame(rows)
+
+
+def atlases(segmenter: Segmenter, data: Path) -> pd.DataFrame:
+    """Overlap with two atlases on the template, and how far the middles lie apart."""
+    volume, affine = load(data / TEMPLATE)
+    found, rows = segmenter.segment(volume, affine), []
+    for name, file in ATLASES.items():
+        atlas, there = load(data / "template" / file)
+        ours = labels_on(grid_of(atlas, there), found, grid_of(volume, affine)) > 0
+        theirs = atlas > 0
+        middles = [there[:3, :3] @ np.argwhere(mask).mean(axis=0) for mask in (ours, theirs)]
+        voxel = abs(float(np.linalg.det(there[:3, :3])))
+        distance = float(np.linalg.norm(middles[0] - middles[1]))
+        rows.append(
+            {
+                "atlas": name,
+                "dice": dice(ours, theirs),
+                "middles_mm": distance,
+                "atlas_mm3": theirs.sum() * voxel,
+                "ours_mm3": ours.sum() * voxel,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def unusual(segmenter: Segmenter, data: Path) -> pd.DataFrame:
+    """Volumes and flags of scans out of the ordinary."""
+    rows: list[dict[str, Any]] = []
+    for name, file in UNUSUAL.items():
+        volume, affine = load(data / file)
+        try:
+            found = measure_scan(volume, affine, segmenter.segment(volume, affine))
+            volumes = {region: found.volumes[region].volume_mm3 for region in ("icv", "hypothalamus")}
+            rows.append({"scan": name, **volumes, "flags": " ".join(found.flags) or "none"})
+        except HypojaxError as error:
+            rows.append({"scan": name, "icv": np.nan, "hypothalamus": np.nan, "flags": f"failed: {error.reason}"})
+    return pd.DataFrame(rows)
