@@ -44,9 +44,9 @@ def by_subject(table: pd.DataFrame, *, subject: str, columns: Sequence[str]) -> 
     if (nameless := table[subject].isna()).any():
         rows = ", ".join(map(str, table.index[nameless][:5]))
         raise RunError(Reason.USAGE, f"{nameless.sum()} rows have no {subject!r} (first: {rows}); name their subject or leave them out")
-    groups = table.groupby(table[subject].astype(str), sort=True)
-    kept = {name: groups[name].median() if is_number(table[name]) else groups[name].agg(_commonest) for name in columns}
-    return pd.DataFrame(kept, index=groups.size().index)
+    ids = table[subject].astype(str)
+    kept = {name: table[name].groupby(ids).median() if is_number(table[name]) else _commonest(table[name], ids) for name in columns}
+    return pd.DataFrame(kept, index=pd.Index(sorted(ids.unique()), name=subject))
 
 
 def is_number(column: pd.Series) -> bool:
@@ -128,10 +128,10 @@ def _name(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _commonest(values: pd.Series) -> object:
-    """The value that stands most often, the first in order of those that tie; None where none is known."""
-    counts = values.dropna().map(str).value_counts()
-    if counts.empty:
-        return None
-    name = min(counts.index[counts == counts.iloc[0]])
-    return next(value for value in values.dropna() if str(value) == name)
+def _commonest(values: pd.Series, ids: pd.Series) -> pd.Series:
+    """The value that stands most often with each id, the first in order of those that tie; missing where none is known."""
+    known = values.dropna()
+    names = known.map(str)
+    counts = pd.DataFrame({"id": ids[known.index], "name": names}).value_counts().rename("count").reset_index()
+    first = counts.sort_values(["id", "count", "name"], ascending=[True, False, True]).drop_duplicates("id").set_index("id")["name"]
+    return first.map(dict(zip(names, known, strict=True))).reindex(sorted(ids.unique()))

@@ -97,7 +97,8 @@ def assign(cases: pd.DataFrame, controls: pd.DataFrame, *, caliper: float = CALI
     """
     both = pd.concat([cases, controls])
     numbers = [name for name in both if is_number(both[name])]
-    cells = both.drop(columns=numbers).apply(levels).agg("\t".join, axis=1) if len(numbers) < both.shape[1] else pd.Series("", both.index)
+    named = [levels(both[name]) for name in both.columns.difference(numbers)]
+    cells = named[0].str.cat(named[1:], sep="\t") if named else pd.Series("", both.index)
     first, second = cases[numbers].to_numpy(dtype=float), controls[numbers].to_numpy(dtype=float)
     spread, whiten = _within(first, second)
     case_cell, control_cell = cells[: len(cases)].to_numpy(), cells[len(cases) :].to_numpy()
