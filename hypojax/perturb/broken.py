@@ -75,6 +75,12 @@ def mirrored_slabs(volume: Volume, affine: Affine, *, axis: int, across: int, mm
     return np.where(_along(odd, axis), np.flip(volume, across), volume), affine
 
 
+def lost_slices(volume: Volume, affine: Affine, *, axis: int, every: int) -> Scan:
+    """Leave every ``every``-th slice along a stored axis empty."""
+    lost = np.arange(volume.shape[axis]) % every == every - 1
+    return np.where(_along(lost, axis), volume.min(), volume), affine
+
+
 def rescaled_header(volume: Volume, affine: Affine, *, factors: Triple) -> Scan:
     """Say wrong voxel edges in the header, ``factors`` times the right ones along the stored axes."""
     wrong = affine.copy()

@@ -53,11 +53,23 @@ class Case:
         The change itself.
     known
         Volume of the hypothalamus after over before.
+    header
+        The part of the change that moves the head in the world, where voxels were interpolated besides.
     """
 
     name: str
     change: Change
     known: float = 1.0
+    header: Change | None = None
+
+    def moved(self, volume: Volume, affine: Affine, *, after: Scan) -> Affine:
+        """From where something in the head was in the world to where it is in the changed scan, mm to mm.
+
+        Voxels that were neither cropped, averaged nor interpolated stay what they are, whatever their header says.
+        """
+        if self.header is not None:
+            return self.header(volume, affine)[1] @ np.linalg.inv(affine)
+        return after[1] @ np.linalg.inv(affine) if after[0].shape == volume.shape else np.eye(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +167,16 @@ def retaken(volume: Volume, affine: Affine, *, sizes: Triple, degrees: Triple = 
 
 
 def another_session(volume: Volume, affine: Affine, *, seed: int) -> Scan:
-    """Tilt (to 15 degrees), place, voxel edges (0.8 to 1.3 mm), noise and coil all drawn anew."""
-    random = np.random.default_rng(seed)
-    degrees, mm, edge = random.uniform(-15, 15, 3), random.uniform(-5, 5, 3), float(random.uniform(0.8, 1.3))
-    scan = retaken(volume, affine, sizes=(edge, edge, edge), degrees=_triple(degrees), mm=_triple(mm))
+    """Tilt (to 15 degrees), place, voxel edges (0.8 to 1.3 mm), noise and coil all drawn anew; `lain_anew` says where the head lies."""
+    edge = float(np.random.default_rng(seed).uniform(0.8, 1.3))
+    scan = upright(*lain_anew(volume, affine, seed=seed), sizes=(edge, edge, edge))
     return noisy(*biased(*scan, share=0.3, seed=seed), share=0.03, seed=seed)
+
+
+def lain_anew(volume: Volume, affine: Affine, *, seed: int) -> Scan:
+    """The header alone of `another_session`: tilted by up to 15 degrees about each axis and moved by up to 5 mm along each."""
+    random = np.random.default_rng([seed, 1])
+    return shifted(*turned(volume, affine, degrees=_triple(random.uniform(-15, 15, 3))), mm=_triple(random.uniform(-5, 5, 3)))
 
 
 def world_sizes(affine: Affine) -> Triple:

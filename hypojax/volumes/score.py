@@ -29,6 +29,12 @@ FARTHEST: Final = 8.0
 FLOOR: Final = 1e-6
 """Least spread of a sign."""
 
+NEVER: Final = 1e9
+"""Spread of a sign that no usual result has: nothing departs from it."""
+
+DIGITS: Final = 6
+"""Of middles and spreads in the file; weights and constant have four."""
+
 ROBUST: Final = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
@@ -142,12 +148,13 @@ PENALTY: Final = 0.05
 
 
 def _unweighed(usual: Float64[np.ndarray, "result"], *, side: Side) -> Sign:
-    """A sign with the middle and spread of usual results; one that none of them has never departs far."""
+    """A sign with the middle and spread of usual results; where none of them has it, nothing departs."""
     known = usual[~np.isnan(usual)]
     if not known.size:
-        return Sign(0.0, np.inf, side, 0.0)
+        return Sign(0.0, NEVER, side, 0.0)
     middle = float(np.median(known))
-    return Sign(middle, max(ROBUST * float(np.median(np.abs(known - middle))), FLOOR), side, 0.0)
+    spread = max(ROBUST * float(np.median(np.abs(known - middle))), FLOOR)
+    return Sign(round(middle, DIGITS), round(spread, DIGITS), side, 0.0)
 
 
 def _logistic(away: Float64[np.ndarray, "result sign"], good: Bool[np.ndarray, "result"]) -> tuple[float, Float64[np.ndarray, "sign"]]:

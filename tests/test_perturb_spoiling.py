@@ -1,0 +1,61 @@
+"""Spoilt scans: each has its name, is a scan still, and what lay in the head is found where the case says it lies."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from hypojax.grid import Affine, to_world, voxel_sizes
+from hypojax.perturb.protocol import Undisturbed
+from hypojax.perturb.spoiling import geometry_cases, ordinary_cases, resolution_cases, spoilt_cases
+
+SHAPE = (30, 32, 28)
+AFFINE: Affine = np.array([[-2.0, 0, 0, 29], [0, 2, 0, -31], [0, 0, 2, -27], [0, 0, 0, 1]])
+CENTRE = (3.0, -2.0, 1.0)
+
+
+def away(shape: tuple[int, ...], affine: Affine) -> np.ndarray:
+    """Distance of every voxel from the middle of the hypothalamus, mm."""
+    return np.linalg.norm(to_world(affine, np.moveaxis(np.indices(shape), 0, -1)) - np.array(CENTRE), axis=-1)
+
+
+@pytest.fixture(scope="module")
+def scan() -> Undisturbed:
+    """A bright spot in a ball of tissue with texture; the spot is labelled."""
+    distance = away(SHAPE, AFFINE)
+    volume = 20 + 60 * (distance < 24) + np.random.default_rng(0).normal(0, 3, SHAPE) + 400 * np.exp(-(distance**2) / 18)
+    return Undisturbed(volume.astype(np.float32), AFFINE, (distance < 5).astype(np.uint8), distance < 24)
+
+
+def test_every_case_has_a_name_of_its_own_and_gives_a_scan(scan: Undisturbed) -> None:
+    cases = spoilt_cases(scan)
+    assert len({case.name for case in cases}) == len(cases)
+    assert len(cases) >= 50
+    for case in cases:
+        volume, affine = case.change(scan.volume, scan.affine)
+        assert volume.dtype == np.float32, case.name
+        assert np.isfinite(volume).all(), case.name
+        assert abs(np.linalg.det(affine[:3, :3])) > 0.1, case.name
+
+
+def test_the_spot_is_found_where_the_case_puts_it(scan: Undisturbed) -> None:
+    kept = [case for case in geometry_cases(scan) if "pieces" not in case.name and "nothing" not in case.name]
+    cases = [*ordinary_cases(), *resolution_cases(scan.affine), *kept]
+    for case in cases:
+        after = case.change(scan.volume, scan.affine)
+        moved = case.moved(scan.volume, scan.affine, after=after)
+        expected = to_world(moved, np.array(CENTRE))
+        weight = np.maximum(after[0].astype(float) - 130, 0)
+        if weight.sum() == 0:  # blurred away
+            continue
+        world = to_world(after[1], np.moveaxis(np.indices(after[0].shape), 0, -1))
+        found = (weight[..., None] * world).sum((0, 1, 2)) / weight.sum()
+        # A spot 6 mm wide is sampled by slices as thick as that, and a threshold bends what they average.
+        assert_allclose(found, expected, atol=max(1.2, 0.3 * float(voxel_sizes(after[1]).max())), err_msg=case.name)
+
+
+def test_a_cut_field_of_view_moves_nothing(scan: Undisturbed) -> None:
+    for case in geometry_cases(scan):
+        if "nothing" in case.name:
+            volume, affine = case.change(scan.volume, scan.affine)
+            assert volume.size < scan.volume.size
+            assert_allclose(case.moved(scan.volume, scan.affine, after=(volume, affine)), np.eye(4))
