@@ -1,60 +1,57 @@
-"""Turn running states into released weights.
+"""Turn training runs into released weights.
 
-    python pipelines/release.py runs/head runs/box checkpoints
+    python pipelines/release.py runs/head runs/box checkpoints runs/box-fold*
 
-Writes ``head.safetensors``, ``box.safetensors`` (averaged weights), ``SHA256SUMS``, and the log of each run beside them.
+Writes ``head.safetensors``, ``box.safetensors``, and ``box-fold0.safetensors`` … of the runs that follow (averaged weights),
+``SHA256SUMS``, and the log of each run beside them. What a header says of the training is the run's own ``record.json``.
 """
 
 import json
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import train_box
-import train_head
-from jaxtyping import PyTree
-
 from hypojax.checkpoint import SUMS, save_checkpoint
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LABELS, MODEL_AXES
-from hypojax.train.box import BoxConfig
-from hypojax.train.head import HeadConfig
 from hypojax.train.loop import LoopConfig, load_state, starting_state
+from hypojax.unet import UNetConfig
+
+STAGES: dict[str, dict[str, Any]] = {
+    "head": {"grid": {"shape": HEAD_SHAPE, "spacing_mm": HEAD_SPACING}, "outputs": ["icv", "place of the hypothalamus"]},
+    "box": {"grid": {"shape": BOX_SHAPE, "spacing_mm": BOX_SPACING}, "outputs": ["background", *LABELS.values()]},
+}
 
 
-def averaged(config: LoopConfig, folder: Path) -> tuple[PyTree, int]:
-    """The averaged weights of a run and how many steps it has gone."""
-    state = load_state(folder / "state.safetensors", starting_state(config))
-    return state.averaged, int(state.step)
+def network_of(record: dict[str, Any]) -> UNetConfig:
+    """The network of a run."""
+    made = record["loop"]["network"]
+    return UNetConfig(outputs=made["outputs"], widths=tuple(made["widths"]), stem=made["stem"])
 
 
-def header(config: LoopConfig, example: BoxConfig | HeadConfig, *, held_out: tuple[str, ...], history: str, steps: int) -> dict[str, Any]:
-    """What both headers say of training and intensities."""
-    training = {"loop": asdict(config), "example": asdict(example), "held_out": held_out, "history": history, "steps_done": steps}
-    return {
+def release(run: Path, out: Path, name: str) -> str:
+    """Write the averaged weights of one run and its log; give the file's hash."""
+    record = json.loads((run / "record.json").read_text())
+    state = load_state(run / "state.safetensors", starting_state(LoopConfig(network=network_of(record))))
+    header = {
+        "stage": record["stage"],
+        **STAGES[record["stage"]],
         "axes": MODEL_AXES,
         "normalisation": "z-score of tissue above Otsu's threshold, trimmed (hypojax.intensity)",
-        "training": training,
+        "training": record | {"steps_done": int(state.step)},
     }
+    shutil.copy(run / "log.jsonl", out / f"{name}.log.jsonl")
+    return save_checkpoint(out / f"{name}.safetensors", state.averaged, network=network_of(record), header=header)
 
 
-def main(head: Path, box: Path, out: Path) -> None:
-    """Write both files and their sums."""
+def main(head: Path, box: Path, out: Path, *folds: Path) -> None:
+    """Write all files and their sums."""
     out.mkdir(parents=True, exist_ok=True)
-    weights, steps = averaged(train_head.CONFIG, head)
-    about = header(train_head.CONFIG, HeadConfig(), held_out=train_head.HELD_OUT, history=train_head.HISTORY, steps=steps)
-    about |= {"stage": "head", "grid": {"shape": HEAD_SHAPE, "spacing_mm": HEAD_SPACING}, "outputs": ["icv", "place of the hypothalamus"]}
-    sums = {"head.safetensors": save_checkpoint(out / "head.safetensors", weights, network=train_head.CONFIG.network, header=about)}
-    weights, steps = averaged(train_box.CONFIG, box)
-    about = header(train_box.CONFIG, BoxConfig(), held_out=train_box.HELD_OUT, history=train_box.HISTORY, steps=steps)
-    about |= {"stage": "box", "grid": {"shape": BOX_SHAPE, "spacing_mm": BOX_SPACING}, "outputs": ["background", *LABELS.values()]}
-    sums["box.safetensors"] = save_checkpoint(out / "box.safetensors", weights, network=train_box.CONFIG.network, header=about)
-    for stage, folder in (("head", head), ("box", box)):
-        shutil.copy(folder / "log.jsonl", out / f"{stage}.log.jsonl")
+    runs = {"head": head, "box": box} | {f"box-fold{number}": run for number, run in enumerate(folds)}
+    sums = {f"{name}.safetensors": release(run, out, name) for name, run in runs.items()}
     (out / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
     print(json.dumps(sums, indent=2))
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(*map(Path, sys.argv[1:]))
