@@ -29,7 +29,7 @@ def scan_tables(draw: st.DrawFn) -> pd.DataFrame:
     return table.assign(age=table.age.astype(float))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(table=scan_tables(), count=st.integers(2, 5), seed=st.integers(0, 99), shuffle=st.randoms(use_true_random=False))
 def test_folds_are_of_whole_subjects_of_equal_size_whatever_the_order(table: pd.DataFrame, count: int, seed: int, shuffle: Random) -> None:
     found = folds(table, subject="participant_id", stratify=["site", "sex", "age"], count=count, seed=seed)
@@ -66,6 +66,13 @@ def test_folds_are_more_alike_than_random_ones() -> None:
     assert np.mean(ours) < 0.4 * np.mean(blind)
 
 
+def test_a_column_of_which_nothing_is_known_changes_nothing() -> None:
+    table = cohort(30, seed=0)
+    with_it = table.assign(handedness=None)
+    found = [folds(one, subject="participant_id", stratify=list(one.columns[1:])) for one in (table, with_it)]
+    pd.testing.assert_series_equal(*found)
+
+
 def test_folds_say_what_is_wrong_with_a_table() -> None:
     table = cohort(6, seed=0)
     for wrong, what in (
@@ -88,7 +95,7 @@ def write(folder: Path, text: str, name: str = "participants.tsv") -> Path:
     return path
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(table=scan_tables(), size=st.one_of(st.integers(1, 8), st.floats(0.05, 0.6)), shuffle=st.randoms(use_true_random=False))
 def test_a_test_set_is_of_whole_subjects_of_the_size_asked_for(table: pd.DataFrame, size: float, shuffle: Random) -> None:
     people = table.drop_duplicates("participant_id").dropna()

@@ -78,7 +78,7 @@ def levels(column: pd.Series) -> pd.Series:
     >>> levels(pd.Series(["F", None, "M"])).tolist(), levels(pd.Series([1.0, 0.5])).tolist()
     (['F', 'missing', 'M'], ['1', '0.5'])
     """
-    return column.astype("object").map(_name, na_action="ignore").fillna(MISSING)
+    return column.astype("object").map(_name, na_action="ignore").astype("object").fillna(MISSING)
 
 
 def strata(subjects: pd.DataFrame) -> pd.DataFrame:

@@ -97,8 +97,9 @@ def assign(cases: pd.DataFrame, controls: pd.DataFrame, *, caliper: float = CALI
     """
     both = pd.concat([cases, controls])
     numbers = [name for name in both if is_number(both[name])]
-    named = [levels(both[name]) for name in both.columns.difference(numbers)]
-    cells = named[0].str.cat(named[1:], sep="\t") if named else pd.Series("", both.index)
+    cells = pd.Series("", both.index)
+    for name in both.columns.difference(numbers):
+        cells = cells + "\t" + levels(both[name])
     first, second = cases[numbers].to_numpy(dtype=float), controls[numbers].to_numpy(dtype=float)
     spread, whiten = _within(first, second)
     case_cell, control_cell = cells[: len(cases)].to_numpy(), cells[len(cases) :].to_numpy()
