@@ -1,0 +1,80 @@
+"""The quality score with the released weights: sound scans pass, odd and spoilt ones are right or flagged, never silently wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hypojax import Segmenter, demo, perturb
+from hypojax.execute.record import measure_scan
+from hypojax.perturb import Scan
+from hypojax.reason import HypojaxError
+from hypojax.scans import read
+from hypojax.volumes import Measurement
+
+pytestmark = pytest.mark.slow
+
+CENTRE = demo.CENTRE_MM
+"""Middle of the hypothalamus of the sample scan."""
+
+SPOILT: dict[str, Callable[[np.ndarray, np.ndarray], Scan]] = {
+    "blurred": lambda v, a: perturb.smoothed(v, a, mm=9.0),
+    "moved": lambda v, a: perturb.moved_during(v, a, axis=1, mm=6.0, seed=1),
+    "signal lost": lambda v, a: perturb.dropped_out(v, a, centre=CENTRE, mm=8.0, depth=0.95),
+    "edges wrong": lambda v, a: perturb.rescaled_header(v, a, factors=(1.4, 1.4, 1.4)),
+    "upside down": lambda v, a: perturb.rescaled_header(v, a, factors=(1.0, 1.0, -1.0)),
+    "contrast inverted": perturb.inverted,
+}
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter.load()
+
+
+@pytest.fixture(scope="module")
+def sample() -> Scan:
+    image = read("colin27", demo.sample_scan())
+    return image.scaled(), image.affine
+
+
+def measured(segmenter: Segmenter, scan: Scan) -> Measurement:
+    return measure_scan(*scan, segmenter.segment(*scan))
+
+
+def measured_or_refused(segmenter: Segmenter, scan: Scan) -> Measurement | HypojaxError:
+    try:
+        return measured(segmenter, scan)
+    except HypojaxError as error:
+        return error
+
+
+def test_a_sound_scan_passes(segmenter: Segmenter, sample: Scan) -> None:
+    found = measured(segmenter, sample)
+    assert found.quality["quality_score"] > 0.7
+    assert "low_quality_score" not in found.flags
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_spoilt_scan_is_flagged_or_refused(segmenter: Segmenter, sample: Scan, name: str) -> None:
+    found = measured_or_refused(segmenter, SPOILT[name](*sample))
+    if isinstance(found, HypojaxError):
+        assert found.reason in {"no_brain", "no_hypothalamus"}
+        return
+    assert "low_quality_score" in found.flags
+    assert found.quality["quality_score"] < 0.3
+
+
+def test_a_child_is_measured_and_a_tumour_in_thick_slices_is_flagged(segmenter: Segmenter, shared: Path) -> None:
+    child, tumour = (
+        measured(segmenter, (image.scaled(), image.affine))
+        for image in (
+            read(path.name, path) for path in (shared / "scans/fnndsc_child_T1w.nii.gz", shared / "odd/thick_slices_tumour_T1w.nii.gz")
+        )
+    )
+    labels = read("teacher", shared / "labels/hypothalamus_teacher/scans/fnndsc_child_dseg.nii.gz")
+    teacher = (labels.voxels > 0).sum() * abs(np.linalg.det(labels.affine[:3, :3]))
+    assert child.volumes["hypothalamus"].volume_mm3 == pytest.approx(teacher, rel=0.15)
+    assert "low_quality_score" not in child.flags
+    assert "thick_voxels" in tumour.flags
