@@ -10,7 +10,7 @@ from hypojax.reason import Reason, RunError
 SUMS: Final = "SHA256SUMS"
 STAGES: Final = ("head", "box")
 ENSEMBLE: Final = "box-fold*.safetensors"
-"""The box networks of the cross-validation, which the accurate mode averages."""
+"""The box networks of the cross-validation, whose mean the ensemble is."""
 
 FOLDERS: Final = (Path(__file__).parent / "weights", Path(__file__).parent.parent / "checkpoints")
 """Where released weights lie: inside an installed package, or beside it in a checkout."""
@@ -58,8 +58,8 @@ def require(path: Path) -> None:
         raise RunError(Reason.WEIGHTS_MISSING, f"weights {path} are missing; reinstall hypojax or give --weights FOLDER")
 
 
-def weights_files(folder: Path, *, accurate: bool = False) -> Mapping[str, tuple[Path, ...]]:
-    """Weights files of each stage: one, or for the box the networks of the cross-validation when ``accurate``.
+def weights_files(folder: Path, *, ensemble: bool = False) -> Mapping[str, tuple[Path, ...]]:
+    """Weights files of each stage: one, or for the box the networks of the cross-validation when ``ensemble``.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def weights_files(folder: Path, *, accurate: bool = False) -> Mapping[str, tuple
         ``weights_missing``.
     """
     files: dict[str, tuple[Path, ...]] = {stage: (folder / f"{stage}.safetensors",) for stage in STAGES}
-    if accurate:
+    if ensemble:
         files["box"] = tuple(sorted(folder.glob(ENSEMBLE))) or (folder / ENSEMBLE.replace("*", "0"),)
     for path in (path for paths in files.values() for path in paths):
         require(path)
@@ -85,7 +85,7 @@ def joint_sum(sums: Sequence[str]) -> str:
     return sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 
-def weights_sha256(folder: Path | None = None, *, accurate: bool = False) -> Mapping[str, str]:
+def weights_sha256(folder: Path | None = None, *, ensemble: bool = False) -> Mapping[str, str]:
     """Hashes that the weights of both stages must have, under the names that `hypojax.Segmenter.provenance` has for them.
 
     The files are not read: whoever loads them checks that they hold what is promised here.
@@ -94,7 +94,7 @@ def weights_sha256(folder: Path | None = None, *, accurate: bool = False) -> Map
     ----------
     folder
         Folder of weights; the released ones when left out.
-    accurate
+    ensemble
         Whether the box stage is the ensemble; it has one hash, of all its hashes.
 
     Raises
@@ -107,5 +107,5 @@ def weights_sha256(folder: Path | None = None, *, accurate: bool = False) -> Map
     >>> sorted(weights_sha256())  # doctest: +SKIP
     ['weights_box_sha256', 'weights_head_sha256']
     """
-    files = weights_files(folder or released_folder(), accurate=accurate)
+    files = weights_files(folder or released_folder(), ensemble=ensemble)
     return {f"weights_{stage}_sha256": joint_sum([listed_sum(path) for path in paths]) for stage, paths in files.items()}

@@ -92,20 +92,20 @@ class Segmenter:
         self._boxes = compiled(boxes, box_outputs, mesh)
 
     @classmethod
-    def load(cls, weights: Path | None = None, *, accurate: bool = False, batch: int | None = None) -> "Segmenter":
+    def load(cls, weights: Path | None = None, *, ensemble: bool = False, batch: int | None = None) -> "Segmenter":
         """Load the released weights, or those in a folder with ``head.safetensors``, ``box.safetensors`` and ``SHA256SUMS``.
 
         Parameters
         ----------
-        accurate
-            Take all networks of the cross-validation (``box-fold0.safetensors`` …) instead of the one made from them.
+        ensemble
+            Take all networks of the cross-validation (``box-fold0.safetensors`` …) instead of the one trained on all subjects.
 
         Raises
         ------
         RunError
             When weights are missing or their hash is wrong.
         """
-        files = weights_files(weights or released_folder(), accurate=accurate)
+        files = weights_files(weights or released_folder(), ensemble=ensemble)
         return cls(load_checkpoint(files["head"][0]), [load_checkpoint(file) for file in files["box"]], batch=batch)
 
     @property

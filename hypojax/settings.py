@@ -8,15 +8,15 @@ from hypojax.reason import Reason, RunError
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Settings of a run. Only the weights and ``accurate`` change results; the others change speed, memory and what is written besides.
+    """Settings of a run. Only the weights and ``ensemble`` change results; the others change speed, memory and what is written besides.
 
     Parameters
     ----------
     weights
         Folder of weights; the released ones that come with hypojax when left out.
-    accurate
-        Take the mean of the networks of all cross-validation folds instead of one network made from them: steadier volumes and
-        an uncertainty that knows where the networks disagree, for about twice the time.
+    ensemble
+        Take the mean of the five cross-validation networks instead of the default one: an uncertainty that knows where networks
+        disagree, for about twice the time. Each was trained on four fifths of the subjects, and for less long.
     batch
         Scans segmented together, at least; one for each device when left out. More pays off on a GPU.
     read_ahead
@@ -38,7 +38,7 @@ class RunSettings:
     """
 
     weights: Path | None = None
-    accurate: bool = False
+    ensemble: bool = False
     batch: int | None = None
     read_ahead: int = 1
     check: bool = False

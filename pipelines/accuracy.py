@@ -3,7 +3,8 @@
     python pipelines/accuracy.py DATA checkpoints runs/examples runs/accuracy
 
 DATA is as in `prepare_training.py`. Writes ``five_fold/`` and ``icv/`` (evaluations as `hypojax evaluate` writes them),
-``synthetic.tsv``, ``atlases.tsv``, ``unusual.tsv``, ``slopes.tsv`` and ``bars.tsv``; `model_card.py` makes the cards from them.
+``synthetic.tsv``, ``atlases.tsv``, ``unusual.tsv``, ``slopes.tsv``, ``never_seen.tsv`` and
+``bars.tsv``; `model_card.py` makes the cards from them.
 About six minutes on two cores of a Xeon.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from held_out import cross_validate, labelled_scans, load
+from held_out import NEVER_SEEN, cross_validate, labelled_scans, load, scored
 from references import against_dlicv, atlases, synthetic_heads, unusual
 
 from hypojax.evaluate import summarise, write_evaluation
@@ -88,6 +89,19 @@ def slopes(evaluation: xr.Dataset, head_sizes: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def never_seen(segmenters: dict[str, Segmenter], data: Path) -> pd.DataFrame:
+    """Scores of Colin27, which no network saw: by the default network, and by the ensemble."""
+    _, row = next(labelled_scans(data).loc[[NEVER_SEEN]].iterrows())
+    rows = []
+    for name, segmenter in segmenters.items():
+        scores, volumes = scored(NEVER_SEEN, row, segmenter)
+        dice = {region: scores.scores[region]["dice"] for region in ("hypothalamus", "hypothalamus_left", "hypothalamus_right")}
+        subunits = float(np.mean([scores.scores[region]["dice"] for region in LABELS.values()]))
+        teacher = scores.scores["hypothalamus"]["volume_reference_mm3"]
+        rows.append({"network": name, **dice, "ten subunits": subunits, "soft volume, mm³": volumes["soft_mm3"], "teacher, mm³": teacher})
+    return pd.DataFrame(rows)
+
+
 def head_sizes(segmenter: Segmenter, data: Path) -> pd.Series:
     """Intracranial volume (mm³) of the labelled whole heads that have a skull."""
     from hypojax.execute.record import measure_scan
@@ -115,6 +129,7 @@ def main(data: Path, weights: Path, examples: Path, out: Path) -> None:
     tables = {
         "bars": pd.DataFrame(lines), "synthetic": synthetic, "atlases": atlases(segmenter, data), "unusual": unusual(segmenter, data),
         "slopes": slopes(five_fold, head_sizes(segmenter, data)),
+        "never_seen": never_seen({"default": segmenter, "ensemble": Segmenter.load(weights, ensemble=True)}, data),
     }  # fmt: skip
     for name, table in tables.items():
         table.to_csv(out / f"{name}.tsv", sep="\t", index=False)

@@ -136,6 +136,7 @@ def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
         "steady_changes": changes_table(steady),
         "slopes": markdown(slopes),
         "atlases": markdown(pd.read_csv(accuracy / "atlases.tsv", sep="\t")),
+        "never_seen": markdown(pd.read_csv(accuracy / "never_seen.tsv", sep="\t")),
         "unusual": markdown(pd.read_csv(accuracy / "unusual.tsv", sep="\t")),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
@@ -154,6 +155,9 @@ def main(weights: Path, accuracy: Path, robustness: Path, docs: Path) -> None:
         "head_training": training_of(head), "box_training": training_of(box), "fold_training": training_of(folds[-1]), "folds": listed,
         "head_history": head.header["training"].get("history", ""), "box_history": box.header["training"].get("history", ""),
     }  # fmt: skip
+    values["histories"] = "\n".join(
+        f"- {number}: {fold.header['training'].get('history') or 'as its record says.'}" for number, fold in enumerate(folds)
+    )
     fill(HERE / "card_head.md", weights / "head.md", values)
     fill(HERE / "card_box.md", weights / "box.md", values)
     fill(HERE / "card_accuracy.md", docs / "accuracy.md", values)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from held_out import grid_of, labels_on, load
+from hypojax.train.examples import load_maps
 from jaxtyping import Bool
 
 from hypojax.evaluate import ScanScores, score_mask, tabulate
@@ -20,9 +21,20 @@ from hypojax.metrics import dice
 from hypojax.reason import HypojaxError
 from hypojax.segment import Segmentation, Segmenter
 from hypojax.store import ScanEntry
+from hypojax.train.appearance import AppearanceConfig
+from hypojax.train.head import HeadConfig, map_example
 from hypojax.volumes.structure import clean_intracranial
 
-ATLASES: Final = {"CIT168 (Pauli 2018)": "CIT168_hypothalamus.nii.gz", "Neudorfer 2020": "Neudorfer2020_hypothalamus_0.5mm.nii.gz"}
+ATLASES: Final = {
+    "CIT168 (Pauli 2018), p > 0.3": "CIT168_hypothalamus.nii.gz",
+    "Neudorfer 2020, hypothalamic nuclei": "Neudorfer2020_hypothalamus_0.5mm.nii.gz",
+}
+NUCLEI: Final = "hypoth|hypotahal|preoptic|paraventricular|mammillary bodies"
+"""Names of an atlas that belong to the hypothalamus as Bocchetta 2015 draws it; the rest are its neighbours."""
+
+PLAIN: Final = AppearanceConfig(gamma=0.1, bias=0.1, blur=0.5, thick=0.0, ghost=0.0, noise=0.03, crop=0.0)
+"""An ordinary T1-weighted image: whole, of thin slices, with some noise."""
+
 TEMPLATE: Final = "template/MNI152NLin2009cAsym_T1w.nii.gz"
 UNUSUAL: Final = {
     "a child": "scans/fnndsc_child_T1w.nii.gz",
@@ -57,11 +69,7 @@ def synthetic_heads(segmenter: Segmenter, examples: Path, *, count: int = 20) ->
 
     All maps were trained on, in other contrasts and poses: this says how well the truth was learnt, not how well it carries over.
     """
-    from hypojax.train.examples import load_maps
-
-    from hypojax.train.head import HeadConfig, map_example
-
-    maps, config = load_maps(examples), HeadConfig(stripped=0.0, defaced=0.0, free=0.0, shape=(112, 112, 96))
+    maps, config = load_maps(examples), HeadConfig(stripped=0.0, defaced=0.0, free=0.0, shape=(112, 112, 96), appearance=PLAIN)
     rows = []
     for seed in range(count):
         example = map_example(jax.random.key(10_000 + seed), maps, config)
@@ -79,7 +87,7 @@ def atlases(segmenter: Segmenter, data: Path) -> pd.DataFrame:
     for name, file in ATLASES.items():
         atlas, there = load(data / "template" / file)
         ours = labels_on(grid_of(atlas, there), found, grid_of(volume, affine)) > 0
-        theirs = atlas > 0
+        theirs = np.isin(atlas, hypothalamic(data / "template" / file.replace("_0.5mm.nii.gz", ".csv"), atlas))
         middles = [there[:3, :3] @ np.argwhere(mask).mean(axis=0) for mask in (ours, theirs)]
         voxel = abs(float(np.linalg.det(there[:3, :3])))
         distance = float(np.linalg.norm(middles[0] - middles[1]))
@@ -93,6 +101,14 @@ def atlases(segmenter: Segmenter, data: Path) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def hypothalamic(names: Path, atlas: np.ndarray) -> np.ndarray:
+    """Values of an atlas that are hypothalamus: by their names where it has a table of them, else all."""
+    if names.suffix != ".csv":
+        return np.unique(atlas[atlas > 0])
+    table = pd.read_csv(names, sep=";")
+    return table["ROIid"][table["ROIname"].str.contains(NUCLEI)].to_numpy()
 
 
 def unusual(segmenter: Segmenter, data: Path) -> pd.DataFrame:

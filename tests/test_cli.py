@@ -22,8 +22,8 @@ HEAVY = ("jax", "xarray", "zarr", "dask", "pandas", "scipy", "numpy")
 def network(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """The stand-in, where a verb would load weights."""
     standin = StandIn()
-    monkeypatch.setattr(Segmenter, "load", lambda weights=None, *, batch=1: standin)
-    monkeypatch.setattr(output, "weights_sha256", lambda folder, accurate: output.weights_of(standin))
+    monkeypatch.setattr(Segmenter, "load", lambda weights=None, *, ensemble=False, batch=1: standin)
+    monkeypatch.setattr(output, "weights_sha256", lambda folder, ensemble: output.weights_of(standin))
     return standin
 
 

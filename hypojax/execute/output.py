@@ -99,7 +99,7 @@ def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:
 
 def open_for(scans: Sequence[ScanEntry], *, out: Path, settings: RunSettings, network: Segments | None) -> CohortStore:
     """The store in ``out`` with these scans among its inputs; without a network, the weights are those that the settings name."""
-    weights = weights_of(network) if network else weights_sha256(settings.weights, accurate=settings.accurate)
+    weights = weights_of(network) if network else weights_sha256(settings.weights, ensemble=settings.ensemble)
     common = {"hypojax": metadata.version("hypojax"), **weights}
     made = {**provenance(network), **weights, "run_settings": json.dumps(asdict(settings), default=str, sort_keys=True)}
     return CohortStore.create(out / STORE, scans=scans, settings=common, provenance=made)

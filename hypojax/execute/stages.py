@@ -26,7 +26,7 @@ def load_segmenter(settings: RunSettings) -> Segments:
     """
     from hypojax.segment import Segmenter  # here, because JAX takes seconds to import
 
-    return Segmenter.load(settings.weights, accurate=settings.accurate, batch=settings.batch)
+    return Segmenter.load(settings.weights, ensemble=settings.ensemble, batch=settings.batch)
 
 
 def run(

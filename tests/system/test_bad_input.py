@@ -98,7 +98,7 @@ BAD: dict[str, tuple[Callable[[Path], object], set[Reason]]] = {
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     standin = StandIn()
-    monkeypatch.setattr(Segmenter, "load", lambda weights=None, *, batch=1: standin)
+    monkeypatch.setattr(Segmenter, "load", lambda weights=None, *, ensemble=False, batch=1: standin)
     return standin
 
 
