@@ -33,7 +33,8 @@ def markdown(table: pd.DataFrame) -> str:
 def _cell(value: object) -> str:
     """One cell."""
     if isinstance(value, float):
-        return "–" if np.isnan(value) else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+        digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 3
+        return "–" if np.isnan(value) else f"{value:.{digits}f}"
     return str(value)
 
 
@@ -112,6 +113,12 @@ def training_of(checkpoint: Checkpoint) -> str:
     return json.dumps(checkpoint.header["training"], indent=1)
 
 
+def history_of(checkpoint: Checkpoint) -> str:
+    """What a network went through that its configuration does not repeat."""
+    training = checkpoint.header["training"]
+    return str(training.get("history") or training.get("config", {}).get("history") or "")
+
+
 def fill(template: Path, out: Path, values: dict[str, str]) -> None:
     """Write a page from its template."""
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -134,6 +141,7 @@ def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
         "icv_scans": icv_scans(icv),
         "steady_bars": bars_table(steady),
         "steady_changes": changes_table(steady),
+        "heads": ", ".join(dict.fromkeys(steady["scan"])),
         "slopes": markdown(slopes),
         "atlases": markdown(pd.read_csv(accuracy / "atlases.tsv", sep="\t")),
         "never_seen": markdown(pd.read_csv(accuracy / "never_seen.tsv", sep="\t")),
@@ -153,11 +161,9 @@ def main(weights: Path, accuracy: Path, robustness: Path, docs: Path) -> None:
     values |= {
         "head_sha": head.sha256, "box_sha": box.sha256, "head_network": str(head.network), "box_network": str(box.network),
         "head_training": training_of(head), "box_training": training_of(box), "fold_training": training_of(folds[-1]), "folds": listed,
-        "head_history": head.header["training"].get("history", ""), "box_history": box.header["training"].get("history", ""),
+        "head_history": history_of(head), "box_history": history_of(box),
     }  # fmt: skip
-    values["histories"] = "\n".join(
-        f"- {number}: {fold.header['training'].get('history') or 'as its record says.'}" for number, fold in enumerate(folds)
-    )
+    values["histories"] = "\n".join(f"- {number}: {history_of(fold) or 'as its record says.'}" for number, fold in enumerate(folds))
     fill(HERE / "card_head.md", weights / "head.md", values)
     fill(HERE / "card_box.md", weights / "box.md", values)
     fill(HERE / "card_accuracy.md", docs / "accuracy.md", values)

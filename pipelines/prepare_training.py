@@ -23,9 +23,9 @@ from hypojax.foreground import find_head, sample_head
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_voxel, to_world
 from hypojax.intensity import zscore
 from hypojax.matching import folds
+from hypojax.train.examples import BOX_SIDE
 
 NEVER = "colin27"
-BOX_SIDE = 72
 MAP_SHAPE = (240, 240, 208)
 SPINAL_FLUID = 524
 """Label given here to CSF below the foramen magnum, so that the intracranial volume is a set of labels."""

@@ -153,6 +153,11 @@ class Screen:
         self._console = console or Console()
         self._messages = messages or Console(stderr=True)
 
+    @property
+    def messages(self) -> Console:
+        """Where progress and errors go."""
+        return self._messages
+
     @contextmanager
     def progress(self) -> Iterator[LineWatch | LiveWatch]:
         """A bar while the block runs, or plain lines where standard error is no terminal."""

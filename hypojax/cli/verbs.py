@@ -13,6 +13,7 @@ from hypojax.cli.drift import Drift
 from hypojax.cli.evaluate import Evaluate
 from hypojax.cli.screen import Screen
 from hypojax.cli.split import Split
+from hypojax.cli.train import Train
 from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
@@ -219,6 +220,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "split": Split,
     "drift": Drift,
     "evaluate": Evaluate,
+    "train": Train,
 }
 
 OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be

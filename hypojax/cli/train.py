@@ -1,0 +1,201 @@
+"""`hypojax train`: a network learns from labelled examples."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from hypojax.cli.screen import Screen, duration
+from hypojax.cli.verb import OK, Verb
+from hypojax.reason import Reason, RunError
+
+if TYPE_CHECKING:
+    from hypojax.train.config import TrainConfig
+    from hypojax.train.history import Entry
+    from hypojax.train.run import Outcome
+    from hypojax.train.watch import Watch
+
+SIGNALLED: Final = 128
+"""What shells add to the number of the signal that ended a process."""
+
+SHOWN: Final = 0.9
+"""Weight of the past in the loss that the bar shows: single steps are noisy."""
+
+
+@dataclass(frozen=True)
+class Train(Verb):
+    """Train a network as CONFIG says: a TOML file such as pipelines/box.toml or pipelines/head.toml.
+
+    Without --fold or --all it learns from all subjects. OUT/all or OUT/fold0, ... receives state.safetensors (the same command goes
+    on from it to the same weights, bit for bit), log.jsonl, record.json, log.png and, with a fold, best.safetensors. Ctrl-C and
+    SIGTERM save first. It uses all local devices, and bfloat16 on a GPU or TPU that can. The examples come from
+    pipelines/prepare_training.py, or from pipelines/prepare_labels.py for your own labels.
+
+    $ hypojax train pipelines/box.toml --fold 0
+    $ hypojax train pipelines/box.toml --all
+    $ hypojax train pipelines/head.toml --examples my-examples --out my-head
+
+    Exit code: 0 trained to the end, 1 it could not, 130 or 143 interrupted and saved.
+    """
+
+    config: Annotated[Positional[Path], arg(metavar="CONFIG")]
+    """Configuration file."""
+    fold: int | None = None
+    """Train on all subjects outside this fold (0, 1, ...) and validate on it."""
+    every_fold: Annotated[FlagCreatePairsOff[bool], arg(name="all")] = False
+    """Train every fold, one after another."""
+    examples: Path | None = None
+    """Folder of examples, instead of that of CONFIG."""
+    out: Path | None = None
+    """Folder of the runs, instead of that of CONFIG."""
+    steps: int | None = None
+    """Optimiser steps, instead of those of CONFIG."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Train, show progress, give the exit code."""
+        if self.fold is not None and self.every_fold:
+            raise RunError(Reason.USAGE, f"--fold {self.fold} and --all were both given; give one of them")
+        from hypojax.train.config import read_config
+        from hypojax.train.interruption import interruptible
+        from hypojax.train.run import train_network
+
+        config = self._changed(read_config(self.config))
+        folds = range(config.folds) if self.every_fold else [self.fold]
+        with interruptible() as interruption:
+            for fold in folds:
+                with progress(screen) as watch:
+                    outcome = train_network(config, fold=fold, watch=watch, interrupted=lambda: interruption.happened)
+                screen.say(closing(outcome))
+                if not outcome.finished:
+                    return SIGNALLED + interruption.signal
+        return OK
+
+    def _changed(self, config: "TrainConfig") -> "TrainConfig":
+        """The configuration with what the command line says otherwise."""
+        loop = config.loop if self.steps is None else replace(config.loop, steps=self.steps)
+        return replace(config, loop=loop, examples=self.examples or config.examples, out=self.out or config.out)
+
+
+def closing(outcome: "Outcome") -> str:
+    """How a run ended, in a sentence."""
+    if not outcome.finished:
+        return f"{outcome.folder}: interrupted and saved at step {outcome.step}; the same command again goes on there"
+    found = f"; best at step {outcome.best.step}: {scores_text(outcome.best)}" if outcome.best else ""
+    return f"{outcome.folder}: trained for {outcome.step} steps{found}"
+
+
+def scores_text(entry: "Entry") -> str:
+    """The scores of an entry, by name."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in entry.scores.items())
+
+
+@contextmanager
+def progress(screen: Screen) -> "Iterator[Watch]":
+    """A bar while the block runs, or plain lines where standard error is no terminal."""
+    if not screen.messages.is_terminal:
+        yield LineWatch(screen.messages)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[found]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=screen.messages) as bar:
+        yield LiveWatch(bar)
+
+
+class Clock:
+    """Time left, from the steps of this start.
+
+    Parameters
+    ----------
+    total, done
+        Steps in all, and before this start.
+    """
+
+    def __init__(self, total: int, done: int) -> None:
+        self._total, self._first, self._start = total, done, monotonic()
+
+    def left(self, step: int) -> str:
+        """Time left in words."""
+        pace = (monotonic() - self._start) / max(1, step - self._first)
+        return f"{duration((self._total - step) * pace)} left"
+
+
+class LineWatch:
+    """One plain line a saved state, for logs.
+
+    Parameters
+    ----------
+    console
+        Where to print.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._total, self._clock = console, 0, Clock(0, 0)
+
+    def started(self, run: str, *, total: int, done: int) -> None:
+        """A run of so many steps begins, or goes on after some of them."""
+        self._total, self._clock = total, Clock(total, done)
+        self.noted(f"{run}: {total} steps" + (f", {done} of them done before" if done else ""))
+
+    def stepped(self, step: int, loss: float) -> None:
+        """One more step is done: no line."""
+
+    def saved(self, entry: "Entry") -> None:
+        """The state was saved."""
+        facts = [
+            f"step {entry.step}/{self._total}",
+            f"loss {entry.loss:.4f}",
+            f"{entry.seconds_a_step:.2f} s/step",
+            self._clock.left(entry.step),
+        ]
+        self.noted("  ".join([*facts, *([f"held out: {scores_text(entry)}"] if entry.scores else [])]))
+
+    def noted(self, sentence: str) -> None:
+        """Something else worth knowing."""
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveWatch:
+    """Progress bar on a terminal.
+
+    Parameters
+    ----------
+    bar
+        A started `rich.progress.Progress` with the field ``found``.
+    """
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._task, self._clock = bar, TaskID(0), Clock(0, 0)
+        self._loss: float | None = None
+        self._dice = ""
+
+    def started(self, run: str, *, total: int, done: int) -> None:
+        """A run of so many steps begins, or goes on after some of them."""
+        self._clock = Clock(total, done)
+        self._task = self._bar.add_task(escape(run), total=total, completed=done, found="compiling")
+
+    def stepped(self, step: int, loss: float) -> None:
+        """One more step is done."""
+        self._loss = loss if self._loss is None else SHOWN * self._loss + (1 - SHOWN) * loss
+        self._bar.update(self._task, completed=step, found=f"loss {self._loss:.3f}{self._dice}  {self._clock.left(step)}")
+
+    def saved(self, entry: "Entry") -> None:
+        """The state was saved."""
+        if "dice" in entry.scores:
+            self._dice = f"  Dice {entry.scores['dice']:.3f}"
+            self._bar.console.print(escape(f"step {entry.step}, held out: {scores_text(entry)}"), highlight=False)
+
+    def noted(self, sentence: str) -> None:
+        """Something else worth knowing."""
+        self._bar.console.print(escape(sentence), highlight=False)

@@ -1,0 +1,112 @@
+"""A frozen dataclass from a table of names and values, as TOML and JSON have them; what is wrong is said of the key it stands at."""
+
+import difflib
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from hypojax.reason import Reason, RunError
+
+T = TypeVar("T")
+
+WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", types.NoneType: "nothing"}
+"""What a value must be, for the reader of an error."""
+
+
+def build(kind: type[T], table: Mapping[str, Any], *, key: str = "", default: T | None = None) -> T:
+    """Make a dataclass, and those inside it, from a table.
+
+    Parameters
+    ----------
+    kind
+        A dataclass whose fields are bool, int, float, str, Path, Literal, tuple, dict of str, dataclass, or one of these or None.
+    table
+        Names and values; what is left out keeps its default.
+    key
+        Where the table stands, for errors.
+    default
+        An instance whose values stand for what is left out; the defaults of ``kind`` when there is none.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: an unknown key, a value of another type, a missing key, or what the dataclass itself refuses.
+
+    Examples
+    --------
+    >>> from hypojax.train.warp import WarpConfig
+    >>> build(WarpConfig, {"rotation": 5, "control": 4}, default=WarpConfig(shift=2.0))
+    WarpConfig(rotation=5.0, scale=0.06, shear=0.03, shift=2.0, elastic=1.5, control=4)
+    """
+    hints = get_type_hints(kind)
+    for name in table:
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, n=1)
+            raise _refused(
+                _joined(key, name), f"is no setting; did you mean {near[0]!r}?" if near else f"is no setting; there are {', '.join(hints)}"
+            )
+    given = {}
+    for spec in fields(kind):  # type: ignore[arg-type] # a dataclass, as the docstring asks
+        before = getattr(default, spec.name) if default is not None else _own_default(spec)
+        if spec.name in table:
+            given[spec.name] = _value(hints[spec.name], table[spec.name], key=_joined(key, spec.name), default=before)
+        elif before is MISSING:
+            raise _refused(_joined(key, spec.name), "is missing")
+    return kind(**given) if default is None else replace(default, **given)  # type: ignore[type-var]
+
+
+def _value(hint: Any, value: Any, *, key: str, default: Any) -> Any:  # noqa: ANN401 - any value of a table
+    """One value, checked and converted."""
+    origin, choices = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in choices:
+            raise _refused(key, f"is {value!r}, it must be {' or '.join(map(repr, choices))}")
+        return value
+    if origin in {Union, types.UnionType}:
+        if value is None and types.NoneType in choices:
+            return None
+        return _value(next(choice for choice in choices if choice is not types.NoneType), value, key=key, default=default)
+    if origin is tuple:
+        return _tuple(choices, value, key=key)
+    if origin is dict or is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise _refused(key, f"is {value!r}, it must be a table: [{key}]")
+        return dict(value) if origin is dict else build(hint, value, key=key, default=None if default is MISSING else default)
+    return _plain(hint, value, key=key)
+
+
+def _tuple(choices: tuple[Any, ...], value: object, *, key: str) -> tuple[Any, ...]:
+    """A list of values as a tuple, of a certain length or of any."""
+    if not isinstance(value, list | tuple):
+        raise _refused(key, f"is {value!r}, it must be a list")
+    kinds = [choices[0]] * len(value) if choices[-1] is Ellipsis else list(choices)
+    if len(kinds) != len(value):
+        raise _refused(key, f"has {len(value)} values, it must have {len(kinds)}")
+    return tuple(
+        _value(kind, item, key=f"{key}[{place}]", default=MISSING) for place, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _plain(hint: type, value: object, *, key: str) -> object:
+    """A number, text or path; a whole number may stand for any number, true and false for none."""
+    wanted = {float: (int, float), Path: (str, Path)}.get(hint, hint)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
+        raise _refused(key, f"is {value!r}, it must be {WORDS[hint]}")
+    return hint(value)
+
+
+def _own_default(spec: Any) -> Any:  # noqa: ANN401 - a field of any type
+    """The default of a field; ``MISSING`` when it has none."""
+    return spec.default if spec.default_factory is MISSING else spec.default_factory()
+
+
+def _joined(key: str, name: str) -> str:
+    """The key of a name inside a table."""
+    return f"{key}.{name}" if key else name
+
+
+def _refused(key: str, what: str) -> RunError:
+    """An error that names the key."""
+    return RunError(Reason.USAGE, f"{key} {what}")

@@ -1,0 +1,162 @@
+"""What a run was: ``record.json`` in its folder, from which it goes on and its weights are released."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from jaxtyping import PyTree
+
+from hypojax.reason import Reason, RunError
+from hypojax.train.box import BoxConfig
+from hypojax.train.config import LoopConfig
+from hypojax.train.fields import build
+from hypojax.train.head import HeadConfig
+from hypojax.train.history import best, read_history
+from hypojax.train.state import BEST, STATE, empty_state, load_state, load_tree
+
+RECORD: Final = "record.json"
+"""Name of the record in the folder of a run."""
+
+FREE: Final = ("start", "history", "precision", "device")
+"""What may differ when a run goes on: what only counts at its beginning, and what is said of it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run was made with; the header of released weights has all of it.
+
+    Parameters
+    ----------
+    stage
+        ``box`` or ``head``.
+    loop
+        How long and how fast; the seed is that of the fold.
+    example
+        How examples were varied.
+    examples
+        Names of the files of examples.
+    examples_sha256
+        Of each of them.
+    fold
+        Held out; None where all subjects were learnt from.
+    held_out
+        Their names.
+    history
+        What the weights went through that a run from the start does not repeat.
+    start, start_sha256
+        The weights it started from; empty for random ones.
+    precision, precision_reason
+        Of the network's arithmetic, and why.
+    device
+        What it began on.
+    """
+
+    stage: str
+    loop: LoopConfig
+    example: BoxConfig | HeadConfig
+    examples: str
+    examples_sha256: dict[str, str] = field(default_factory=dict)
+    fold: int | None = None
+    held_out: tuple[str, ...] = ()
+    history: str = ""
+    start: str = ""
+    start_sha256: str = ""
+    precision: str = "float32"
+    precision_reason: str = ""
+    device: str = ""
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write ``record.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{RECORD}.part"
+    temporary.write_text(json.dumps(as_table(record), indent=1) + "\n", encoding="utf-8")
+    temporary.replace(folder / RECORD)
+
+
+def read_record(folder: Path) -> Record | None:
+    """Read ``record.json``; None where a folder has none.
+
+    Raises
+    ------
+    RunError
+        ``OTHER_SETTINGS``: another version wrote it.
+    """
+    path = folder / RECORD
+    if not path.exists():
+        return None
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        loop, example = build(LoopConfig, table["loop"], key="loop"), _example(table["stage"], table.pop("example"))
+        return build(Record, table, default=Record(table["stage"], loop, example, table["examples"]))
+    except (RunError, json.JSONDecodeError, KeyError) as error:
+        raise RunError(Reason.OTHER_SETTINGS, f"{path}: {error}; another version of hypojax wrote it, or it was changed by hand") from error
+
+
+def _example(stage: str, made: Mapping[str, Any]) -> BoxConfig | HeadConfig:
+    """How the examples of a stage were varied."""
+    if stage == "box":
+        return build(BoxConfig, made, key="example")
+    return build(HeadConfig, made, key="example")
+
+
+def check_same(folder: Path, *, old: Record, new: Record) -> None:
+    """Refuse to go on with other settings than a run began with.
+
+    Raises
+    ------
+    RunError
+        ``OTHER_SETTINGS``, with the first setting that differs.
+    """
+    before, now = flat(as_table(old)), flat(as_table(new))
+    for key in sorted({*before, *now}):
+        if not key.startswith(FREE) and before.get(key) != now.get(key):
+            was = f"{key} was {before.get(key)!r}, now it is {now.get(key)!r}"
+            raise RunError(
+                Reason.OTHER_SETTINGS, f"{folder} holds a run with other settings ({was}); go on with the old ones, or give --out"
+            )
+
+
+def released_weights(folder: Path) -> tuple[PyTree, Record, int]:
+    """The weights of a run to release, its record, and the step they are of.
+
+    Averaged weights: those of the best validation where the run could end early, else the last.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``: the folder holds no run.
+    """
+    record = read_record(folder)
+    if record is None or not (folder / STATE).exists():
+        raise RunError(
+            Reason.NOTHING_FOUND, f"{folder} holds no training run; make it with hypojax train, which also completes older folders"
+        )
+    empty = empty_state(record.loop)
+    leader = best(read_history(folder))
+    if record.loop.patience and leader is not None:
+        return load_tree(folder / BEST, empty.averaged), record, leader.step
+    state = load_state(folder / STATE, empty)
+    return state.averaged, record, int(state.step)
+
+
+def as_table(record: Record) -> dict[str, Any]:
+    """A record as plain names and values."""
+    table: dict[str, Any] = json.loads(json.dumps(asdict(record)))
+    return table
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by their whole key.
+
+    Examples
+    --------
+    >>> flat({"loop": {"steps": 3}, "fold": None})
+    {'loop.steps': 3, 'fold': None}
+    """
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found

@@ -1,0 +1,176 @@
+"""Configurations: what a file may say, which errors name file and key, and that a record keeps every setting."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.strategies import floats, integers, lists, sampled_from, text
+
+from hypojax.reason import Reason, RunError
+from hypojax.train.config import LoopConfig, parse_config, read_config
+from hypojax.train.examples import drawing_odds, held_out_names, load_boxes
+from hypojax.train.head import HeadConfig
+from hypojax.train.record import Record, check_same, read_record, released_weights, write_record
+from hypojax.unet import UNetConfig
+
+PIPELINES = Path(__file__).parents[1] / "pipelines"
+
+SMALLEST = """
+stage = "box"
+[loop.network]
+outputs = 11
+"""
+
+
+def write(folder: Path, content: str) -> Path:
+    path = folder / "run.toml"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["box", "distil", "head"])
+def test_each_shipped_configuration_is_read_and_says_its_command(name: str) -> None:
+    path = PIPELINES / f"{name}.toml"
+    config = read_config(path)
+    opening = path.read_text(encoding="utf-8").split("\n\n")[0]
+    assert f"hypojax train pipelines/{name}.toml" in opening
+    assert all(word in opening for word in ("Hardware:", "Time:", "Result:"))
+    assert config.stage == ("head" if name == "head" else "box")
+    assert config.loop.network == UNetConfig(outputs=2, stem=2) if name == "head" else UNetConfig(outputs=11)
+
+
+def test_what_a_table_leaves_out_keeps_the_default_of_its_place(tmp_path: Path) -> None:
+    """The box has a rotation of its own, which a table with another shift must not reset to that of any warp."""
+    config = read_config(write(tmp_path, SMALLEST + "[box.warp]\nshift = 2\n"))
+    assert config.box.warp == replace(parse_config({"stage": "box", "loop": {"network": {"outputs": 11}}}).box.warp, shift=2.0)
+    assert config.box.warp.rotation == 13.0
+    assert isinstance(config.box.warp.shift, float)
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "what"),
+    [
+        ("stage = 'box'", "loop", "is missing"),
+        ("stage = 'brain'\n[loop.network]\noutputs = 11", "stage", "'box' or 'head'"),
+        ("stage = 'box'\n[loop]\nsteps = 10", "loop.network", "is missing"),
+        ("stage = box", "", "is not TOML"),
+        ("stage = 'box'\n[loop]\nstepz = 10\n[loop.network]\noutputs = 11", "loop.stepz", "did you mean 'steps'"),
+        ("stage = 'box'\n[loop]\nsteps = 'many'\n[loop.network]\noutputs = 11", "loop.steps", "a whole number"),
+        ("stage = 'box'\n[loop]\nsteps = true\n[loop.network]\noutputs = 11", "loop.steps", "a whole number"),
+        ("stage = 'box'\n[loop]\nsteps = 10.5\n[loop.network]\noutputs = 11", "loop.steps", "a whole number"),
+        ("stage = 'box'\n[loop]\nsteps = 50\n[loop.network]\noutputs = 11", "loop.steps", "more than loop.warmup"),
+        ("stage = 'box'\n[loop]\nvalidate = 150\n[loop.network]\noutputs = 11", "loop.validate", "multiple of loop.every"),
+        ("stage = 'box'\n[loop]\nbatch = 0\n[loop.network]\noutputs = 11", "loop.batch", "1 or more"),
+        (SMALLEST + "widths = 16", "loop.network.widths", "a list"),
+        (SMALLEST + "widths = [16, 'wide']", "loop.network.widths[1]", "a whole number"),
+        (SMALLEST + "[box]\nshape = [32, 32]", "box.shape", "must have 3"),
+        (SMALLEST + "[box]\nshape = [32, 32, 30]", "box.shape", "multiples of 8"),
+        (SMALLEST + "[box]\nshape = [32, 32, 48]", "box.shape", "the whole box has"),
+        (SMALLEST + "[box]\nwarp = 3", "box.warp", "must be a table: [box.warp]"),
+        (SMALLEST + "[head]\nreal = 0.5", "[head]", "has no effect"),
+        ("folds = 1\n" + SMALLEST, "folds", "2 or more"),
+        ("stage = 'head'\n[loop.network]\noutputs = 11", "loop.network.outputs", "needs 2"),
+    ],
+)  # fmt: skip
+def test_errors_name_file_and_key(tmp_path: Path, content: str, key: str, what: str) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(RunError) as caught:
+        read_config(path)
+    assert caught.value.reason is Reason.USAGE
+    assert str(caught.value).startswith(f"{path}: {key}" if key else str(path))
+    assert what in str(caught.value)
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="cannot be read"):
+        read_config(tmp_path / "none.toml")
+
+
+def test_a_fold_has_a_seed_and_a_folder_of_its_own(tmp_path: Path) -> None:
+    config = read_config(write(tmp_path, SMALLEST.replace("[loop.network]", "out = 'runs/x'\n[loop]\nseed = 7\n[loop.network]")))
+    assert config.of_fold(None) == replace(config, out=Path("runs/x/all"))
+    assert (config.of_fold(3).loop.seed, config.of_fold(3).out) == (10, Path("runs/x/fold3"))
+
+
+@given(
+    steps=integers(101, 9999),
+    rate=floats(1e-6, 1),
+    real=floats(0, 1),
+    words=text(),
+    fold=sampled_from([None, 0, 4]),
+    held_out=lists(text(), max_size=3),
+)
+def test_a_record_keeps_every_setting(  # noqa: PLR0917 - what hypothesis draws
+    steps: int, rate: float, real: float, words: str, fold: int | None, held_out: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    loop = LoopConfig(UNetConfig(outputs=2, widths=(8, 16), stem=2), steps=steps, learning_rate=rate)
+    whole = record(loop=loop, example=HeadConfig(real=real), history=words, fold=fold, held_out=tuple(held_out))
+    write_record(folder, whole)
+    assert read_record(folder) == whole
+    check_same(folder, old=whole, new=whole)
+
+
+def record(**changes: Any) -> Record:  # noqa: ANN401 - any setting
+    """A record with some settings of its own."""
+    return replace(Record("head", LoopConfig(UNetConfig(outputs=2)), HeadConfig(), "heads.npz, maps.npz"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"fold": 2}, "fold"),
+        ({"example": HeadConfig(real=0.1)}, "example.real"),
+        ({"examples_sha256": {"heads.npz": "12"}}, "examples_sha256"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_settings(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(RunError, match=f"{key}.* was ") as caught:
+        check_same(tmp_path, old=record(), new=record(**changes))
+    assert caught.value.reason is Reason.OTHER_SETTINGS
+    check_same(tmp_path, old=record(), new=record(start="elsewhere", history="told anew", device="another", precision="bfloat16"))
+
+
+def test_records_of_another_form_are_refused(tmp_path: Path) -> None:
+    assert read_record(tmp_path) is None
+    for content in ("{", "{}", '{"stage": "box", "loop": {}, "example": {}, "examples": ""}'):
+        (tmp_path / "record.json").write_text(content, encoding="utf-8")
+        with pytest.raises(RunError, match=r"record\.json"):
+            read_record(tmp_path)
+
+
+def test_a_folder_without_a_run_has_no_weights(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no training run"):
+        released_weights(tmp_path)
+
+
+def test_what_is_missing_says_how_it_is_made(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"boxes\.npz is not there; make them with") as caught:
+        load_boxes(tmp_path, whole_heads=0.5)
+    assert caught.value.reason is Reason.NOTHING_FOUND
+
+
+def test_folds_are_those_of_the_table(tmp_path: Path) -> None:
+    (tmp_path / "folds.tsv").write_text("name\tfold\na\t0\nb\t1\nc\t0\n", encoding="utf-8")
+    assert held_out_names(tmp_path, fold=0, folds=2) == {"a", "c"}
+    with pytest.raises(RunError, match="there is no fold 5"):
+        held_out_names(tmp_path, fold=5, folds=2)
+    with pytest.raises(RunError, match="has 2 folds, the configuration says folds = 5"):
+        held_out_names(tmp_path, fold=0, folds=5)
+
+
+@given(whole=integers(0, 20), stripped=integers(1, 40), share=floats(0, 1))
+def test_whole_heads_are_drawn_with_their_share(whole: int, stripped: int, share: float) -> None:
+    kinds = np.arange(whole + stripped) < whole
+    odds = drawing_odds(kinds, share)
+    assert odds.sum() == pytest.approx(1, abs=1e-5)
+    assert odds[kinds].sum() == pytest.approx(share if whole else 0, abs=1e-5)
+    assert np.ptp(odds[~kinds]) == 0
+
+
+def test_a_record_stands_in_plain_names() -> None:
+    """Those that the model cards read."""
+    assert {"stage", "loop", "example", "held_out", "history", "fold"} <= set(asdict(record()))
