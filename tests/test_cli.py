@@ -141,7 +141,7 @@ def test_info_names_versions_and_weights(network: StandIn, capsys: pytest.Captur
 def test_an_unforeseen_error_is_a_sentence_and_debug_shows_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(weights: Path | None = None, *, batch: int = 1) -> StandIn:
+    def broken(weights: Path | None = None, *, ensemble: bool = False, batch: int = 1) -> StandIn:
         raise ZeroDivisionError("no such thing")
 
     monkeypatch.setattr(Segmenter, "load", broken)
@@ -159,7 +159,7 @@ def test_debug_shows_where_a_scan_failed(tmp_path: Path, network: StandIn) -> No
     write_phantom(folder / "one.nii.gz", poison=True)
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import standin; from hypojax.segment import Segmenter; "
-        "Segmenter.load = lambda weights=None, *, batch=1: standin.StandIn(); from hypojax.cli import main; "
+        "Segmenter.load = lambda weights=None, *, ensemble=False, batch=1: standin.StandIn(); from hypojax.cli import main; "
         f"sys.exit(main(['run', {str(folder)!r}, {str(tmp_path / 'out')!r}, *sys.argv[1:]]))"
     )
     command = [sys.executable, "-c", code]
@@ -170,7 +170,7 @@ def test_debug_shows_where_a_scan_failed(tmp_path: Path, network: StandIn) -> No
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(weights: Path | None = None, *, batch: int = 1) -> StandIn:
+    def interrupted(weights: Path | None = None, *, ensemble: bool = False, batch: int = 1) -> StandIn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Segmenter, "load", interrupted)

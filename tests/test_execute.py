@@ -215,6 +215,7 @@ def test_the_store_says_how_it_was_made(tmp_path: Path) -> None:
         "batch": None,
         "check": False,
         "derivatives": True,
+        "ensemble": False,
         "read_ahead": 3,
         "weights": None,
     }

@@ -82,9 +82,9 @@ def to_index(positions: Positions, shape: tuple[int, int, int], spacing: float) 
 
 
 def linear_lookup(
-    volume: Float[Array, "i j k c"] | UInt8[Array, "i j k c"], index: Positions, *, fill: float | Float[Array, ""] = 0.0
+    volume: Float[Array, "i j k c"] | UInt8[Array, "i j k c"], index: Positions, *, fill: float | Float[Array, "#c"] = 0.0
 ) -> Float[Array, "x y z c"]:
-    """Trilinear interpolation at fractional indices; ``fill`` outside."""
+    """Trilinear interpolation at fractional indices; ``fill`` outside, one value or one a channel."""
     shape = jnp.array(volume.shape[:3])
     low = jnp.floor(index).astype(jnp.int32)
     part = index - low

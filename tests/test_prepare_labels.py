@@ -1,0 +1,58 @@
+"""`pipelines/prepare_labels.py`: boxes and folds from anybody's scans and label maps, whatever way they are stored."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hypojax.scans import write_nifti
+from hypojax.train.examples import BOX_SIDE, held_out_names, load_boxes
+
+SCRIPT = Path(__file__).parents[1] / "pipelines" / "prepare_labels.py"
+AFFINE = np.diag([-1.5, 1.5, 1.5, 1.0])
+"""Stored from right to left, voxels of 1.5 mm."""
+
+
+def write_table(folder: Path, *, people: int, worst: int = 10) -> Path:
+    """Heads of noise with a block of every label, left ones left; the first has a mask; a table of them all."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros((50, 50, 50), np.uint8)
+    for label in range(1, worst + 1):
+        first = 28 if label <= 5 else 16  # the first axis runs to the left
+        labels[first : first + 6, 10 + 6 * ((label - 1) % 5) : 16 + 6 * ((label - 1) % 5), 20:26] = label
+    lines = ["name\timage\tlabels\tmask\tage"]
+    write_nifti(folder / "labels.nii.gz", labels, AFFINE)
+    write_nifti(folder / "mask.nii.gz", (labels > 0).astype(np.uint8), AFFINE)
+    for number in range(people):
+        write_nifti(folder / f"{number}.nii.gz", rng.normal(100, 5, labels.shape).astype(np.float32), AFFINE)
+        lines.append(f"sub-{number}\t{number}.nii.gz\tlabels.nii.gz\t{'' if number else 'mask.nii.gz'}\t{20 + number}")
+    (folder / "scans.tsv").write_text("\n".join(lines) + "\n")
+    return folder / "scans.tsv"
+
+
+def prepared(table: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(SCRIPT), str(table), str(out)], capture_output=True, text=True, check=False)
+
+
+def test_boxes_hold_the_labels_with_left_on_the_left(tmp_path: Path) -> None:
+    done = prepared(write_table(tmp_path, people=5), tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    boxes = load_boxes(tmp_path / "out", whole_heads=0.5)
+    volumes = np.asarray(boxes.posteriors, np.float32).sum(axis=(1, 2, 3)) / 255
+    np.testing.assert_allclose(volumes, 6**3 * 1.5**3, rtol=0.02)
+    assert boxes.images.shape == (5, BOX_SIDE, BOX_SIDE, BOX_SIDE)
+    right = np.arange(BOX_SIDE)
+    sides = [np.average(right, weights=np.asarray(boxes.posteriors[0, ..., n]).sum((0, 1))) for n in range(10)]
+    assert max(sides[:5]) < (BOX_SIDE - 1) / 2 < min(sides[5:])
+    np.testing.assert_allclose(boxes.odds, [0.5, 0.125, 0.125, 0.125, 0.125])
+    assert [len(held_out_names(tmp_path / "out", fold=fold, folds=5)) for fold in range(5)] == [1] * 5
+
+
+@pytest.mark.parametrize("worst", [0, 11])
+def test_other_labels_are_named(tmp_path: Path, worst: int) -> None:
+    done = prepared(write_table(tmp_path, people=1, worst=worst), tmp_path / "out")
+    assert done.returncode == 1
+    assert "sub-0: labels are [0" in done.stderr
+    assert "Traceback" not in done.stderr
