@@ -17,6 +17,7 @@ from jaxtyping import Float32, UInt8
 
 from hypojax.grid import Grid, centred_grid, model_directions, resample, to_world
 from hypojax.matching import folds
+from hypojax.reason import HypojaxError
 from hypojax.scans import Image, read
 from hypojax.schema import LABELS
 from hypojax.train.examples import BOX_SIDE
@@ -62,4 +63,7 @@ def main(table: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    except HypojaxError as error:
+        sys.exit(str(error))

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from held_out import grid_of, labels_on, load
-from hypojax.train.examples import load_maps
 from jaxtyping import Bool
 
 from hypojax.evaluate import ScanScores, score_mask, tabulate
@@ -22,6 +21,7 @@ from hypojax.reason import HypojaxError
 from hypojax.segment import Segmentation, Segmenter
 from hypojax.store import ScanEntry
 from hypojax.train.appearance import AppearanceConfig
+from hypojax.train.examples import load_maps
 from hypojax.train.head import HeadConfig, map_example
 from hypojax.volumes.structure import clean_intracranial
 

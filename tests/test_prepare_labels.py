@@ -50,9 +50,9 @@ def test_boxes_hold_the_labels_with_left_on_the_left(tmp_path: Path) -> None:
     assert [len(held_out_names(tmp_path / "out", fold=fold, folds=5)) for fold in range(5)] == [1] * 5
 
 
-@pytest.mark.parametrize("worst", [0, 11])
-def test_other_labels_are_named(tmp_path: Path, worst: int) -> None:
+@pytest.mark.parametrize(("worst", "said"), [(0, "scan 'sub-0'"), (11, "sub-0: labels are [0, 1")])
+def test_no_labels_and_other_labels_are_named(tmp_path: Path, worst: int, said: str) -> None:
     done = prepared(write_table(tmp_path, people=1, worst=worst), tmp_path / "out")
     assert done.returncode == 1
-    assert "sub-0: labels are [0" in done.stderr
+    assert said in done.stderr
     assert "Traceback" not in done.stderr
