@@ -131,6 +131,7 @@ def test_training_learns(tmp_path: Path) -> None:
     assert last.loss < first.loss / 2
 
 
+@pytest.mark.slow
 def test_mixed_precision_learns_the_same_with_float32_weights(tmp_path: Path) -> None:
     """The network is wide enough for the kernel gradient of our own to run in bfloat16 too."""
     wide = UNetConfig(outputs=1, widths=(12,))
