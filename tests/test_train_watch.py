@@ -18,6 +18,7 @@ from hypojax.train.plot import draw_history
 from hypojax.train.run import Outcome
 
 SCORED = Entry(4, 0.5, 1.0, {"score": 0.8, "dice": 0.86, "dice_subunits": 0.74})
+BEST = Entry(4, 0.5, 1.0, {"dice": 0.86})
 
 
 def shown(*, terminal: bool) -> str:
@@ -54,7 +55,7 @@ def test_a_terminal_has_a_bar_with_loss_dice_and_time_left() -> None:
     [
         (Outcome(Path("x"), 137, finished=False, best=None), "x: interrupted and saved at step 137; the same command again goes on there"),
         (Outcome(Path("x"), 900, finished=True, best=None), "x: trained for 900 steps"),
-        (Outcome(Path("x"), 8, finished=True, best=Entry(4, 1, 1, {"dice": 0.86})), "x: trained for 8 steps; best at step 4: dice 0.860"),
+        (Outcome(Path("x"), 8, finished=True, best=BEST), "x: trained for 8 steps; best at step 4: dice 0.860"),
     ],
 )  # fmt: skip
 def test_the_closing_sentence(outcome: Outcome, said: str) -> None:
