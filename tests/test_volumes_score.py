@@ -182,5 +182,5 @@ def test_the_released_score_knows_its_signs() -> None:
     assert min(sign.weight for sign in model.signs.values()) >= 0
     assert model.fitted_on["auc"] > 0.9
     usual = {name: sign.middle for name, sign in model.signs.items()}
-    assert model.score(usual) > 0.8
+    assert model.score(usual) > 0.9
     assert model.score(usual | {"volume": usual["volume"] - np.log(2), "quality_certainty": 0.6}) < 0.5
