@@ -5,7 +5,7 @@
 DATA is as in `prepare_training.py`. Writes ``five_fold/`` and ``icv/`` (evaluations as `hypojax evaluate` writes them),
 ``synthetic.tsv``, ``atlases.tsv``, ``unusual.tsv``, ``slopes.tsv``, ``never_seen.tsv`` and
 ``bars.tsv``; `model_card.py` makes the cards from them.
-About six minutes on two cores of a Xeon.
+Exits 1 when a bar is missed. Three minutes on two cores of a Xeon.
 """
 
 import sys
@@ -134,6 +134,10 @@ def main(data: Path, weights: Path, examples: Path, out: Path) -> None:
     for name, table in tables.items():
         table.to_csv(out / f"{name}.tsv", sep="\t", index=False)
         print(table.round(4).to_string(index=False), flush=True)
+    sys.exit(
+        "\n".join(f"{line['what']} ({line['against']}): {line['found']:.3f}, bar {line['bar']}" for line in lines if not line["met"])
+        or None
+    )
 
 
 if __name__ == "__main__":
