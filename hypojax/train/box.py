@@ -56,6 +56,9 @@ class BoxConfig:
         out of a whole box at random.
     stripped
         Share of examples without skull.
+    scalp
+        Standard deviation of the logarithm of what lies outside the cranium is brightened by: marrow and fat in the box may be
+        saturated, or burn.
     whole_heads
         Share of examples from scans that are not skull-stripped.
     warp, appearance
@@ -64,6 +67,7 @@ class BoxConfig:
 
     shape: tuple[int, int, int] = (32, 32, 32)
     stripped: float = 0.15
+    scalp: float = 0.5
     whole_heads: float = 0.5
     warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=13.0, shift=3.0))
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
@@ -77,7 +81,8 @@ def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
     flip = jax.random.bernoulli(flip_key)
     positions = settled(jnp.where(flip, positions * jnp.array([1.0, 1.0, -1.0]), positions))
     seen = _lookup(jnp.stack([boxes.images[which], boxes.intracranial[which].astype(jnp.float32) / 255], axis=-1), positions)
-    image = _stripped(strip_key, seen[..., 0], seen[..., 1], config.stripped)
+    image = _burning(jax.random.fold_in(strip_key, 0), seen[..., 0], seen[..., 1], config.scalp)
+    image = _stripped(strip_key, image, seen[..., 1], config.stripped)
     image = _reacquire(look_key, image, config.appearance)
     corner = jax.random.randint(cut_key, (3,), 0, jnp.array(BOX_SHAPE) - jnp.array(config.shape) + 1)
     subunits = _lookup(boxes.posteriors[which], jax.lax.dynamic_slice(positions, (*corner, 0), (*config.shape, 3))) / 255
@@ -102,6 +107,13 @@ def _lookup(volume: Float[Array, "i j k c"] | UInt8[Array, "i j k c"], positions
     """Interpolate a 1 mm volume at positions relative to its middle."""
     i, j, k, _ = volume.shape
     return linear_lookup(volume, to_index(positions, (i, j, k), BOX_SPACING))
+
+
+def _burning(key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"], spread: float) -> Float[Array, "x y z"]:
+    """All outside the cranium brighter or darker by one random factor, counted from the darkest voxel."""
+    gain = jnp.exp(spread * jax.random.normal(key))
+    low = image.min()
+    return low + (image - low) * (intracranial + (1 - intracranial) * gain)
 
 
 def _stripped(key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"], chance: float) -> Float[Array, "x y z"]:
