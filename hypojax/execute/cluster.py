@@ -23,7 +23,7 @@ WORKER_BYTES: Final = 2_000_000_000
 """Memory that a worker should have: scans of 0.7 mm take 1.2 GB (``benchmarks/stages.py``)."""
 
 CONFIG: Final = {
-    "distributed.scheduler.allowed-failures": 1,  # a batch that took two workers down is looked at scan by scan
+    "distributed.scheduler.allowed-failures": 0,  # what to do when a worker dies is decided by `Dispatch`, which sees the marks of scans
     "distributed.scheduler.worker-ttl": "2 minutes",  # a worker whose cable was pulled is given up after this
     "distributed.worker.memory.spill": False,  # results are small, scans are never Dask's to move
     "distributed.worker.memory.target": False,
