@@ -60,6 +60,8 @@ def _client(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
     """The client alone."""
     if "://" in where.cluster:
         with _reached(where.cluster) as client:
+            if where.cluster.startswith("tcp://") and LOOPBACK not in where.cluster:
+                say(f"traffic with {where.cluster} is not encrypted: use it in a network of your own only, or a scheduler with tls://")
             say(f"scheduler {where.cluster}, {len(client.nthreads())} workers now")
             yield client
         return
