@@ -13,10 +13,11 @@ import pytest
 
 from hypojax.checkpoint import load_checkpoint, released_folder
 from hypojax.demo import sample_scan
+from hypojax.forward import place_of
 from hypojax.grid import Affine, to_voxel, to_world
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
-from hypojax.segment import Segmentation, Segmenter, box_grid, box_offset, place_of
+from hypojax.segment import Segmentation, Segmenter, box_grid, box_offset
 
 LARGEST_DISTANCE = 4.0
 """Millimetres between our centre of the hypothalamus and the teacher's (issue: "where they should")."""

@@ -1,17 +1,17 @@
 """The stages of a run, all together and each alone. The ledger of the store says what is done, so any of them can be run again."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 from hypojax import cohort, derivatives
 from hypojax.execute.line import Line, Segments
-from hypojax.execute.outcome import Outcome, ScanResult, Silence, Watch, from_records
+from hypojax.execute.outcome import Outcome, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, locked, open_for, source_datasets
-from hypojax.execute.overlap import overlapped
+from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, Problem
 
@@ -135,7 +135,8 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Path, settings: Ru
     kept = len(scans) - len(todo)
     watch.started(total=len(todo), kept=kept)
     line = Line(store, out / DERIVATIVES)
-    with closing(overlapped(todo, line.load, depth=settings.read_ahead)) as loaded:
+    threads = settings.threads or threads_here()
+    with closing(overlapped(todo, line.load, depth=max(settings.read_ahead, threads), threads=threads)) as loaded:
         for item in loaded:
             watch.finished(line.commit_ingested(item))
     return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
@@ -149,7 +150,7 @@ def _segment(store: CohortStore, todo: Sequence[str], *, out: Path, settings: Ru
         describe_derivatives(store, out)
     line = Line(store, out / DERIVATIVES, network, write_maps=settings.derivatives)
     try:
-        with _results(line, todo, read_ahead=settings.read_ahead, batch=max(settings.batch or 1, network.batch)) as results:
+        with closing(line.results(todo, settings=settings)) as results:
             for result in results:
                 watch.finished(result)
     except KeyboardInterrupt:
@@ -177,17 +178,6 @@ def describe_derivatives(store: CohortStore, out: Path) -> None:
     """Write what describes the derivatives folder."""
     sources = source_datasets([entry["path"] for entry in store.scans])
     derivatives.write_dataset(out / DERIVATIVES, version=metadata.version("hypojax"), sources=sources)
-
-
-@contextmanager
-def _results(line: Line, todo: Sequence[str], *, read_ahead: int, batch: int) -> Iterator[Iterator[ScanResult]]:
-    """What becomes of each scan: one is read and one is finished, each in a thread, while the network is at the one between."""
-    with (
-        closing(overlapped(todo, line.load, depth=read_ahead)) as loaded,
-        closing(line.segment(loaded, batch=batch)) as segmented,
-        closing(overlapped(segmented, line.finish, depth=1)) as finished,
-    ):
-        yield finished
 
 
 def _concluded(store: CohortStore, *, out: Path, start: float) -> Outcome:
