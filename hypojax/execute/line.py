@@ -75,7 +75,15 @@ class Line:
     write_maps: bool = True
 
     def results(self, scans: Iterable[str], *, settings: RunSettings) -> Generator[ScanResult, None, None]:
-        """What becomes of each scan, in order; closed early, it finishes what it is finishing and leaves the rest for another run."""
+        """What becomes of each scan, in order, but for those that are refused, which wait for no batch.
+
+        Closed early, it finishes what it is finishing and leaves the rest for another run.
+
+        Raises
+        ------
+        RunError
+            What concerns the run and not a scan: output not writable, disk full.
+        """
         batch, threads = max(settings.batch or 1, self._network.batch), settings.threads or threads_here()
         enough = batch + threads - 1  # every thread is busy while the next batch waits
         with (
