@@ -52,7 +52,7 @@ class Job:
         """Where scans come from and go to."""
         return Line(self.store, self.out / DERIVATIVES, self.network, write_maps=self.settings.derivatives)
 
-    def results(self, todo: Todo, *, watch: Watch) -> Iterator[ScanResult]:
+    def results(self, todo: Todo, *, watch: Watch) -> Generator[ScanResult, None, None]:
         """What becomes of each scan, as it is known.
 
         Raises
@@ -61,16 +61,12 @@ class Job:
             What concerns the run and not a scan.
         """
         if not todo.total:
-            return iter(())
+            return
         if self.where.distributed:
-            return self._there(todo, watch=watch)
+            yield from self._there(todo, watch=watch)
+            return
         watch.noted(f"in this process, on {self.network.provenance.get('device', 'no device') if self.network else 'no device'}")
-        return self._here(todo)
-
-    def _here(self, todo: Todo) -> Generator[ScanResult, None, None]:
-        """In this process."""
-        least = self.network.batch if self.network else 1
-        return process(self.line, todo, read_ahead=self.settings.read_ahead, batch=max(self.settings.batch or 1, least))
+        yield from process(self.line, todo, settings=self.settings)
 
     def _there(self, todo: Todo, *, watch: Watch) -> Generator[ScanResult, None, None]:
         """On a cluster."""

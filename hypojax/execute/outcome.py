@@ -26,6 +26,8 @@ class ScanResult:
         Why it failed: the typed reason, and a sentence with the next step.
     seconds
         Time it took, decode to volumes.
+    device_seconds
+        Its share of the time that the networks took, in this run: how busy the devices are.
     """
 
     scan: str
@@ -33,6 +35,7 @@ class ScanResult:
     reason: str = ""
     message: str = ""
     seconds: float = 0.0
+    device_seconds: float = 0.0
 
     @property
     def failed(self) -> bool:
@@ -146,6 +149,9 @@ def refusal(scan: str, error: Exception, *, seconds: float) -> ScanResult:
         return ScanResult(scan, "failed", str(error.reason), str(error), seconds)
     if isinstance(error, HypojaxError):
         return ScanResult(scan, "failed", str(error.reason), f"scan {scan!r}: {error}", seconds)
+    if isinstance(error, MemoryError):
+        message = f"scan {scan!r}: it does not fit into memory; free some, or read fewer scans at once (--read-ahead, --batch, --threads)"
+        return ScanResult(scan, "failed", str(Reason.TOO_LARGE), message, seconds)
     advice = "look at the scan, or run again with --debug and report this"
     what = " ".join(str(error).split())[:LONGEST]
     message = f"scan {scan!r}: unexpected {type(error).__name__}: {what}; {advice}"

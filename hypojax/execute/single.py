@@ -62,7 +62,7 @@ def segment(scan: Path | str | Num[np.ndarray, "..."], *, affine: Affine | None 
     entry, image = _from_array(scan, affine) if isinstance(scan, np.ndarray) else _from_file(Path(scan))
     start, volume = time.perf_counter(), image.scaled()
     try:
-        measured = measure_scan(volume, image.affine, network.segment_batch([(volume, image.affine)])[0])
+        measured = measure_scan(volume, image.affine, network.segment_batch([network.prepare(volume, image.affine)])[0])
     except HypojaxError as error:
         raise ScanError(error.reason, entry["scan"], str(error)) from error
     record = Record(

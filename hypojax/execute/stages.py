@@ -14,7 +14,7 @@ from hypojax.execute.lock import locked, settling
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Outcome, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for, source_datasets
-from hypojax.execute.overlap import overlapped
+from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.shard import Shard
 from hypojax.execute.todo import Todo, todo_of
 from hypojax.settings import ClusterSettings, RunSettings
@@ -145,7 +145,8 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Path, settings: Ru
     kept = len(scans) - len(todo)
     watch.started(total=len(todo), kept=kept)
     line = Line(store, out / DERIVATIVES)
-    with closing(overlapped(todo, line.load, depth=settings.read_ahead)) as loaded:
+    threads = settings.threads or threads_here()
+    with closing(overlapped(todo, line.load, depth=max(settings.read_ahead, threads), threads=threads)) as loaded:
         for item in loaded:
             watch.finished(line.commit_ingested(item))
     return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
@@ -161,8 +162,9 @@ def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
         with settling(job.out):
             describe_derivatives(job.store, job.out)
     try:
-        for result in job.results(todo, watch=watch):
-            watch.finished(result)
+        with closing(job.results(todo, watch=watch)) as results:
+            for result in results:
+                watch.finished(result)
     except KeyboardInterrupt:
         _concluded(job.store, out=job.out, start=start)
         raise

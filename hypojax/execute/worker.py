@@ -16,7 +16,6 @@ from hypojax.execute.line import Line, Segments
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
-from hypojax.execute.process import together
 from hypojax.execute.turn import Turn
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
@@ -109,8 +108,7 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
     results: list[ScanResult] = []
     with plugin.assignment.turn.working():
         line, settings = plugin.line, plugin.assignment.settings
-        batch = max(settings.batch or 1, line.segmenter.batch)
-        for result in together(line, _unwritten(line, scans, results), read_ahead=settings.read_ahead, batch=batch):
+        for result in line.results(_unwritten(line, scans, results), settings=settings):
             worker.log_event(name, {"result": asdict(result)})  # Dask adds the name of the worker beside it
             results.append(result)
     return results, provenance(line.segmenter)

@@ -66,7 +66,9 @@ def records(out: Path) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize(("code", "reason"), [(errno.ENOSPC, Reason.DISK_FULL), (errno.EDQUOT, Reason.DISK_FULL), (errno.EROFS, Reason.NOT_WRITABLE)])
+@pytest.mark.parametrize(
+    ("code", "reason"), [(errno.ENOSPC, Reason.DISK_FULL), (errno.EDQUOT, Reason.DISK_FULL), (errno.EROFS, Reason.NOT_WRITABLE)]
+)
 def test_a_disk_that_fails_at_any_file(
     scans: Path, expected: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, reason: Reason, seed: int
 ) -> None:

@@ -88,7 +88,9 @@ def test_power_lost_twenty_times_at_random_moments(tmp_path: Path, where: tuple[
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_end_it_writes_the_table_and_goes_on(scans: Path, expected: dict[str, Any], tmp_path: Path, number: signal.Signals) -> None:
+def test_asked_to_end_it_writes_the_table_and_goes_on(
+    scans: Path, expected: dict[str, Any], tmp_path: Path, number: signal.Signals
+) -> None:
     out = tmp_path / "out"
     with run_of("--sleep", 0.05, scans, out, log=tmp_path / "log") as child:
         child.until(lambda: done(out) >= 2)
@@ -153,7 +155,9 @@ def test_a_scan_that_kills_the_process_hinders_no_other(tmp_path: Path) -> None:
 def test_a_scan_larger_than_memory_fails_alone(tmp_path: Path) -> None:
     """A real limit: the address space of a process. The large scan is sound, so that only memory stands against it."""
     scans, out = tmp_path / "in", tmp_path / "out"
-    write_nifti(scans / "large_T1w.nii.gz", np.zeros((1200, 1200, 1200), np.int16) + np.arange(1200, dtype=np.int16), np.diag([0.2, 0.2, 0.2, 1]))
+    write_nifti(
+        scans / "large_T1w.nii.gz", np.zeros((1200, 1200, 1200), np.int16) + np.arange(1200, dtype=np.int16), np.diag([0.2, 0.2, 0.2, 1])
+    )
     for name in ("a", "z"):
         write_phantom(scans / f"{name}_T1w.nii.gz")
     limit = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, ({6 << 30}, {6 << 30})); sys.argv = sys.argv[1:]"
