@@ -254,6 +254,17 @@ def test_no_room_for_one_scan_is_said() -> None:
     assert_same(network.segment_batch(several(2)), tiny().segment_batch(several(2)))
 
 
+def test_a_smaller_batch_is_a_multiple_of_the_devices_too() -> None:
+    network, scans = tiny(batch=12), several(5)
+    network._least = 4  # as with four devices
+    device = Small(network, most=4)
+    network.segment_batch(scans)
+    assert (device.sizes[0], set(device.sizes[1:])) == (12, {4})
+    device.most = 0
+    with pytest.raises(HypojaxError, match="for 4 at a time"):
+        network.segment_batch(scans)
+
+
 def test_other_errors_of_a_device_are_passed_on() -> None:
     network = tiny(batch=2)
 
