@@ -40,6 +40,7 @@ class Reason(StrEnum):
     NOTHING_FOUND = "nothing_found"
     NOT_WRITABLE = "not_writable"
     DISK_FULL = "disk_full"
+    OUT_OF_MEMORY = "out_of_memory"
     OTHER_SETTINGS = "other_settings"
     STORE_DAMAGED = "store_damaged"
     WEIGHTS_MISSING = "weights_missing"

@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from hypojax.cli.drift import Drift
 from hypojax.cli.evaluate import Evaluate
+from hypojax.cli.plan import Plan
 from hypojax.cli.screen import Screen
 from hypojax.cli.split import Split
 from hypojax.cli.train import Train
@@ -210,6 +211,7 @@ class Demo(Verb):
 
 VERBS: Final[dict[str, type[Verb]]] = {
     "run": Run,
+    "plan": Plan,
     "ingest": Ingest,
     "segment": Segment,
     "export": Export,

@@ -3,19 +3,23 @@
 from hypojax.execute.line import Segments
 from hypojax.execute.machine import Info, info
 from hypojax.execute.outcome import Outcome, ScanResult, Watch
+from hypojax.execute.plan import Plan, Workers, plan
 from hypojax.execute.single import segment
 from hypojax.execute.stages import export, ingest, load_segmenter, run, segment_store, status, verify
 
 __all__ = [
     "Info",
     "Outcome",
+    "Plan",
     "ScanResult",
     "Segments",
     "Watch",
+    "Workers",
     "export",
     "info",
     "ingest",
     "load_segmenter",
+    "plan",
     "run",
     "segment",
     "segment_store",
