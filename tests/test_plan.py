@@ -26,7 +26,7 @@ from hypojax.execute.plan.projection import project
 from hypojax.execute.plan.sizes import Size, held, in_flight, read_sizes
 from hypojax.grid import centred_grid, resample
 from hypojax.reason import Reason, RunError
-from hypojax.scans import Scan, discover, write_nifti
+from hypojax.scans import Scan, discover, read, write_nifti
 from hypojax.settings import RunSettings
 
 FIXED, RATE = 0.5, 0.05
@@ -280,8 +280,8 @@ def test_a_run_that_cannot_fit_is_refused_from_file_sizes(scans: Path, monkeypat
         refuse_unfit(found, out=scans.parent / "out")
     assert full.value.reason == Reason.DISK_FULL
     monkeypatch.undo()
-    monkeypatch.setattr(refuse, "memory_free", lambda: 250_000_000)
-    with pytest.raises(RunError, match="scan 'sub-00' alone takes 250 MB") as small:
+    monkeypatch.setattr(refuse, "memory_free", lambda: 200_000_000)
+    with pytest.raises(RunError, match="scan 'sub-00' alone takes 200 MB") as small:
         refuse_unfit(found, out=scans.parent / "out")
     assert small.value.reason == Reason.OUT_OF_MEMORY
 
@@ -318,7 +318,7 @@ def test_wrong_usage_is_explained(scans: Path, capsys: pytest.CaptureFixture[str
 
 def write_head(path: Path, *, side: int, mm: float, dtype: str) -> Path:
     """The head that ships with hypojax, on a cube of so many voxels of this size."""
-    image = sample_scan()
+    image = read("colin27", sample_scan())
     grid = centred_grid(np.eye(3), shape=(side, side, side), spacing=mm, centre=np.array([0.0, -15.0, 5.0]))
     write_nifti(path, resample(image.scaled(), image.affine, grid).astype(dtype), grid.affine)
     return path
