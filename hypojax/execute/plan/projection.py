@@ -151,7 +151,7 @@ def project(
     costs = fitted(calibration, settings)
     batch = -(-calibration.batch // max(1, workers.gpus)) * max(1, workers.gpus)
     peak = costs.peak_bytes(float(held(sizes, count=in_flight(settings, batch=batch)))) + (WORKER_BYTES if workers.count > 1 else 0)
-    memory_room = workers.memory_bytes or (memory_free() if workers == Workers() else None)
+    memory_room = workers.memory_bytes or (memory_free() if workers.count == 1 else None)
     disk, disk_room = costs.disk_bytes(sizes), disk_free(place)
     each = sum(costs.seconds.at(size.voxels / MEGAVOXEL) for size in sizes) / len(sizes)
     return Plan(
