@@ -27,6 +27,8 @@ class Reason(StrEnum):
     # The segmentation found nothing it can stand for.
     NO_HYPOTHALAMUS = "no_hypothalamus"
     NO_BRAIN = "no_brain"
+    # Nothing is wrong with the scan: the devices could not hold it.
+    OUT_OF_MEMORY = "out_of_memory"
     # One region is missing although the scan is done.
     SKULL_STRIPPED = "skull_stripped"
     CUT_OFF = "cut_off"
@@ -40,7 +42,6 @@ class Reason(StrEnum):
     NOTHING_FOUND = "nothing_found"
     NOT_WRITABLE = "not_writable"
     DISK_FULL = "disk_full"
-    OUT_OF_MEMORY = "out_of_memory"
     OTHER_SETTINGS = "other_settings"
     STORE_DAMAGED = "store_damaged"
     WEIGHTS_MISSING = "weights_missing"

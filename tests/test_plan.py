@@ -136,6 +136,7 @@ def test_time_is_the_sum_of_the_scans_shared_by_the_workers() -> None:
 def test_headers_alone_are_read_and_refused_ones_are_named(scans: Path) -> None:
     made = planned(scans, out=scans.parent / "out")
     assert [(each.voxels, each.voxel_bytes) for each in made.sizes] == [(38 * 44 * 38, 2)] * 3
+    assert [each.file_bytes for each in made.sizes] == [each.path.stat().st_size for each in made.sizes]
     assert [(each.scan, each.reason) for each in made.refused] == [("sub-09", Reason.NOT_AN_IMAGE)]
     assert not (scans.parent / "out").exists()
 
