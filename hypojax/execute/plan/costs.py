@@ -11,7 +11,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 
 MEMORY_MARGIN: Final = 1.1
-"""Projected over fitted peak: which scans meet on the line, and what the allocator gives back, moves a peak by a few per cent."""
+"""Projected over fitted peak: it rose by 2.5 % from the 10th to the 60th scan of three sizes in turn (`tests/test_plan.py`)."""
 
 DISK_MARGIN: Final = 1.1
 """Projected over fitted disk: scans of one size compress differently."""
