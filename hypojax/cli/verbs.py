@@ -11,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subc
 
 from hypojax.cli.drift import Drift
 from hypojax.cli.evaluate import Evaluate
+from hypojax.cli.plan import Plan
 from hypojax.cli.screen import Screen
 from hypojax.cli.split import Split
 from hypojax.cli.train import Train
@@ -228,6 +229,7 @@ class Demo(Verb):
 
 VERBS: Final[dict[str, type[Verb]]] = {
     "run": Run,
+    "plan": Plan,
     "ingest": Ingest,
     "segment": Segment,
     "export": Export,

@@ -6,22 +6,26 @@ from hypojax.execute.machine import Info, info
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Outcome, ScanResult, Watch
 from hypojax.execute.shard import Shard, parse_shard
+from hypojax.execute.plan import Plan, Workers, plan
 from hypojax.execute.single import segment
 from hypojax.execute.stages import export, ingest, run, segment_store, status, verify
 
 __all__ = [
     "Info",
     "Outcome",
+    "Plan",
     "ScanResult",
     "Segments",
     "Shard",
     "Watch",
+    "Workers",
     "export",
     "follow",
     "info",
     "ingest",
     "load_segmenter",
     "parse_shard",
+    "plan",
     "run",
     "segment",
     "segment_store",
