@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hypojax.grid import Affine
+from hypojax.partial import partial_path
 from hypojax.scans import write_nifti
 from hypojax.schema import LABELS
 from hypojax.store.objects import place, writing
@@ -160,10 +161,11 @@ def _images(root: Path, stem: str) -> tuple[Path, Path]:
 
 
 def _remove(image: Path) -> None:
-    """Remove an image, then its sidecar."""
+    """Remove an image, then its sidecar, and what is left of either where a process died while it wrote them."""
     for path in (image, _sidecar_path(image)):
         with writing(path):
             path.unlink(missing_ok=True)
+            partial_path(path).unlink(missing_ok=True)
 
 
 def _write_image(path: Path, voxels: UInt8[np.ndarray, "i j k"], maps: ScanMaps, sidecar: Mapping[str, object]) -> None:

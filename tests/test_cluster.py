@@ -143,3 +143,16 @@ def test_a_scan_at_work_when_a_process_died_comes_last_and_alone(tmp_path: Path)
     assert network.batches == [3, 1]
     assert store.begun("sub-00") == 0
     assert execute.verify(out) == ()
+
+
+def test_whoever_looks_on_is_told_of_each_scan_once(tmp_path: Path) -> None:
+    scans, out, watch = folder(tmp_path / "in", scans=4), tmp_path / "out", Tally()
+    execute.ingest([scans], out=out, segmenter=StandIn())
+    shards = iter([Shard(1, 2), Shard(2, 2)])
+
+    def pause(seconds: float) -> None:
+        execute.run([scans], out=out, segmenter=StandIn(), shard=next(shards))
+
+    execute.follow(out, every=0.0, watch=watch, pause=pause)
+    assert (watch.total, watch.kept) == (4, 0)
+    assert [result.scan for result in watch.results] == ["sub-00", "sub-02", "sub-01", "sub-03"]

@@ -1,7 +1,6 @@
 """The store and its disk: full, read-only, in the way, or broken off; and real scans through it, bit for bit."""
 
 import errno
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from shutil import which
 
 import numpy as np
 import pytest
+from faulty_disk import break_disk, later
 from sample_store import DONE, SETTINGS, entries, native, regions, row, segmented, small_store, snapshot
 
 from hypojax import cohort
@@ -65,16 +65,8 @@ def test_full_disk_really(tiny_disk: Path) -> None:
 @pytest.mark.parametrize("after", [0, 3, 9])
 def test_disk_errors_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, after: int) -> None:
     """Whatever the disk says at whatever object: a `RunError`, no partial file, the record never before its objects."""
-    store, calls, write = small_store(tmp_path / "c.zarr"), [0], Path.write_bytes
-
-    def failing(path: Path, data: bytes) -> int:
-        calls[0] += 1
-        if calls[0] > after:
-            write(path, data[: len(data) // 2])
-            raise OSError(code, os.strerror(code), str(path))
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", failing)
+    store = small_store(tmp_path / "c.zarr")
+    break_disk(monkeypatch, code, when=later(after))
     with pytest.raises(RunError) as caught:
         write_all(store)
     assert caught.value.reason is (Reason.DISK_FULL if code in objects.FULL else Reason.NOT_WRITABLE)
@@ -85,15 +77,9 @@ def test_disk_errors_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_full_disk_while_the_table_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ledger stays, the table is known to be missing, and writing it again mends it."""
-    store, write = small_store(tmp_path / "c.zarr"), Path.write_bytes
+    store = small_store(tmp_path / "c.zarr")
     ledger, table = snapshot(store.root / "ledger"), cohort.build(store.records(), store.scans)
-
-    def full(path: Path, data: bytes) -> int:
-        if "volume_mm3" in path.parts:
-            raise OSError(errno.ENOSPC, "full", str(path))
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    break_disk(monkeypatch, errno.ENOSPC, when=lambda path: "volume_mm3" in path.parts)
     with pytest.raises(RunError, match="no space left"):
         store.write_table(table.drop_vars("age"))
     monkeypatch.undo()

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 import tyro
 
 from hypojax.cli.screen import Screen
+from hypojax.cli.termination import Terminated, terminable
 from hypojax.cli.verb import USAGE, Verb
 from hypojax.cli.verbs import OVERVIEW, VERBS
 from hypojax.reason import HypojaxError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+TERMINATED = 143
+"""Exit code after SIGTERM."""
 
 STORE_THREADS = 2
 """Chunks encoded at once; the line has threads of its own."""
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    0 all is well, 2 some scans failed, 3 none succeeded, 1 wrong usage or the run could not go on, 130 interrupted.
+    0 all is well, 2 some scans failed, 3 none succeeded, 1 wrong usage or the run could not go on, 130 interrupted, 143 asked to end.
     """
     try:
         verb = parse(sys.argv[1:] if arguments is None else list(arguments))
@@ -73,7 +77,11 @@ def call(verb: Verb, screen: Screen) -> int:
         from hypojax.store import limit_threads
 
         limit_threads(STORE_THREADS)
-        return verb(screen)
+        with terminable():
+            return verb(screen)
+    except Terminated:
+        screen.error("asked to end (SIGTERM); the same command again goes on where it stopped")
+        return TERMINATED
     except KeyboardInterrupt:
         screen.error("interrupted; the same command again goes on where it stopped")
         return INTERRUPTED

@@ -23,7 +23,7 @@ WORKER_BYTES: Final = 2_000_000_000
 """Memory that a worker should have: scans of 0.7 mm take 1.2 GB (``benchmarks/stages.py``)."""
 
 CONFIG: Final = {
-    "distributed.scheduler.allowed-failures": 1,  # a batch that took two workers down is looked at scan by scan
+    "distributed.scheduler.allowed-failures": 0,  # what to do when a worker dies is decided by `Dispatch`, which sees the marks of scans
     "distributed.scheduler.worker-ttl": "2 minutes",  # a worker whose cable was pulled is given up after this
     "distributed.worker.memory.spill": False,  # results are small, scans are never Dask's to move
     "distributed.worker.memory.target": False,
@@ -60,6 +60,8 @@ def _client(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
     """The client alone."""
     if "://" in where.cluster:
         with _reached(where.cluster) as client:
+            if where.cluster.startswith("tcp://") and LOOPBACK not in where.cluster:
+                say(f"traffic with {where.cluster} is not encrypted: use it in a network of your own only, or a scheduler with tls://")
             say(f"scheduler {where.cluster}, {len(client.nthreads())} workers now")
             yield client
         return

@@ -1,10 +1,10 @@
 """The client's side of a run on a cluster: a few batches on their way to each worker at any time, and what comes back of them.
 
-A worker that dies costs nothing but time: its batches go to others, which leave what is done. A batch that takes workers down
-with it is done again scan by scan, with nothing else at work, until the scan to blame is known; that one fails, the rest goes on.
+A worker that dies costs nothing but time. The marks in the store tell which scans it had begun: those are done again, each alone on a
+worker, and where one takes that down too, with nothing else at work. If its worker dies even then the scan fails; all others go on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -26,6 +26,9 @@ LARGEST: Final = 32
 
 SHARES: Final = 8
 """Batches a worker gets at least where there are scans enough, so that all end at about the same time."""
+
+BARREN: Final = 5
+"""Times that every worker may die before it begins a scan, until the run gives up: the networks may not fit into its memory."""
 
 HEARTBEAT: Final = 5.0
 """Seconds between two looks at whether the scheduler is still there."""
@@ -52,24 +55,24 @@ class Dispatch:
         Connected to a scheduler whose workers have the plugin of the run.
     name
         Of the run, as in its `Assignment`.
+    begun
+        How often a scan was begun and not brought to its record, as its mark says.
     """
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, name: str, *, begun: Callable[[str], int]) -> None:
         self._client = client
         self._name = name
+        self._begun = begun
         self._inbox: Inbox = SimpleQueue()
         self._told: set[str] = set()
         self._suspects: list[str] = []
-        self._deadly: list[str] = []
+        self._before: dict[str, int] = {}
+        self._barren = 0
+        self.deadly: tuple[str, ...] = ()
         self.provenance: dict[str, Mapping[str, str]] = {}
 
-    @property
-    def deadly(self) -> tuple[str, ...]:
-        """Scans that took workers down with nothing else at work."""
-        return tuple(self._deadly)
-
     def results(self, todo: Todo, *, least: int) -> Iterator[ScanResult]:
-        """What becomes of each scan, as it is known; scans of `deadly` are not among them.
+        """What becomes of each scan, as it is known; those that took down a worker with nothing else at work are left in `deadly`.
 
         Raises
         ------
@@ -77,18 +80,25 @@ class Dispatch:
             What concerns the run and not a scan: disk full, other weights on a worker, the cluster lost.
         """
         with self._listening():
-            work = batches(todo.scans, workers=self._workers(), least=least)
-            yield from self._sent(work, blame=self._suspects)
-            for scan in (*todo.alone, *self._suspects):
-                if scan not in self._told:
-                    yield from self._sent([(scan,)], blame=self._deadly)
+            yield from self._sent(batches(todo.scans, workers=self._workers(), least=least), each=IN_FLIGHT)
+            yield from self._sent([(scan,) for scan in self._suspected(todo.alone)], each=1)
+            for scan in self._suspected():
+                yield from self._sent([(scan,)], each=1)
+            self.deadly = self._suspected()
 
-    def _sent(self, work: Sequence[tuple[str, ...]], *, blame: list[str]) -> Iterator[ScanResult]:
-        """Send batches, never more than a few a worker; scans of batches that took workers down go to ``blame``."""
+    def _suspected(self, more: Sequence[str] = ()) -> tuple[str, ...]:
+        """Scans that workers died of since this was last asked, and ``more``; what counts from here on is what happens from here on."""
+        found = tuple(scan for scan in (*more, *self._suspects) if scan not in self._told)
+        self._suspects = []
+        self._before = {scan: self._begun(scan) for scan in found}
+        return found
+
+    def _sent(self, work: Sequence[tuple[str, ...]], *, each: int) -> Iterator[ScanResult]:
+        """Send batches, never more than ``each`` a worker."""
         waiting, flying = list(reversed(work)), {}
         try:
             while waiting or flying:
-                while waiting and len(flying) < IN_FLIGHT * self._workers():
+                while waiting and len(flying) < each * self._workers():
                     batch = waiting.pop()
                     future = self._client.submit(process_batch, batch, self._name, pure=False)
                     future.add_done_callback(self._inbox.put)
@@ -97,27 +107,41 @@ class Dispatch:
                 if not isinstance(item, Future):
                     yield from self._new([ScanResult(**item[1]["result"])])
                 elif item.key in flying:
-                    yield from self._new(self._landed(item, flying.pop(item.key)[1], blame))
+                    results, again = self._landed(item, flying.pop(item.key)[1])
+                    waiting += [again] if again else []
+                    yield from self._new(results)
         finally:
-            self._client.cancel([future for future, _ in flying.values()])
+            if self._client.status == "running":
+                self._client.cancel([future for future, _ in flying.values()])
 
-    def _landed(self, future: Future, batch: tuple[str, ...], blame: list[str]) -> list[ScanResult]:
-        """Results of a batch that came to its end."""
+    def _landed(self, future: Future, batch: tuple[str, ...]) -> tuple[list[ScanResult], tuple[str, ...]]:
+        """Results of a batch that came to its end, and what of it is to be sent again."""
         try:
             results, made = future.result()
         except KilledWorker:
-            blame += [scan for scan in batch if scan not in self._told]
-            return []
+            return [], self._bereft(batch)
         except (FutureCancelledError, OSError) as error:
             raise lost() from error
         self.provenance[repr(sorted(made.items()))] = made
-        return list(results)
+        return list(results), ()
+
+    def _bereft(self, batch: tuple[str, ...]) -> tuple[str, ...]:
+        """Suspect what a worker that died had begun of a batch; the rest is to be sent again."""
+        left = [scan for scan in batch if scan not in self._told]
+        begun = [scan for scan in left if self._begun(scan) > self._before.get(scan, 0)]
+        self._suspects += begun
+        self._barren = 0 if begun else self._barren + 1
+        if self._barren > BARREN * IN_FLIGHT * self._workers():
+            message = "workers die before they begin a scan: the networks may not fit into their memory, or JAX cannot start there"
+            raise RunError(Reason.CLUSTER_LOST, f"{message}; try fewer --workers, or one scan with --cluster here, which shows more")
+        return tuple(scan for scan in left if scan not in begun)
 
     def _new(self, results: Sequence[ScanResult]) -> Iterator[ScanResult]:
         """Results not told yet: each comes twice, at once and with its batch, and again where a batch was done again."""
         for result in results:
             if result.scan not in self._told:
                 self._told.add(result.scan)
+                self._barren = 0
                 yield result
 
     def _next(self) -> Future | tuple[float, Mapping[str, Any]]:
@@ -136,8 +160,17 @@ class Dispatch:
                     raise lost() from None
 
     def _workers(self) -> int:
-        """Workers that are there now; at least one, for work must wait for the first."""
-        return max(1, len(self._client.nthreads()))
+        """Workers that are there now; at least one, for work must wait for the first.
+
+        Raises
+        ------
+        RunError
+            ``CLUSTER_LOST``.
+        """
+        try:
+            return max(1, len(self._client.nthreads()))
+        except (OSError, TypeError) as error:  # TypeError: how a client says that it has lost its scheduler
+            raise lost() from error
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

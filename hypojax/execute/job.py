@@ -1,6 +1,5 @@
 """One run over the scans of one store, in this process or on a cluster."""
 
-import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from hypojax.execute.outcome import ScanResult, Watch
 from hypojax.execute.output import DERIVATIVES
 from hypojax.execute.process import process
 from hypojax.execute.todo import Todo
+from hypojax.execute.turn import Turn
 from hypojax.reason import Reason
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore
@@ -31,6 +31,8 @@ class Job:
         Output folder.
     settings, where
         How, and where.
+    turn
+        What lets workers write.
     network
         The network; None where workers load it themselves.
     share
@@ -41,6 +43,7 @@ class Job:
     out: Path
     settings: RunSettings
     where: ClusterSettings
+    turn: Turn
     network: Segments | None = None
     share: tuple[str, ...] | None = None
 
@@ -59,7 +62,10 @@ class Job:
         """
         if not todo.total:
             return iter(())
-        return self._there(todo, watch=watch) if self.where.distributed else self._here(todo)
+        if self.where.distributed:
+            return self._there(todo, watch=watch)
+        watch.noted(f"in this process, on {self.network.provenance.get('device', 'no device') if self.network else 'no device'}")
+        return self._here(todo)
 
     def _here(self, todo: Todo) -> Generator[ScanResult, None, None]:
         """In this process."""
@@ -72,12 +78,11 @@ class Job:
         from hypojax.execute.dispatch import Dispatch
         from hypojax.execute.worker import Assignment, LinePlugin
 
-        name = f"hypojax-{uuid.uuid4().hex[:12]}"
         with connected(self.where, say=watch.noted) as client:
-            client.register_plugin(LinePlugin(Assignment(name, self.out.absolute(), self.settings, self.network)))
-            sent = Dispatch(client, name)
+            client.register_plugin(LinePlugin(Assignment(self.turn, self.out.absolute(), self.settings, self.network)))
+            sent = Dispatch(client, self.turn.name, begun=self.store.begun)
             yield from sent.results(todo, least=self.settings.batch or 1)
-            client.unregister_worker_plugin(name)
+            client.unregister_worker_plugin(self.turn.name)
         yield from self._condemned(sent)
         for made in sent.provenance.values():
             CohortStore.create(self.store.root, scans=self.store.scans, settings=self.store.index.settings, provenance=made)

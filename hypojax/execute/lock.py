@@ -1,16 +1,18 @@
-"""Who may write into an output folder: one run, or the shards of one run together.
+"""Who may write into an output folder: one run, or the shards of one run together, after the workers of runs before.
 
 Locks go with the process, however it ends; file systems without locks do without.
 """
 
-import errno
 import fcntl
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
 from hypojax.execute.shard import Shard
+from hypojax.execute.turn import Turn, take_turn
+from hypojax.partial import lock
 from hypojax.reason import Reason, RunError
 from hypojax.store.objects import writing
 
@@ -20,28 +22,43 @@ LOCK: Final = ".hypojax.lock"
 SETTLING: Final = ".hypojax.settling.lock"
 """Held for moments, by whoever writes what all shards have in common: index and table."""
 
-UNLOCKABLE: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
-"""How file systems without locks say so."""
+Say = Callable[[str], None]
 
 
 @contextmanager
-def locked(out: Path, *, shard: Shard | None = None) -> Iterator[None]:
+def locked(out: Path, *, shard: Shard | None = None, say: Say = lambda _: None) -> Iterator[Turn]:
     """Hold the output folder (made when it is not there), so that no two processes ever do the same scans.
 
-    A whole run holds it alone; shards hold it together, each its own share alone.
+    A whole run holds it alone; shards hold it together, each its own share alone. Either waits for workers of runs before,
+    which may go on for a while after the process that sent them was killed.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    shard
+        The share of a run that does not do all scans.
+    say
+        Told when there is somebody to wait for.
+
+    Returns
+    -------
+    What lets workers of this run write.
 
     Raises
     ------
     RunError
         ``BUSY``: another run holds it; ``NOT_WRITABLE``.
     """
+    name = f"hypojax-{uuid.uuid4().hex[:12]}"
     if shard is None:
         with _held(out, LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB, who="another run"):
-            yield
+            yield take_turn(out, name, shard="", say=say)
         return
+    share = f".shard-{shard.number}-of-{shard.count}"
     whole = _held(out, LOCK, fcntl.LOCK_SH | fcntl.LOCK_NB, who="a run of all scans")
-    with whole, _held(out, f".hypojax.shard-{shard.number}-of-{shard.count}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB, who=f"shard {shard}"):
-        yield
+    with whole, _held(out, f".hypojax{share}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB, who=f"shard {shard}"):
+        yield take_turn(out, name, shard=share, say=say)
 
 
 @contextmanager
@@ -62,13 +79,10 @@ def _held(out: Path, name: str, mode: int, *, who: str) -> Iterator[None]:
     """Hold one lock file."""
     with _opened(out / name) as handle:
         try:
-            fcntl.flock(handle, mode)
+            lock(handle, mode)
         except BlockingIOError as error:
             message = f"{who} is writing into {out}; wait until it ends, then run the same command again, or name another OUT"
             raise RunError(Reason.BUSY, message) from error
-        except OSError as error:
-            if error.errno not in UNLOCKABLE:
-                raise
         yield
 
 

@@ -1,6 +1,6 @@
 """Scans sent down the line in this process, each marked in the store from its beginning until its record is written."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import closing
 
 from hypojax.execute.line import Line, Loaded, Refused
@@ -23,13 +23,13 @@ def process(line: Line, todo: Todo, *, read_ahead: int, batch: int) -> Generator
     batch
         Scans segmented together.
     """
-    yield from _together(line, todo.scans, read_ahead=read_ahead, batch=batch)
+    yield from together(line, todo.scans, read_ahead=read_ahead, batch=batch)
     for scan in todo.alone:
-        yield from _together(line, (scan,), read_ahead=read_ahead, batch=batch)
+        yield from together(line, (scan,), read_ahead=read_ahead, batch=batch)
 
 
-def _together(line: Line, scans: Sequence[str], *, read_ahead: int, batch: int) -> Generator[ScanResult, None, None]:
-    """One is read and one is finished, each in a thread, while the network is at the one between."""
+def together(line: Line, scans: Iterable[str], *, read_ahead: int, batch: int) -> Generator[ScanResult, None, None]:
+    """One is read and one is finished, each in a thread, while the network is at the one between; arguments as `process`."""
 
     def begin(scan: str) -> Loaded | Refused:
         line.store.begin(scan)

@@ -67,12 +67,13 @@ def run(
     network = segmenter if segmenter or place.distributed else load_segmenter(chosen)
     ids = [scan.id for scan in found.scans]
     named = shard.share(ids) if shard else ids
-    with locked(out, shard=shard):
+    told = watch or Silence()
+    with locked(out, shard=shard, say=told.noted) as turn:
         with settling(out):
             store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
         todo = todo_of(store, named, settings=chosen)
-        job = Job(store, out, chosen, place, network, share=tuple(named) if shard else None)
-        outcome = _segment(job, todo, watch=watch or Silence())
+        job = Job(store, out, chosen, place, turn, network, share=tuple(named) if shard else None)
+        outcome = _segment(job, todo, watch=told)
     return replace(outcome, ignored=found.ignored)
 
 
@@ -84,10 +85,10 @@ def ingest(
     No network is loaded: the store is made for the weights that the settings name, or for those of ``segmenter``.
     """
     chosen = settings or RunSettings()
-    found = find(inputs, out=out)
-    with locked(out):
+    found, told = find(inputs, out=out), watch or Silence()
+    with locked(out, say=told.noted):
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
-        outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=watch or Silence())
+        outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=told)
     return replace(outcome, ignored=found.ignored)
 
 
@@ -100,11 +101,11 @@ def segment_store(
     """
     chosen = settings or RunSettings()
     CohortStore.open(out / STORE)  # no store, no weights to load
-    network = segmenter or load_segmenter(chosen)
-    with locked(out):
+    network, told = segmenter or load_segmenter(chosen), watch or Silence()
+    with locked(out, say=told.noted) as turn:
         store = open_for(CohortStore.open(out / STORE).scans, out=out, settings=chosen, network=network)
         todo = todo_of(store, store.index.ids, settings=chosen)
-        return _segment(Job(store, out, chosen, ClusterSettings(), network), todo, watch=watch or Silence())
+        return _segment(Job(store, out, chosen, ClusterSettings(), turn, network), todo, watch=told)
 
 
 def export(out: Path, *, watch: Watch | None = None) -> Outcome:
@@ -116,8 +117,9 @@ def export(out: Path, *, watch: Watch | None = None) -> Outcome:
         There is no store, another run holds it, or the output is not writable.
     """
     CohortStore.open(out / STORE)  # no store, no folder to make
-    with locked(out):
-        return _export(CohortStore.open(out / STORE), out=out, watch=watch or Silence())
+    told = watch or Silence()
+    with locked(out, say=told.noted):
+        return _export(CohortStore.open(out / STORE), out=out, watch=told)
 
 
 def status(out: Path) -> Outcome:

@@ -5,7 +5,7 @@ A worker reads scans and writes the store itself; only small results travel.
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -16,8 +16,8 @@ from hypojax.execute.line import Line, Segments
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
-from hypojax.execute.process import process
-from hypojax.execute.todo import Todo
+from hypojax.execute.process import together
+from hypojax.execute.turn import Turn
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, limit_threads
@@ -34,8 +34,8 @@ class Assignment:
 
     Parameters
     ----------
-    name
-        Of this run: what its plugin and its results go by.
+    turn
+        Of this run; its name is what plugin and results go by.
     out
         Output folder, where workers see it.
     settings
@@ -44,7 +44,7 @@ class Assignment:
         The network; loaded as the settings say when None.
     """
 
-    name: str
+    turn: Turn
     out: Path
     settings: RunSettings
     segmenter: Segments | None = None
@@ -62,7 +62,7 @@ class LinePlugin(WorkerPlugin):
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
-        self.name = assignment.name
+        self.name = assignment.turn.name
 
     def setup(self, worker: Worker) -> None:  # noqa: ARG002  (as Dask calls it)
         """Keep to the cores given, before JAX counts them; nothing heavy, the worker's own heart beats in this thread."""
@@ -93,24 +93,34 @@ class LinePlugin(WorkerPlugin):
 
 
 def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Mapping[str, str]]:
-    """Send scans down the line of a worker; those that have a record by now were done by a worker that was lost, and are left.
+    """Send scans down the line of a worker.
 
     Returns
     -------
     What became of each, and the provenance of the networks.
+
+    Raises
+    ------
+    RunError
+        What concerns the run and not a scan; ``BUSY`` where this worker was left behind and another run has begun.
     """
     worker = get_worker()
     plugin = worker.plugins[name]
-    line, settings = plugin.line, plugin.assignment.settings
-    results, due = [], []
+    results: list[ScanResult] = []
+    with plugin.assignment.turn.working():
+        line, settings = plugin.line, plugin.assignment.settings
+        batch = max(settings.batch or 1, line.segmenter.batch)
+        for result in together(line, _unwritten(line, scans, results), read_ahead=settings.read_ahead, batch=batch):
+            worker.log_event(name, {"result": asdict(result)})  # Dask adds the name of the worker beside it
+            results.append(result)
+    return results, provenance(line.segmenter)
+
+
+def _unwritten(line: Line, scans: Sequence[str], results: list[ScanResult]) -> Iterator[str]:
+    """Scans without a record when their turn comes; others were done by a worker believed lost, or instead of this one, and are left."""
     for scan in scans:
         record = line.store.record(scan)
         if record is None or record["status"] == "pending":
-            due.append(scan)
+            yield scan
         else:
             results.append(from_record(record))
-    batch = max(settings.batch or 1, line.segmenter.batch)
-    for result in process(line, Todo(tuple(due)), read_ahead=settings.read_ahead, batch=batch):
-        worker.log_event(name, {"result": asdict(result)})  # Dask adds the name of the worker beside it
-        results.append(result)
-    return results, provenance(line.segmenter)

@@ -1,7 +1,6 @@
 """Writing a NIfTI file: all or nothing, the same bytes each time, and the original header where there is one."""
 
 import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from jaxtyping import Num
 from nibabel.spatialimages import HeaderDataError
 
 from hypojax.grid import Affine
+from hypojax.partial import replacing
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.header import checked_affine
 from hypojax.scans.nifti import SIZES, NiftiFields, new_fields, nifti_affine, nifti_fields, scaling
@@ -76,18 +76,12 @@ def write_nifti(
     [6, 7]
     """
     fields = _fields(voxels, affine, header, slope, intercept)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                for piece in _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"):
-                    file.write(piece)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path, through=False) as file:
+            for piece in _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"):
+                file.write(piece)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         problem, step = (
             ("the disk is full", "free some space") if full else (error.strerror or str(error), "choose a folder that may be written")
         )

@@ -8,6 +8,7 @@ import xarray as xr
 
 import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.store.table as table  # noqa: PLR0402
+from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.store.arrays import Native, NativeImage, Segmented
 from hypojax.store.document import NAME, encode, group_document
@@ -25,7 +26,7 @@ from hypojax.store.ledger import (
     row_of_record,
 )
 from hypojax.store.marks import begun, clear_mark, mark_path, set_mark
-from hypojax.store.objects import PARTIAL, Objects, digests, flush, place, place_all, prune, writing
+from hypojax.store.objects import Objects, digests, flush, place, place_all, prune, writing
 from hypojax.store.verify import Problem, check_documents, verify
 
 Stored = TypeVar("Stored")
@@ -223,8 +224,8 @@ class CohortStore:
         prune(folder, keep=record["files"])
         if record["files"]:
             flush(folder)
+        clear_mark(mark_path(self.root, scan))  # first: a record that counts never has a mark beside it
         place(path, record_bytes(record))
-        clear_mark(mark_path(self.root, scan))
         self._files.pop(scan, None)
         return record
 

@@ -5,18 +5,17 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from hypojax.partial import PARTIAL, replacing
 from hypojax.reason import Reason, RunError
 
 Objects = Mapping[str, bytes]
 """Key (path below some folder, with ``/``) → the bytes stored there."""
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-PARTIAL: Final = ".partial"
-"""Ending of a file that is being written; the name is fixed, so that writing again leaves nothing behind."""
 
 
 def digest(data: bytes) -> str:
@@ -62,17 +61,8 @@ def place(path: Path, data: bytes, *, through: bool = True) -> None:
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``; what stood at ``path`` before stays.
     """
-    partial = path.with_name(path.name + PARTIAL)
-    with writing(path, len(data)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            if through:
-                _flush(partial)
-            partial.replace(path)
-        except OSError:
-            _discard(partial)
-            raise
+    with writing(path, len(data)), replacing(path, through=through) as file:
+        file.write(data)
 
 
 def place_all(folder: Path, objects: Objects) -> None:
@@ -109,6 +99,8 @@ def keys(folder: Path) -> list[str]:
 def prune(folder: Path, *, keep: Mapping[str, str]) -> None:
     """Delete every file below ``folder`` whose key is not in ``keep``, and folders that are empty then.
 
+    A worker that was believed lost may be writing the same scan: what it has in hand is left to it.
+
     Raises
     ------
     RunError
@@ -116,11 +108,12 @@ def prune(folder: Path, *, keep: Mapping[str, str]) -> None:
     """
     with writing(folder):
         for key in keys(folder):
-            if key not in keep:
-                (folder / key).unlink()
+            if key.removesuffix(PARTIAL) not in keep:
+                (folder / key).unlink(missing_ok=True)
         for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
             if not any(path.iterdir()):
-                path.rmdir()
+                with suppress(FileNotFoundError):
+                    path.rmdir()
 
 
 def remove(folder: Path) -> None:
@@ -182,11 +175,3 @@ def _flush(path: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-def _discard(path: Path) -> None:
-    """Give back the space of a file that could not be finished."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return

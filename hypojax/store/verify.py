@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document
 from hypojax.store.history import EVALUATIONS, evaluation_paths, parse_evaluation
@@ -11,7 +12,7 @@ from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import LEDGER, Record, parse_record, read_records, record_path
 from hypojax.store.marks import MARK
-from hypojax.store.objects import PARTIAL, file_digest, keys
+from hypojax.store.objects import file_digest, keys
 from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
 
 AGAIN = "run the same command again with --check to write it anew"

@@ -1,0 +1,89 @@
+"""A process that a test may kill: one ``hypojax run`` over phantoms, or any other Python, in a process group of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+HERE = Path(__file__).resolve().parent
+SEARCHED = os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE)))
+"""Where a child looks for hypojax and for the modules of the tests."""
+
+PATIENCE = 600.0
+"""Seconds that a child may take for anything; no test asserts how long it takes."""
+
+
+class Child:
+    """A process group, killed with the block if it has not ended by then.
+
+    Parameters
+    ----------
+    command
+        What stands behind ``python``.
+    log
+        File for all that it says.
+    """
+
+    def __init__(self, command: Sequence[str], *, log: Path) -> None:
+        self._log = log
+        environment = {**os.environ, "PYTHONPATH": SEARCHED, "JAX_PLATFORMS": "cpu", "COLUMNS": "200"}
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            print(self.said)
+        self.kill_all()
+
+    @property
+    def said(self) -> str:
+        """All that it has said so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the first process of the group has ended."""
+        return self.process.poll() is not None
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something to become true while the child is at work."""
+        wait_until(lambda: condition() or self.ended)
+        assert condition(), f"the child ended first: {self.said}"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its first process alone."""
+        self.process.send_signal(number)
+
+    def kill_all(self) -> None:
+        """SIGKILL to the whole group, as when the power goes; nothing where it has ended."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(PATIENCE)
+
+    def end(self) -> int:
+        """Its exit code, when it has ended."""
+        return self.process.wait(PATIENCE)
+
+
+def run_of(*arguments: object, log: Path) -> Child:
+    """``hypojax run`` with these arguments; see ``run_phantoms.py``."""
+    return Child([str(HERE / "run_phantoms.py"), *map(str, arguments)], log=log)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look again and again until something is true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "this did not come about in time"
+        time.sleep(0.02)
