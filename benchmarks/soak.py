@@ -75,7 +75,7 @@ def figures(run: Run, out: Path, *, count: int) -> list[Figure]:
     early, late = (median_resident(run, times, at) for at in (EARLY, len(times)))
     detail = {"resident_mb_early": early / 1e6, "resident_mb_late": late / 1e6, "peak_mb": run.peak / 1e6, "curve": curve}
     growth = Figure("memory", f"resident memory at scan {len(times)} against scan {EARLY}", late / early, "times", most=1.1, detail=detail)
-    rate = Figure("soak", f"{count} scans, {BROKEN:.0%} broken, all accounted for", len(times) / run.seconds, "scans/s")
+    rate = Figure("soak", f"{count} scans, {BROKEN:.0%} broken, in one run", len(times) / run.seconds, "scans/s")
     return [rate, growth] if len(times) > EARLY else [rate]
 
 
