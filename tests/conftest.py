@@ -1,8 +1,11 @@
 """What several test modules share: where the real scans lie."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ["JAX_COMPILATION_CACHE_DIR"] = ""  # tests keep nothing in the home of whoever runs them, and find nothing there
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from distributed import Worker, WorkerPlugin, get_worker
 
+from hypojax.execute.compile_cache import use_compile_cache
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
@@ -68,6 +69,7 @@ class LinePlugin(WorkerPlugin):
         if cores := os.environ.get(CORES):
             os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
         limit_threads(STORE_THREADS)
+        use_compile_cache()
         self._lock = threading.Lock()
         self._line: Line | None = None
 

@@ -48,12 +48,12 @@ class Index:
         """Scan → its entry, in order."""
         return {entry["scan"]: entry for entry in self.scans}
 
-    @property
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """Ids of all scans, in order."""
         return tuple(self.by_id)
 
-    @property
+    @cached_property
     def settings_sha256(self) -> str:
         """Digest of the settings."""
         return settings_digest(self.settings)

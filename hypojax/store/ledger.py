@@ -141,7 +141,7 @@ def record_path(root: Path, scan: str) -> Path:
 
 def record_bytes(record: Record) -> bytes:
     """The stored form of a record: an empty Zarr group whose sealed attributes are the record."""
-    return seal(group_document(plain(record)))
+    return seal(group_document(record))
 
 
 def read_record(root: Path, scan: str) -> Record | None:

@@ -1,0 +1,90 @@
+"""Compiled networks kept between processes, in a folder that nobody else can write to: what is in it is run as it is."""
+
+import hashlib
+import logging
+import os
+import platform
+import stat
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = "JAX_COMPILATION_CACHE_DIR"
+LEAST_SECONDS: Final = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+"""JAX's own variables; it reads them when it is imported."""
+
+WORTH: Final = "0.5"
+"""Seconds of compiling from which on a network is kept; JAX's own bound is one second, which a fast machine stays below."""
+
+PRIVATE: Final = 0o700
+LOG: Final = logging.getLogger("hypojax")
+
+
+def use_compile_cache() -> Path | None:
+    """Have JAX keep what it compiles for the next process; to be called before JAX is imported, by a program and not by a library.
+
+    The folder is ``hypojax/`` and a name for this processor below ``XDG_CACHE_HOME`` (``~/.cache`` when that is not set). Where
+    ``JAX_COMPILATION_CACHE_DIR`` is set already nothing is changed; set to nothing, it turns the cache off.
+
+    Returns
+    -------
+    The folder; None where there is none to trust, which costs the seconds that compiling takes and nothing else.
+
+    Examples
+    --------
+    >>> use_compile_cache()  # doctest: +SKIP
+    PosixPath('/home/me/.cache/hypojax/3f1c0a9be2d47c55')
+    """
+    if (chosen := os.environ.get(FOLDER)) is not None:
+        return Path(chosen) if chosen else None
+    try:
+        folder = private_folder(private_folder(_cache_home() / "hypojax") / processor())
+    except (OSError, RuntimeError) as error:
+        LOG.warning("compiled networks are not kept: %s", error)
+        return None
+    os.environ[FOLDER] = str(folder)
+    os.environ.setdefault(LEAST_SECONDS, WORTH)
+    return folder
+
+
+def private_folder(folder: Path) -> Path:
+    """The folder, made for its owner alone when it is not there.
+
+    Raises
+    ------
+    PermissionError
+        It belongs to someone else, others can write to it, or it is a link.
+    OSError
+        It cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=PRIVATE, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"{folder} is not a folder that only you can write to; chmod 700 it, or name another with {FOLDER}")
+    return folder
+
+
+def processor() -> str:
+    """A name for kinds of processor whose compiled code may differ: nodes of a cluster often share a home and not a processor.
+
+    >>> len(processor())
+    16
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    told = {line for line in lines if line.startswith(("vendor_id", "model name", "flags", "Features", "CPU implementer", "CPU part"))}
+    return hashlib.sha256("\n".join([platform.machine(), *sorted(told)]).encode()).hexdigest()[:16]
+
+
+def _cache_home() -> Path:
+    """Where programs of this user keep what they can make again.
+
+    Raises
+    ------
+    RuntimeError
+        There is no such place: no home.
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".cache"
