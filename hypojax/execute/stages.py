@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
 
 from hypojax import cohort, derivatives
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.outcome import Outcome, ScanResult, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, locked, open_for, source_datasets
 from hypojax.execute.overlap import overlapped
+from hypojax.location import Location, locate
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, Problem
 
@@ -30,16 +30,21 @@ def load_segmenter(settings: RunSettings) -> Segments:
 
 
 def run(
-    inputs: Sequence[Path], *, out: Path, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
+    inputs: Sequence[Location | str],
+    *,
+    out: Location | str,
+    settings: RunSettings | None = None,
+    segmenter: Segments | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Find, read, segment, measure and export every scan; scans that are done already are kept.
 
     Parameters
     ----------
     inputs
-        BIDS datasets, folders, image files, DICOM series folders or tables, in any mixture.
+        BIDS datasets, folders, image files, DICOM series folders or tables, in any mixture; paths or URLs (``s3://bucket/bids``).
     out
-        Folder for ``cohort.zarr``, ``volumes.parquet``, ``volumes.tsv`` and ``derivatives/``.
+        Folder, or URL of one, for ``cohort.zarr``, ``volumes.parquet``, ``volumes.tsv`` and ``derivatives/``.
     settings
         How.
     segmenter
@@ -55,10 +60,10 @@ def run(
 
     Examples
     --------
-    >>> run([Path("bids")], out=Path("out")).failures  # doctest: +SKIP
+    >>> run(["bids"], out="out").failures  # doctest: +SKIP
     ()
     """
-    chosen = settings or RunSettings()
+    chosen, out = settings or RunSettings(), locate(out)
     found = find(inputs, out=out)
     network = segmenter or load_segmenter(chosen)
     with locked(out):
@@ -70,13 +75,18 @@ def run(
 
 
 def ingest(
-    inputs: Sequence[Path], *, out: Path, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
+    inputs: Sequence[Location | str],
+    *,
+    out: Location | str,
+    settings: RunSettings | None = None,
+    segmenter: Segments | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Find and read scans and store their voxels, for `segment_store` to go on with; arguments and errors as `run`.
 
     No network is loaded: the store is made for the weights that the settings name, or for those of ``segmenter``.
     """
-    chosen = settings or RunSettings()
+    chosen, out = settings or RunSettings(), locate(out)
     found = find(inputs, out=out)
     with locked(out):
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
@@ -85,13 +95,13 @@ def ingest(
 
 
 def segment_store(
-    out: Path, *, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
+    out: Location | str, *, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
 ) -> Outcome:
     """Segment and measure what has not been segmented; arguments and errors as `run`.
 
     Scans whose ingesting broke off, or whose record is damaged, are read again from their files.
     """
-    chosen = settings or RunSettings()
+    chosen, out = settings or RunSettings(), locate(out)
     CohortStore.open(out / STORE)  # no store, no weights to load
     network = segmenter or load_segmenter(chosen)
     with locked(out):
@@ -99,7 +109,7 @@ def segment_store(
         return _segment(store, store.unfinished(), out=out, settings=chosen, network=network, watch=watch or Silence())
 
 
-def export(out: Path, *, watch: Watch | None = None) -> Outcome:
+def export(out: Location | str, *, watch: Watch | None = None) -> Outcome:
     """Write the table, ``volumes.parquet``, ``volumes.tsv`` and the BIDS derivatives again from the store.
 
     Raises
@@ -107,12 +117,13 @@ def export(out: Path, *, watch: Watch | None = None) -> Outcome:
     RunError
         There is no store, another run holds it, or the output is not writable.
     """
+    out = locate(out)
     CohortStore.open(out / STORE)  # no store, no folder to make
     with locked(out):
         return _export(CohortStore.open(out / STORE), out=out, watch=watch or Silence())
 
 
-def status(out: Path) -> Outcome:
+def status(out: Location | str) -> Outcome:
     """How far the cohort in ``out`` is; nothing is changed.
 
     Raises
@@ -120,16 +131,16 @@ def status(out: Path) -> Outcome:
     RunError
         There is no store, or its index is damaged.
     """
-    store = CohortStore.open(out / STORE)
+    store = CohortStore.open(locate(out) / STORE)
     return Outcome(from_records(store.records(), scans=store.index.ids), summary=cohort.summary(cohort.build(store.records(), store.scans)))
 
 
-def verify(out: Path) -> tuple[Problem, ...]:
+def verify(out: Location | str) -> tuple[Problem, ...]:
     """Everything in the store of ``out`` that is not as it was written; raises as `status`."""
-    return CohortStore.open(out / STORE).verify()
+    return CohortStore.open(locate(out) / STORE).verify()
 
 
-def _ingest(store: CohortStore, scans: Sequence[str], *, out: Path, settings: RunSettings, watch: Watch) -> Outcome:
+def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings: RunSettings, watch: Watch) -> Outcome:
     """Read scans that were not read before and store their voxels, and write the tables."""
     start, todo = time.perf_counter(), [scan for scan in scans if not _has(store, scan, "done", "pending")]
     kept = len(scans) - len(todo)
@@ -141,7 +152,7 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Path, settings: Ru
     return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
 
 
-def _segment(store: CohortStore, todo: Sequence[str], *, out: Path, settings: RunSettings, network: Segments, watch: Watch) -> Outcome:
+def _segment(store: CohortStore, todo: Sequence[str], *, out: Location, settings: RunSettings, network: Segments, watch: Watch) -> Outcome:
     """Send scans down the line and write the tables."""
     start, kept = time.perf_counter(), sum(_has(store, scan, "done") for scan in set(store.index.ids).difference(todo))
     watch.started(total=len(todo), kept=kept)
@@ -158,7 +169,7 @@ def _segment(store: CohortStore, todo: Sequence[str], *, out: Path, settings: Ru
     return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
 
 
-def _export(store: CohortStore, *, out: Path, watch: Watch) -> Outcome:
+def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
     """Write the derivatives of every scan that is done, and the tables."""
     start = time.perf_counter()
     done = [scan for scan in store.index.ids if _has(store, scan, "done")]
@@ -173,7 +184,7 @@ def _export(store: CohortStore, *, out: Path, watch: Watch) -> Outcome:
     return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results), processed=len(done))
 
 
-def describe_derivatives(store: CohortStore, out: Path) -> None:
+def describe_derivatives(store: CohortStore, out: Location) -> None:
     """Write what describes the derivatives folder."""
     sources = source_datasets([entry["path"] for entry in store.scans])
     derivatives.write_dataset(out / DERIVATIVES, version=metadata.version("hypojax"), sources=sources)
@@ -190,7 +201,7 @@ def _results(line: Line, todo: Sequence[str], *, read_ahead: int, batch: int) ->
         yield finished
 
 
-def _concluded(store: CohortStore, *, out: Path, start: float) -> Outcome:
+def _concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
     """Write the table and its exports, and say how it went."""
     records = store.records()
     table = cohort.build(records, store.scans)

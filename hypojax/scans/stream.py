@@ -15,6 +15,7 @@ from typing import Final
 
 from isal import igzip_lib
 
+from hypojax.location import ConflictError, Location, ObjectFile, ObjectPath
 from hypojax.reason import HypojaxError, Reason
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -128,7 +129,7 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Location) -> Iterator[Source]:
     """Open a file by what it holds, not by its name: gzip or plain.
 
     Raises
@@ -137,16 +138,26 @@ def open_source(path: Path) -> Iterator[Source]:
         ``UNREADABLE`` or ``EMPTY_FILE``; errors of the disk while reading become ``UNREADABLE`` too.
     """
     try:
-        size = _regular_size(path)
+        size = 0 if isinstance(path, ObjectPath) else _regular_size(path)
         with path.open("rb", buffering=0) as file:
+            size = _object_size(file) if isinstance(file, ObjectFile) else size
             zipped = take(file, len(GZIP_MAGIC)) == GZIP_MAGIC
             file.seek(0)
             yield Source(GzipStream(file) if zipped else file, size * DEFLATE_RATIO if zipped else size)
+    except ConflictError as error:
+        raise HypojaxError(Reason.UNREADABLE, f"{error} while it was being read; run the same command again") from error
     except OSError as error:
         problem = error.strerror or str(error)
         raise HypojaxError(
             Reason.UNREADABLE, f"the file cannot be read ({problem}); check that it is there and may be read, or exclude the scan"
         ) from error
+
+
+def _object_size(file: ObjectFile) -> int:
+    """Bytes of a non-empty object."""
+    if file.size == 0:
+        raise HypojaxError(Reason.EMPTY_FILE, "the object is empty (0 bytes); upload it again or exclude the scan")
+    return file.size
 
 
 def _regular_size(path: Path) -> int:

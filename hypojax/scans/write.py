@@ -3,7 +3,6 @@
 import errno
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Num
 from nibabel.spatialimages import HeaderDataError
 
 from hypojax.grid import Affine
+from hypojax.location import Location, ObjectPath
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.header import checked_affine
 from hypojax.scans.nifti import SIZES, NiftiFields, new_fields, nifti_affine, nifti_fields, scaling
@@ -36,7 +36,7 @@ QFORM_TOLERANCE: Final = 1e-3
 
 
 def write_nifti(
-    path: Path,
+    path: Location,
     voxels: Num[np.ndarray, "i j k"],
     affine: Affine,
     *,
@@ -68,6 +68,7 @@ def write_nifti(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from hypojax.scans.read import read
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "mask.nii.gz"
@@ -76,16 +77,8 @@ def write_nifti(
     [6, 7]
     """
     fields = _fields(voxels, affine, header, slope, intercept)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                for piece in _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"):
-                    file.write(piece)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _put(path, _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         problem, step = (
@@ -94,6 +87,22 @@ def write_nifti(
         raise RunError(
             Reason.DISK_FULL if full else Reason.NOT_WRITABLE, f"{path} cannot be written ({problem}); {step} and run again"
         ) from error
+
+
+def _put(path: Location, pieces: Iterator[bytes]) -> None:
+    """All pieces as one file, or none."""
+    if isinstance(path, ObjectPath):
+        path.write_bytes(b"".join(pieces))
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _encoded(fields: NiftiFields, voxels: Num[np.ndarray, "i j k"], *, zipped: bool) -> Iterator[bytes]:
