@@ -149,19 +149,36 @@ def connection(bucket: str) -> "ObjectStore":
     RunError
         ``NO_ACCESS``: there are no credentials.
     """
-    environment = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(ENVIRONMENT)))
-    return _connected(bucket, environment, longest_wait())
+    return _connected(bucket, _environment(), longest_wait())
+
+
+def connection_below(bucket: str, key: str) -> "ObjectStore":
+    """A connection of its own that begins below a key, for readers that ask by themselves (Zarr).
+
+    It tries again as the others do, and has none of this room's words for what goes wrong.
+    """
+    return _connect(bucket, dict(_environment()), longest_wait(), prefix=key or None)
+
+
+def _environment() -> tuple[tuple[str, str], ...]:
+    """What the environment says of buckets."""
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(ENVIRONMENT)))
 
 
 @cache
 def _connected(bucket: str, environment: tuple[tuple[str, str], ...], seconds: float) -> "ObjectStore":
     """One connection a bucket and environment; it holds a pool of sockets."""
+    return _connect(bucket, dict(environment), seconds, prefix=None)
+
+
+def _connect(bucket: str, environment: Mapping[str, str], seconds: float, *, prefix: str | None) -> "ObjectStore":
+    """A new connection."""
     from obstore.store import AzureStore, GCSStore, S3Store
 
-    known, (scheme, _, name) = dict(environment), bucket.partition("://")
-    common: dict[str, Any] = {"client_options": _client_options(known), "retry_config": _retry_config(seconds)}
+    scheme, _, name = bucket.partition("://")
+    common: dict[str, Any] = {"prefix": prefix, "client_options": _client_options(environment), "retry_config": _retry_config(seconds)}
     if scheme == "s3":
-        return S3Store(name, credential_provider=_profile(bucket, known), **common)
+        return S3Store(name, credential_provider=_profile(bucket, environment), **common)
     return GCSStore(name, **common) if scheme == "gs" else AzureStore(name, **common)
 
 

@@ -166,8 +166,8 @@ class ObjectPath:
         requests.delete(self.bucket, [(self / key).key for key in keys])
 
     def connection(self) -> "ObjectStore":
-        """The bucket's connection, for readers that ask by themselves (Zarr); it has none of this room's words for what goes wrong."""
-        return requests.connection(self.bucket)
+        """A connection that begins here, for readers that ask by themselves (Zarr)."""
+        return requests.connection_below(self.bucket, self.key)
 
     def read_version(self) -> tuple[bytes, requests.Version]:
         """All bytes of the object, and the version they are."""
