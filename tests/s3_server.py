@@ -3,6 +3,7 @@
 The twin that looks into buckets is boto3: nothing of the library is asked what the library wrote.
 """
 
+import logging
 import socket
 import struct
 import threading
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +28,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": SECRET,
 @contextmanager
 def serving() -> Iterator[str]:
     """A server without buckets; its address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request takes as long as the request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -33,6 +36,12 @@ def serving() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+@cache
+def client(endpoint: str) -> Any:  # noqa: ANN401  (boto3 comes without types)
+    """The twin's own client."""
+    return boto3.Session("twin", SECRET, region_name="us-east-1").client("s3", endpoint_url=endpoint)
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,7 @@ class Bucket:
 
     @property
     def client(self) -> Any:  # noqa: ANN401  (boto3 comes without types)
-        session = boto3.Session("twin", SECRET, region_name="us-east-1")
-        return session.client("s3", endpoint_url=self.endpoint)
+        return client(self.endpoint)
 
     def upload(self, folder: Path, *, below: str = "") -> None:
         """Put every file of a folder."""

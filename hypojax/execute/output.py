@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
@@ -69,10 +69,14 @@ def refuse_raw(out: Location) -> None:
 
 
 @contextmanager
-def locked(out: Location) -> Iterator[None]:
+def locked(out: Location) -> Iterator[Callable[[], None]]:
     """Hold the output folder (made when it is not there) for one run, so that two never write into one store at once.
 
-    The lock goes with the process, however it ends; file systems without locks do without.
+    The lock goes with the process, however it ends; file systems without locks do without. In a bucket it is a lease, which can be lost.
+
+    Yields
+    ------
+    Asks whether it is still held: raises `RunError` (``BUSY``) where another run took over.
 
     Raises
     ------
@@ -80,8 +84,8 @@ def locked(out: Location) -> Iterator[None]:
         ``BUSY``: another run holds it; ``NOT_WRITABLE``.
     """
     if isinstance(out, ObjectPath):
-        with lease(out):
-            yield
+        with lease(out) as held:
+            yield held.check
         return
     with writing(out / LOCK):
         out.mkdir(parents=True, exist_ok=True)
@@ -95,7 +99,7 @@ def locked(out: Location) -> Iterator[None]:
         except OSError as error:
             if error.errno not in UNLOCKABLE:
                 raise
-        yield
+        yield lambda: None
 
 
 def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:

@@ -8,7 +8,7 @@ from importlib import metadata
 
 from hypojax import cohort, derivatives
 from hypojax.execute.line import Line, Segments
-from hypojax.execute.outcome import Outcome, ScanResult, Silence, Watch, from_records
+from hypojax.execute.outcome import Guarded, Outcome, ScanResult, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, locked, open_for, source_datasets
 from hypojax.execute.overlap import overlapped
 from hypojax.location import Location, locate
@@ -66,11 +66,11 @@ def run(
     chosen, out = settings or RunSettings(), locate(out)
     found = find(inputs, out=out)
     network = segmenter or load_segmenter(chosen)
-    with locked(out):
+    with locked(out) as still_held:
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
         damaged = {problem.scan for problem in store.verify()} if chosen.check else set()
         todo = [scan.id for scan in found.scans if scan.id in damaged or not _has(store, scan.id, "done")]
-        outcome = _segment(store, todo, out=out, settings=chosen, network=network, watch=watch or Silence())
+        outcome = _segment(store, todo, out=out, settings=chosen, network=network, watch=Guarded(watch or Silence(), still_held))
     return replace(outcome, ignored=found.ignored)
 
 
@@ -88,9 +88,9 @@ def ingest(
     """
     chosen, out = settings or RunSettings(), locate(out)
     found = find(inputs, out=out)
-    with locked(out):
+    with locked(out) as still_held:
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
-        outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=watch or Silence())
+        outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=Guarded(watch or Silence(), still_held))
     return replace(outcome, ignored=found.ignored)
 
 
@@ -104,9 +104,9 @@ def segment_store(
     chosen, out = settings or RunSettings(), locate(out)
     CohortStore.open(out / STORE)  # no store, no weights to load
     network = segmenter or load_segmenter(chosen)
-    with locked(out):
+    with locked(out) as still_held:
         store = open_for(CohortStore.open(out / STORE).scans, out=out, settings=chosen, network=network)
-        return _segment(store, store.unfinished(), out=out, settings=chosen, network=network, watch=watch or Silence())
+        return _segment(store, store.unfinished(), out=out, settings=chosen, network=network, watch=Guarded(watch or Silence(), still_held))
 
 
 def export(out: Location | str, *, watch: Watch | None = None) -> Outcome:
@@ -119,8 +119,8 @@ def export(out: Location | str, *, watch: Watch | None = None) -> Outcome:
     """
     out = locate(out)
     CohortStore.open(out / STORE)  # no store, no folder to make
-    with locked(out):
-        return _export(CohortStore.open(out / STORE), out=out, watch=watch or Silence())
+    with locked(out) as still_held:
+        return _export(CohortStore.open(out / STORE), out=out, watch=Guarded(watch or Silence(), still_held))
 
 
 def status(out: Location | str) -> Outcome:

@@ -100,7 +100,7 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether nobody else can hold it at this moment."""
-        return self._lost is None and now() < self._good_until
+        return self._lost is None and not self._ended.is_set() and now() < self._good_until
 
     def check(self) -> None:
         """Return where the lease is held, after waiting for a renewal that is late.
@@ -111,19 +111,21 @@ class Lease:
             ``BUSY``: another run took over; or why it could not be renewed.
         """
         with self._news:
-            self._news.wait_for(lambda: self.held or self._lost is not None)
-            if self._lost is not None:
-                raise self._lost
+            self._news.wait_for(lambda: self.held or self._lost is not None or self._ended.is_set())
+        if self._lost is not None:
+            raise self._lost
 
     def give_back(self) -> None:
         """Stop renewing, and say so in the bucket."""
         self._ended.set()
         self._thread.join()
-        if self._lost is None:
-            try:
-                self._path.exchange(Claim("", self._claim.holder, self._claim.count).encoded(), seen=self._version)
-            except (ConflictError, OSError, HypojaxError):
-                return  # it ends by itself, or is somebody else's: either way it is not held
+        if self._lost is not None:
+            return
+        try:
+            if swapped(self._path, Claim("", self._claim.holder, self._claim.count), seen=self._version) is None:
+                self._lost = self._taken()
+        except (OSError, HypojaxError):
+            return  # it ends by itself
 
     def _renew_on(self) -> None:
         """Renew until the end."""
@@ -142,9 +144,13 @@ class Lease:
         begun, claim = now(), Claim(self._claim.token, self._claim.holder, self._claim.count + 1)
         version = swapped(self._path, claim, seen=self._version)
         if version is None:
-            message = f"another run took over {self._path.parent}, since this one could not renew its lease in time; it stops here"
-            raise RunError(Reason.BUSY, f"{message}, and what is done is kept: wait until the other ends, then run the same command again")
+            raise self._taken()
         self._claim, self._version, self._good_until = claim, version, begun + BELIEVED * self._interval
+
+    def _taken(self) -> RunError:
+        """What to say where another holds it."""
+        message = f"another run took over {self._path.parent}, since this one could not renew its lease in time; it stops here"
+        return RunError(Reason.BUSY, f"{message}, and what is done is kept: wait until the other ends, then run the same command again")
 
 
 @contextmanager
@@ -170,9 +176,9 @@ def lease(root: ObjectPath, *, interval: float = INTERVAL) -> Iterator[Lease]:
         raise RunError(Reason.NOT_WRITABLE, message) from error
     try:
         yield held
-        held.check()
     finally:
         held.give_back()
+    held.check()  # an error of the run itself comes first
 
 
 def acquire(path: ObjectPath, *, interval: float) -> Lease:
