@@ -140,7 +140,7 @@ def open_source(path: Location) -> Iterator[Source]:
     try:
         size = 0 if isinstance(path, ObjectPath) else _regular_size(path)
         with path.open("rb", buffering=0) as file:
-            size = _object_size(file) if isinstance(file, ObjectFile) else size
+            size = _not_empty(file.size) if isinstance(file, ObjectFile) else size
             zipped = take(file, len(GZIP_MAGIC)) == GZIP_MAGIC
             file.seek(0)
             yield Source(GzipStream(file) if zipped else file, size * DEFLATE_RATIO if zipped else size)
@@ -153,13 +153,6 @@ def open_source(path: Location) -> Iterator[Source]:
         ) from error
 
 
-def _object_size(file: ObjectFile) -> int:
-    """Bytes of a non-empty object."""
-    if file.size == 0:
-        raise HypojaxError(Reason.EMPTY_FILE, "the object is empty (0 bytes); upload it again or exclude the scan")
-    return file.size
-
-
 def _regular_size(path: Path) -> int:
     """Bytes of a regular, non-empty file."""
     if path.is_symlink() and not path.exists():
@@ -167,9 +160,14 @@ def _regular_size(path: Path) -> int:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise HypojaxError(Reason.UNREADABLE, "it is not a regular file; name an image file or a DICOM series folder")
-    if status.st_size == 0:
+    return _not_empty(status.st_size)
+
+
+def _not_empty(size: int) -> int:
+    """The size of a file with something in it."""
+    if size == 0:
         raise HypojaxError(Reason.EMPTY_FILE, "the file is empty (0 bytes); fetch it again or exclude the scan")
-    return status.st_size
+    return size
 
 
 def fill(stream: io.RawIOBase, view: memoryview) -> int:
