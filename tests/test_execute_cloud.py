@@ -98,20 +98,23 @@ def test_the_parts_one_after_the_other(bucket: Bucket, scans: str, twin: Path) -
     xr.testing.assert_identical(stable(open_cohort(out)), stable(open_cohort(twin / "out")))
 
 
-def test_damage_is_found_and_only_that_scan_done_again(bucket: Bucket, scans: str) -> None:
+@pytest.mark.parametrize("change", [None, pytest.param(lambda data: bytes([data[0] ^ 1]) + data[1:], marks=pytest.mark.slow)])
+def test_damage_is_found_and_only_that_scan_done_again(bucket: Bucket, scans: str, change: Callable[[bytes], bytes] | None) -> None:
     """An object deleted, and one whose bytes are others."""
     out = f"{bucket.url}/out"
     execute.run([scans], out=out, settings=MAPS, segmenter=StandIn())
     whole = bucket.snapshot("out/cohort.zarr/scans/")
     shard = "sub-00/native/voxels/c/0/0/0"
-    for data in (None, bytes([whole[shard][0] ^ 1]) + whole[shard][1:]):
-        bucket.delete(f"out/cohort.zarr/scans/{shard}") if data is None else bucket.put(f"out/cohort.zarr/scans/{shard}", data)
-        assert {problem.scan for problem in execute.verify(out)} == {"sub-00"}
-        watch = Tally()
-        outcome = execute.run([scans], out=out, settings=RunSettings(check=True), segmenter=StandIn(), watch=watch)
-        assert (outcome.done, watch.total) == (2, 3)  # the damaged one, and the two that fail each time
-        assert execute.verify(out) == ()
-        assert bucket.snapshot("out/cohort.zarr/scans/") == whole
+    if change is None:
+        bucket.delete(f"out/cohort.zarr/scans/{shard}")
+    else:
+        bucket.put(f"out/cohort.zarr/scans/{shard}", change(whole[shard]))
+    assert {problem.scan for problem in execute.verify(out)} == {"sub-00"}
+    watch = Tally()
+    outcome = execute.run([scans], out=out, settings=RunSettings(check=True), segmenter=StandIn(), watch=watch)
+    assert (outcome.done, watch.total) == (2, 3)  # the damaged one, and the two that fail each time
+    assert execute.verify(out) == ()
+    assert bucket.snapshot("out/cohort.zarr/scans/") == whole
 
 
 class Tally(Silence):
@@ -126,7 +129,7 @@ class Tally(Silence):
 @pytest.mark.parametrize(
     "trouble",
     [
-        pytest.param(first("503"), id="503"),
+        pytest.param(first("503"), id="503", marks=pytest.mark.slow),
         pytest.param(first("drop_answer"), id="drop_answer"),
         pytest.param(lambda method, path, before: "drop_request" if before == 0 and method == "PUT" else "pass", id="drop_request"),
         pytest.param(first("slow"), id="slow", marks=pytest.mark.slow),
@@ -146,7 +149,7 @@ def test_a_bad_network_changes_nothing(
     assert execute.verify(out) == ()
 
 
-@pytest.mark.parametrize("after", [5, 60, 110])
+@pytest.mark.parametrize("after", [pytest.param(5, marks=pytest.mark.slow), 60, pytest.param(110, marks=pytest.mark.slow)])
 def test_a_server_that_goes_away_ends_the_run_and_the_same_command_goes_on(
     bucket: Bucket, scans: str, twin: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:

@@ -92,7 +92,7 @@ def read_object(path: ObjectPath) -> Image:
     try:
         return read_file(path)
     except HypojaxError as error:
-        if error.reason is Reason.UNREADABLE and path.is_dir():
+        if isinstance(error.__cause__, FileNotFoundError) and path.is_dir():
             message = "a DICOM series in a bucket cannot be read; copy the series to a disk, or convert it to NIfTI, or exclude the scan"
             raise HypojaxError(Reason.UNREADABLE, message) from error
         raise
