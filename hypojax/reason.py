@@ -44,6 +44,8 @@ class Reason(StrEnum):
     DUPLICATE_SCAN = "duplicate_scan"
     NOTHING_FOUND = "nothing_found"
     NOT_WRITABLE = "not_writable"
+    NO_ACCESS = "no_access"
+    UNREACHABLE = "unreachable"
     DISK_FULL = "disk_full"
     OTHER_SETTINGS = "other_settings"
     STORE_DAMAGED = "store_damaged"

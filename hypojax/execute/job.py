@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypojax.execute.line import Line, Refused, Segments
@@ -11,6 +10,7 @@ from hypojax.execute.output import DERIVATIVES
 from hypojax.execute.process import process
 from hypojax.execute.todo import Todo
 from hypojax.execute.turn import Turn
+from hypojax.location import Location
 from hypojax.reason import Reason
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore
@@ -40,7 +40,7 @@ class Job:
     """
 
     store: CohortStore
-    out: Path
+    out: Location
     settings: RunSettings
     where: ClusterSettings
     turn: Turn
@@ -75,7 +75,7 @@ class Job:
         from hypojax.execute.worker import Assignment, LinePlugin
 
         with connected(self.where, say=watch.noted) as client:
-            client.register_plugin(LinePlugin(Assignment(self.turn, self.out.absolute(), self.settings, self.network)))
+            client.register_plugin(LinePlugin(Assignment(self.turn, self.out.resolve(), self.settings, self.network)))
             sent = Dispatch(client, self.turn.name, begun=self.store.begun)
             yield from sent.results(todo, least=self.settings.batch or 1)
             client.unregister_worker_plugin(self.turn.name)

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
 from hypojax.derivatives import ScanMaps, remove_scan, scan_stem, write_scan
@@ -20,6 +19,7 @@ from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.record import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
 from hypojax.grid import Affine
+from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
 from hypojax.settings import RunSettings
@@ -70,7 +70,7 @@ class Line:
     """
 
     store: CohortStore
-    derivatives_root: Path
+    derivatives_root: Location
     segmenter: Segments | None = None
     write_maps: bool = True
 
@@ -231,7 +231,7 @@ def load(store: CohortStore, scan: str) -> Loaded:
     if ingested is not None:
         image, row = ingested
         return Loaded(scan, image, row, time.perf_counter() - start)
-    image = read(scan, Path(path_of(store, scan)))
+    image = read(scan, locate(path_of(store, scan)))
     store.write_native(scan, image)
     return Loaded(scan, image, row_of(image), time.perf_counter() - start)
 

@@ -1,6 +1,6 @@
 """What became of each scan and of a run, and whom to tell while it goes on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
@@ -68,6 +68,35 @@ class Silence:
 
     def noted(self, text: str) -> None:
         """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A watch that first asks whether the run may go on.
+
+    Parameters
+    ----------
+    watch
+        Whom to tell.
+    may_go_on
+        Raises where it may not.
+    """
+
+    watch: Watch
+    may_go_on: Callable[[], None]
+
+    def started(self, *, total: int, kept: int) -> None:
+        """Pass it on."""
+        self.watch.started(total=total, kept=kept)
+
+    def finished(self, result: ScanResult) -> None:
+        """Ask, and pass it on."""
+        self.may_go_on()
+        self.watch.finished(result)
+
+    def noted(self, text: str) -> None:
+        """Pass it on."""
+        self.watch.noted(text)
 
 
 @dataclass(frozen=True)

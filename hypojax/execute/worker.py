@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from distributed import Worker, WorkerPlugin, get_worker
@@ -18,6 +17,7 @@ from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.turn import Turn
+from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, limit_threads
@@ -45,7 +45,7 @@ class Assignment:
     """
 
     turn: Turn
-    out: Path
+    out: Location
     settings: RunSettings
     segmenter: Segments | None = None
 
