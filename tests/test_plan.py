@@ -53,7 +53,7 @@ def size(voxels: int, *, scan: str = "sub-01", voxel_bytes: int = 2) -> Size:
 
 def known(sizes: Sequence[Size], *, settings: RunSettings | None = None, problem: str = "") -> Calibration:
     """A calibration of scans that cost exactly what the constants say; the last fails where there is a problem."""
-    flight = in_flight(settings or RunSettings(), batch=1)
+    flight = in_flight(settings or RunSettings(), batch=1, cores=2)
     samples = [
         Sample(
             size=each,
@@ -224,7 +224,7 @@ def test_marks_become_costs_of_a_scan() -> None:
 def test_the_probe_measures_the_real_line(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "load_segmenter", lambda settings: StandIn())
     paths = [str(scans / f"sub-0{number}_T1w.nii.gz") for number in range(2)]
-    answer = probe.probe(paths, settings=RunSettings(), folder=scans.parent, begun=0.0)
+    answer = probe.probe(paths, settings=RunSettings(), folder=scans.parent, cores=2, begun=0.0)
     assert (answer["batch"], answer["sent"], answer["device_bytes"]) == (1, 10, None)
     for sample in answer["samples"]:
         assert sample["seconds"] > 0

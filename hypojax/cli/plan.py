@@ -107,13 +107,14 @@ def facts(plan: "Projection") -> dict[str, str]:
     }
     room = amount(plan.memory_room) if plan.memory_room else "not known how much"
     where = "a worker has" if plan.workers.count > 1 or plan.workers.memory_bytes else "free"
+    free = "as much as the bucket gives" if plan.disk_room is None else amount(plan.disk_room)
     crew = {"workers": f"{plan.workers.count:,}"} if plan.workers.count > 1 else {}
     return {
         **found,
         **crew,
         "memory": f"about {amount(plan.memory_bytes)} at the peak; {where}: {room}",
         "device memory": device_memory(plan),
-        "disk": f"about {amount(plan.disk_bytes)}; free: {amount(plan.disk_room)} ({plan.place.resolve()})",
+        "disk": f"about {amount(plan.disk_bytes)}; free: {free} ({plan.place.resolve()})",
     }
 
 

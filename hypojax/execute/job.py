@@ -4,7 +4,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hypojax.execute.line import Line, Refused, Segments
+from hypojax.execute.item import Refused
+from hypojax.execute.line import Line, Segments
 from hypojax.execute.outcome import ScanResult, Watch
 from hypojax.execute.output import DERIVATIVES
 from hypojax.execute.process import process

@@ -27,7 +27,15 @@ def threads_here() -> int:
     >>> 1 <= threads_here() <= MOST
     True
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return threads_for(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def threads_for(cores: int) -> int:
+    """Threads for each of the two stages on so many cores.
+
+    >>> [threads_for(cores) for cores in (1, 2, 8, 64)]
+    [1, 1, 3, 8]
+    """
     return max(1, min(MOST, cores // 2 - 1))
 
 

@@ -84,7 +84,7 @@ def fitted(calibration: Calibration, settings: RunSettings) -> Costs:
         raise RunError(
             Reason.NOTHING_FOUND, f"none of {len(calibration.samples)} sample scans could be segmented, the first: {first.problem}"
         )
-    flight = in_flight(settings, batch=calibration.batch)
+    flight = in_flight(settings, batch=calibration.batch, cores=calibration.cores)
     voxels = [sample.size.voxels / MEGAVOXEL for sample in good]
     seconds = through(voxels, [sample.seconds for sample in good])
     ratios = [sample.seconds / seconds.at(size) for sample, size in zip(good, voxels, strict=True)]

@@ -95,7 +95,7 @@ def schedule(count: int, *, batch: int, flight: int) -> list[tuple[int, int]]:
     return [*before, *((scan, scan) for scan in range(count) for _ in range(each)), *after]
 
 
-def probe(paths: Sequence[str], *, settings: RunSettings, folder: Path, begun: float) -> dict[str, Any]:
+def probe(paths: Sequence[str], *, settings: RunSettings, folder: Path, cores: int, begun: float) -> dict[str, Any]:
     """Send scans (smallest first) down the line and say what they took.
 
     Parameters
@@ -106,18 +106,21 @@ def probe(paths: Sequence[str], *, settings: RunSettings, folder: Path, begun: f
         As the run that is planned will have them.
     folder
         Where to write.
+    cores
+        How many this process has.
     begun
         When this process was asked for, seconds since the epoch.
     """
     network = load_segmenter(settings)
     batch = max(settings.batch or 1, network.batch)
-    sent = schedule(len(paths), batch=batch, flight=in_flight(settings, batch=batch))
+    sent = schedule(len(paths), batch=batch, flight=in_flight(settings, batch=batch, cores=cores))
     table = folder / "scans.tsv"
     rows = [f"{NAME.format(number)}\t{paths[scan]}" for number, (scan, _) in enumerate(sent)]
     table.write_text("\n".join(["scan\tpath", *rows, ""]), encoding="utf-8", errors="surrogateescape")
     gauge, offset = Gauge(), time.time() - time.perf_counter()
     run([table], out=folder / "out", settings=settings, segmenter=network, watch=gauge)
     return {
+        "cores": cores,
         "batch": batch,
         "sent": len(sent),
         "startup_s": gauge.marks[batch - 1].seconds + offset - begun,
@@ -179,7 +182,7 @@ def main() -> None:
     cores = take_cores(order["cores"])
     limit_threads(STORE_THREADS)
     try:
-        answer = {"cores": cores, **probe(order["paths"], settings=settings, folder=folder, begun=order["begun"])}
+        answer = probe(order["paths"], settings=settings, folder=folder, cores=cores, begun=order["begun"])
     except HypojaxError as error:
         answer = {"reason": str(error.reason), "message": str(error)}
     (folder / ANSWER).write_text(json.dumps(answer))

@@ -13,6 +13,7 @@ from hypojax.execute.plan.costs import MEGAVOXEL, Span, fitted, time_span
 from hypojax.execute.plan.room import amount, disk_free, memory_free
 from hypojax.execute.plan.sizes import Size, held, in_flight, read_sizes
 from hypojax.execute.plan.workers import Workers
+from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover
 from hypojax.settings import RunSettings
@@ -45,7 +46,7 @@ class Plan:
     memory_bytes, memory_room
         Peak of the resident memory of one worker, and what it has; None where nobody knows.
     disk_bytes, disk_room, place
-        What will be written, what is free, and where.
+        What will be written, what is free (None for a bucket, which has no end), and where.
     shortages
         What does not fit, each in a sentence with what to do.
     notes
@@ -63,8 +64,8 @@ class Plan:
     memory_bytes: float
     memory_room: int | None
     disk_bytes: float
-    disk_room: int
-    place: Path
+    disk_room: int | None
+    place: Location
     shortages: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -85,9 +86,9 @@ class Plan:
 
 
 def plan(
-    inputs: Sequence[Path],
+    inputs: Sequence[Location | str],
     *,
-    out: Path | None = None,
+    out: Location | str | None = None,
     settings: RunSettings | None = None,
     workers: Workers | None = None,
     sample: int = SCANS,
@@ -116,6 +117,7 @@ def plan(
     >>> plan([Path("bids")], out=Path("out"), workers=Workers(count=8, memory_bytes=16_000_000_000)).fits  # doctest: +SKIP
     True
     """
+    out = None if out is None else locate(out)
     chosen, crew = settings or RunSettings(), workers or Workers()
     found = (find(inputs, out=out) if out else discover(inputs)).scans
     todo = unfinished(found, out)
@@ -129,7 +131,7 @@ def plan(
     return project(sizes, refused, kept=len(found) - len(todo), place=out or Path(), settings=chosen, workers=crew, calibration=made)
 
 
-def unfinished(scans: Sequence[Scan], out: Path | None) -> list[Scan]:
+def unfinished(scans: Sequence[Scan], out: Location | None) -> list[Scan]:
     """The scans that the store in ``out`` does not hold finished."""
     if out is None or not (out / STORE).exists():
         return list(scans)
@@ -142,7 +144,7 @@ def project(
     refused: tuple[ScanResult, ...],
     *,
     kept: int,
-    place: Path,
+    place: Location,
     settings: RunSettings,
     workers: Workers,
     calibration: Calibration,
@@ -150,9 +152,10 @@ def project(
     """The plan for scans of these sizes."""
     costs = fitted(calibration, settings)
     batch = -(-calibration.batch // max(1, workers.gpus)) * max(1, workers.gpus)
-    peak = costs.peak_bytes(float(held(sizes, count=in_flight(settings, batch=batch)))) + (WORKER_BYTES if workers.count > 1 else 0)
+    flight = in_flight(settings, batch=batch, cores=workers.cores or calibration.cores)
+    peak = costs.peak_bytes(float(held(sizes, count=flight))) + (WORKER_BYTES if workers.count > 1 else 0)
     memory_room = workers.memory_bytes or (memory_free() if workers.count == 1 else None)
-    disk, disk_room = costs.disk_bytes(sizes), disk_free(place)
+    disk, disk_room = costs.disk_bytes(sizes), disk_free(place) if isinstance(place, Path) else None
     each = sum(costs.seconds.at(size.voxels / MEGAVOXEL) for size in sizes) / len(sizes)
     return Plan(
         sizes=sizes,
@@ -184,9 +187,9 @@ def short_of_memory(need: float, room: int | None, settings: RunSettings) -> lis
     return [f"memory: about {amount(need)} a worker is needed and there are {amount(room)}; {advice}, or take a machine with more"]
 
 
-def short_of_disk(need: float, room: int, place: Path, settings: RunSettings) -> list[str]:
+def short_of_disk(need: float, room: int | None, place: Location, settings: RunSettings) -> list[str]:
     """What to do where the disk does not suffice."""
-    if need <= room:
+    if room is None or need <= room:
         return []
     maps = ", leave out the maps with --no-derivatives" if settings.derivatives else ""
     return [

@@ -7,6 +7,7 @@ from typing import Final
 
 from hypojax.execute.plan.room import amount, disk_free, memory_free
 from hypojax.execute.plan.sizes import read_sizes
+from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan
 
@@ -23,10 +24,10 @@ LOOKED_AT: Final = 8
 """Largest files whose headers are read."""
 
 
-def refuse_unfit(scans: Sequence[Scan], *, out: Path) -> None:
+def refuse_unfit(scans: Sequence[Scan], *, out: Location) -> None:
     """Refuse a run for which the disk or the memory cannot suffice, whatever the scans hold; less than a millisecond a scan.
 
-    What passes may still be too large: `plan` projects, this only knows bounds. DICOM series count nothing.
+    What passes may still be too large: `plan` projects, this only knows bounds. DICOM series and scans in buckets count nothing.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def refuse_unfit(scans: Sequence[Scan], *, out: Path) -> None:
     """
     files = list(local_files(scans))
     need = sum(least_written(scan, size) for scan, size in files)
-    if need > (room := disk_free(out)):
+    if isinstance(out, Path) and need > (room := disk_free(out)):
         raise RunError(
             Reason.DISK_FULL,
             f"{len(files)} scans take {amount(need)} on the disk at least, and {amount(room)} are free at {out}; "
@@ -68,7 +69,7 @@ def local_files(scans: Sequence[Scan]) -> Iterator[tuple[Scan, int]]:
     """Scans that are files on this machine, with their bytes; others are left to whoever reads them."""
     for scan in scans:
         try:
-            if scan.path.is_file():
+            if isinstance(scan.path, Path) and scan.path.is_file():
                 yield scan, scan.path.stat().st_size
         except OSError:
             continue

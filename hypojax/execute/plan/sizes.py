@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from hypojax.execute.outcome import ScanResult, refusal
+from hypojax.execute.overlap import threads_for
+from hypojax.location import Location
 from hypojax.reason import HypojaxError, ScanError
 from hypojax.scans import Scan
 from hypojax.scans.read import read_header
@@ -46,7 +48,7 @@ class Size:
     """
 
     scan: str
-    path: Path
+    path: Location
     voxels: int
     voxel_bytes: int
     file_bytes: int
@@ -66,7 +68,7 @@ def size_of(scan: Scan) -> Size:
         The header is refused, as it would be in a run.
     """
     try:
-        if scan.path.is_dir():
+        if isinstance(scan.path, Path) and scan.path.is_dir():
             total = sum(file.stat().st_size for file in scan.path.iterdir() if file.is_file())
             return Size(scan.id, scan.path, total // SLICE_VOXEL, SLICE_VOXEL, total)
         with open_source(scan.path) as source:
@@ -92,13 +94,14 @@ def read_sizes(scans: Sequence[Scan]) -> tuple[tuple[Size, ...], tuple[ScanResul
     return sizes, tuple(item for item in found if isinstance(item, ScanResult))
 
 
-def in_flight(settings: RunSettings, *, batch: int) -> int:
-    """Scans whose voxels are in memory at once: those read ahead, a batch at the network, and one that is finished.
+def in_flight(settings: RunSettings, *, batch: int, cores: int) -> int:
+    """Scans whose voxels are in memory at once: those read ahead, a batch at the network, and those that are finished.
 
-    >>> in_flight(RunSettings(read_ahead=2), batch=4)
-    7
+    >>> in_flight(RunSettings(read_ahead=2), batch=1, cores=2), in_flight(RunSettings(), batch=4, cores=8)
+    (4, 16)
     """
-    return settings.read_ahead + batch + 1
+    enough = batch + (settings.threads or threads_for(cores)) - 1
+    return max(settings.read_ahead, enough) + batch + enough
 
 
 def held(sizes: Iterable[Size], *, count: int) -> int:
