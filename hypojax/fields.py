@@ -1,8 +1,9 @@
 """A frozen dataclass from a table of names and values, as TOML and JSON have them; what is wrong is said of the key it stands at."""
 
 import difflib
+import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -13,6 +14,33 @@ T = TypeVar("T")
 
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", types.NoneType: "nothing"}
 """What a value must be, for the reader of an error."""
+
+
+def read_toml(path: Path, parse: Callable[[dict[str, Any]], T], *, like: str) -> T:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
+    parse
+        Makes the configuration of the file's table; its errors name the key.
+    like
+        A file that shows what is wanted, for errors.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: there is no such file, it is not TOML, or a key or value is wrong; file and key are named.
+    """
+    try:
+        return parse(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RunError(Reason.USAGE, f"{path} cannot be read ({error.strerror}); give a TOML file such as {like}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RunError(Reason.USAGE, f"{path} is not TOML: {error}") from error
+    except RunError as error:
+        raise RunError(error.reason, f"{path}: {error}") from error
 
 
 def build(kind: type[T], table: Mapping[str, Any], *, key: str = "", default: T | None = None) -> T:
@@ -36,9 +64,10 @@ def build(kind: type[T], table: Mapping[str, Any], *, key: str = "", default: T 
 
     Examples
     --------
-    >>> from hypojax.train.warp import WarpConfig
-    >>> build(WarpConfig, {"rotation": 5, "control": 4}, default=WarpConfig(shift=2.0))
-    WarpConfig(rotation=5.0, scale=0.06, shear=0.03, shift=2.0, elastic=1.5, control=4)
+    >>> from hypojax.settings import RunSettings
+    >>> settings = build(RunSettings, {"batch": 4}, default=RunSettings(read_ahead=2))
+    >>> settings.batch, settings.read_ahead
+    (4, 2)
     """
     hints = get_type_hints(kind)
     for name in table:
