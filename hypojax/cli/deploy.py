@@ -14,8 +14,9 @@ from hypojax.cli.verb import OK, Verb
 class Deploy(Verb):
     """Write scripts, manifests and image definitions that start a run on a cluster.
 
-    CONFIG is a TOML file such as cluster/cluster.toml. FOLDER receives what CONFIG has a table for: a SLURM array, a Dask cluster and an indexed job for Kubernetes, TPU hosts, a
-    Dockerfile and a definition for Apptainer. Nothing is started. No password is written: secrets are named, never copied.
+    CONFIG is a TOML file such as cluster/cluster.toml. FOLDER receives what CONFIG has a table for: a SLURM array, a Dask cluster and
+    an indexed job for Kubernetes, TPU hosts, a Dockerfile and a definition for Apptainer. Nothing is started. No password is written:
+    secrets are named, never copied.
 
     $ hypojax deploy cluster/cluster.toml recipes/
 
