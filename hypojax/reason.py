@@ -1,6 +1,7 @@
 """Why a scan or a run was refused: one typed reason, one sentence that names the scan and the next step."""
 
 from enum import StrEnum
+from typing import Any
 
 
 class Reason(StrEnum):
@@ -27,6 +28,8 @@ class Reason(StrEnum):
     # The segmentation found nothing it can stand for.
     NO_HYPOTHALAMUS = "no_hypothalamus"
     NO_BRAIN = "no_brain"
+    # The process that worked on it died, more than once and with nothing else at work.
+    CRASHED = "crashed"
     # One region is missing although the scan is done.
     SKULL_STRIPPED = "skull_stripped"
     CUT_OFF = "cut_off"
@@ -46,6 +49,7 @@ class Reason(StrEnum):
     WEIGHTS_CORRUPTED = "weights_corrupted"
     USAGE = "usage"
     BUSY = "busy"
+    CLUSTER_LOST = "cluster_lost"
     UNEXPECTED = "unexpected"
 
 
@@ -69,6 +73,10 @@ class HypojaxError(Exception):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole: by default an exception is made again from its message alone."""
+        return _again, (type(self), str(self), self.__dict__)
+
 
 class ScanError(HypojaxError):
     """One scan cannot be used; its neighbours go on.
@@ -86,3 +94,11 @@ class ScanError(HypojaxError):
 
 class RunError(HypojaxError):
     """The run as a whole cannot start or go on (usage, store, weights)."""
+
+
+def _again(kind: type[HypojaxError], message: str, state: dict[str, Any]) -> HypojaxError:
+    """An error that came from another process."""
+    error = kind.__new__(kind, message)
+    error.args = (message,)
+    error.__dict__.update(state)
+    return error

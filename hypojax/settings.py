@@ -1,7 +1,8 @@
-"""How a run is done: one object that is the argument of the library, the options of the command line and part of the record."""
+"""How and where a run is done: objects that are arguments of the library, options of the command line and part of the record."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from hypojax.reason import Reason, RunError
 
@@ -23,6 +24,10 @@ class RunSettings:
         Scans read while others are segmented; each takes the memory of its voxels.
     check
         First hold what is stored of finished scans against its checksums, and do damaged scans again.
+    retry_failed
+        Try scans again that failed before; they are left alone otherwise.
+    recompute
+        Do all scans named again, finished or not, and accept that weights or version differ from those the cohort was made with.
     derivatives
         Write BIDS derivatives (label maps in every scan's own space) besides the cohort.
 
@@ -42,6 +47,8 @@ class RunSettings:
     batch: int | None = None
     read_ahead: int = 1
     check: bool = False
+    retry_failed: bool = False
+    recompute: bool = False
     derivatives: bool = True
 
     def __post_init__(self) -> None:
@@ -50,3 +57,56 @@ class RunSettings:
             if value is not None and value < 1:
                 option = "--" + name.replace("_", "-")
                 raise RunError(Reason.USAGE, f"{name} is {value}, it must be 1 or more; leave {option} out, or give a larger number")
+
+
+HERE: Final = "here"
+KINDS: Final = (HERE, "local", "cuda", "slurm", "kubernetes")
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """Where a run is done. The result is the same everywhere.
+
+    Parameters
+    ----------
+    cluster
+        `here`: in this process. `local`: in several processes of this machine. `cuda`: in one process a GPU of this machine.
+        `slurm`, `kubernetes`: in jobs or pods, as --cluster-config says. Anything else is the address of a running Dask
+        scheduler, such as tls://10.0.0.7:8786.
+    workers
+        Worker processes, jobs or pods; chosen from the machine, or from --cluster-config, when left out.
+    cluster_config
+        TOML file that describes a SLURM or Kubernetes cluster, such as cluster/cluster.toml.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: an unknown kind, no workers, or a configuration that is missing or of no use.
+
+    Examples
+    --------
+    >>> ClusterSettings("local", workers=4).distributed
+    True
+    """
+
+    cluster: str = HERE
+    workers: int | None = None
+    cluster_config: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.cluster not in KINDS and "://" not in self.cluster:
+            known = ", ".join(KINDS)
+            raise RunError(Reason.USAGE, f"cluster is {self.cluster!r}; name one of {known}, or an address such as tls://10.0.0.7:8786")
+        if self.workers is not None and self.workers < 1:
+            raise RunError(Reason.USAGE, f"workers is {self.workers}, it must be 1 or more; leave --workers out, or give a larger number")
+        described = self.cluster in ("slurm", "kubernetes")
+        if described and self.cluster_config is None:
+            raise RunError(Reason.USAGE, f"--cluster {self.cluster} needs --cluster-config FILE; cluster/cluster.toml is an example")
+        if self.cluster_config is not None and not described:
+            raise RunError(Reason.USAGE, f"--cluster-config has no effect with --cluster {self.cluster}; leave it out")
+
+    @property
+    def distributed(self) -> bool:
+        """Whether scans are sent to other processes."""
+        return self.cluster != HERE

@@ -20,7 +20,8 @@ import hypojax
 from hypojax import execute
 from hypojax.cohort import open_cohort
 from hypojax.execute.line import attempt
-from hypojax.execute.output import locked, source_datasets
+from hypojax.execute.lock import locked
+from hypojax.execute.output import source_datasets
 from hypojax.execute.overlap import overlapped
 from hypojax.phantom import Phantom
 from hypojax.reason import Reason, RunError, ScanError
@@ -38,12 +39,16 @@ class Tally:
     def __init__(self) -> None:
         self.total = self.kept = -1
         self.results: list[execute.ScanResult] = []
+        self.notes: list[str] = []
 
     def started(self, *, total: int, kept: int) -> None:
         self.total, self.kept = total, kept
 
     def finished(self, result: execute.ScanResult) -> None:
         self.results.append(result)
+
+    def noted(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def bids(folder: Path, *, subjects: Sequence[str] = ("01", "02"), poisoned: Sequence[str] = ()) -> Path:
@@ -96,16 +101,18 @@ def test_an_unforeseen_fault_takes_no_neighbour_along(tmp_path: Path) -> None:
     assert cohort.reason.values.tolist() == ["", "unexpected", ""]
 
 
-def test_running_again_keeps_what_is_done_and_tries_the_rest(tmp_path: Path) -> None:
+def test_running_again_keeps_what_is_done_and_tries_the_rest_when_asked(tmp_path: Path) -> None:
     folder = bids(tmp_path / "in", poisoned=("02",))
     execute.run([folder], out=tmp_path / "out", segmenter=StandIn())
     before = bytes_below(tmp_path / "out" / "cohort.zarr" / "ledger" / "sub-01")
     write_phantom(folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz")
     write_phantom(folder / "sub-03" / "anat" / "sub-03_T1w.nii.gz")
-    network = StandIn()
-    outcome = execute.run([folder], out=tmp_path / "out", segmenter=network)
-    assert (outcome.done, outcome.failed, outcome.kept) == (3, 0, 1)
-    assert sum(network.batches) == 2
+    network, watch = StandIn(), Tally()
+    outcome = execute.run([folder], out=tmp_path / "out", segmenter=network, watch=watch)
+    assert (outcome.done, outcome.failed, outcome.kept, sum(network.batches)) == (2, 1, 1, 1)
+    assert "--retry-failed" in watch.notes[0]
+    outcome = execute.run([folder], out=tmp_path / "out", settings=RunSettings(retry_failed=True), segmenter=network)
+    assert (outcome.done, outcome.failed, outcome.kept, sum(network.batches)) == (3, 0, 2, 2)
     assert bytes_below(tmp_path / "out" / "cohort.zarr" / "ledger" / "sub-01") == before
 
 
@@ -217,6 +224,8 @@ def test_the_store_says_how_it_was_made(tmp_path: Path) -> None:
         "derivatives": True,
         "ensemble": False,
         "read_ahead": 3,
+        "recompute": False,
+        "retry_failed": False,
         "weights": None,
     }
     assert json.loads(attributes["configuration"]) == {"widths": [8, 16]}

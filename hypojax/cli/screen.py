@@ -107,6 +107,10 @@ class LiveWatch:
         if self._task is not None:
             self._bar.update(self._task, completed=self._done, pace=self._pace.text(done=self._done), failed=self._failed)
 
+    def noted(self, text: str) -> None:
+        """A line above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False)
+
 
 class LineWatch:
     """One plain line a scan, for logs.
@@ -133,6 +137,10 @@ class LineWatch:
         self._failed += result.failed
         what = f"failed: {result.message}" if result.failed else f"{result.scan} {result.status} in {result.seconds:.1f} s"
         self._print(f"{self._done}/{self._total} {what} ({self._pace.text(done=self._done)}, {self._failed} failed)")
+
+    def noted(self, text: str) -> None:
+        """A line between those of the scans."""
+        self._print(text)
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -17,11 +17,12 @@ from hypojax.cli.split import Split
 from hypojax.cli.train import Train
 from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
 from hypojax.reason import Reason, RunError
-from hypojax.settings import RunSettings
+from hypojax.settings import ClusterSettings, RunSettings
 
 Out = Annotated[Positional[Path], arg(metavar="OUT")]
 Paths = Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT [INPUT ...] OUT", help_behavior_hint="")]
 Settings = OmitArgPrefixes[RunSettings]
+Where = OmitArgPrefixes[ClusterSettings]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Run(Verb):
 
     $ hypojax run bids/ out/
     $ hypojax run site-a/ site-b/ extra_T1w.nii.gz out/
+    $ hypojax run bids/ out/ --cluster local              # several processes; cuda, slurm and kubernetes are others
+    $ hypojax run bids/ out/ --shard 3/100                # the third of a hundred array jobs
 
     Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 the run could not start or go on.
     """
@@ -42,6 +45,10 @@ class Run(Verb):
     """Where the scans are, and last where the results go."""
     settings: Settings = field(default_factory=RunSettings)
     """How the scans are processed."""
+    where: Where = field(default_factory=ClusterSettings)
+    """Where the scans are processed."""
+    shard: Annotated[str, arg(metavar="I/N")] = ""
+    """Do every N-th scan only, from the I-th: N such processes may write into one OUT, the last one writes the table."""
 
     def __call__(self, screen: Screen) -> int:
         """Run, show progress and a summary, give the exit code."""
@@ -49,7 +56,8 @@ class Run(Verb):
         from hypojax import execute
 
         with screen.progress() as watch:
-            outcome = execute.run(inputs, out=out, settings=self.settings, watch=watch)
+            shard = execute.parse_shard(self.shard) if self.shard else None
+            outcome = execute.run(inputs, out=out, settings=self.settings, where=self.where, shard=shard, watch=watch)
         screen.outcome(outcome, out)
         return exit_code(outcome.done, outcome.failed)
 

@@ -2,20 +2,24 @@
 
 from hypojax.execute.line import Segments
 from hypojax.execute.machine import Info, info
+from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Outcome, ScanResult, Watch
+from hypojax.execute.shard import Shard, parse_shard
 from hypojax.execute.single import segment
-from hypojax.execute.stages import export, ingest, load_segmenter, run, segment_store, status, verify
+from hypojax.execute.stages import export, ingest, run, segment_store, status, verify
 
 __all__ = [
     "Info",
     "Outcome",
     "ScanResult",
     "Segments",
+    "Shard",
     "Watch",
     "export",
     "info",
     "ingest",
     "load_segmenter",
+    "parse_shard",
     "run",
     "segment",
     "segment_store",

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from hypojax.execute.stages import load_segmenter
+from hypojax.execute.network import load_segmenter
 from hypojax.reason import RunError
 from hypojax.settings import RunSettings
 

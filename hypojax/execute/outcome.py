@@ -50,6 +50,9 @@ class Watch(Protocol):
     def finished(self, result: ScanResult) -> None:
         """One scan is done or failed."""
 
+    def noted(self, text: str) -> None:
+        """Something about the run as a whole that the user should know."""
+
 
 class Silence:
     """A watch that tells nobody."""
@@ -58,6 +61,9 @@ class Silence:
         """Say nothing."""
 
     def finished(self, result: ScanResult) -> None:
+        """Say nothing."""
+
+    def noted(self, text: str) -> None:
         """Say nothing."""
 
 

@@ -1,35 +1,28 @@
-"""The output folder of a run: whether it is one, who writes into it, the store in it, and what that says of its making."""
+"""The output folder of a run: whether it is one, the store in it, and what that says of its making."""
 
-import errno
-import fcntl
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hypojax.execute.line import Segments
+from hypojax.execute.network import provenance, weights_of
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, ScanEntry
-from hypojax.store.objects import writing
 
 STORE: Final = "cohort.zarr"
 DERIVATIVES: Final = "derivatives"
-LOCK: Final = ".hypojax.lock"
 DATASET: Final = ("dataset_description.json", "participants.tsv")
 """Either of them stands at the root of a dataset."""
 
 RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
 """What lies at the top of a folder of scans and of no output."""
-
-UNLOCKABLE: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
-"""How file systems without locks say so."""
 
 
 def find(inputs: Sequence[Path], *, out: Path) -> Discovery:
@@ -66,32 +59,6 @@ def refuse_raw(out: Path) -> None:
             raise RunError(Reason.USAGE, f"{message}; name an output folder of its own as the last argument, for example: {out}-hypojax")
 
 
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold the output folder (made when it is not there) for one run, so that two never write into one store at once.
-
-    The lock goes with the process, however it ends; file systems without locks do without.
-
-    Raises
-    ------
-    RunError
-        ``BUSY``: another run holds it; ``NOT_WRITABLE``.
-    """
-    with writing(out / LOCK):
-        out.mkdir(parents=True, exist_ok=True)
-        handle = (out / LOCK).open("a")
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"another run is writing into {out}; wait until it ends, then run the same command again, or name another OUT"
-            raise RunError(Reason.BUSY, message) from error
-        except OSError as error:
-            if error.errno not in UNLOCKABLE:
-                raise
-        yield
-
-
 def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:
     """Scans as the index of a store lists them."""
     return [ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns)) for scan in scans]
@@ -102,18 +69,7 @@ def open_for(scans: Sequence[ScanEntry], *, out: Path, settings: RunSettings, ne
     weights = weights_of(network) if network else weights_sha256(settings.weights, ensemble=settings.ensemble)
     common = {"hypojax": metadata.version("hypojax"), **weights}
     made = {**provenance(network), **weights, "run_settings": json.dumps(asdict(settings), default=str, sort_keys=True)}
-    return CohortStore.create(out / STORE, scans=scans, settings=common, provenance=made)
-
-
-def weights_of(network: Segments) -> dict[str, Any]:
-    """What every scan of a cohort must have in common besides the version of hypojax: hashes of the weights."""
-    return {name: value for name, value in network.provenance.items() if name.startswith("weights")}
-
-
-def provenance(network: Segments | None) -> dict[str, str]:
-    """What took part: versions, and all that a network says of itself (weights, configuration, devices)."""
-    versions = {name: metadata.version(name) for name in ("hypojax", "numpy", "xarray", "zarr")}
-    return {**versions, **(network.provenance if network else {})}
+    return CohortStore.create(out / STORE, scans=scans, settings=common, provenance=made, anew=settings.recompute)
 
 
 def source_datasets(paths: Sequence[str]) -> list[str]:

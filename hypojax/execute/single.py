@@ -10,9 +10,8 @@ from jaxtyping import Num
 
 from hypojax import cohort
 from hypojax.execute.line import Segments
-from hypojax.execute.output import provenance
+from hypojax.execute.network import load_segmenter, provenance
 from hypojax.execute.record import full_row, intracranial_mask, measure_scan, region_entries, row_of
-from hypojax.execute.stages import load_segmenter
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans import Image, discover, read

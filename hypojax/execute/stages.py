@@ -1,36 +1,35 @@
 """The stages of a run, all together and each alone. The ledger of the store says what is done, so any of them can be run again."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 from hypojax import cohort, derivatives
+from hypojax.execute.job import Job
 from hypojax.execute.line import Line, Segments
-from hypojax.execute.outcome import Outcome, ScanResult, Silence, Watch, from_records
-from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, locked, open_for, source_datasets
+from hypojax.execute.lock import locked, settling
+from hypojax.execute.network import load_segmenter
+from hypojax.execute.outcome import Outcome, Silence, Watch, from_records
+from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for, source_datasets
 from hypojax.execute.overlap import overlapped
-from hypojax.settings import RunSettings
+from hypojax.execute.shard import Shard
+from hypojax.execute.todo import Todo, todo_of
+from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore, Problem
 
 
-def load_segmenter(settings: RunSettings) -> Segments:
-    """The networks that the settings name.
-
-    Raises
-    ------
-    RunError
-        The weights are missing or not what they should be.
-    """
-    from hypojax.segment import Segmenter  # here, because JAX takes seconds to import
-
-    return Segmenter.load(settings.weights, ensemble=settings.ensemble, batch=settings.batch)
-
-
 def run(
-    inputs: Sequence[Path], *, out: Path, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
+    inputs: Sequence[Path],
+    *,
+    out: Path,
+    settings: RunSettings | None = None,
+    where: ClusterSettings | None = None,
+    shard: Shard | None = None,
+    segmenter: Segments | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Find, read, segment, measure and export every scan; scans that are done already are kept.
 
@@ -42,8 +41,12 @@ def run(
         Folder for ``cohort.zarr``, ``volumes.parquet``, ``volumes.tsv`` and ``derivatives/``.
     settings
         How.
+    where
+        Where: in this process when left out, else on a cluster.
+    shard
+        The share of the scans that this run does, where several do them together; all when left out.
     segmenter
-        The network; loaded as the settings say when left out.
+        The network; loaded as the settings say when left out. On a cluster it travels to the workers.
     watch
         Who is told how it goes on.
 
@@ -51,21 +54,25 @@ def run(
     ------
     RunError
         Nothing found, two scans with one id, weights missing or corrupted, the output not writable, a folder of scans, in
-        use by another run or made with other settings: before any scan is read. Disk full: what was finished is kept.
+        use by another run or made with other settings: before any scan is read. Disk full, or the cluster lost: what was
+        finished is kept.
 
     Examples
     --------
     >>> run([Path("bids")], out=Path("out")).failures  # doctest: +SKIP
     ()
     """
-    chosen = settings or RunSettings()
+    chosen, place = settings or RunSettings(), where or ClusterSettings()
     found = find(inputs, out=out)
-    network = segmenter or load_segmenter(chosen)
-    with locked(out):
-        store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
-        damaged = {problem.scan for problem in store.verify()} if chosen.check else set()
-        todo = [scan.id for scan in found.scans if scan.id in damaged or not _has(store, scan.id, "done")]
-        outcome = _segment(store, todo, out=out, settings=chosen, network=network, watch=watch or Silence())
+    network = segmenter if segmenter or place.distributed else load_segmenter(chosen)
+    ids = [scan.id for scan in found.scans]
+    named = shard.share(ids) if shard else ids
+    with locked(out, shard=shard):
+        with settling(out):
+            store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
+        todo = todo_of(store, named, settings=chosen)
+        job = Job(store, out, chosen, place, network, share=tuple(named) if shard else None)
+        outcome = _segment(job, todo, watch=watch or Silence())
     return replace(outcome, ignored=found.ignored)
 
 
@@ -96,7 +103,8 @@ def segment_store(
     network = segmenter or load_segmenter(chosen)
     with locked(out):
         store = open_for(CohortStore.open(out / STORE).scans, out=out, settings=chosen, network=network)
-        return _segment(store, store.unfinished(), out=out, settings=chosen, network=network, watch=watch or Silence())
+        todo = todo_of(store, store.index.ids, settings=chosen)
+        return _segment(Job(store, out, chosen, ClusterSettings(), network), todo, watch=watch or Silence())
 
 
 def export(out: Path, *, watch: Watch | None = None) -> Outcome:
@@ -141,21 +149,26 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Path, settings: Ru
     return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
 
 
-def _segment(store: CohortStore, todo: Sequence[str], *, out: Path, settings: RunSettings, network: Segments, watch: Watch) -> Outcome:
-    """Send scans down the line and write the tables."""
-    start, kept = time.perf_counter(), sum(_has(store, scan, "done") for scan in set(store.index.ids).difference(todo))
-    watch.started(total=len(todo), kept=kept)
-    if settings.derivatives:
-        describe_derivatives(store, out)
-    line = Line(store, out / DERIVATIVES, network, write_maps=settings.derivatives)
+def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
+    """Send scans down the line, here or on a cluster, and write the tables."""
+    start = time.perf_counter()
+    watch.started(total=todo.total, kept=todo.kept)
+    if todo.left:
+        watch.noted(f"{todo.left} scans failed before and are left alone; --retry-failed tries them again")
+    if job.settings.derivatives:
+        with settling(job.out):
+            describe_derivatives(job.store, job.out)
     try:
-        with _results(line, todo, read_ahead=settings.read_ahead, batch=max(settings.batch or 1, network.batch)) as results:
-            for result in results:
-                watch.finished(result)
+        for result in job.results(todo, watch=watch):
+            watch.finished(result)
     except KeyboardInterrupt:
-        _concluded(store, out=out, start=start)
+        _concluded(job.store, out=job.out, start=start)
         raise
-    return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
+    if job.share is None:
+        outcome = _concluded(job.store, out=job.out, start=start)
+    else:
+        outcome = _share_concluded(job.store, job.share, out=job.out, start=start)
+    return replace(outcome, kept=todo.kept, processed=todo.total)
 
 
 def _export(store: CohortStore, *, out: Path, watch: Watch) -> Outcome:
@@ -179,25 +192,24 @@ def describe_derivatives(store: CohortStore, out: Path) -> None:
     derivatives.write_dataset(out / DERIVATIVES, version=metadata.version("hypojax"), sources=sources)
 
 
-@contextmanager
-def _results(line: Line, todo: Sequence[str], *, read_ahead: int, batch: int) -> Iterator[Iterator[ScanResult]]:
-    """What becomes of each scan: one is read and one is finished, each in a thread, while the network is at the one between."""
-    with (
-        closing(overlapped(todo, line.load, depth=read_ahead)) as loaded,
-        closing(line.segment(loaded, batch=batch)) as segmented,
-        closing(overlapped(segmented, line.finish, depth=1)) as finished,
-    ):
-        yield finished
-
-
 def _concluded(store: CohortStore, *, out: Path, start: float) -> Outcome:
     """Write the table and its exports, and say how it went."""
-    records = store.records()
-    table = cohort.build(records, store.scans)
-    store.write_table(table)
-    cohort.export_table(table, out)
+    with settling(out):
+        records = store.records()
+        table = cohort.build(records, store.scans)
+        store.write_table(table)
+        cohort.export_table(table, out)
     results = from_records(records, scans=store.index.ids)
     return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))
+
+
+def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Path, start: float) -> Outcome:
+    """Say how a shard went; whichever shard leaves nothing to do writes the table."""
+    records = store.records()
+    if sum(record["status"] != "pending" for record in records) == len(store.scans):
+        _concluded(store, out=out, start=start)
+    summary = cohort.summary(cohort.build(records, store.scans))
+    return Outcome(from_records(records, scans=named), seconds=time.perf_counter() - start, summary=summary)
 
 
 def _has(store: CohortStore, scan: str, *statuses: str) -> bool:

@@ -24,7 +24,8 @@ from hypojax.store.ledger import (
     regions_of_record,
     row_of_record,
 )
-from hypojax.store.objects import PARTIAL, Objects, digests, flush, place, place_all, prune, remove, writing
+from hypojax.store.marks import begun, clear_mark, mark_path, set_mark
+from hypojax.store.objects import PARTIAL, Objects, digests, flush, place, place_all, prune, writing
 from hypojax.store.verify import Problem, check_documents, verify
 
 Stored = TypeVar("Stored")
@@ -43,6 +44,7 @@ class CohortStore:
         cohort.zarr/scans/<scan>/head, box         posteriors on the model grids
         cohort.zarr/ledger/zarr.json               settings and inputs
         cohort.zarr/ledger/<scan>/zarr.json        the record of a scan, written last
+        cohort.zarr/ledger/<scan>/in-flight.json   while a process works on the scan, or where one died of it
 
     A scan is done when its ledger record says so. Without a record, whatever is stored of it counts for nothing and
     is written again, to the same bytes. Several threads may write different scans.
@@ -77,6 +79,7 @@ class CohortStore:
         scans: Sequence[ScanEntry],
         settings: Mapping[str, Any],
         provenance: Mapping[str, Any] | None = None,
+        anew: bool = False,
     ) -> "CohortStore":
         """A new store, or the one at ``root`` with these scans added.
 
@@ -90,6 +93,8 @@ class CohortStore:
             What all scans of a store must have in common (configuration, weights): other settings are refused.
         provenance
             What else the root attributes tell (versions, device); every value that occurred is kept.
+        anew
+            Take other settings than those the store was made with; records made with those count for nothing from then on.
 
         Raises
         ------
@@ -99,7 +104,7 @@ class CohortStore:
         index = make_index(scans, settings=settings, provenance=provenance or {})
         if (before := _index_of(root)) is not None:
             recorded = frozenset(record["scan"] for record in read_records(root, before.ids))
-            index = merge(before, index, root=root, recorded=recorded)
+            index = merge(before, index, root=root, recorded=recorded, anew=anew)
         else:
             _refuse_foreign(root)
             table.write_empty_table(root, index=index)
@@ -124,12 +129,13 @@ class CohortStore:
         return self.index.scans
 
     def records(self) -> tuple[Record, ...]:
-        """Every record that holds, ordered by scan id; a damaged record counts as none."""
-        return tuple(read_records(self.root, self.index.ids))
+        """Every record that holds, ordered by scan id; a damaged record, or one made with other settings, counts as none."""
+        return tuple(record for record in read_records(self.root, self.index.ids) if self._counts(record))
 
     def record(self, scan: str) -> Record | None:
         """The record of one scan; None where there is none that holds."""
-        return read_record(self.root, scan)
+        record = read_record(self.root, scan)
+        return record if record is not None and self._counts(record) else None
 
     def missing(self) -> tuple[str, ...]:
         """Scans without a record: nothing stored of them counts."""
@@ -140,6 +146,20 @@ class CohortStore:
         """Scans that are neither done nor failed: those of `missing`, and those with voxels but no segmentation."""
         finished = {record["scan"] for record in self.records() if record["status"] != "pending"}
         return tuple(scan for scan in self.index.ids if scan not in finished)
+
+    def begin(self, scan: str) -> None:
+        """Mark a scan as being worked on, until `commit`; errors as `write_native`."""
+        set_mark(mark_path(self.root, scan))
+
+    def begun(self, scan: str) -> int:
+        """How often a scan was begun and never committed: a process worked on it when it died, or is working on it."""
+        return begun(mark_path(self.root, scan))
+
+    def withdraw(self, scan: str) -> None:
+        """Take back the record of a scan: nothing stored of it counts any more; errors as `write_native`."""
+        path = record_path(self.root, scan)
+        with writing(path):
+            path.unlink(missing_ok=True)
 
     def write_native(self, scan: str, image: NativeImage) -> None:
         """Store the voxels, geometry and header of a scan.
@@ -204,6 +224,7 @@ class CohortStore:
         if record["files"]:
             flush(folder)
         place(path, record_bytes(record))
+        clear_mark(mark_path(self.root, scan))
         self._files.pop(scan, None)
         return record
 
@@ -245,6 +266,10 @@ class CohortStore:
         """Everything that is not as it was written; see `hypojax.store.verify`."""
         return verify(self.root)
 
+    def _counts(self, record: Record) -> bool:
+        """Whether a record was made with the settings of this store."""
+        return record["settings_sha256"] == self.index.settings_sha256
+
     def _folder(self, scan: str) -> Path:
         """Folder of a scan's arrays."""
         return self.root / table.SCANS / scan_key(scan)
@@ -261,7 +286,7 @@ class CohortStore:
         """Place objects of a scan. A record that speaks of them is withdrawn first, so that it is never wrong."""
         files, whole = self._files_of(scan), {**objects, NAME: SHARED}
         if set(files) & set(objects):
-            remove(record_path(self.root, scan).parent)
+            self.withdraw(scan)
         place_all(self._folder(scan), whole)
         self._files[scan] = {**files, **digests(whole)}
 

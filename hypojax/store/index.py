@@ -115,7 +115,7 @@ def make_index(scans: Sequence[ScanEntry], *, settings: Mapping[str, Any], prove
     return Index(settings=plain(settings), provenance=known, scans=tuple(entries[scan] for scan in sorted(entries)))
 
 
-def merge(old: Index, new: Index, *, root: Path, recorded: frozenset[str]) -> Index:
+def merge(old: Index, new: Index, *, root: Path, recorded: frozenset[str], anew: bool = False) -> Index:
     """The index after adding inputs.
 
     Parameters
@@ -126,15 +126,19 @@ def merge(old: Index, new: Index, *, root: Path, recorded: frozenset[str]) -> In
         The store, for messages.
     recorded
         Scans with a ledger record: their file must stay the same; columns may change, and those not named now are kept.
+    anew
+        Take the new settings where they differ.
 
     Raises
     ------
     RunError
         ``OTHER_SETTINGS`` with the keys that differ, or ``DUPLICATE_SCAN``: two files for one id, or two ids for one file.
     """
-    if differences := settings_differences(old.settings, new.settings):
+    differences = settings_differences(old.settings, new.settings)
+    if differences and not anew:
         message = f"store {root} was made with other settings: {'; '.join(differences)}"
-        raise RunError(Reason.OTHER_SETTINGS, f"{message}; choose another output folder, or run with the same settings")
+        advice = "choose another output folder, run with the same settings, or do all its scans again with --recompute"
+        raise RunError(Reason.OTHER_SETTINGS, f"{message}; {advice}")
     entries, owners = dict(old.by_id), _owners(old, new, recorded)
     for entry in new.scans:
         scan, file = entry["scan"], Path(entry["path"]).resolve()
@@ -145,10 +149,14 @@ def merge(old: Index, new: Index, *, root: Path, recorded: frozenset[str]) -> In
         if scan not in owners.get(file, [scan]):
             raise _renamed(owners[file][0], scan, entry["path"])
         entries[scan] = ScanEntry(**{**entry, "columns": {**before["columns"], **entry["columns"]}}) if same else entry
-    provenance = dict(old.provenance)
+    provenance = {} if differences else dict(old.provenance)
     for key, value in new.provenance.items():
         provenance[key] = _joined(provenance.get(key, ""), value)
-    return Index(settings=old.settings, provenance=provenance, scans=tuple(entries[scan] for scan in sorted(entries)))
+    return Index(
+        settings=new.settings if differences else old.settings,
+        provenance=provenance,
+        scans=tuple(entries[scan] for scan in sorted(entries)),
+    )
 
 
 def settings_differences(old: Mapping[str, Any], new: Mapping[str, Any], *, prefix: str = "") -> list[str]:

@@ -10,6 +10,7 @@ from hypojax.store.history import EVALUATIONS, evaluation_paths, parse_evaluatio
 from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import LEDGER, Record, parse_record, read_records, record_path
+from hypojax.store.marks import MARK
 from hypojax.store.objects import PARTIAL, file_digest, keys
 from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
 
@@ -87,7 +88,7 @@ def _scans(root: Path, index: Index) -> Iterator[Problem]:
     statuses = _statuses(root)
     for scan in index.ids:
         for key in keys(record_path(root, scan).parent):
-            if key not in (NAME, NAME + PARTIAL):
+            if key not in (NAME, NAME + PARTIAL, MARK, MARK + PARTIAL):
                 yield Problem(scan, f"{LEDGER}/{scan_key(scan)}/{key} is no part of its ledger record; {DELETE}")
         try:
             record = parse_record(record_path(root, scan).read_bytes(), scan)
@@ -113,7 +114,7 @@ def _with_record(root: Path, record: Record, index: Index) -> Iterator[Problem]:
     """Objects of a scan against its record."""
     scan, folder = record["scan"], root / SCANS / scan_key(record["scan"])
     if record["settings_sha256"] != index.settings_sha256:
-        yield Problem(scan, "its record was written under other settings than the store's; write it to a store of its own")
+        yield Problem(scan, "its record was written under other settings than the store's; run the same command again, which does it anew")
     for key, expected in record["files"].items():
         if what := _difference(folder / key, expected):
             yield Problem(scan, f"{key} {what}; {AGAIN}")

@@ -1,0 +1,180 @@
+"""A Dask client for each kind of cluster, with workers that are ready for the line of a run."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, Nanny, Scheduler, Security, SpecCluster
+from distributed.system import MEMORY_LIMIT
+
+from hypojax.execute.worker import CORES
+from hypojax.reason import Reason, RunError
+from hypojax.settings import ClusterSettings
+
+LOOPBACK: Final = "127.0.0.1"
+
+WORKER_BYTES: Final = 2_000_000_000
+"""Memory that a worker should have: scans of 0.7 mm take 1.2 GB (``benchmarks/stages.py``)."""
+
+CONFIG: Final = {
+    "distributed.scheduler.allowed-failures": 1,  # a batch that took two workers down is looked at scan by scan
+    "distributed.scheduler.worker-ttl": "2 minutes",  # a worker whose cable was pulled is given up after this
+    "distributed.worker.memory.spill": False,  # results are small, scans are never Dask's to move
+    "distributed.worker.memory.target": False,
+}
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def connected(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
+    """A client of the cluster that is wanted; what this process started ends with the block.
+
+    Parameters
+    ----------
+    where
+        Which cluster.
+    say
+        Told in a sentence what was started, and where its dashboard is.
+
+    Raises
+    ------
+    RunError
+        ``CLUSTER_LOST``: it cannot be reached. ``USAGE``: a package, a device or a part of the configuration is missing.
+    """
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    with dask.config.set(CONFIG), _client(where, say=say) as client:
+        if find_spec("bokeh") is not None:
+            say(f"dashboard: {client.dashboard_link}")
+        yield client
+
+
+@contextmanager
+def _client(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
+    """The client alone."""
+    if "://" in where.cluster:
+        with _reached(where.cluster) as client:
+            say(f"scheduler {where.cluster}, {len(client.nthreads())} workers now")
+            yield client
+        return
+    with _cluster(where, say=say) as cluster, Client(cluster) as client:
+        yield client
+
+
+@contextmanager
+def _reached(address: str) -> Iterator[Client]:
+    """A client of a scheduler that runs already; certificates come from Dask's configuration."""
+    try:
+        client = Client(address)
+    except (OSError, ValueError, TypeError) as error:
+        message = f"no Dask scheduler answers at {address} ({error}); check address, certificates (distributed.comm.tls) and firewall"
+        raise RunError(Reason.CLUSTER_LOST, message) from error
+    with client:
+        yield client
+
+
+def _cluster(where: ClusterSettings, *, say: Say) -> Any:  # noqa: ANN401  (whatever class the kind has)
+    """The cluster of a kind that this process starts."""
+    if where.cluster == "local":
+        environments = core_environments(where.workers)
+        say(f"{len(environments)} worker processes on {CPU_COUNT} cores")
+        return on_this_machine(environments, threads=1)
+    if where.cluster == "cuda":
+        environments = gpu_environments(where.workers)
+        say(f"{len(environments)} worker processes, one a GPU")
+        return on_this_machine(environments, threads=2)
+    config = read_config(where.cluster_config or Path())
+    workers = where.workers or config.workers
+    say(f"{workers} {'jobs' if where.cluster == 'slurm' else 'pods'} asked for")
+    return _slurm(config, workers) if where.cluster == "slurm" else _kubernetes(config, workers)
+
+
+def on_this_machine(environments: Sequence[Mapping[str, str]], *, threads: int) -> SpecCluster:
+    """A scheduler and one worker process an environment, on loopback.
+
+    Parameters
+    ----------
+    environments
+        Variables of each worker, set before it starts: JAX looks at them when it is imported.
+    threads
+        Batches that a worker is at in the same time: two keep a GPU busy while one of them begins or ends.
+    """
+    bound = {"host": LOOPBACK, "port": 0, "dashboard_address": f"{LOOPBACK}:0"}
+    memory = int(MEMORY_LIMIT / len(environments))
+    shared = {"host": LOOPBACK, "nthreads": threads, "memory_limit": memory, "dashboard": False}
+    workers = {n: {"cls": Nanny, "options": {**shared, "env": dict(environment)}} for n, environment in enumerate(environments)}
+    return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": bound}, silence_logs=logging.ERROR)
+
+
+def core_environments(workers: int | None = None) -> list[dict[str, str]]:
+    """Environments of workers that share the cores of this machine: as many as cores, if memory allows.
+
+    >>> len(core_environments(3))
+    3
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    count = workers or max(1, min(len(cores), int(MEMORY_LIMIT / WORKER_BYTES)))
+    shares = [cores[n::count] or [cores[n % len(cores)]] for n in range(count)]
+    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu")}
+    return [{**single, CORES: ",".join(map(str, share))} for share in shares]
+
+
+def gpu_environments(workers: int | None = None) -> list[dict[str, str]]:
+    """Environments of workers with a GPU each.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: this machine has none, or fewer than are asked for.
+    """
+    there = visible_gpus()
+    if not there or (workers or 0) > len(there):
+        raise RunError(Reason.USAGE, f"--cluster cuda finds {len(there)} GPUs, {workers or 'one or more'} are wanted; use --cluster local")
+    return [dict(environment) for environment in cuda_environments(there[: workers or len(there)])]
+
+
+def visible_gpus() -> list[str]:
+    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; found without loading JAX."""
+    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in named.split(",") if name]
+    return [path.name.removeprefix("nvidia") for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
+
+
+def _slurm(config: ClusterConfig, workers: int) -> Any:  # noqa: ANN401
+    """Jobs of a SLURM cluster; traffic between them is encrypted with certificates made for this run."""
+    jobqueue = _package("dask_jobqueue", extra="slurm")
+    cluster = jobqueue.SLURMCluster(**slurm_options(config), security=Security.temporary())
+    cluster.scale(jobs=workers)
+    return cluster
+
+
+def _kubernetes(config: ClusterConfig, workers: int) -> Any:  # noqa: ANN401
+    """Pods of a Kubernetes cluster with the Dask operator."""
+    _package("dask_kubernetes", extra="kubernetes")
+    from dask_kubernetes.operator import KubeCluster
+
+    cluster = KubeCluster(custom_cluster_spec=kubernetes_resource(config), namespace=config.kubernetes.namespace)
+    cluster.scale(workers)
+    return cluster
+
+
+def _package(name: str, *, extra: str) -> Any:  # noqa: ANN401
+    """A package of an extra.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: it is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise RunError(Reason.USAGE, f"this needs the package {name}; install it with: python -m pip install 'hypojax[{extra}]'") from error
