@@ -102,7 +102,9 @@ def _value(hint: Any, value: Any, *, key: str, default: Any) -> Any:  # noqa: AN
     if origin is dict or is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise _refused(key, f"is {value!r}, it must be a table: [{key}]")
-        return dict(value) if origin is dict else build(hint, value, key=key, default=None if default is MISSING else default)
+        if origin is dict:
+            return {str(name): _value(choices[1], item, key=_joined(key, name), default=MISSING) for name, item in value.items()}
+        return build(hint, value, key=key, default=None if default is MISSING else default)
     return _plain(hint, value, key=key)
 
 

@@ -164,8 +164,6 @@ class Kubernetes:
             raise refuse("kubernetes.mount", self.mount, "an absolute path")
         if self.storage < 1:
             raise refuse("kubernetes.storage", self.storage, "1 or more (GiB)")
-        if not all(isinstance(value, str) for value in self.node_selector.values()):
-            raise refuse("kubernetes.node_selector", self.node_selector, "a table of texts")
         if self.minimum < 0 or (self.maximum and self.maximum < self.minimum):
             raise refuse("kubernetes.maximum", self.maximum, f"0, or kubernetes.minimum ({self.minimum}) or more")
 
