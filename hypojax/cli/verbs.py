@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Union
 
-from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
 from hypojax.cli.deploy import Deploy
 from hypojax.cli.drift import Drift
@@ -133,15 +133,25 @@ class Status(Verb):
     """Say how many scans of OUT are done, failed and waiting, and why the failed ones failed.
 
     $ hypojax status out/
+    $ hypojax status out/ --watch                         # from another shell, while runs write into it
+
+    Exit code: 0 all scans done, 2 some failed or wait, 3 none is done, 1 there is no store.
     """
 
     out: Out
     """Folder that `hypojax run` wrote, also while it runs."""
+    watch: FlagCreatePairsOff[bool] = False
+    """Look again every few seconds, until no scan waits or Ctrl-C."""
+    every: float = 5.0
+    """Seconds between two looks."""
 
     def __call__(self, screen: Screen) -> int:
         """Show the state; the exit code is that of a run that ended here."""
         from hypojax import execute
 
+        if self.watch:
+            with screen.progress() as watch:
+                execute.follow(self.out, every=self.every, watch=watch)
         outcome = execute.status(self.out)
         screen.outcome(outcome, self.out)
         return exit_code(outcome.done, outcome.failed + outcome.pending)

@@ -1,5 +1,6 @@
 """From inputs to a finished cohort on one machine: the stages of a run, the line every scan goes down, and how it ended."""
 
+from hypojax.execute.follow import follow
 from hypojax.execute.line import Segments
 from hypojax.execute.machine import Info, info
 from hypojax.execute.network import load_segmenter
@@ -16,6 +17,7 @@ __all__ = [
     "Shard",
     "Watch",
     "export",
+    "follow",
     "info",
     "ingest",
     "load_segmenter",

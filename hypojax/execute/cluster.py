@@ -61,6 +61,8 @@ def _client(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
     """The client alone."""
     if "://" in where.cluster:
         with _reached(where.cluster) as client:
+            if where.cluster.startswith("tcp://") and LOOPBACK not in where.cluster:
+                say(f"traffic with {where.cluster} is not encrypted: use it in a network of your own only, or a scheduler with tls://")
             say(f"scheduler {where.cluster}, {len(client.nthreads())} workers now")
             yield client
         return
@@ -108,7 +110,7 @@ def on_this_machine(environments: Sequence[Mapping[str, str]], *, threads: int) 
     """
     bound = {"host": LOOPBACK, "port": 0, "dashboard_address": f"{LOOPBACK}:0"}
     memory = int(MEMORY_LIMIT / len(environments))
-    shared = {"host": LOOPBACK, "nthreads": threads, "memory_limit": memory, "dashboard": False}
+    shared = {"host": LOOPBACK, "nthreads": threads, "memory_limit": memory, "dashboard": False, "silence_logs": logging.ERROR}
     workers = {n: {"cls": Nanny, "options": {**shared, "env": dict(environment)}} for n, environment in enumerate(environments)}
     return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": bound}, silence_logs=logging.ERROR)
 
@@ -147,7 +149,7 @@ def visible_gpus() -> list[str]:
     return [path.name.removeprefix("nvidia") for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
 
 
-def _slurm(config: ClusterConfig, workers: int) -> Any:  # noqa: ANN401
+def _slurm(config: "ClusterConfig", workers: int) -> Any:  # noqa: ANN401
     """Jobs of a SLURM cluster; traffic between them is encrypted with certificates made for this run."""
     jobqueue = _package("dask_jobqueue", extra="slurm")
     cluster = jobqueue.SLURMCluster(**slurm_options(config), security=Security.temporary())
@@ -155,7 +157,7 @@ def _slurm(config: ClusterConfig, workers: int) -> Any:  # noqa: ANN401
     return cluster
 
 
-def _kubernetes(config: ClusterConfig, workers: int) -> Any:  # noqa: ANN401
+def _kubernetes(config: "ClusterConfig", workers: int) -> Any:  # noqa: ANN401
     """Pods of a Kubernetes cluster with the Dask operator."""
     _package("dask_kubernetes", extra="kubernetes")
     from dask_kubernetes.operator import KubeCluster

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from distributed import Client, Future
-from distributed.exceptions import FutureCancelledError
+from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from hypojax.execute.outcome import ScanResult
@@ -95,7 +95,7 @@ class Dispatch:
                     flying[future.key] = (future, batch)
                 item = self._next()
                 if not isinstance(item, Future):
-                    yield from self._new([ScanResult(**item[1])])
+                    yield from self._new([ScanResult(**item[1]["result"])])
                 elif item.key in flying:
                     yield from self._new(self._landed(item, flying.pop(item.key)[1], blame))
         finally:

@@ -59,7 +59,10 @@ class Job:
         """
         if not todo.total:
             return iter(())
-        return self._there(todo, watch=watch) if self.where.distributed else self._here(todo)
+        if self.where.distributed:
+            return self._there(todo, watch=watch)
+        watch.noted(f"in this process, on {self.network.provenance.get('device', 'no device') if self.network else 'no device'}")
+        return self._here(todo)
 
     def _here(self, todo: Todo) -> Generator[ScanResult, None, None]:
         """In this process."""

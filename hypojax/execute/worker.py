@@ -111,6 +111,6 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
             results.append(from_record(record))
     batch = max(settings.batch or 1, line.segmenter.batch)
     for result in process(line, Todo(tuple(due)), read_ahead=settings.read_ahead, batch=batch):
-        worker.log_event(name, asdict(result))
+        worker.log_event(name, {"result": asdict(result)})  # Dask adds the name of the worker beside it
         results.append(result)
     return results, provenance(line.segmenter)

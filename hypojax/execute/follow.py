@@ -1,0 +1,53 @@
+"""Looking on while others write into a store: what its ledger gains."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from hypojax.execute.outcome import ScanResult, Watch, from_record
+from hypojax.execute.output import STORE
+from hypojax.store import CohortStore
+
+SECOND: Final = 1.0
+
+
+def follow(out: Path, *, every: float, watch: Watch, pause: Callable[[float], None] = time.sleep) -> None:
+    """Tell of every scan that others finish in ``out``, until none waits. Nothing is changed.
+
+    Scans that shards or later runs add to the store are not seen.
+
+    Parameters
+    ----------
+    out
+        Output folder.
+    every
+        Seconds between two looks at the ledger; one at least.
+    watch
+        Who is told.
+    pause
+        Waits so many seconds.
+
+    Raises
+    ------
+    RunError
+        There is no store, or its index is damaged.
+    """
+    store = CohortStore.open(out / STORE)
+    waiting = [scan for scan in store.index.ids if _finished(store, scan) is None]
+    watch.started(total=len(waiting), kept=len(store.index.ids) - len(waiting))
+    while waiting:
+        pause(max(SECOND, every))
+        left = []
+        for scan in waiting:
+            if (result := _finished(store, scan)) is None:
+                left.append(scan)
+            else:
+                watch.finished(result)
+        waiting = left
+
+
+def _finished(store: CohortStore, scan: str) -> ScanResult | None:
+    """What became of a scan; None while it waits."""
+    record = store.record(scan)
+    return None if record is None or record["status"] == "pending" else from_record(record)
