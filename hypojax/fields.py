@@ -100,12 +100,18 @@ def _value(hint: Any, value: Any, *, key: str, default: Any) -> Any:  # noqa: AN
     if origin is tuple:
         return _tuple(choices, value, key=key)
     if origin is dict or is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise _refused(key, f"is {value!r}, it must be a table: [{key}]")
-        if origin is dict:
-            return {str(name): _value(choices[1], item, key=_joined(key, name), default=MISSING) for name, item in value.items()}
-        return build(hint, value, key=key, default=None if default is MISSING else default)
+        return _table(hint, value, key=key, default=default)
     return _plain(hint, value, key=key)
+
+
+def _table(hint: Any, value: object, *, key: str, default: Any) -> Any:  # noqa: ANN401 - a dataclass or dict
+    """A table as a dataclass, or as a dict whose values are of one type."""
+    if not isinstance(value, Mapping):
+        raise _refused(key, f"is {value!r}, it must be a table: [{key}]")
+    if get_origin(hint) is dict:
+        kind = get_args(hint)[1]
+        return {name: _value(kind, item, key=_joined(key, name), default=MISSING) for name, item in value.items()}
+    return build(hint, value, key=key, default=None if default is MISSING else default)
 
 
 def _tuple(choices: tuple[Any, ...], value: object, *, key: str) -> tuple[Any, ...]:

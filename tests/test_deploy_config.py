@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from cluster_recipes import CLUSTER, example
 from hypothesis import given
 from hypothesis.strategies import integers
 
-from cluster_recipes import CLUSTER, example
 from hypojax.deploy import ClusterConfig, parse_config, read_config
 from hypojax.reason import Reason, RunError
 
@@ -98,5 +98,5 @@ def test_a_worker_leaves_before_its_job_is_ended(walltime: int) -> None:
     config = ClusterConfig(inputs=("bids",), out="out", walltime=walltime)
     assert config.lifetime is not None
     lifetime, stagger = config.lifetime
-    assert 0 < lifetime - stagger
+    assert lifetime - stagger > 0
     assert lifetime + stagger < walltime

@@ -12,8 +12,8 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-
 from cluster_recipes import CONFIGS, example, in_buckets
+
 from hypojax.deploy import ClusterConfig, kubernetes_resource, recipes
 from hypojax.deploy.image import dockerfile
 
@@ -48,11 +48,7 @@ def operator_check(kind: str) -> Any:  # noqa: ANN401
     import dask_kubernetes
 
     path = Path(dask_kubernetes.__file__).parent / CRDS / f"{kind.lower()}.yaml"
-    schema = closed(
-        yaml.load(path.read_text(), Loader=yaml.CSafeLoader)[  # noqa: S506 - the safe one, in C
-            "spec"
-        ]["versions"][0]["schema"]["openAPIV3Schema"]
-    )
+    schema = closed(yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
     schema["properties"] |= {"apiVersion": {"const": "kubernetes.dask.org/v1"}, "kind": {"const": kind}, "metadata": {"type": "object"}}
     return jsonschema.Draft202012Validator(schema)
 
@@ -130,7 +126,7 @@ def test_the_check_refuses_words_it_does_not_know_at_any_depth() -> None:
 def places(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
     """Where a manifest has tables; metadata of the operator's resources are not described by its schema."""
     if isinstance(part, dict):
-        if path != ("metadata",) and path != ("metadata", "labels"):
+        if path not in {("metadata",), ("metadata", "labels")}:
             yield path
         for key, value in part.items():
             yield from places(value, (*path, key))

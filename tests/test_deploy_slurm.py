@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from cluster_recipes import example
+
 from hypojax.deploy import ClusterConfig, recipes, slurm_options
 from hypojax.deploy.sections import Slurm, require_table
 from hypojax.reason import RunError

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Each of 32 tasks does its share of the scans. Submit it with submit.sh.
-# Made by `hypojax deploy`; change the configuration and run it again instead of this file.
+# Made by `hypojax deploy`: change the configuration instead of this file.
 #SBATCH --job-name=hypojax
 #SBATCH --array=1-32%8
 #SBATCH --partition=gpu

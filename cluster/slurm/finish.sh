@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the tables from what all tasks recorded.
-# Made by `hypojax deploy`; change the configuration and run it again instead of this file.
+# Made by `hypojax deploy`: change the configuration instead of this file.
 #SBATCH --job-name=hypojax-finish
 #SBATCH --partition=gpu
 #SBATCH --account=neuro

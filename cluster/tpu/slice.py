@@ -1,4 +1,6 @@
-"""A host of a TPU slice does its share of the scans. Made by `hypojax deploy`; change the configuration and run it again instead of this file.
+"""A host of a TPU slice does its share of the scans.
+
+Made by `hypojax deploy`: change the configuration instead of this file.
 
 The hosts of a slice must start JAX together, which `jax.distributed` sees to. After that no collective runs: each host has its own copy
 of the networks on its own chips, and its own scans. They also end together: one that is done waits for the others, and if one dies all

@@ -21,6 +21,13 @@ RETRIES: Final = 20
 VERDICTS: Final = [2, 3]
 """Exit codes of `hypojax run` that another start would not change: some scans failed, or all."""
 
+PATIENCE: Final = {
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2 minutes",
+}
+"""The scheduler's, as `hypojax.execute` has it where it starts one: a batch that took two workers down is looked at scan by scan, and a
+worker that nothing is heard of is given up."""
+
 LEAVING: Final = 60
 """Seconds that a pod has to end when its node is taken away."""
 
@@ -83,7 +90,7 @@ def _scheduler_pod(config: ClusterConfig) -> Object:
     open_to_operator = bool(require_table(config.kubernetes, "kubernetes").maximum)
     address = f"127.0.0.1:{HTTP}" + (f",$(POD_IP):{HTTP}" if open_to_operator else "")
     args = ["dask", "scheduler", *tls_options(), "--port", str(PORT), "--dashboard-address", address]
-    contained = container(config, "scheduler", args, size=SMALL, variables={}, tls=True)
+    contained = container(config, "scheduler", args, size=SMALL, variables=PATIENCE, tls=True)
     if open_to_operator:
         args = [*args, "--no-dashboard"]
         routes = "['distributed.http.scheduler.api', 'distributed.http.health']"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-MADE_BY: Final = "Made by `hypojax deploy`; change the configuration and run it again instead of this file."
+MADE_BY: Final = "Made by `hypojax deploy`: change the configuration instead of this file."
 
 CACHE_LINES: Final = (
     'export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/hypojax/jax}"',

@@ -8,7 +8,9 @@ from hypojax.deploy.pod import Object, container, metadata, pod, where
 from hypojax.deploy.script import MADE_BY
 from hypojax.deploy.sections import require_table
 
-SLICE = '''"""A host of a TPU slice does its share of the scans. {made_by}
+SLICE = '''"""A host of a TPU slice does its share of the scans.
+
+{made_by}
 
 The hosts of a slice must start JAX together, which `jax.distributed` sees to. After that no collective runs: each host has its own copy
 of the networks on its own chips, and its own scans. They also end together: one that is done waits for the others, and if one dies all

@@ -86,20 +86,9 @@ def test_an_array_of_which_one_task_is_cancelled_goes_on_where_it_stopped(site: 
 def test_a_live_cluster_of_jobs_of_which_one_is_cancelled_does_every_scan(site: Site, scans: Path, reference: Path, tmp_path: Path) -> None:
     out, config = tmp_path / "out", tmp_path / "mine.toml"
     config.write_text(as_toml(configuration(scans, out, tmp_path)), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "hypojax",
-        "run",
-        str(scans),
-        str(out),
-        "--cluster",
-        "slurm",
-        "--cluster-config",
-        str(config),
-        "--batch",
-        "1",
-    ]
+    hypojax = str(Path(sys.executable).with_name("hypojax"))
+    options = ["--cluster", "slurm", "--cluster-config", str(config), "--batch", "1"]
+    command = [hypojax, "run", str(scans), str(out), *options]
     with (tmp_path / "said").open("w") as said:
         run = subprocess.Popen(command, env={**site.environment, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, stdout=said, stderr=said)
         try:

@@ -11,9 +11,6 @@ from hypojax.cohort import open_cohort
 TIMED = "seconds"
 """The one column that a repetition may change: how long each scan took."""
 
-SUMS = {"document_sha256", "ledger_sha256", "table_sha256"}
-"""Checksums of what holds that column."""
-
 
 def scans_table(folder: Path, shared: Path, *, subjects: int) -> Path:
     """A table of real scans; ``subjects`` of the small kind."""
@@ -47,12 +44,7 @@ def assert_same(out: Path, reference: Path) -> None:
 
 
 def table(out: Path) -> xr.Dataset:
-    """The table of a cohort without what a repetition may change."""
+    """The table of a cohort without what a repetition may change; its own attributes tell of the run: settings, devices, checksums."""
     cohort = open_cohort(out)
     assert set(cohort.status.values.tolist()) == {"done"}
-    return (
-        cohort.drop_vars(TIMED)
-        .drop_attrs(deep=False)
-        .assign_attrs({key: value for key, value in cohort.attrs.items() if key not in SUMS})
-        .load()
-    )
+    return cohort.drop_vars(TIMED).drop_attrs(deep=False).load()
