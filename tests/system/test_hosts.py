@@ -18,7 +18,7 @@ import pytest
 from certificates import write_certificates
 from lan import Host, lan, missing
 from slurm_site import wait_until
-from undisturbed import assert_same, scans_table, undisturbed
+from undisturbed import assert_same, done, scans_table, undisturbed
 
 from hypojax import execute
 from hypojax.deploy import ClusterConfig, kubernetes_resource
@@ -129,13 +129,10 @@ def test_a_cable_is_pulled_midway_and_all_scans_are_done(tmp_path: Path, shared:
             assert process.poll() is None, (tmp_path / "client.said").read_text()
             hosts["one"].pull_the_cable()
             assert process.wait(timeout=LONG) == 0, (tmp_path / "client.said").read_text()
+    said = (tmp_path / "scheduler.said").read_text()
+    assert -1 < said.find("name: one (") < said.find("Remove client"), "the run had to wait for what the lost worker was at"
     assert_same(out, reference)
     assert execute.verify(out) == ()
-
-
-def done(out: Path) -> int:
-    """Scans done so far."""
-    return execute.status(out).done if (out / "cohort.zarr").is_dir() else 0
 
 
 HANDSHAKE = """

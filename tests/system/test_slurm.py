@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from slurm_site import Site, missing, slurm_site, wait_until
-from undisturbed import assert_same, scans_table, undisturbed
+from undisturbed import assert_same, done, scans_table, undisturbed
 
 from hypojax import execute
 from hypojax.deploy import ClusterConfig, write_recipes
@@ -58,11 +58,6 @@ def configuration(scans: Path, out: Path, folder: Path) -> ClusterConfig:
     setup = tuple(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
     slurm = Slurm(setup=setup, logs=str(folder / "logs"), scratch=str(folder), shared=str(folder))
     return ClusterConfig((str(scans),), str(out), name="test", workers=2, cores=1, memory=4, gpus=1, walltime=30, slurm=slurm)
-
-
-def done(out: Path) -> int:
-    """Scans done so far."""
-    return execute.status(out).done if (out / "cohort.zarr").is_dir() else 0
 
 
 def test_an_array_of_which_one_task_is_cancelled_goes_on_where_it_stopped(site: Site, scans: Path, reference: Path, tmp_path: Path) -> None:

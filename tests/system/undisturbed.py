@@ -7,6 +7,7 @@ import xarray as xr
 
 from hypojax import execute
 from hypojax.cohort import open_cohort
+from hypojax.reason import Reason, RunError
 
 TIMED = "seconds"
 """The one column that a repetition may change: how long each scan took."""
@@ -26,6 +27,16 @@ def undisturbed(table: Path, out: Path) -> Path:
     outcome = execute.run([table], out=out)
     assert (outcome.failed, outcome.pending) == (0, 0)
     return out
+
+
+def done(out: Path) -> int:
+    """Scans done so far, in a store that another process makes and fills."""
+    try:
+        return execute.status(out).done
+    except RunError as error:
+        if error.reason is not Reason.NOTHING_FOUND:
+            raise
+        return 0
 
 
 def assert_same(out: Path, reference: Path) -> None:
