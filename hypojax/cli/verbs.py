@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Union
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
+from hypojax.cli.deploy import Deploy
 from hypojax.cli.drift import Drift
 from hypojax.cli.evaluate import Evaluate
 from hypojax.cli.place import Place
@@ -243,6 +244,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "drift": Drift,
     "evaluate": Evaluate,
     "train": Train,
+    "deploy": Deploy,
 }
 
 OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be

@@ -13,6 +13,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
+from hypojax.deploy import ClusterConfig, cuda_environments, kubernetes_resource, read_config, slurm_options
 from hypojax.execute.worker import CORES
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings
@@ -138,7 +139,7 @@ def gpu_environments(workers: int | None = None) -> list[dict[str, str]]:
     there = visible_gpus()
     if not there or (workers or 0) > len(there):
         raise RunError(Reason.USAGE, f"--cluster cuda finds {len(there)} GPUs, {workers or 'one or more'} are wanted; use --cluster local")
-    return [dict(environment) for environment in cuda_environments(there[: workers or len(there)])]
+    return cuda_environments(there[: workers or len(there)])
 
 
 def visible_gpus() -> list[str]:
@@ -161,7 +162,8 @@ def _kubernetes(config: "ClusterConfig", workers: int) -> Any:  # noqa: ANN401
     _package("dask_kubernetes", extra="kubernetes")
     from dask_kubernetes.operator import KubeCluster
 
-    cluster = KubeCluster(custom_cluster_spec=kubernetes_resource(config), namespace=config.kubernetes.namespace)
+    resource = kubernetes_resource(config)
+    cluster = KubeCluster(custom_cluster_spec=resource, namespace=resource["metadata"]["namespace"])
     cluster.scale(workers)
     return cluster
 

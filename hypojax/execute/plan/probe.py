@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import ScanResult
 from hypojax.execute.plan.sizes import in_flight
-from hypojax.execute.stages import load_segmenter, run
+from hypojax.execute.stages import run
 from hypojax.reason import HypojaxError
 from hypojax.settings import RunSettings
 from hypojax.store import limit_threads
@@ -67,6 +68,9 @@ class Gauge:
     def finished(self, result: ScanResult) -> None:
         """Note one scan."""
         self.marks.append(Mark(result, time.perf_counter(), time.process_time(), peak_bytes()))
+
+    def noted(self, text: str) -> None:
+        """Nothing to note."""
 
 
 def peak_bytes() -> int:
