@@ -80,7 +80,12 @@ def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array],
             return outputs(nnx.merge(graph, weights), images[..., None])
 
     run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
-    return tuple(partial(run, jax.device_put(checkpoint.weights, replicated)) for checkpoint in checkpoints)
+
+    def placed(weights: PyTree, images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
+        # Where JAX has further processes, as on the hosts of a TPU slice, it takes an array only when it is told whose it is.
+        return run(weights, jax.device_put(images, split))
+
+    return tuple(partial(placed, jax.device_put(checkpoint.weights, replicated)) for checkpoint in checkpoints)
 
 
 def head_outputs(
