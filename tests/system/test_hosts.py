@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from certificates import write_certificates
 from lan import Host, lan, missing
-from slurm_site import wait_until
 from repetition import assert_same, done, scans_table, undisturbed
+from slurm_site import wait_until
 
 from hypojax import execute
 from hypojax.deploy import ClusterConfig, kubernetes_resource

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from slurm_site import free_ports
 from repetition import assert_same, scans_table, undisturbed
+from slurm_site import free_ports
 
 from hypojax import execute
 from hypojax.deploy import ClusterConfig

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm_site import Site, missing, slurm_site, wait_until
 from repetition import assert_same, done, scans_table, undisturbed
+from slurm_site import Site, missing, slurm_site, wait_until
 
 from hypojax import execute
 from hypojax.deploy import ClusterConfig, write_recipes
