@@ -1,7 +1,7 @@
 """The output folder of a run: whether it is one, the store in it, and what that says of its making."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
