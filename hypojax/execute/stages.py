@@ -14,6 +14,7 @@ from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Guarded, Outcome, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for, source_datasets
 from hypojax.execute.overlap import overlapped, threads_here
+from hypojax.execute.refuse import refuse_unfit
 from hypojax.execute.shard import Shard
 from hypojax.execute.todo import Todo, todo_of
 from hypojax.location import Location, locate
@@ -72,6 +73,8 @@ def run(
         with settling(out):
             store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
         todo = todo_of(store, named, settings=chosen)
+        begun = {record["scan"] for record in store.records()}
+        refuse_unfit([scan for scan in found.scans if scan.id in todo and scan.id not in begun], out=out, memory=not place.distributed)
         job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, watch=Guarded(told, hold.check))
     return replace(outcome, ignored=found.ignored)
