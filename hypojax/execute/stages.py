@@ -69,7 +69,8 @@ def run(
     with locked(out) as still_held:
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
         damaged = {problem.scan for problem in store.verify()} if chosen.check else set()
-        todo = [scan.id for scan in found.scans if scan.id in damaged or not _has(store, scan.id, "done")]
+        done = _with_status(store, "done") - damaged
+        todo = [scan.id for scan in found.scans if scan.id not in done]
         outcome = _segment(store, todo, out=out, settings=chosen, network=network, watch=Guarded(watch or Silence(), still_held))
     return replace(outcome, ignored=found.ignored)
 
@@ -142,7 +143,8 @@ def verify(out: Location | str) -> tuple[Problem, ...]:
 
 def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings: RunSettings, watch: Watch) -> Outcome:
     """Read scans that were not read before and store their voxels, and write the tables."""
-    start, todo = time.perf_counter(), [scan for scan in scans if not _has(store, scan, "done", "pending")]
+    start, known = time.perf_counter(), _with_status(store, "done", "pending")
+    todo = [scan for scan in scans if scan not in known]
     kept = len(scans) - len(todo)
     watch.started(total=len(todo), kept=kept)
     line = Line(store, out / DERIVATIVES)
@@ -154,7 +156,7 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings
 
 def _segment(store: CohortStore, todo: Sequence[str], *, out: Location, settings: RunSettings, network: Segments, watch: Watch) -> Outcome:
     """Send scans down the line and write the tables."""
-    start, kept = time.perf_counter(), sum(_has(store, scan, "done") for scan in set(store.index.ids).difference(todo))
+    start, kept = time.perf_counter(), len(_with_status(store, "done").difference(todo))
     watch.started(total=len(todo), kept=kept)
     if settings.derivatives:
         describe_derivatives(store, out)
@@ -172,7 +174,7 @@ def _segment(store: CohortStore, todo: Sequence[str], *, out: Location, settings
 def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
     """Write the derivatives of every scan that is done, and the tables."""
     start = time.perf_counter()
-    done = [scan for scan in store.index.ids if _has(store, scan, "done")]
+    done = sorted(_with_status(store, "done"))
     watch.started(total=len(done), kept=0)
     describe_derivatives(store, out)
     line = Line(store, out / DERIVATIVES)
@@ -211,7 +213,6 @@ def _concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
     return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))
 
 
-def _has(store: CohortStore, scan: str, *statuses: str) -> bool:
-    """Whether the ledger gives a scan one of these statuses."""
-    record = store.record(scan)
-    return record is not None and record["status"] in statuses
+def _with_status(store: CohortStore, *statuses: str) -> frozenset[str]:
+    """Scans to which the ledger gives one of these statuses."""
+    return frozenset(record["scan"] for record in store.records() if record["status"] in statuses)
