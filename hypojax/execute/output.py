@@ -76,14 +76,17 @@ def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings
 def source_datasets(paths: Sequence[str]) -> list[str]:
     """Roots of the datasets that files belong to; the folder of a file that belongs to none.
 
-    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``.
+    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``; in a bucket, where asking takes a while
+    for thousands of subjects, the folder above that of the subject.
 
-    >>> source_datasets(["scans/a.nii", "scans/b.nii"])
-    ['scans']
+    >>> source_datasets(["scans/a.nii", "scans/b.nii", "s3://bucket/bids/sub-01/anat/sub-01_T1w.nii.gz"])
+    ['s3://bucket/bids', 'scans']
     """
 
     @cache
     def root(folder: Location) -> Location | None:
+        if isinstance(folder, ObjectPath):
+            return next((place.parent for place in (folder, *folder.parents) if place.name.startswith("sub-")), None)
         if any((folder / name).is_file() for name in DATASET):
             return folder
         return None if folder.parent == folder else root(folder.parent)
