@@ -9,7 +9,7 @@ from typing import Final
 
 from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
-from hypojax.location import Location, inside, locate
+from hypojax.location import Location, ObjectPath, inside, locate
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
