@@ -1,6 +1,8 @@
 """A run whose scans and store lie in buckets gives the cohort of a run on a disk, whatever the network does in between."""
 
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from hypojax.location import ObjectPath, locate, wait_at_most
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, verify
-from hypojax.store.lease import lease
+from hypojax.store.lease import Claim, lease
 
 MAPS = RunSettings(read_ahead=2)
 
@@ -190,6 +192,26 @@ def test_a_second_run_is_refused(bucket: Bucket, scans: str) -> None:
         execute.run([scans], out=out, segmenter=StandIn())
     assert caught.value.reason is Reason.BUSY
     assert execute.run([scans], out=out, segmenter=StandIn()).done == 2
+
+
+def test_a_run_that_lost_its_output_stops_and_another_goes_on(
+    bucket: Bucket, scans: str, twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as the renewal says so, not at the end."""
+    out, network = f"{bucket.url}/out", StandIn()
+    monkeypatch.setattr("hypojax.execute.output.lease", partial(lease, interval=0.1))
+
+    class Robbed(Silence):
+        def finished(self, result: execute.ScanResult) -> None:
+            bucket.put("out/.hypojax.lease", Claim("other", "process 1 on elsewhere").encoded())
+            time.sleep(1.0)  # ten intervals
+
+    with pytest.raises(RunError, match="another run took over") as caught:
+        execute.run([scans], out=out, settings=MAPS, segmenter=network, watch=Robbed())
+    assert caught.value.reason is Reason.BUSY
+    assert "volumes.tsv" not in bucket.snapshot("out/")
+    assert execute.run([scans], out=out, settings=MAPS, segmenter=StandIn()).kept >= 1
+    xr.testing.assert_identical(stable(open_cohort(out)), stable(open_cohort(twin / "out")))
 
 
 def test_an_output_that_holds_scans_is_refused(scans: str, bucket: Bucket) -> None:

@@ -18,12 +18,14 @@ from hypojax.cli import main
 from hypojax.cli.plan import bytes_of
 from hypojax.cli.verb import OK, SOME_FAILED, USAGE
 from hypojax.demo import sample_scan
+from hypojax.execute import refuse, room
 from hypojax.execute.outcome import ScanResult
-from hypojax.execute.plan import Calibration, Plan, Sample, Workers, calibrate, plan, probe, projection, refuse, refuse_unfit, room
+from hypojax.execute.plan import Calibration, Plan, Sample, Workers, calibrate, plan, probe, projection
 from hypojax.execute.plan.calibration import broken, choose
 from hypojax.execute.plan.costs import fitted
 from hypojax.execute.plan.projection import project
-from hypojax.execute.plan.sizes import Size, held, in_flight, read_sizes
+from hypojax.execute.refuse import refuse_unfit
+from hypojax.execute.sizes import Size, held, in_flight, read_sizes
 from hypojax.grid import centred_grid, resample
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover, read, write_nifti

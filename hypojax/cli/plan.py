@@ -94,7 +94,7 @@ def bytes_of(text: str | None) -> int | None:
 
 def facts(plan: "Projection") -> dict[str, str]:
     """What a plan says, by name."""
-    from hypojax.execute.plan.room import amount
+    from hypojax.execute.room import amount
 
     aside = [f"{count} {what}" for count, what in ((len(plan.refused), "refused by their headers"), (plan.kept, "done before")) if count]
     found = {
@@ -125,7 +125,7 @@ def measured_on(made: "Calibration") -> str:
 
 def device_memory(plan: "Projection") -> str:
     """What a device holds at the peak, in words."""
-    from hypojax.execute.plan.room import amount
+    from hypojax.execute.room import amount
 
     made = plan.calibration
     if made.device_bytes is None:

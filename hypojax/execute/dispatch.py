@@ -33,7 +33,10 @@ BARREN: Final = 5
 HEARTBEAT: Final = 5.0
 """Seconds between two looks at whether the scheduler is still there."""
 
-Inbox = SimpleQueue[Future | tuple[float, Mapping[str, Any]]]
+Sent = Future[Any]
+"""A batch on its way."""
+
+Inbox = SimpleQueue[Sent | tuple[float, Mapping[str, Any]]]
 
 
 def batches(scans: Sequence[str], *, workers: int, least: int) -> list[tuple[str, ...]]:
@@ -95,7 +98,7 @@ class Dispatch:
 
     def _sent(self, work: Sequence[tuple[str, ...]], *, each: int) -> Iterator[ScanResult]:
         """Send batches, never more than ``each`` a worker."""
-        waiting, flying = list(reversed(work)), {}
+        waiting, flying = list(reversed(work)), dict[Any, tuple[Sent, tuple[str, ...]]]()
         try:
             while waiting or flying:
                 while waiting and len(flying) < each * self._workers():
@@ -114,7 +117,7 @@ class Dispatch:
             if self._client.status == "running":
                 self._client.cancel([future for future, _ in flying.values()])
 
-    def _landed(self, future: Future, batch: tuple[str, ...]) -> tuple[list[ScanResult], tuple[str, ...]]:
+    def _landed(self, future: Sent, batch: tuple[str, ...]) -> tuple[list[ScanResult], tuple[str, ...]]:
         """Results of a batch that came to its end, and what of it is to be sent again."""
         try:
             results, made = future.result()
@@ -144,7 +147,7 @@ class Dispatch:
                 self._barren = 0
                 yield result
 
-    def _next(self) -> Future | tuple[float, Mapping[str, Any]]:
+    def _next(self) -> Sent | tuple[float, Mapping[str, Any]]:
         """The next that comes in.
 
         Raises

@@ -1,7 +1,7 @@
 """The output folder of a run: whether it is one, the store in it, and what that says of its making."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
@@ -9,7 +9,7 @@ from typing import Final
 
 from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
-from hypojax.location import Location, inside, locate
+from hypojax.location import Location, ObjectPath, inside, locate
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
@@ -76,14 +76,17 @@ def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings
 def source_datasets(paths: Sequence[str]) -> list[str]:
     """Roots of the datasets that files belong to; the folder of a file that belongs to none.
 
-    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``.
+    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``; in a bucket, where asking takes a while
+    for thousands of subjects, the folder above that of the subject.
 
-    >>> source_datasets(["scans/a.nii", "scans/b.nii"])
-    ['scans']
+    >>> source_datasets(["scans/a.nii", "scans/b.nii", "s3://bucket/bids/sub-01/anat/sub-01_T1w.nii.gz"])
+    ['s3://bucket/bids', 'scans']
     """
 
     @cache
     def root(folder: Location) -> Location | None:
+        if isinstance(folder, ObjectPath):
+            return next((place.parent for place in (folder, *folder.parents) if place.name.startswith("sub-")), None)
         if any((folder / name).is_file() for name in DATASET):
             return folder
         return None if folder.parent == folder else root(folder.parent)

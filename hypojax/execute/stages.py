@@ -14,6 +14,7 @@ from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Guarded, Outcome, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for, source_datasets
 from hypojax.execute.overlap import overlapped, threads_here
+from hypojax.execute.refuse import refuse_unfit
 from hypojax.execute.shard import Shard
 from hypojax.execute.todo import Todo, todo_of
 from hypojax.location import Location, locate
@@ -72,6 +73,8 @@ def run(
         with settling(out):
             store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
         todo = todo_of(store, named, settings=chosen)
+        begun = {record["scan"] for record in store.records()}
+        refuse_unfit([scan for scan in found.scans if scan.id in todo and scan.id not in begun], out=out, memory=not place.distributed)
         job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, watch=Guarded(told, hold.check))
     return replace(outcome, ignored=found.ignored)
@@ -147,7 +150,8 @@ def verify(out: Location | str) -> tuple[Problem, ...]:
 
 def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings: RunSettings, watch: Watch) -> Outcome:
     """Read scans that were not read before and store their voxels, and write the tables."""
-    start, todo = time.perf_counter(), [scan for scan in scans if not _has(store, scan, "done", "pending")]
+    start, known = time.perf_counter(), _with_status(store, "done", "pending")
+    todo = [scan for scan in scans if scan not in known]
     kept = len(scans) - len(todo)
     watch.started(total=len(todo), kept=kept)
     line = Line(store, out / DERIVATIVES)
@@ -184,7 +188,7 @@ def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
 def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
     """Write the derivatives of every scan that is done, and the tables."""
     start = time.perf_counter()
-    done = [scan for scan in store.index.ids if _has(store, scan, "done")]
+    done = sorted(_with_status(store, "done"))
     watch.started(total=len(done), kept=0)
     describe_derivatives(store, out)
     line = Line(store, out / DERIVATIVES)
@@ -222,7 +226,6 @@ def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location,
     return Outcome(from_records(records, scans=named), seconds=time.perf_counter() - start, summary=summary)
 
 
-def _has(store: CohortStore, scan: str, *statuses: str) -> bool:
-    """Whether the ledger gives a scan one of these statuses."""
-    record = store.record(scan)
-    return record is not None and record["status"] in statuses
+def _with_status(store: CohortStore, *statuses: str) -> frozenset[str]:
+    """Scans to which the ledger gives one of these statuses."""
+    return frozenset(record["scan"] for record in store.records() if record["status"] in statuses)

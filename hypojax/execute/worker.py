@@ -106,7 +106,7 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
         What concerns the run and not a scan; ``BUSY`` where this worker was left behind and another run has begun.
     """
     worker = get_worker()
-    plugin = worker.plugins[name]
+    plugin: Any = worker.plugins[name]
     results: list[ScanResult] = []
     with plugin.assignment.turn.working():
         line, settings = plugin.line, plugin.assignment.settings

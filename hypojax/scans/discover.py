@@ -86,7 +86,7 @@ def discover(inputs: Sequence[Location | str]) -> Discovery:
 
     Examples
     --------
-    >>> discover([Path("/nowhere")])
+    >>> discover(["/nowhere"])
     Traceback (most recent call last):
     hypojax.reason.RunError: input /nowhere does not exist; name a BIDS dataset, a folder, an image or a table
     """
@@ -227,7 +227,7 @@ def _clash(finds: Sequence[Find]) -> bool:
 def dataset_names(roots: Iterable[Location]) -> dict[Location, str]:
     """A name for each dataset: the last part of its path, or as many as tell it from the others.
 
-    >>> list(dataset_names([Path("/a/bids"), Path("/b/bids"), Path("/b/other")]).values())
+    >>> list(dataset_names(locate(place) for place in ("/a/bids", "/b/bids", "/b/other")).values())
     ['a_bids', 'b_bids', 'other']
     """
     places = sorted(set(roots), key=lambda place: place.parts)

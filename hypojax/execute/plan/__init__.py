@@ -3,7 +3,6 @@
 from hypojax.execute.plan.calibration import Calibration, Sample, calibrate
 from hypojax.execute.plan.costs import Span
 from hypojax.execute.plan.projection import Plan, plan
-from hypojax.execute.plan.refuse import refuse_unfit
 from hypojax.execute.plan.workers import Workers
 
-__all__ = ["Calibration", "Plan", "Sample", "Span", "Workers", "calibrate", "plan", "refuse_unfit"]
+__all__ = ["Calibration", "Plan", "Sample", "Span", "Workers", "calibrate", "plan"]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from hypojax.execute.plan.probe import ANSWER, ORDER
-from hypojax.execute.plan.sizes import Size
+from hypojax.execute.sizes import Size
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 

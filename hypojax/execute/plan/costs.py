@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from hypojax.execute.plan.calibration import Calibration
-from hypojax.execute.plan.sizes import Size, in_flight
 from hypojax.execute.plan.straight import Straight, above, through
+from hypojax.execute.sizes import Size, in_flight
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 

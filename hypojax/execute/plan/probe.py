@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import ScanResult
-from hypojax.execute.plan.sizes import in_flight
+from hypojax.execute.sizes import in_flight
 from hypojax.execute.stages import run
 from hypojax.reason import HypojaxError
 from hypojax.settings import RunSettings

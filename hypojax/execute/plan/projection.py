@@ -10,9 +10,9 @@ from hypojax.execute.outcome import ScanResult
 from hypojax.execute.output import STORE, find
 from hypojax.execute.plan.calibration import SCANS, Calibration, calibrate, choose
 from hypojax.execute.plan.costs import MEGAVOXEL, Span, fitted, time_span
-from hypojax.execute.plan.room import amount, disk_free, memory_free
-from hypojax.execute.plan.sizes import Size, held, in_flight, read_sizes
 from hypojax.execute.plan.workers import Workers
+from hypojax.execute.room import amount, disk_free, memory_free
+from hypojax.execute.sizes import Size, held, in_flight, read_sizes
 from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover

@@ -5,8 +5,8 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Final
 
-from hypojax.execute.plan.room import amount, disk_free, memory_free
-from hypojax.execute.plan.sizes import read_sizes
+from hypojax.execute.room import amount, disk_free, memory_free
+from hypojax.execute.sizes import read_sizes
 from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan
@@ -24,7 +24,7 @@ LOOKED_AT: Final = 8
 """Largest files whose headers are read."""
 
 
-def refuse_unfit(scans: Sequence[Scan], *, out: Location) -> None:
+def refuse_unfit(scans: Sequence[Scan], *, out: Location, memory: bool = True) -> None:
     """Refuse a run for which the disk or the memory cannot suffice, whatever the scans hold; less than a millisecond a scan.
 
     What passes may still be too large: `plan` projects, this only knows bounds. DICOM series and scans in buckets count nothing.
@@ -35,6 +35,8 @@ def refuse_unfit(scans: Sequence[Scan], *, out: Location) -> None:
         Those of which nothing is stored yet.
     out
         The output folder.
+    memory
+        Whether they are held in the memory of this machine.
 
     Raises
     ------
@@ -49,7 +51,8 @@ def refuse_unfit(scans: Sequence[Scan], *, out: Location) -> None:
             f"{len(files)} scans take {amount(need)} on the disk at least, and {amount(room)} are free at {out}; "
             "name another OUT, free some, or see what they take with hypojax plan",
         )
-    refuse_large([scan for scan, _ in nlargest(LOOKED_AT, files, key=lambda file: file[1])])
+    if memory:
+        refuse_large([scan for scan, _ in nlargest(LOOKED_AT, files, key=lambda file: file[1])])
 
 
 def refuse_large(scans: Sequence[Scan]) -> None:
