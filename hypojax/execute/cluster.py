@@ -25,6 +25,7 @@ WORKER_BYTES: Final = 2_000_000_000
 
 CONFIG: Final = {
     "distributed.scheduler.allowed-failures": 0,  # what to do when a worker dies is decided by `Dispatch`, which sees the marks of scans
+    "distributed.deploy.lost-worker-timeout": "1 minute",  # until then a nanny may start its worker again; after it `revive` does
     "distributed.scheduler.worker-ttl": "2 minutes",  # a worker whose cable was pulled is given up after this
     "distributed.worker.memory.spill": False,  # results are small, scans are never Dask's to move
     "distributed.worker.memory.target": False,
@@ -49,7 +50,7 @@ def connected(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
     RunError
         ``CLUSTER_LOST``: it cannot be reached. ``USAGE``: a package, a device or a part of the configuration is missing.
     """
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed").setLevel(_log_level())
     with dask.config.set(CONFIG), _client(where, say=say) as client:
         if find_spec("bokeh") is not None:
             say(f"dashboard: {client.dashboard_link}")
@@ -110,9 +111,21 @@ def on_this_machine(environments: Sequence[Mapping[str, str]], *, threads: int) 
     """
     bound = {"host": LOOPBACK, "port": 0, "dashboard_address": f"{LOOPBACK}:0"}
     memory = int(MEMORY_LIMIT / len(environments))
-    shared = {"host": LOOPBACK, "nthreads": threads, "memory_limit": memory, "dashboard": False, "silence_logs": logging.ERROR}
+    shared = {"host": LOOPBACK, "nthreads": threads, "memory_limit": memory, "dashboard": False, "silence_logs": _log_level()}
     workers = {n: {"cls": Nanny, "options": {**shared, "env": dict(environment)}} for n, environment in enumerate(environments)}
-    return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": bound}, silence_logs=logging.ERROR)
+    return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": bound}, silence_logs=_log_level())
+
+
+def revive(client: Client) -> None:
+    """Start workers of this machine anew that are gone for good: a nanny gives up where its worker dies before it is up."""
+    cluster = client.cluster
+    if type(cluster) is SpecCluster:  # what others start is theirs to keep up
+        cluster.scale(len(cluster.worker_spec))
+
+
+def _log_level() -> int:
+    """Of Dask's own messages: what happens to workers is told in our sentences, unless somebody looks for a fault."""
+    return logging.ERROR if logging.getLogger("hypojax").isEnabledFor(logging.DEBUG) else logging.CRITICAL
 
 
 def core_environments(workers: int | None = None) -> list[dict[str, str]]:

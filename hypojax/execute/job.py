@@ -77,7 +77,7 @@ class Job:
 
         with connected(self.where, say=watch.noted) as client:
             client.register_plugin(LinePlugin(Assignment(self.turn, self.out.resolve(), self.settings, self.network)))
-            sent = Dispatch(client, self.turn.name, begun=self.store.begun)
+            sent = Dispatch(client, self.turn.name, begun=self.store.begun, say=watch.noted)
             yield from sent.results(todo, least=self.settings.batch or 1)
             client.unregister_worker_plugin(self.turn.name)
         yield from self._condemned(sent)

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import random
 import resource
 import signal
 import time
@@ -70,14 +69,14 @@ def test_a_killed_process_is_gone_on_from(scans: Path, expected: dict[str, Any],
 @pytest.mark.parametrize("seed", [20261127])
 def test_power_lost_twenty_times_at_random_moments(tmp_path: Path, where: tuple[str, ...], seed: int) -> None:
     """All processes killed at once, from the first file to the last table; what was done is never lost and never done again."""
-    generator, out, scans = random.Random(seed), tmp_path / "out", write_scans(tmp_path / "in", scans=MANY)
+    generator, out, scans = np.random.default_rng(seed), tmp_path / "out", write_scans(tmp_path / "in", scans=MANY)
     kept: dict[str, bytes] = {}
     for number in itertools.count():
         with run_of("--sleep", 0.05, scans, out, *where, log=tmp_path / "log") as child:
             if number == 20:
                 assert child.end() == 0, child.said
                 break
-            aim = len(kept) + generator.choice([0, 0, 1, 2, 3])  # 0: at once, while it starts or counts what is there
+            aim = len(kept) + int(generator.choice([0, 0, 1, 2, 3]))  # 0: at once, while it starts or counts what is there
             child.until(lambda aim=aim: (out / ".hypojax.lock").exists() and len(ledger(out)) >= aim)
             time.sleep(generator.uniform(0.0, 0.3 if aim > len(kept) else 6.0))
             child.kill_all()
