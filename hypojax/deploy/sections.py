@@ -227,12 +227,12 @@ class Image:
     base
         Image it is made from: Python of the version that ``cluster/constraints.txt`` was made with.
     extras
-        Extras of hypojax that are installed: ``cuda`` or ``tpu``, ``kubernetes``, ``s3``, ``gs``, ``az``.
+        Extras of hypojax that are installed: ``cuda`` or ``tpu``, and ``cloud`` for buckets.
     """
 
     name: str = "hypojax:0.1.0"
     base: str = "python:3.11-slim-bookworm"
-    extras: tuple[str, ...] = ("kubernetes", "s3")
+    extras: tuple[str, ...] = ("cloud",)
 
     def __post_init__(self) -> None:
         """Refuse an image without a version: what runs tomorrow would be another."""

@@ -13,7 +13,8 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
-from hypojax.deploy import ClusterConfig, cuda_environments, kubernetes_resource, read_config, slurm_options
+from hypojax.deploy import ClusterConfig, cuda_environments, read_config, slurm_options
+from hypojax.execute.kubernetes import kubernetes_scheduler
 from hypojax.execute.worker import CORES
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings
@@ -67,6 +68,13 @@ def _client(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
             say(f"scheduler {where.cluster}, {len(client.nthreads())} workers now")
             yield client
         return
+    if where.cluster == "kubernetes":
+        config = read_config(where.cluster_config or Path())
+        workers = where.workers or config.workers
+        say(f"{workers} pods asked for")
+        with kubernetes_scheduler(config, workers) as address, _reached(address) as client:
+            yield client
+        return
     with _cluster(where, say=say) as cluster, Client(cluster) as client:
         yield client
 
@@ -95,8 +103,8 @@ def _cluster(where: ClusterSettings, *, say: Say) -> Any:  # noqa: ANN401  (what
         return on_this_machine(environments, threads=2)
     config = read_config(where.cluster_config or Path())
     workers = where.workers or config.workers
-    say(f"{workers} {'jobs' if where.cluster == 'slurm' else 'pods'} asked for")
-    return _slurm(config, workers) if where.cluster == "slurm" else _kubernetes(config, workers)
+    say(f"{workers} jobs asked for")
+    return _slurm(config, workers)
 
 
 def on_this_machine(environments: Sequence[Mapping[str, str]], *, threads: int) -> SpecCluster:
@@ -167,17 +175,6 @@ def _slurm(config: "ClusterConfig", workers: int) -> Any:  # noqa: ANN401
     jobqueue = _package("dask_jobqueue", extra="slurm")
     cluster = jobqueue.SLURMCluster(**slurm_options(config), security=Security.temporary())
     cluster.scale(jobs=workers)
-    return cluster
-
-
-def _kubernetes(config: "ClusterConfig", workers: int) -> Any:  # noqa: ANN401
-    """Pods of a Kubernetes cluster with the Dask operator."""
-    _package("dask_kubernetes", extra="kubernetes")
-    from dask_kubernetes.operator import KubeCluster
-
-    resource = kubernetes_resource(config)
-    cluster = KubeCluster(custom_cluster_spec=resource, namespace=resource["metadata"]["namespace"])
-    cluster.scale(workers)
     return cluster
 
 

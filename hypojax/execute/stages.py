@@ -209,6 +209,7 @@ def describe_derivatives(store: CohortStore, out: Location) -> None:
 def _concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
     """Write the table and its exports, and say how it went."""
     with settling(out):
+        store = CohortStore.open(store.root)  # its index knows by now what workers said of themselves
         records = store.records()
         table = cohort.build(records, store.scans)
         store.write_table(table)
