@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from child import HYPOJAX, Run, watch
 from figures import Figure, add, machine
 from inputs import broken, linked, real_scans
+from watched import HYPOJAX, Run, watch
 
 BROKEN: Final = 0.05
 EARLY: Final = 50

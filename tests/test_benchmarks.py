@@ -102,16 +102,16 @@ def test_every_way_of_breaking_a_scan_gives_a_reason_that_fits(tmp_path: Path) -
 
 
 def test_a_watched_command_is_seen_whole() -> None:
-    import child
+    import watched
 
     work = "import os; b = bytearray(150 << 20); [hash(str(n)) for n in range(1_000_000)]; print(os.sched_getaffinity(0))"
     core = min(os.sched_getaffinity(0))
     inner = ["-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}], check=True)"]
-    run = child.watch([sys.executable, *inner], cores=[core])
+    run = watched.watch([sys.executable, *inner], cores=[core])
     assert run.code == 0
     assert run.output.strip() == str({core})
     assert run.peak > 150 << 20
-    assert 0 < run.cpu_between(run.start, run.end) <= run.seconds + child.EVERY
+    assert 0 < run.cpu_between(run.start, run.end) <= run.seconds + watched.EVERY
 
 
 @pytest.mark.parametrize("name", ["throughput", "soak", "scaling", "stages", "decode"])
