@@ -17,7 +17,7 @@ def test_a_run_waits_for_workers_of_the_one_before_and_bars_them(tmp_path: Path)
     notes: list[str] = []
 
     def orphan() -> None:
-        with first.working():
+        with first.turn.working():
             working.set()
             release.wait(60)
             assert not begun.is_set()
@@ -32,9 +32,9 @@ def test_a_run_waits_for_workers_of_the_one_before_and_bars_them(tmp_path: Path)
     with locked(tmp_path, say=told) as second:
         begun.set()
         assert "workers of an earlier run" in notes[0]
-        with second.working(), second.working():  # two workers
+        with second.turn.working(), second.turn.working():  # two workers
             pass
-        with pytest.raises(RunError, match="another run has begun") as error, first.working():
+        with pytest.raises(RunError, match="another run has begun") as error, first.turn.working():
             pass
         assert error.value.reason == Reason.BUSY
     thread.join(60)
@@ -44,7 +44,7 @@ def test_turns_of_shards_stand_side_by_side(tmp_path: Path) -> None:
     with locked(tmp_path) as whole:
         pass
     shards = [locked(tmp_path, shard=Shard(number, 2)) for number in (1, 2)]
-    with shards[0] as one, one.working(), shards[1] as two, two.working(), pytest.raises(RunError), whole.working():
+    with shards[0] as one, one.turn.working(), shards[1] as two, two.turn.working(), pytest.raises(RunError), whole.turn.working():
         pass
-    with locked(tmp_path), pytest.raises(RunError, match="another run has begun"), one.working():
+    with locked(tmp_path), pytest.raises(RunError, match="another run has begun"), one.turn.working():
         pass

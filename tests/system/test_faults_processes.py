@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from child import run_of
+from child import run_of, wait_until
 from standin import StandIn, write_phantom
 from test_execute import Tally
 from undisturbed import undisturbed, write_scans, written
@@ -20,7 +20,7 @@ from hypojax.scans import write_nifti
 from hypojax.settings import RunSettings
 
 SCANS = 12
-MANY = 40
+MANY = 60
 """Scans that twenty runs cut short do not get through."""
 
 LOCAL = ("--cluster", "local", "--workers", "2")
@@ -71,13 +71,14 @@ def test_power_lost_twenty_times_at_random_moments(tmp_path: Path, where: tuple[
     generator, out, scans = np.random.default_rng(seed), tmp_path / "out", write_scans(tmp_path / "in", scans=MANY)
     kept: dict[str, bytes] = {}
     for number in itertools.count():
-        with run_of("--sleep", 0.05, scans, out, *where, log=tmp_path / "log") as child:
+        with run_of("--sleep", 0.2, scans, out, *where, log=tmp_path / "log") as child:
             if number == 20:
                 assert child.end() == 0, child.said
                 break
             aim = len(kept) + int(generator.choice([0, 0, 1, 2, 3]))  # 0: at once, while it starts or counts what is there
-            child.until(lambda aim=aim: (out / ".hypojax.lock").exists() and len(ledger(out)) >= aim)
-            time.sleep(generator.uniform(0.0, 0.3 if aim > len(kept) else 6.0))
+            wait_until(lambda aim=aim: child.ended or ((out / ".hypojax.lock").exists() and len(ledger(out)) >= aim))
+            time.sleep(generator.uniform(0.0, 0.3 if aim > len(kept) else 4.0))
+            assert len(kept) < MANY, "there is nothing left to interrupt: give it more scans"
             child.kill_all()
         assert kept.items() <= ledger(out).items(), f"seed {seed}, kill {number}"
         kept = ledger(out)
