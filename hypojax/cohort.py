@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,10 +14,12 @@ import pyarrow.parquet as pq
 import xarray as xr
 from jaxtyping import Shaped
 
+from hypojax.location import Location, locate
 from hypojax.schema import REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.store import Record, ScanEntry, check_table
 from hypojax.store.index import Column
 from hypojax.store.objects import place
+from hypojax.store.table import open_table
 
 AXES: Final = ("i", "j", "k")
 """Stored axes of a scan, the labels of dimension ``axis``."""
@@ -127,24 +128,23 @@ def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
     return xr.Dataset(variables, coords={**coordinates, **_participants(entries)})
 
 
-def open_cohort(path: Path | str) -> xr.Dataset:
+def open_cohort(path: Location | str) -> xr.Dataset:
     """The table of a cohort store, read whole into memory.
 
     Parameters
     ----------
     path
-        The store (``cohort.zarr``), or the output folder that holds it.
+        The store (``cohort.zarr``), or the output folder that holds it: a path, or a URL (``s3://bucket/out``).
 
     Raises
     ------
     RunError
         ``NOTHING_FOUND`` or ``STORE_DAMAGED``.
     """
-    root = Path(path)
+    root = locate(path)
     root = root / "cohort.zarr" if (root / "cohort.zarr").is_dir() else root
     check_table(root)
-    table: xr.Dataset
-    with xr.open_zarr(root, chunks=None) as table:
+    with open_table(root) as table:
         return table.load()
 
 
@@ -162,7 +162,7 @@ def tidy(dataset: xr.Dataset) -> pd.DataFrame:
     return frame[[*lead, *(column for column in frame.columns if column not in lead)]]
 
 
-def export_table(dataset: xr.Dataset, folder: Path) -> tuple[Path, Path]:
+def export_table(dataset: xr.Dataset, folder: Location) -> tuple[Location, Location]:
     """Write ``volumes.parquet`` and ``volumes.tsv`` into ``folder``, each whole or not at all.
 
     Returns

@@ -9,13 +9,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from jaxtyping import UInt8
 
 from hypojax.grid import Affine
+from hypojax.location import Location, ObjectPath
 from hypojax.partial import partial_path
 from hypojax.scans import write_nifti
 from hypojax.schema import LABELS
@@ -82,7 +82,7 @@ def _stem(scan: str, suffix: str) -> str:
     return f"{folder}/anat/{'_'.join(parts)}"
 
 
-def write_dataset(root: Path, *, version: str, sources: Sequence[str]) -> None:
+def write_dataset(root: Location, *, version: str, sources: Sequence[str]) -> None:
     """Write ``dataset_description.json`` and ``dseg.tsv``: what this folder is, and what the labels mean.
 
     Parameters
@@ -106,7 +106,7 @@ def write_dataset(root: Path, *, version: str, sources: Sequence[str]) -> None:
     place(root / "dseg.tsv", "\n".join(["index\tname\tabbreviation\tcolor", *rows, ""]).encode())
 
 
-def write_scan(root: Path, *, stem: str, source: str, maps: ScanMaps, volumes: Mapping[str, float | None]) -> tuple[Path, ...]:
+def write_scan(root: Location, *, stem: str, source: str, maps: ScanMaps, volumes: Mapping[str, float | None]) -> tuple[Location, ...]:
     """Write the label maps of one scan and their sidecars; writing twice gives the same bytes.
 
     Parameters
@@ -136,7 +136,7 @@ def write_scan(root: Path, *, stem: str, source: str, maps: ScanMaps, volumes: M
     return hypothalamus, intracranial
 
 
-def remove_scan(root: Path, *, stem: str) -> None:
+def remove_scan(root: Location, *, stem: str) -> None:
     """Remove the label maps of a scan that has none any more; nothing where there are none.
 
     Parameters
@@ -155,20 +155,21 @@ def remove_scan(root: Path, *, stem: str) -> None:
         _remove(image)
 
 
-def _images(root: Path, stem: str) -> tuple[Path, Path]:
+def _images(root: Location, stem: str) -> tuple[Location, Location]:
     """Label map and intracranial mask of a scan."""
     return root / f"{stem}_space-orig_seg-hypothalamus_dseg.nii.gz", root / f"{stem}_space-orig_label-ICV_mask.nii.gz"
 
 
-def _remove(image: Path) -> None:
+def _remove(image: Location) -> None:
     """Remove an image, then its sidecar, and what is left of either where a process died while it wrote them."""
     for path in (image, _sidecar_path(image)):
         with writing(path):
             path.unlink(missing_ok=True)
-            partial_path(path).unlink(missing_ok=True)
+            if not isinstance(path, ObjectPath):
+                partial_path(path).unlink(missing_ok=True)
 
 
-def _write_image(path: Path, voxels: UInt8[np.ndarray, "i j k"], maps: ScanMaps, sidecar: Mapping[str, object]) -> None:
+def _write_image(path: Location, voxels: UInt8[np.ndarray, "i j k"], maps: ScanMaps, sidecar: Mapping[str, object]) -> None:
     """One label map with its sidecar, the image last, so that an image never lacks its description."""
     place(_sidecar_path(path), _json(sidecar))
     write_nifti(path, voxels, maps.affine, header=maps.header, slope=1.0, intercept=0.0)
@@ -180,7 +181,7 @@ def _sidecar(source: str, volumes: Mapping[str, float | None]) -> dict[str, obje
     return {"Sources": [source], "SpatialReference": "orig", "Manual": False, "SoftVolumes": rounded, "SoftVolumesUnits": "mm^3"}
 
 
-def _sidecar_path(image: Path) -> Path:
+def _sidecar_path(image: Location) -> Location:
     return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
 
 

@@ -30,6 +30,8 @@ class Reason(StrEnum):
     NO_BRAIN = "no_brain"
     # The process that worked on it died, more than once and with nothing else at work.
     CRASHED = "crashed"
+    # Nothing is wrong with the scan: the devices could not hold it.
+    OUT_OF_MEMORY = "out_of_memory"
     # One region is missing although the scan is done.
     SKULL_STRIPPED = "skull_stripped"
     CUT_OFF = "cut_off"
@@ -42,6 +44,8 @@ class Reason(StrEnum):
     DUPLICATE_SCAN = "duplicate_scan"
     NOTHING_FOUND = "nothing_found"
     NOT_WRITABLE = "not_writable"
+    NO_ACCESS = "no_access"
+    UNREACHABLE = "unreachable"
     DISK_FULL = "disk_full"
     OTHER_SETTINGS = "other_settings"
     STORE_DAMAGED = "store_damaged"

@@ -1,41 +1,39 @@
 """`Segmenter`: from the voxels of a scan to posteriors of the intracranial volume and the hypothalamus.
 
 Two stages: the whole head at 2 mm gives the intracranial volume and the place of the hypothalamus; a 1 mm box round that
-place gives the subunits. Weights are replicated on every local device and a batch of scans is split over them
-("pmapped": `jax.jit` with a sharding over the mesh axis ``scan``). One batch shape, compiled once. NumPy in and out.
+place gives the subunits. A batch of scans is split over every local device (`hypojax.forward`). One batch shape, compiled
+once; half of it where that is too much for the memory of a device. NumPy in and out.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Float32, Float64, Num, PyTree, UInt8
+from jax.sharding import AxisType, Mesh
+from jaxtyping import Float32, Float64, Num, UInt8
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
 from hypojax.foreground import Head, find_head, sample_head
+from hypojax.forward import Turn, box_outputs, compiled, exhausted, head_outputs
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
 from hypojax.intensity import Statistics, tissue_statistics, zscore
+from hypojax.reason import HypojaxError, Reason
 from hypojax.release import joint_sum, weights_files
-from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SPACING
-from hypojax.unet import UNet
-
-PLACE_RADIUS: Final = 12.0
-"""Millimetres round the likeliest voxel within which the place of the hypothalamus is averaged."""
+from hypojax.schema import BOX_SHAPE, BOX_SPACING
 
 RECENTRE: Final = 3.0
 """A box whose hypothalamus lies further than this (mm) from its middle is taken again, centred on it."""
 
+LOG: Final = logging.getLogger("hypojax")
+
 Scan = tuple[Num[np.ndarray, "i j k"], Affine]
 Looked = tuple[list[Grid], list[np.ndarray], list[np.ndarray]]
-Forward = Callable[[Float32[np.ndarray, "n x y z"]], tuple[Array, ...]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,8 @@ class Segmentation:
         Share of the place posterior within 12 mm of the place taken, 0 to 1: low when the head was not understood.
     views
         Soft volume of every subunit, mm³, as each network saw it in the box and in its left–right mirror.
+    device_seconds
+        Its share of the time its batch had the devices.
     """
 
     head_grid: Grid
@@ -67,10 +67,31 @@ class Segmentation:
     statistics: Statistics
     located: float
     views: Float32[np.ndarray, "view 10"]
+    device_seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan made ready for the networks; it takes no device, so that many can be made ready at once.
+
+    Parameters
+    ----------
+    volume, affine
+        The scan: scaled voxels in stored orientation, voxel-to-world matrix (mm, RAS+).
+    head
+        The head found in it.
+    image
+        What the head network sees: the z-scored head grid.
+    """
+
+    volume: Num[np.ndarray, "i j k"]
+    affine: Affine
+    head: Head
+    image: Float32[np.ndarray, "a s r"]
 
 
 class Segmenter:
-    """The networks of both stages, compiled for one batch shape on all local devices.
+    """The networks of both stages, compiled for one batch shape on all local devices. Several threads may use one at once.
 
     Examples
     --------
@@ -81,10 +102,11 @@ class Segmenter:
     def __init__(self, head: Checkpoint, boxes: Sequence[Checkpoint], *, batch: int | None = None) -> None:
         """Take loaded weights, those of one box network or of several of one configuration, whose posteriors are averaged.
 
-        ``batch`` scans are segmented at a time, rounded up to a multiple of the local devices.
+        ``batch`` scans are segmented at a time, rounded up to a multiple of the local devices; fewer once memory did not suffice.
         """
         devices = jax.local_devices()
         self.batch = -(-(batch or 1) // len(devices)) * len(devices)
+        self._least, self._turns = len(devices), threading.Lock()
         self.weights = {"head": head.sha256, "box": joint_sum([box.sha256 for box in boxes])}
         self.networks = {"head": asdict(head.network), "box": asdict(boxes[0].network)}
         mesh = Mesh(np.array(devices), ("scan",), axis_types=(AxisType.Auto,))
@@ -124,9 +146,28 @@ class Segmenter:
         """Segment one scan: voxels in stored orientation (any real dtype, finite, scaled) and voxel-to-world matrix (mm, RAS+)."""
         return self.segment_batch([(volume, affine)])[0]
 
-    def segment_batch(self, scans: Sequence[Scan]) -> list[Segmentation]:
-        """Segment any number of scans, a fixed batch at a time."""
-        return [result for start in range(0, len(scans), self.batch) for result in self._segment(scans[start : start + self.batch])]
+    def prepare(self, volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
+        """Make one scan ready, in any thread: all that comes before the networks; arguments as `segment`."""
+        return prepared(volume, affine)
+
+    def segment_batch(self, scans: Sequence[Scan | Prepared]) -> list[Segmentation]:
+        """Segment any number of scans, prepared or not, a fixed batch at a time; a smaller one once memory does not suffice.
+
+        Raises
+        ------
+        HypojaxError
+            ``OUT_OF_MEMORY``: not even the smallest batch fits.
+        """
+        found: list[Segmentation] = []
+        while len(found) < len(scans):
+            size = self.batch
+            part = scans[len(found) : len(found) + size]
+            fitting = self._fitting(part, size)
+            if fitting is None:
+                self._shrink(size)
+            else:
+                found += fitting
+        return found
 
     def segment_near(self, volume: Num[np.ndarray, "i j k"], affine: Affine, *, centre: Float64[np.ndarray, "3"]) -> Segmentation:
         """Segment the hypothalamus alone, looked for near a place (world, mm): for a block cut out of a head; arguments as `segment`.
@@ -134,40 +175,72 @@ class Segmenter:
         Nothing is said of the intracranial volume: its posterior is zero.
         """
         statistics = tissue_statistics(np.asarray(volume, np.float32))
-        (grid,), (subunits,), (views,) = self._settle([(volume, affine)], [statistics.background], [centre])
-        return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views)
+        turn = Turn(self._turns, self.batch)
+        (grid,), (subunits,), (views,) = self._settle(turn, [(volume, affine)], [statistics.background], [centre])
+        return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views, turn.seconds)
 
-    def _segment(self, scans: Sequence[Scan]) -> list[Segmentation]:
+    def _fitting(self, scans: Sequence[Scan | Prepared], size: int) -> list[Segmentation] | None:
+        """Segment at most one batch of scans; None where it does not fit into memory."""
+        try:
+            return self._segment([scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in scans], Turn(self._turns, size))
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if not exhausted(error):
+                raise
+            LOG.debug("batch of %d", size, exc_info=error)
+            return None
+
+    def _shrink(self, size: int) -> None:
+        """Halve the batch, which was ``size`` and did not fit; another thread may have done so before.
+
+        Raises
+        ------
+        HypojaxError
+            It is the smallest already.
+        """
+        if size <= self._least:
+            message = f"memory does not suffice for {size} at a time, one for each device; free some, or use a device with more"
+            raise HypojaxError(Reason.OUT_OF_MEMORY, message)
+        with self._turns:
+            if self.batch == size:
+                self.batch = max(self._least, size // 2 // self._least * self._least)
+                LOG.warning("memory does not suffice for %d scans at a time; going on with %d", size, self.batch)
+
+    def _segment(self, scans: Sequence[Prepared], turn: Turn) -> list[Segmentation]:
         """Segment at most one batch of scans."""
-        heads = [find_head(volume, affine) for volume, affine in scans]
-        intracranial, places, located = self._run(self._head, [head_input(*scan, head) for scan, head in zip(scans, heads, strict=True)])
+        heads = [scan.head for scan in scans]
+        intracranial, places, located = turn.run(self._head, [scan.image for scan in scans])
         centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
-        grids, subunits, views = self._settle(scans, [head.statistics.background for head in heads], centres)
+        whole = [(scan.volume, scan.affine) for scan in scans]
+        grids, subunits, views = self._settle(turn, whole, [head.statistics.background for head in heads], centres)
+        share = turn.seconds / len(scans)
         return [
-            Segmentation(head.grid, icv, grid, posteriors, head.statistics, float(certain), volumes)
+            Segmentation(head.grid, icv, grid, posteriors, head.statistics, float(certain), volumes, share)
             for head, icv, grid, posteriors, certain, volumes in zip(heads, intracranial, grids, subunits, located, views, strict=True)
         ]
 
-    def _settle(self, scans: Sequence[Scan], backgrounds: Sequence[float], centres: Sequence[Float64[np.ndarray, "3"]]) -> Looked:
+    def _settle(
+        self, turn: Turn, scans: Sequence[Scan], backgrounds: Sequence[float], centres: Sequence[Float64[np.ndarray, "3"]]
+    ) -> Looked:
         """Look near the given places, and once more where the hypothalamus lies far from the middle of its box."""
-        grids, subunits, views = self._look(scans, backgrounds, centres)
+        grids, subunits, views = self._look(turn, scans, backgrounds, centres)
         better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
         if all(new is None for new in better):
             return grids, subunits, views
         # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
-        return self._look(scans, backgrounds, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
+        return self._look(turn, scans, backgrounds, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
 
-    def _look(self, scans: Sequence[Scan], backgrounds: Sequence[float], centres: Sequence[Float64[np.ndarray, "3"]]) -> Looked:
+    def _look(self, turn: Turn, scans: Sequence[Scan], backgrounds: Sequence[float], centres: Sequence[Float64[np.ndarray, "3"]]) -> Looked:
         """Boxes round the given places (world, mm), and what the box networks say of them."""
         grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
         inputs = [box_input(*scan, grid, background=low) for scan, grid, low in zip(scans, grids, backgrounds, strict=True)]
-        subunits, views = zip(*[self._run(forward, inputs) for forward in self._boxes], strict=True)
+        subunits, views = zip(*[turn.run(forward, inputs) for forward in self._boxes], strict=True)
         return grids, [mean_posterior(each) for each in zip(*subunits, strict=True)], [np.concatenate(v) for v in zip(*views, strict=True)]
 
-    def _run(self, forward: Forward, inputs: list[Float32[np.ndarray, "x y z"]]) -> list[list[Any]]:
-        """Pad the batch by its last scan, run, and cut the padding off again."""
-        padded = np.stack([*inputs, *[inputs[-1]] * (self.batch - len(inputs))])
-        return [list(np.asarray(output)[: len(inputs)]) for output in forward(padded)]
+
+def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
+    """A scan (scaled voxels in stored orientation, voxel-to-world matrix in mm, RAS+) made ready for the networks."""
+    head = find_head(volume, affine)
+    return Prepared(volume, affine, head, head_input(volume, affine, head))
 
 
 def head_input(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
@@ -208,50 +281,3 @@ def mean_posterior(posteriors: Sequence[UInt8[np.ndarray, "10 x y z"]]) -> UInt8
     for posterior in posteriors:
         total += posterior
     return np.round(total / len(posteriors)).astype(np.uint8)
-
-
-def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> tuple[Forward, ...]:
-    """Networks of one configuration on a device mesh, compiled once: weights replicated, the batch split over the axis ``scan``."""
-    # Traced, not made: drawing weights that are thrown away would take seconds.
-    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(checkpoints[0].network, rngs=nnx.Rngs(0))))
-    replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
-
-    def forward(weights: PyTree, images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
-        # Full float32 on every device: a GPU left to itself multiplies in fewer bits, and a cohort may mix devices.
-        with jax.default_matmul_precision("float32"):
-            return outputs(nnx.merge(graph, weights), images[..., None])
-
-    run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
-    return tuple(partial(run, jax.device_put(checkpoint.weights, replicated)) for checkpoint in checkpoints)
-
-
-def head_outputs(
-    network: UNet, images: Float[Array, "n a s r 1"]
-) -> tuple[UInt8[Array, "n a s r"], Float[Array, "n 3"], Float[Array, " n"]]:
-    """Intracranial posterior × 255, place of the hypothalamus (voxels), and how much of its posterior lies there."""
-    logits = network(images)
-    place, located = jax.vmap(place_of)(logits[..., 1])
-    return _bytes(jax.nn.sigmoid(logits[..., 0])), place, located
-
-
-def place_of(logits: Float[Array, "a s r"]) -> tuple[Float[Array, "3"], Float[Array, ""]]:
-    """Mean position (voxels) near the likeliest voxel under a softmax over space, and the share of it that lies there."""
-    posterior = jax.nn.softmax(logits.ravel()).reshape(logits.shape)
-    index = jnp.stack(jnp.meshgrid(*[jnp.arange(n) for n in logits.shape], indexing="ij"), axis=-1).astype(jnp.float32)
-    peak = jnp.stack(jnp.unravel_index(posterior.argmax(), logits.shape)).astype(jnp.float32)
-    near = posterior * (((index - peak) ** 2).sum(-1) <= (PLACE_RADIUS / HEAD_SPACING) ** 2)
-    return (near[..., None] * index).sum((0, 1, 2)) / near.sum(), near.sum()
-
-
-def box_outputs(network: UNet, images: Float[Array, "n x y z 1"]) -> tuple[UInt8[Array, "n 10 x y z"], Float[Array, "n 2 10"]]:
-    """Subunit posteriors × 255, the mean over the box and its left–right mirror, so that neither side is favoured; volumes of both."""
-    seen = jax.nn.softmax(network(images))[..., 1:]
-    mirrored = jax.nn.softmax(network(images[:, :, :, ::-1]))[:, :, :, ::-1, 1:]
-    swapped = jnp.concatenate([mirrored[..., 5:], mirrored[..., :5]], axis=-1)
-    volumes = jnp.stack([seen.sum((1, 2, 3)), swapped.sum((1, 2, 3))], axis=1) * BOX_SPACING**3
-    return jnp.moveaxis(_bytes((seen + swapped) / 2), -1, 1), volumes
-
-
-def _bytes(posterior: Array) -> UInt8[Array, "*n"]:
-    """Quantise a posterior to 0–255."""
-    return jnp.round(posterior * 255).astype(jnp.uint8)

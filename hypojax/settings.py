@@ -21,7 +21,9 @@ class RunSettings:
     batch
         Scans segmented together, at least; one for each device when left out. More pays off on a GPU.
     read_ahead
-        Scans read while others are segmented; each takes the memory of its voxels.
+        Scans read while others are segmented, at least; each takes the memory of its scaled voxels.
+    threads
+        Threads that read ahead, and as many that write behind; chosen from the cores when left out.
     check
         First hold what is stored of finished scans against its checksums, and do damaged scans again.
     retry_failed
@@ -34,7 +36,7 @@ class RunSettings:
     Raises
     ------
     RunError
-        ``USAGE``: a batch or read-ahead below 1.
+        ``USAGE``: a batch, a read-ahead or a number of threads below 1.
 
     Examples
     --------
@@ -46,14 +48,15 @@ class RunSettings:
     ensemble: bool = False
     batch: int | None = None
     read_ahead: int = 1
+    threads: int | None = None
     check: bool = False
     retry_failed: bool = False
     recompute: bool = False
     derivatives: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse numbers of scans that are none."""
-        for name, value in (("batch", self.batch), ("read_ahead", self.read_ahead)):
+        """Refuse numbers of scans and threads that are none."""
+        for name, value in (("batch", self.batch), ("read_ahead", self.read_ahead), ("threads", self.threads)):
             if value is not None and value < 1:
                 option = "--" + name.replace("_", "-")
                 raise RunError(Reason.USAGE, f"{name} is {value}, it must be 1 or more; leave {option} out, or give a larger number")

@@ -17,9 +17,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
 
 from hypojax.checkpoint import load_checkpoint
+from hypojax.forward import box_outputs
 from hypojax.intensity import tissue_statistics, zscore
 from hypojax.schema import BOX_SHAPE
-from hypojax.segment import box_outputs
 from hypojax.unet import UNet
 
 SIDE = 48

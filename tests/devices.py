@@ -15,9 +15,10 @@ from flax import nnx
 from hypojax import demo
 from hypojax.checkpoint import load_checkpoint, released_folder
 from hypojax.foreground import find_head
+from hypojax.forward import box_outputs
 from hypojax.grid import Affine
 from hypojax.scans import read
-from hypojax.segment import Segmentation, Segmenter, box_grid, box_input, box_outputs
+from hypojax.segment import Segmentation, Segmenter, box_grid, box_input
 from hypojax.unet import UNet
 
 

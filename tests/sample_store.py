@@ -8,6 +8,7 @@ import numpy as np
 
 from hypojax import cohort
 from hypojax.grid import Grid
+from hypojax.location import Location
 from hypojax.reason import Reason
 from hypojax.schema import REGIONS
 from hypojax.store import CohortStore, Native, Posterior, ScanEntry, Segmented
@@ -76,7 +77,7 @@ def entries(folder: str = "/data") -> list[ScanEntry]:
     ]
 
 
-def small_store(root: Path) -> CohortStore:
+def small_store(root: Location) -> CohortStore:
     """Two finished scans (one without skull), a failed, an ingested and an untouched one, and the table."""
     store = CohortStore.create(root, scans=entries(), settings=SETTINGS, provenance=PROVENANCE)
     for seed, scan in enumerate((DONE, STRIPPED)):

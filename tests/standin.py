@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hypojax.foreground import find_head
 from hypojax.grid import Grid, centred_grid, model_directions
 from hypojax.phantom import HYPOTHALAMUS_CENTRE, Phantom, intracranial_coverage, render, subunit_coverage
 from hypojax.scans import write_nifti
-from hypojax.segment import Segmentation
+from hypojax.segment import Prepared, Segmentation, prepared
 
 AFFINE = np.array([[-5.0, 0, 0, 92.5], [0, 5, 0, -107.5], [0, 0, 5, -92.5], [0, 0, 0, 1]])
 SHAPE = (38, 44, 38)
@@ -46,17 +45,19 @@ class StandIn:
     def provenance(self) -> Mapping[str, str]:
         return {"weights_head_sha256": self.weights, "weights_box_sha256": self.weights, "device": "none"}
 
-    def segment_batch(self, scans: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Segmentation]:
-        self.batches.append(len(scans))
-        if any((volume == POISON).any() for volume, _ in scans):
-            raise ZeroDivisionError("poisoned")
-        return [self.segment(volume, affine) for volume, affine in scans]
+    def prepare(self, volume: np.ndarray, affine: np.ndarray) -> Prepared:
+        return prepared(volume, affine)
 
-    def segment(self, volume: np.ndarray, affine: np.ndarray) -> Segmentation:
-        axes = model_directions(affine)
+    def segment_batch(self, scans: Sequence[Prepared]) -> list[Segmentation]:
+        self.batches.append(len(scans))
+        if any((scan.volume == POISON).any() for scan in scans):
+            raise ZeroDivisionError("poisoned")
+        return [self.segment(scan) for scan in scans]
+
+    def segment(self, scan: Prepared) -> Segmentation:
+        axes = model_directions(scan.affine)
         _, anterior, superior = HYPOTHALAMUS_CENTRE
-        found = find_head(volume, affine)
-        head = found.grid
+        head = scan.head.grid
         box = centred_grid(axes, shape=(40, 40, 40), spacing=1.0, centre=np.array([0.0, anterior, superior]))
         intracranial, _ = coverage(head.shape, head.affine.tobytes())
         _, subunits = coverage(box.shape, box.affine.tobytes())
@@ -65,7 +66,7 @@ class StandIn:
             intracranial,
             box,
             subunits,
-            found.statistics,
+            scan.head.statistics,
             located=1.0,
             views=np.tile(subunits.sum(axis=(1, 2, 3), dtype=np.float32) / np.float32(255), (2, 1)),
         )

@@ -203,7 +203,7 @@ def test_batches_are_those_of_the_network_or_larger(tmp_path: Path) -> None:
         assert network.batches == sizes
 
 
-@pytest.mark.parametrize("wrong", [{"batch": 0}, {"batch": -1}, {"read_ahead": 0}])
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"batch": -1}, {"read_ahead": 0}, {"threads": 0}])
 def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(RunError, match="must be 1 or more") as error:
         RunSettings(**wrong)
@@ -226,6 +226,7 @@ def test_the_store_says_how_it_was_made(tmp_path: Path) -> None:
         "read_ahead": 3,
         "recompute": False,
         "retry_failed": False,
+        "threads": None,
         "weights": None,
     }
     assert json.loads(attributes["configuration"]) == {"widths": [8, 16]}
@@ -319,9 +320,9 @@ def test_an_interrupted_run_leaves_a_table_and_goes_on(tmp_path: Path) -> None:
         def finished(self, result: execute.ScanResult) -> None:
             raise KeyboardInterrupt
 
-    folder = bids(tmp_path / "in", subjects=("01", "02", "03"))
+    folder, one = bids(tmp_path / "in", subjects=("01", "02", "03")), RunSettings(threads=1)
     with pytest.raises(KeyboardInterrupt):
-        execute.run([folder], out=tmp_path / "out", segmenter=StandIn(), watch=Impatient())
+        execute.run([folder], out=tmp_path / "out", settings=one, segmenter=StandIn(), watch=Impatient())
     assert open_cohort(tmp_path / "out").status.values.tolist() == ["done", "done", "pending"]  # the second was being finished
     outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn())
     assert (outcome.done, outcome.kept) == (3, 2)

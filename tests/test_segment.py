@@ -1,22 +1,32 @@
 """The segmenter: batches, devices and storage order change nothing; both stages land where they should on real scans."""
 
+import logging
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from standin import AFFINE, SHAPE, phantom_voxels
+from tiny_segmenter import Small, tiny
 
 from hypojax.checkpoint import load_checkpoint, released_folder
 from hypojax.demo import sample_scan
+from hypojax.foreground import find_head
+from hypojax.forward import place_of
 from hypojax.grid import Affine, to_voxel, to_world
+from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
-from hypojax.segment import Segmentation, Segmenter, box_grid, box_offset, place_of
+from hypojax.segment import Segmentation, Segmenter, box_grid, box_offset, head_input
 
 LARGEST_DISTANCE = 4.0
 """Millimetres between our centre of the hypothalamus and the teacher's (issue: "where they should")."""
@@ -162,3 +172,124 @@ def test_a_block_is_segmented_as_the_head_it_was_cut_from(segmenter: Segmenter) 
     assert not found.intracranial.any()
     volumes = [result.subunits.sum(dtype=np.float64) / 255 for result in (whole, found)]
     assert abs(volumes[1] / volumes[0] - 1) < ANOTHER_PLACE
+
+
+def several(count: int) -> list[tuple[np.ndarray, Affine]]:
+    """Phantoms that differ by their noise, and so in everything that the tiny networks say of them."""
+    noise = [np.random.default_rng(number).normal(0, 20, SHAPE).astype(np.float32) for number in range(count)]
+    return [(phantom_voxels() + each, AFFINE) for each in noise]
+
+
+def assert_same(found: Sequence[Segmentation], expected: Sequence[Segmentation]) -> None:
+    """Bit for bit, whatever the devices took."""
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        for name in ("intracranial", "subunits", "views"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+        assert (ours.located, ours.statistics) == (theirs.located, theirs.statistics)
+        for grid, other in ((ours.head_grid, theirs.head_grid), (ours.box_grid, theirs.box_grid)):
+            np.testing.assert_array_equal(grid.affine, other.affine)
+
+
+def test_a_prepared_scan_is_segmented_as_any_other(segmenter: Segmenter) -> None:
+    image = read("colin27", sample_scan())
+    volume = image.scaled()
+    (found,) = segmenter.segment_batch([segmenter.prepare(volume, image.affine)])
+    assert_same([found], [segmenter.segment(volume, image.affine)])
+    assert found.device_seconds > 0
+    step_by_step = head_input(volume, image.affine, find_head(volume, image.affine))
+    np.testing.assert_array_equal(segmenter.prepare(volume, image.affine).image, step_by_step)
+
+
+def test_prepared_and_not_may_be_mixed() -> None:
+    network, scans = tiny(batch=2), several(3)
+    assert_same(network.segment_batch([network.prepare(*scans[0]), *scans[1:]]), network.segment_batch(scans))
+    assert network.segment_batch([]) == []
+    found = tiny().segment_batch(scans)
+    assert not any((one.subunits == other.subunits).all() for one, other in pairwise(found))  # so that no test mistakes one for another
+
+
+@pytest.mark.parametrize("error", [jax.errors.JaxRuntimeError, MemoryError])
+def test_out_of_memory_halves_the_batch_and_changes_no_result(caplog: pytest.LogCaptureFixture, error: type[Exception]) -> None:
+    devices = len(jax.local_devices())
+    network, scans = tiny(batch=8), several(9)
+    device = Small(network, most=2 * devices, error=error)
+    with caplog.at_level(logging.WARNING, logger="hypojax"):
+        found = network.segment_batch(scans)
+    assert_same(found, tiny(batch=2).segment_batch(scans))
+    assert network.batch == 2 * devices
+    assert device.sizes[:3] == [8 * devices, 4 * devices, 2 * devices]
+    assert set(device.sizes[3:]) == {2 * devices}  # the last, single scan too: one shape, one compilation
+    assert len(caplog.records) == 2
+    network.segment_batch(scans[:1])
+    assert set(device.sizes[3:]) == {2 * devices}  # from then on
+
+
+def test_memory_that_ends_between_the_stages_costs_the_batch_its_first_stage_again() -> None:
+    network, scans = tiny(batch=4), several(4)
+    device = Small(network, most=4)
+    run, failed = network._boxes[0], []
+
+    def once(images: np.ndarray) -> tuple[jax.Array, ...]:
+        if not failed:
+            failed.append(len(images))
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return run(images)
+
+    network._boxes = (once, *network._boxes[1:])
+    assert_same(network.segment_batch(scans), tiny(batch=2).segment_batch(scans))
+    assert failed == [4]
+    assert device.sizes[0] == 4
+    assert network.batch == 2
+
+
+def test_no_room_for_one_scan_is_said() -> None:
+    network = tiny(batch=2)
+    device = Small(network, most=0)
+    with pytest.raises(HypojaxError, match="does not suffice for 1 at a time") as error:
+        network.segment_batch(several(2))
+    assert error.value.reason == Reason.OUT_OF_MEMORY
+    assert network.batch == 1
+    device.most = 1
+    assert_same(network.segment_batch(several(2)), tiny().segment_batch(several(2)))
+
+
+def test_a_smaller_batch_is_a_multiple_of_the_devices_too() -> None:
+    network, scans = tiny(batch=12), several(5)
+    network._least = 4  # as with four devices
+    device = Small(network, most=4)
+    network.segment_batch(scans)
+    assert (device.sizes[0], set(device.sizes[1:])) == (12, {4})
+    device.most = 0
+    with pytest.raises(HypojaxError, match="for 4 at a time"):
+        network.segment_batch(scans)
+
+
+def test_other_errors_of_a_device_are_passed_on() -> None:
+    network = tiny(batch=2)
+
+    def broken(images: np.ndarray) -> tuple[jax.Array, ...]:
+        raise jax.errors.JaxRuntimeError("INVALID_ARGUMENT: a fault of ours")
+
+    network._head = broken
+    with pytest.raises(jax.errors.JaxRuntimeError, match="a fault of ours"):
+        network.segment_batch(several(2))
+    assert network.batch == 2
+
+
+@pytest.mark.parametrize("most", [4, 1])
+def test_threads_share_a_segmenter(most: int) -> None:
+    """Four threads at once, of which all may run out of memory together: the results of one after the other."""
+    network, scans = tiny(batch=4), several(4)
+    expected = tiny(batch=most).segment_batch(scans)
+    device, together = Small(network, most=most), threading.Barrier(4, timeout=60)
+
+    def segment(_: int) -> list[Segmentation]:
+        together.wait()
+        return network.segment_batch([network.prepare(*scan) for scan in scans])
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(segment, range(4)):
+            assert_same(found, expected)
+    assert network.batch == most
+    assert device.sizes[-1] == most

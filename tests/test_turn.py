@@ -43,8 +43,8 @@ def test_a_run_waits_for_workers_of_the_one_before_and_bars_them(tmp_path: Path)
 def test_turns_of_shards_stand_side_by_side(tmp_path: Path) -> None:
     with locked(tmp_path) as whole:
         pass
-    with locked(tmp_path, shard=Shard(1, 2)) as one, one.working(), locked(tmp_path, shard=Shard(2, 2)) as two, two.working():
-        with pytest.raises(RunError, match="another run has begun"), whole.working():
-            pass
+    shards = [locked(tmp_path, shard=Shard(number, 2)) for number in (1, 2)]
+    with shards[0] as one, one.working(), shards[1] as two, two.working(), pytest.raises(RunError), whole.working():
+        pass
     with locked(tmp_path), pytest.raises(RunError, match="another run has begun"), one.working():
         pass

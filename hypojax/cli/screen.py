@@ -4,13 +4,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isnan
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from hypojax.location import Location
 
 if TYPE_CHECKING:
     from hypojax.demo import Comparison
@@ -213,13 +214,13 @@ class Screen:
             table.add_row(*map(escape, row))
         self._console.print(table)
 
-    def outcome(self, outcome: "Outcome", out: Path) -> None:
+    def outcome(self, outcome: "Outcome", out: Location) -> None:
         """The summary at the end of a run."""
         self._volumes(outcome)
         self._failures(outcome.failures)
         self.pairs("Summary", {**facts(outcome), "results": str(out)})
 
-    def problems(self, problems: Sequence["Problem"], out: Path) -> None:
+    def problems(self, problems: Sequence["Problem"], out: Location) -> None:
         """What `hypojax verify` found."""
         if not problems:
             self._console.print(f"{out}: every stored byte is as it was written", markup=False, highlight=False, soft_wrap=True)

@@ -9,17 +9,21 @@ from typing import Annotated, Any, Final, Union
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
+from hypojax.cli.deploy import Deploy
 from hypojax.cli.drift import Drift
 from hypojax.cli.evaluate import Evaluate
+from hypojax.cli.place import Place
+from hypojax.cli.plan import Plan
 from hypojax.cli.screen import Screen
 from hypojax.cli.split import Split
 from hypojax.cli.train import Train
 from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
+from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings, RunSettings
 
-Out = Annotated[Positional[Path], arg(metavar="OUT")]
-Paths = Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT [INPUT ...] OUT", help_behavior_hint="")]
+Out = Annotated[Positional[Place], arg(metavar="OUT")]
+Paths = Annotated[Positional[tuple[Place, ...]], arg(metavar="INPUT [INPUT ...] OUT", help_behavior_hint="")]
 Settings = OmitArgPrefixes[RunSettings]
 Where = OmitArgPrefixes[ClusterSettings]
 
@@ -228,6 +232,7 @@ class Demo(Verb):
 
 VERBS: Final[dict[str, type[Verb]]] = {
     "run": Run,
+    "plan": Plan,
     "ingest": Ingest,
     "segment": Segment,
     "export": Export,
@@ -239,6 +244,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "drift": Drift,
     "evaluate": Evaluate,
     "train": Train,
+    "deploy": Deploy,
 }
 
 OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be
@@ -247,7 +253,7 @@ OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be
 """All verbs as one type: what ``hypojax --help`` shows, with the first line of each."""
 
 
-def _inputs_and_out(paths: tuple[Path, ...], verb: str) -> tuple[list[Path], Path]:
+def _inputs_and_out(paths: tuple[Location, ...], verb: str) -> tuple[list[Location], Location]:
     """Split what stands on the command line."""
     if len(paths) < 2:
         given = ", ".join(map(str, paths)) or "nothing"

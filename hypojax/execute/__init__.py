@@ -5,6 +5,7 @@ from hypojax.execute.line import Segments
 from hypojax.execute.machine import Info, info
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Outcome, ScanResult, Watch
+from hypojax.execute.plan import Plan, Workers, plan
 from hypojax.execute.shard import Shard, parse_shard
 from hypojax.execute.single import segment
 from hypojax.execute.stages import export, ingest, run, segment_store, status, verify
@@ -12,16 +13,19 @@ from hypojax.execute.stages import export, ingest, run, segment_store, status, v
 __all__ = [
     "Info",
     "Outcome",
+    "Plan",
     "ScanResult",
     "Segments",
     "Shard",
     "Watch",
+    "Workers",
     "export",
     "follow",
     "info",
     "ingest",
     "load_segmenter",
     "parse_shard",
+    "plan",
     "run",
     "segment",
     "segment_store",

@@ -13,6 +13,8 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
+from hypojax.deploy import ClusterConfig, cuda_environments, read_config, slurm_options
+from hypojax.execute.kubernetes import kubernetes_scheduler
 from hypojax.execute.worker import CORES
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings
@@ -24,6 +26,7 @@ WORKER_BYTES: Final = 2_000_000_000
 
 CONFIG: Final = {
     "distributed.scheduler.allowed-failures": 0,  # what to do when a worker dies is decided by `Dispatch`, which sees the marks of scans
+    "distributed.deploy.lost-worker-timeout": "1 minute",  # until then a nanny may start its worker again; after it `revive` does
     "distributed.scheduler.worker-ttl": "2 minutes",  # a worker whose cable was pulled is given up after this
     "distributed.worker.memory.spill": False,  # results are small, scans are never Dask's to move
     "distributed.worker.memory.target": False,
@@ -48,7 +51,7 @@ def connected(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
     RunError
         ``CLUSTER_LOST``: it cannot be reached. ``USAGE``: a package, a device or a part of the configuration is missing.
     """
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed").setLevel(_log_level())
     with dask.config.set(CONFIG), _client(where, say=say) as client:
         if find_spec("bokeh") is not None:
             say(f"dashboard: {client.dashboard_link}")
@@ -63,6 +66,13 @@ def _client(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
             if where.cluster.startswith("tcp://") and LOOPBACK not in where.cluster:
                 say(f"traffic with {where.cluster} is not encrypted: use it in a network of your own only, or a scheduler with tls://")
             say(f"scheduler {where.cluster}, {len(client.nthreads())} workers now")
+            yield client
+        return
+    if where.cluster == "kubernetes":
+        config = read_config(where.cluster_config or Path())
+        workers = where.workers or config.workers
+        say(f"{workers} pods asked for")
+        with kubernetes_scheduler(config, workers) as address, _reached(address) as client:
             yield client
         return
     with _cluster(where, say=say) as cluster, Client(cluster) as client:
@@ -93,8 +103,8 @@ def _cluster(where: ClusterSettings, *, say: Say) -> Any:  # noqa: ANN401  (what
         return on_this_machine(environments, threads=2)
     config = read_config(where.cluster_config or Path())
     workers = where.workers or config.workers
-    say(f"{workers} {'jobs' if where.cluster == 'slurm' else 'pods'} asked for")
-    return _slurm(config, workers) if where.cluster == "slurm" else _kubernetes(config, workers)
+    say(f"{workers} jobs asked for")
+    return _slurm(config, workers)
 
 
 def on_this_machine(environments: Sequence[Mapping[str, str]], *, threads: int) -> SpecCluster:
@@ -109,9 +119,21 @@ def on_this_machine(environments: Sequence[Mapping[str, str]], *, threads: int) 
     """
     bound = {"host": LOOPBACK, "port": 0, "dashboard_address": f"{LOOPBACK}:0"}
     memory = int(MEMORY_LIMIT / len(environments))
-    shared = {"host": LOOPBACK, "nthreads": threads, "memory_limit": memory, "dashboard": False, "silence_logs": logging.ERROR}
+    shared = {"host": LOOPBACK, "nthreads": threads, "memory_limit": memory, "dashboard": False, "silence_logs": _log_level()}
     workers = {n: {"cls": Nanny, "options": {**shared, "env": dict(environment)}} for n, environment in enumerate(environments)}
-    return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": bound}, silence_logs=logging.ERROR)
+    return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": bound}, silence_logs=_log_level())
+
+
+def revive(client: Client) -> None:
+    """Start workers of this machine anew that are gone for good: a nanny gives up where its worker dies before it is up."""
+    cluster = client.cluster
+    if type(cluster) is SpecCluster:  # what others start is theirs to keep up
+        cluster.scale(len(cluster.worker_spec))
+
+
+def _log_level() -> int:
+    """Of Dask's own messages: what happens to workers is told in our sentences, unless somebody looks for a fault."""
+    return logging.ERROR if logging.getLogger("hypojax").isEnabledFor(logging.DEBUG) else logging.CRITICAL
 
 
 def core_environments(workers: int | None = None) -> list[dict[str, str]]:
@@ -138,7 +160,7 @@ def gpu_environments(workers: int | None = None) -> list[dict[str, str]]:
     there = visible_gpus()
     if not there or (workers or 0) > len(there):
         raise RunError(Reason.USAGE, f"--cluster cuda finds {len(there)} GPUs, {workers or 'one or more'} are wanted; use --cluster local")
-    return [dict(environment) for environment in cuda_environments(there[: workers or len(there)])]
+    return cuda_environments(there[: workers or len(there)])
 
 
 def visible_gpus() -> list[str]:
@@ -153,16 +175,6 @@ def _slurm(config: "ClusterConfig", workers: int) -> Any:  # noqa: ANN401
     jobqueue = _package("dask_jobqueue", extra="slurm")
     cluster = jobqueue.SLURMCluster(**slurm_options(config), security=Security.temporary())
     cluster.scale(jobs=workers)
-    return cluster
-
-
-def _kubernetes(config: "ClusterConfig", workers: int) -> Any:  # noqa: ANN401
-    """Pods of a Kubernetes cluster with the Dask operator."""
-    _package("dask_kubernetes", extra="kubernetes")
-    from dask_kubernetes.operator import KubeCluster
-
-    cluster = KubeCluster(custom_cluster_spec=kubernetes_resource(config), namespace=config.kubernetes.namespace)
-    cluster.scale(workers)
     return cluster
 
 

@@ -4,6 +4,7 @@ A worker that dies costs nothing but time. The marks in the store tell which sca
 worker, and where one takes that down too, with nothing else at work. If its worker dies even then the scan fails; all others go on.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -13,6 +14,7 @@ from distributed import Client, Future
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
+from hypojax.execute.cluster import revive
 from hypojax.execute.outcome import ScanResult
 from hypojax.execute.todo import Todo
 from hypojax.execute.worker import process_batch
@@ -33,7 +35,10 @@ BARREN: Final = 5
 HEARTBEAT: Final = 5.0
 """Seconds between two looks at whether the scheduler is still there."""
 
-Inbox = SimpleQueue[Future | tuple[float, Mapping[str, Any]]]
+Sent = Future[Any]
+"""A batch on its way."""
+
+Inbox = SimpleQueue[Sent | tuple[float, Mapping[str, Any]]]
 
 
 def batches(scans: Sequence[str], *, workers: int, least: int) -> list[tuple[str, ...]]:
@@ -57,12 +62,17 @@ class Dispatch:
         Of the run, as in its `Assignment`.
     begun
         How often a scan was begun and not brought to its record, as its mark says.
+    say
+        Told when there is no worker.
     """
 
-    def __init__(self, client: Client, name: str, *, begun: Callable[[str], int]) -> None:
+    def __init__(self, client: Client, name: str, *, begun: Callable[[str], int], say: Callable[[str], None]) -> None:
         self._client = client
         self._name = name
         self._begun = begun
+        self._say = say
+        self._looked = time.monotonic()
+        self._alone = False
         self._inbox: Inbox = SimpleQueue()
         self._told: set[str] = set()
         self._suspects: list[str] = []
@@ -95,7 +105,7 @@ class Dispatch:
 
     def _sent(self, work: Sequence[tuple[str, ...]], *, each: int) -> Iterator[ScanResult]:
         """Send batches, never more than ``each`` a worker."""
-        waiting, flying = list(reversed(work)), {}
+        waiting, flying = list(reversed(work)), dict[Any, tuple[Sent, tuple[str, ...]]]()
         try:
             while waiting or flying:
                 while waiting and len(flying) < each * self._workers():
@@ -114,7 +124,7 @@ class Dispatch:
             if self._client.status == "running":
                 self._client.cancel([future for future, _ in flying.values()])
 
-    def _landed(self, future: Future, batch: tuple[str, ...]) -> tuple[list[ScanResult], tuple[str, ...]]:
+    def _landed(self, future: Sent, batch: tuple[str, ...]) -> tuple[list[ScanResult], tuple[str, ...]]:
         """Results of a batch that came to its end, and what of it is to be sent again."""
         try:
             results, made = future.result()
@@ -144,7 +154,7 @@ class Dispatch:
                 self._barren = 0
                 yield result
 
-    def _next(self) -> Future | tuple[float, Mapping[str, Any]]:
+    def _next(self) -> Sent | tuple[float, Mapping[str, Any]]:
         """The next that comes in.
 
         Raises
@@ -153,14 +163,30 @@ class Dispatch:
             ``CLUSTER_LOST``.
         """
         while True:
+            if time.monotonic() > self._looked + HEARTBEAT:
+                self._look()
             try:
                 return self._inbox.get(timeout=HEARTBEAT)
             except Empty:
-                if self._client.status not in ("running", "connecting"):
-                    raise lost() from None
+                continue
+
+    def _look(self) -> None:
+        """Whether scheduler and workers are still there; errors as `_next`."""
+        self._looked = time.monotonic()
+        if self._client.status not in ("running", "connecting"):
+            raise lost()
+        revive(self._client)
+        alone = not self._count()
+        if alone and not self._alone:
+            self._say("no worker is there at the moment: waiting for one to start")
+        self._alone = alone
 
     def _workers(self) -> int:
-        """Workers that are there now; at least one, for work must wait for the first.
+        """Workers to send work for: one at least, for work must wait for the first; errors as `_count`."""
+        return max(1, self._count())
+
+    def _count(self) -> int:
+        """Workers that are there now.
 
         Raises
         ------
@@ -168,7 +194,7 @@ class Dispatch:
             ``CLUSTER_LOST``.
         """
         try:
-            return max(1, len(self._client.nthreads()))
+            return len(self._client.nthreads())
         except (OSError, TypeError) as error:  # TypeError: how a client says that it has lost its scheduler
             raise lost() from error
 

@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from hypojax.execute.outcome import ScanResult, Watch, from_record
 from hypojax.execute.output import STORE
+from hypojax.location import Location, locate
 from hypojax.store import CohortStore
 
 SECOND: Final = 1.0
 
 
-def follow(out: Path, *, every: float, watch: Watch, pause: Callable[[float], None] = time.sleep) -> None:
+def follow(out: Location | str, *, every: float, watch: Watch, pause: Callable[[float], None] = time.sleep) -> None:
     """Tell of every scan that others finish in ``out``, until none waits. Nothing is changed.
 
     Scans that shards or later runs add to the store are not seen.
@@ -33,7 +33,7 @@ def follow(out: Path, *, every: float, watch: Watch, pause: Callable[[float], No
     RunError
         There is no store, or its index is damaged.
     """
-    store = CohortStore.open(out / STORE)
+    store = CohortStore.open(locate(out) / STORE)
     waiting = [scan for scan in store.index.ids if _finished(store, scan) is None]
     watch.started(total=len(waiting), kept=len(store.index.ids) - len(waiting))
     while waiting:

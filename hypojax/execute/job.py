@@ -2,15 +2,16 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypojax.execute.line import Line, Refused, Segments
+from hypojax.execute.item import Refused
+from hypojax.execute.line import Line, Segments
 from hypojax.execute.outcome import ScanResult, Watch
 from hypojax.execute.output import DERIVATIVES
 from hypojax.execute.process import process
 from hypojax.execute.todo import Todo
 from hypojax.execute.turn import Turn
+from hypojax.location import Location
 from hypojax.reason import Reason
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore
@@ -40,7 +41,7 @@ class Job:
     """
 
     store: CohortStore
-    out: Path
+    out: Location
     settings: RunSettings
     where: ClusterSettings
     turn: Turn
@@ -52,7 +53,7 @@ class Job:
         """Where scans come from and go to."""
         return Line(self.store, self.out / DERIVATIVES, self.network, write_maps=self.settings.derivatives)
 
-    def results(self, todo: Todo, *, watch: Watch) -> Iterator[ScanResult]:
+    def results(self, todo: Todo, *, watch: Watch) -> Generator[ScanResult, None, None]:
         """What becomes of each scan, as it is known.
 
         Raises
@@ -61,16 +62,12 @@ class Job:
             What concerns the run and not a scan.
         """
         if not todo.total:
-            return iter(())
+            return
         if self.where.distributed:
-            return self._there(todo, watch=watch)
+            yield from self._there(todo, watch=watch)
+            return
         watch.noted(f"in this process, on {self.network.provenance.get('device', 'no device') if self.network else 'no device'}")
-        return self._here(todo)
-
-    def _here(self, todo: Todo) -> Generator[ScanResult, None, None]:
-        """In this process."""
-        least = self.network.batch if self.network else 1
-        return process(self.line, todo, read_ahead=self.settings.read_ahead, batch=max(self.settings.batch or 1, least))
+        yield from process(self.line, todo, settings=self.settings)
 
     def _there(self, todo: Todo, *, watch: Watch) -> Generator[ScanResult, None, None]:
         """On a cluster."""
@@ -79,8 +76,8 @@ class Job:
         from hypojax.execute.worker import Assignment, LinePlugin
 
         with connected(self.where, say=watch.noted) as client:
-            client.register_plugin(LinePlugin(Assignment(self.turn, self.out.absolute(), self.settings, self.network)))
-            sent = Dispatch(client, self.turn.name, begun=self.store.begun)
+            client.register_plugin(LinePlugin(Assignment(self.turn, self.out.resolve(), self.settings, self.network)))
+            sent = Dispatch(client, self.turn.name, begun=self.store.begun, say=watch.noted)
             yield from sent.results(todo, least=self.settings.batch or 1)
             client.unregister_worker_plugin(self.turn.name)
         yield from self._condemned(sent)

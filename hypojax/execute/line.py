@@ -1,26 +1,32 @@
 """The line every scan goes down: read, store, segment, measure, commit. What happens to one scan never touches its neighbours.
 
-Reading and finishing each have a thread, beside the network, which has the main one; so the memory of a run is that of a few scans.
+Threads read scans and make them ready ahead of the network, which has the thread of the caller, and others finish them behind
+it: as many as the cores allow, and with no more scans between than keep the network busy, so the memory of a run is that of a few scans.
 """
 
 import errno
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
 from hypojax.derivatives import ScanMaps, remove_scan, scan_stem, write_scan
+from hypojax.execute.item import Loaded, Ready, Refused, Segmented
 from hypojax.execute.outcome import ScanResult, refusal
+from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.record import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
 from hypojax.grid import Affine
+from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
+from hypojax.settings import RunSettings
 from hypojax.store import CohortStore
 
 if TYPE_CHECKING:
-    from hypojax.segment import Segmentation
+    from hypojax.segment import Prepared, Segmentation
 
 Result = TypeVar("Result")
 
@@ -40,68 +46,11 @@ class Segments(Protocol):
     def provenance(self) -> Mapping[str, str]:
         """Weights, devices, versions."""
 
-    def segment_batch(self, scans: "Sequence[tuple[Volume, Affine]]") -> "Sequence[Segmentation]":
-        """Segment scaled volumes with their affines, in order."""
+    def prepare(self, volume: Volume, affine: Affine) -> "Prepared":
+        """Do what comes before the networks: called in several threads at once, ahead of `segment_batch`."""
 
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A scan that was read and stored.
-
-    Parameters
-    ----------
-    scan
-        Its id.
-    image
-        Its voxels and geometry.
-    row
-        What the table can say of it already.
-    seconds
-        Time that took.
-    """
-
-    scan: str
-    image: Image
-    row: Mapping[str, Any]
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class Segmented:
-    """A scan that was segmented.
-
-    Parameters
-    ----------
-    loaded
-        The scan.
-    volume
-        Its scaled voxels.
-    segmentation
-        What the network says of it.
-    seconds
-        Time since it was begun, waiting left out.
-    """
-
-    loaded: Loaded
-    volume: Volume
-    segmentation: "Segmentation"
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A scan that failed and whose record is still to be written.
-
-    Parameters
-    ----------
-    result
-        Why.
-    row
-        What the table can say of it all the same.
-    """
-
-    result: ScanResult
-    row: Mapping[str, Any] = field(default_factory=dict)
+    def segment_batch(self, scans: "Sequence[Prepared]") -> "Sequence[Segmentation]":
+        """Segment prepared scans, in order; lines that share a network call this in several threads at once."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +70,28 @@ class Line:
     """
 
     store: CohortStore
-    derivatives_root: Path
+    derivatives_root: Location
     segmenter: Segments | None = None
     write_maps: bool = True
+
+    def results(self, scans: Iterable[str], *, settings: RunSettings) -> Generator[ScanResult, None, None]:
+        """What becomes of each scan, in order, but for those that are refused, which wait for no batch.
+
+        Closed early, it finishes what it is finishing and leaves the rest for another run.
+
+        Raises
+        ------
+        RunError
+            What concerns the run and not a scan: output not writable, disk full.
+        """
+        batch, threads = max(settings.batch or 1, self._network.batch), settings.threads or threads_here()
+        enough = batch + threads - 1  # every thread is busy while the next batch waits
+        with (
+            closing(overlapped(scans, self.prepare, depth=max(settings.read_ahead, enough), threads=threads)) as ready,
+            closing(self.segment(ready, batch=batch)) as segmented,
+            closing(overlapped(segmented, self.finish, depth=enough, threads=threads)) as finished,
+        ):
+            yield from finished
 
     def load(self, scan: str) -> Loaded | Refused:
         """Read one scan, from its file or as it was ingested, and store its voxels."""
@@ -131,28 +99,38 @@ class Line:
         found = attempt(scan, lambda: load(self.store, scan), since=start)
         return Refused(found) if isinstance(found, ScanResult) else found
 
-    def segment(self, items: Iterable[Loaded | Refused], *, batch: int) -> Generator[Segmented | Refused, None, None]:
+    def prepare(self, scan: str) -> Ready | Refused:
+        """Mark one scan as being worked on, read it, store its voxels and make it ready for the network."""
+        self.store.begin(scan)
+        start, loaded = time.perf_counter(), self.load(scan)
+        if isinstance(loaded, Refused):
+            return loaded
+        row, header, images = loaded.row, loaded.image.header, [loaded.image]
+        del loaded  # and the image is given away, so that its voxels as stored are free once they are scaled
+        found = attempt(scan, lambda: prepare(self._network, images.pop()), since=start)
+        return Refused(found, row) if isinstance(found, ScanResult) else Ready(scan, header, row, found, time.perf_counter() - start)
+
+    def segment(self, items: Iterable[Ready | Refused], *, batch: int) -> Generator[Segmented | Refused, None, None]:
         """Segment scans, ``batch`` at a time; scans that were refused pass through."""
-        waiting: list[Loaded] = []
+        waiting: list[Ready] = []
         for item in items:
             if isinstance(item, Refused):
                 yield item
                 continue
             waiting.append(item)
-            del item  # so that its voxels are free once its batch is
+            del item  # so that its voxels are free once it is finished
             if len(waiting) >= batch:
-                yield from self._segment(waiting)
-                waiting = []
-        if waiting:
-            yield from self._segment(waiting)
+                yield from self._segment_all(waiting)
+        yield from self._segment_all(waiting)
 
     def finish(self, item: Segmented | Refused) -> ScanResult:
         """Measure, store, export and commit one scan, the ledger record last; a scan that failed gets its record too."""
         if isinstance(item, Refused):
             return self._commit_failure(item)
         start = time.perf_counter() - item.seconds
-        result = attempt(item.loaded.scan, lambda: self._finish(item, since=start), since=start)
-        return self._commit_failure(Refused(result, item.loaded.row)) if result.failed else result
+        result = attempt(item.scan, lambda: self._finish(item, since=start), since=start)
+        result = replace(result, device_seconds=item.segmentation.device_seconds)
+        return self._commit_failure(Refused(result, item.row)) if result.failed else result
 
     def commit_ingested(self, item: Loaded | Refused) -> ScanResult:
         """Write the record of a scan whose voxels are stored and that is not segmented yet."""
@@ -167,27 +145,38 @@ class Line:
         failure = attempt(scan, lambda: self._export_stored(scan), since=start)
         return failure or ScanResult(scan, "done", seconds=time.perf_counter() - start)
 
-    def _segment(self, batch: Sequence[Loaded]) -> "list[Segmented | Refused]":
-        """Segment scans together; when that fails each is tried alone."""
-        if (network := self.segmenter) is None:
+    @property
+    def _network(self) -> Segments:
+        """The network of a line that has one."""
+        if self.segmenter is None:
             raise ValueError("this line has no network")
+        return self.segmenter
+
+    def _segment_all(self, waiting: list[Ready]) -> Generator[Segmented | Refused, None, None]:
+        """Segment the scans that wait, and hand them on one by one, so that each is free as soon as it is finished."""
+        found = deque(self._segment(waiting) if waiting else ())
+        waiting.clear()
+        while found:
+            yield found.popleft()
+
+    def _segment(self, batch: Sequence[Ready]) -> "list[Segmented | Refused]":
+        """Segment scans together; when that fails each is tried alone."""
         start = time.perf_counter()
-        together = attempt(batch[0].scan, lambda: segment_together(network, batch), since=start)
+        together = attempt(batch[0].scan, lambda: self._network.segment_batch([item.prepared for item in batch]), since=start)
         if not isinstance(together, ScanResult):
             share = (time.perf_counter() - start) / len(batch)
-            return [Segmented(item, *found, item.seconds + share) for item, found in zip(batch, together, strict=True)]
+            return [segmented(item, found, seconds=item.seconds + share) for item, found in zip(batch, together, strict=True)]
         return [Refused(together, batch[0].row)] if len(batch) == 1 else [found for item in batch for found in self._segment([item])]
 
     def _finish(self, item: Segmented, *, since: float) -> ScanResult:
         """As `finish`, where nothing goes wrong."""
-        scan, image, row = item.loaded.scan, item.loaded.image, item.loaded.row
-        measured = measure_scan(item.volume, image.affine, item.segmentation)
-        self.store.write_segmentation(scan, stored_form(image.affine, item.segmentation, measured))
+        measured = measure_scan(item.volume, item.affine, item.segmentation)
+        self.store.write_segmentation(item.scan, stored_form(item.affine, item.segmentation, measured))
         regions = region_entries(measured)
-        self._export(scan, scan_maps(measured, regions, affine=image.affine, header=image.header), regions)
+        self._export(item.scan, scan_maps(measured, regions, affine=item.affine, header=item.header), regions)
         seconds = time.perf_counter() - since
-        self.store.commit(scan, status="done", row=full_row(row, measured, seconds=seconds), regions=regions)
-        return ScanResult(scan, "done", seconds=seconds)
+        self.store.commit(item.scan, status="done", row=full_row(item.row, measured, seconds=seconds), regions=regions)
+        return ScanResult(item.scan, "done", seconds=seconds)
 
     def _commit_failure(self, item: Refused) -> ScanResult:
         """Write the record of a scan that failed, so that it keeps its row, and leave no label maps of an earlier run."""
@@ -242,7 +231,7 @@ def load(store: CohortStore, scan: str) -> Loaded:
     if ingested is not None:
         image, row = ingested
         return Loaded(scan, image, row, time.perf_counter() - start)
-    image = read(scan, Path(path_of(store, scan)))
+    image = read(scan, locate(path_of(store, scan)))
     store.write_native(scan, image)
     return Loaded(scan, image, row_of(image), time.perf_counter() - start)
 
@@ -273,8 +262,13 @@ def path_of(store: CohortStore, scan: str) -> str:
     return store.index.by_id[scan]["path"]
 
 
-def segment_together(segmenter: Segments, batch: Sequence[Loaded]) -> "list[tuple[Volume, Segmentation]]":
-    """Scaled volumes of a batch and what the network says of them."""
-    volumes = [item.image.scaled() for item in batch]
-    found = segmenter.segment_batch([(volume, item.image.affine) for item, volume in zip(batch, volumes, strict=True)])
-    return list(zip(volumes, found, strict=True))
+def prepare(network: Segments, image: Image) -> "Prepared":
+    """Scale the voxels of a scan and do what comes before the network."""
+    volume, affine = image.scaled(), image.affine
+    del image  # its voxels are free from here, if the caller keeps none
+    return network.prepare(volume, affine)
+
+
+def segmented(item: Ready, segmentation: "Segmentation", *, seconds: float) -> Segmented:
+    """A scan with what the network says of it; what the network was shown is left behind."""
+    return Segmented(item.scan, item.header, item.row, item.prepared.volume, item.prepared.affine, segmentation, seconds)

@@ -1,32 +1,53 @@
 """Who may write into an output folder: one run, or the shards of one run together, after the workers of runs before.
 
-Locks go with the process, however it ends; file systems without locks do without.
+On a disk locks go with the process, however it ends; file systems without locks do without. In a bucket they are leases, which can be lost;
+there a run of all scans and shards do not know of each other.
 """
 
 import fcntl
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from hypojax.execute.shard import Shard
 from hypojax.execute.turn import Turn, take_turn
+from hypojax.location import Location, ObjectPath
 from hypojax.partial import lock
 from hypojax.reason import Reason, RunError
+from hypojax.store.lease import INTERVAL, NAME, Lease, acquire, lease
 from hypojax.store.objects import writing
 
 LOCK: Final = ".hypojax.lock"
 """Held by one run alone, or shared by shards."""
 
-SETTLING: Final = ".hypojax.settling.lock"
+SETTLING: Final = ".hypojax.settling"
 """Held for moments, by whoever writes what all shards have in common: index and table."""
 
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Hold:
+    """An output folder that this process holds.
+
+    Parameters
+    ----------
+    turn
+        What lets workers of this run write.
+    check
+        Raises `RunError` (``BUSY``) where another run took over, which only happens in a bucket.
+    """
+
+    turn: Turn
+    check: Callable[[], None] = lambda: None
+
+
 @contextmanager
-def locked(out: Path, *, shard: Shard | None = None, say: Say = lambda _: None) -> Iterator[Turn]:
+def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: None) -> Iterator[Hold]:
     """Hold the output folder (made when it is not there), so that no two processes ever do the same scans.
 
     A whole run holds it alone; shards hold it together, each its own share alone. Either waits for workers of runs before,
@@ -41,28 +62,27 @@ def locked(out: Path, *, shard: Shard | None = None, say: Say = lambda _: None) 
     say
         Told when there is somebody to wait for.
 
-    Returns
-    -------
-    What lets workers of this run write.
-
     Raises
     ------
     RunError
         ``BUSY``: another run holds it; ``NOT_WRITABLE``.
     """
     name = f"hypojax-{uuid.uuid4().hex[:12]}"
-    if shard is None:
+    share = f".shard-{shard.number}-of-{shard.count}" if shard else ""
+    if isinstance(out, ObjectPath):
+        with lease(out / f".hypojax{share}" if share else out) as held:
+            yield Hold(Turn(None, name), held.check)
+    elif shard is None:
         with _held(out, LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB, who="another run"):
-            yield take_turn(out, name, shard="", say=say)
-        return
-    share = f".shard-{shard.number}-of-{shard.count}"
-    whole = _held(out, LOCK, fcntl.LOCK_SH | fcntl.LOCK_NB, who="a run of all scans")
-    with whole, _held(out, f".hypojax{share}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB, who=f"shard {shard}"):
-        yield take_turn(out, name, shard=share, say=say)
+            yield Hold(take_turn(out, name, shard=share, say=say))
+    else:
+        whole = _held(out, LOCK, fcntl.LOCK_SH | fcntl.LOCK_NB, who="a run of all scans")
+        with whole, _held(out, f".hypojax{share}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB, who=f"shard {shard}"):
+            yield Hold(take_turn(out, name, shard=share, say=say))
 
 
 @contextmanager
-def settling(out: Path) -> Iterator[None]:
+def settling(out: Location) -> Iterator[None]:
     """Hold what all shards write, after waiting for whoever has it.
 
     Raises
@@ -70,8 +90,26 @@ def settling(out: Path) -> Iterator[None]:
     RunError
         ``NOT_WRITABLE``.
     """
-    with _held(out, SETTLING, fcntl.LOCK_EX, who="a shard"):
+    if not isinstance(out, ObjectPath):
+        with _held(out, f"{SETTLING}.lock", fcntl.LOCK_EX, who="a shard"):
+            yield
+        return
+    held = _waited_for(out / SETTLING)
+    try:
         yield
+    finally:
+        held.give_back()
+
+
+def _waited_for(place: ObjectPath) -> Lease:
+    """A lease, after waiting for its holder; the wait ends, since a lease whose holder died is free after three intervals."""
+    while True:
+        try:
+            return acquire(place / NAME, interval=INTERVAL)
+        except RunError as error:
+            if error.reason is not Reason.BUSY:
+                raise
+            time.sleep(INTERVAL / 10)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What became of each scan and of a run, and whom to tell while it goes on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
@@ -26,6 +26,8 @@ class ScanResult:
         Why it failed: the typed reason, and a sentence with the next step.
     seconds
         Time it took, decode to volumes.
+    device_seconds
+        Its share of the time that the networks took, in this run: how busy the devices are.
     """
 
     scan: str
@@ -33,6 +35,7 @@ class ScanResult:
     reason: str = ""
     message: str = ""
     seconds: float = 0.0
+    device_seconds: float = 0.0
 
     @property
     def failed(self) -> bool:
@@ -65,6 +68,35 @@ class Silence:
 
     def noted(self, text: str) -> None:
         """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A watch that first asks whether the run may go on.
+
+    Parameters
+    ----------
+    watch
+        Whom to tell.
+    may_go_on
+        Raises where it may not.
+    """
+
+    watch: Watch
+    may_go_on: Callable[[], None]
+
+    def started(self, *, total: int, kept: int) -> None:
+        """Pass it on."""
+        self.watch.started(total=total, kept=kept)
+
+    def finished(self, result: ScanResult) -> None:
+        """Ask, and pass it on."""
+        self.may_go_on()
+        self.watch.finished(result)
+
+    def noted(self, text: str) -> None:
+        """Pass it on."""
+        self.watch.noted(text)
 
 
 @dataclass(frozen=True)
@@ -146,6 +178,9 @@ def refusal(scan: str, error: Exception, *, seconds: float) -> ScanResult:
         return ScanResult(scan, "failed", str(error.reason), str(error), seconds)
     if isinstance(error, HypojaxError):
         return ScanResult(scan, "failed", str(error.reason), f"scan {scan!r}: {error}", seconds)
+    if isinstance(error, MemoryError):
+        message = f"scan {scan!r}: it does not fit into memory; free some, or read fewer scans at once (--read-ahead, --batch, --threads)"
+        return ScanResult(scan, "failed", str(Reason.TOO_LARGE), message, seconds)
     advice = "look at the scan, or run again with --debug and report this"
     what = " ".join(str(error).split())[:LONGEST]
     message = f"scan {scan!r}: unexpected {type(error).__name__}: {what}; {advice}"

@@ -1,15 +1,15 @@
 """The output folder of a run: whether it is one, the store in it, and what that says of its making."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Final
 
 from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
+from hypojax.location import Location, ObjectPath, inside, locate
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
@@ -25,7 +25,7 @@ RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
 """What lies at the top of a folder of scans and of no output."""
 
 
-def find(inputs: Sequence[Path], *, out: Path) -> Discovery:
+def find(inputs: Sequence[Location | str], *, out: Location) -> Discovery:
     """What the inputs hold, without what an earlier run wrote into ``out``.
 
     Raises
@@ -36,14 +36,14 @@ def find(inputs: Sequence[Path], *, out: Path) -> Discovery:
     refuse_raw(out)
     found = discover(inputs)
     own = out.resolve()
-    foreign = tuple(scan for scan in found.scans if not scan.path.resolve().is_relative_to(own))
+    foreign = tuple(scan for scan in found.scans if not inside(scan.path.resolve(), own))
     if not foreign:
         message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
         raise RunError(Reason.NOTHING_FOUND, message)
     return replace(found, scans=foreign)
 
 
-def refuse_raw(out: Path) -> None:
+def refuse_raw(out: Location) -> None:
     """Refuse an output folder that holds scans: most likely OUT was forgotten and this is the last INPUT.
 
     Raises
@@ -54,7 +54,8 @@ def refuse_raw(out: Path) -> None:
     if (out / STORE).exists():
         return
     for pattern in RAW:
-        if (first := next(out.glob(pattern), None)) is not None:
+        found: Iterator[Location] = iter(out.glob(pattern))
+        if (first := next(found, None)) is not None:
             message = f"{out} would be the output folder, but holds {first.name!r}, so it looks like a folder of scans"
             raise RunError(Reason.USAGE, f"{message}; name an output folder of its own as the last argument, for example: {out}-hypojax")
 
@@ -64,7 +65,7 @@ def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:
     return [ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns)) for scan in scans]
 
 
-def open_for(scans: Sequence[ScanEntry], *, out: Path, settings: RunSettings, network: Segments | None) -> CohortStore:
+def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings, network: Segments | None) -> CohortStore:
     """The store in ``out`` with these scans among its inputs; without a network, the weights are those that the settings name."""
     weights = weights_of(network) if network else weights_sha256(settings.weights, ensemble=settings.ensemble)
     common = {"hypojax": metadata.version("hypojax"), **weights}
@@ -75,16 +76,19 @@ def open_for(scans: Sequence[ScanEntry], *, out: Path, settings: RunSettings, ne
 def source_datasets(paths: Sequence[str]) -> list[str]:
     """Roots of the datasets that files belong to; the folder of a file that belongs to none.
 
-    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``.
+    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``; in a bucket, where asking takes a while
+    for thousands of subjects, the folder above that of the subject.
 
-    >>> source_datasets(["scans/a.nii", "scans/b.nii"])
-    ['scans']
+    >>> source_datasets(["scans/a.nii", "scans/b.nii", "s3://bucket/bids/sub-01/anat/sub-01_T1w.nii.gz"])
+    ['s3://bucket/bids', 'scans']
     """
 
     @cache
-    def root(folder: Path) -> Path | None:
+    def root(folder: Location) -> Location | None:
+        if isinstance(folder, ObjectPath):
+            return next((place.parent for place in (folder, *folder.parents) if place.name.startswith("sub-")), None)
         if any((folder / name).is_file() for name in DATASET):
             return folder
         return None if folder.parent == folder else root(folder.parent)
 
-    return sorted({str(root(folder) or folder) for folder in {Path(path).parent for path in paths}})
+    return sorted({str(root(folder) or folder) for folder in {locate(path).parent for path in paths}})

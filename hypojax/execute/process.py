@@ -1,43 +1,21 @@
-"""Scans sent down the line in this process, each marked in the store from its beginning until its record is written."""
+"""Scans sent down the line in this process, those that may bring it down at the end."""
 
-from collections.abc import Generator, Iterable
-from contextlib import closing
+from collections.abc import Generator
 
-from hypojax.execute.line import Line, Loaded, Refused
+from hypojax.execute.line import Line
 from hypojax.execute.outcome import ScanResult
-from hypojax.execute.overlap import overlapped
 from hypojax.execute.todo import Todo
+from hypojax.settings import RunSettings
 
 
-def process(line: Line, todo: Todo, *, read_ahead: int, batch: int) -> Generator[ScanResult, None, None]:
-    """What becomes of each scan; those that may bring the process down come last, with nothing else at work.
+def process(line: Line, todo: Todo, *, settings: RunSettings) -> Generator[ScanResult, None, None]:
+    """What becomes of each scan; those at work when an earlier process died come last, each with nothing else at work.
 
-    Parameters
-    ----------
-    line
-        Where scans come from and go to.
-    todo
-        Scans to do.
-    read_ahead
-        Scans read while others are segmented.
-    batch
-        Scans segmented together.
+    Raises
+    ------
+    RunError
+        What concerns the run and not a scan.
     """
-    yield from together(line, todo.scans, read_ahead=read_ahead, batch=batch)
+    yield from line.results(todo.scans, settings=settings)
     for scan in todo.alone:
-        yield from together(line, (scan,), read_ahead=read_ahead, batch=batch)
-
-
-def together(line: Line, scans: Iterable[str], *, read_ahead: int, batch: int) -> Generator[ScanResult, None, None]:
-    """One is read and one is finished, each in a thread, while the network is at the one between; arguments as `process`."""
-
-    def begin(scan: str) -> Loaded | Refused:
-        line.store.begin(scan)
-        return line.load(scan)
-
-    with (
-        closing(overlapped(scans, begin, depth=read_ahead)) as loaded,
-        closing(line.segment(loaded, batch=batch)) as segmented,
-        closing(overlapped(segmented, line.finish, depth=1)) as finished,
-    ):
-        yield from finished
+        yield from line.results((scan,), settings=settings)

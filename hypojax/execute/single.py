@@ -1,7 +1,6 @@
 """One scan, from a file or an array to a Dataset, with nothing written."""
 
 import time
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypojax.execute.line import Segments
 from hypojax.execute.network import load_segmenter, provenance
 from hypojax.execute.record import full_row, intracranial_mask, measure_scan, region_entries, row_of
 from hypojax.grid import Affine
+from hypojax.location import Location, locate
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans import Image, discover, read
 from hypojax.scans.header import checked_affine, checked_shape, unsupported_dtype
@@ -27,13 +27,15 @@ ARRAY: Final = "array"
 """Scan id of voxels that came without a file."""
 
 
-def segment(scan: Path | str | Num[np.ndarray, "..."], *, affine: Affine | None = None, segmenter: Segments | None = None) -> xr.Dataset:
+def segment(
+    scan: Location | str | Num[np.ndarray, "..."], *, affine: Affine | None = None, segmenter: Segments | None = None
+) -> xr.Dataset:
     """Segment and measure one scan.
 
     Parameters
     ----------
     scan
-        An image file or DICOM series folder; or voxels of any real dtype, in any orientation.
+        An image file or DICOM series folder, or the URL of an image; or voxels of any real dtype, in any orientation.
     affine
         Voxel-to-world matrix (mm, RAS+) of voxels; a file has its own.
     segmenter
@@ -59,10 +61,10 @@ def segment(scan: Path | str | Num[np.ndarray, "..."], *, affine: Affine | None 
     947.2
     """
     network = segmenter or load_segmenter(RunSettings())
-    entry, image = _from_array(scan, affine) if isinstance(scan, np.ndarray) else _from_file(Path(scan))
+    entry, image = _from_array(scan, affine) if isinstance(scan, np.ndarray) else _from_file(locate(scan))
     start, volume = time.perf_counter(), image.scaled()
     try:
-        measured = measure_scan(volume, image.affine, network.segment_batch([(volume, image.affine)])[0])
+        measured = measure_scan(volume, image.affine, network.segment_batch([network.prepare(volume, image.affine)])[0])
     except HypojaxError as error:
         raise ScanError(error.reason, entry["scan"], str(error)) from error
     record = Record(
@@ -88,7 +90,7 @@ def label_maps(measured: Measurement) -> dict[str, xr.Variable]:
     }
 
 
-def _from_file(path: Path) -> tuple[ScanEntry, Image]:
+def _from_file(path: Location) -> tuple[ScanEntry, Image]:
     """A scan in a file or folder, under the name that a cohort would give it."""
     scans = discover([path]).scans
     if len(scans) != 1:

@@ -5,26 +5,27 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
 
 from hypojax import cohort, derivatives
 from hypojax.execute.job import Job
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.lock import locked, settling
 from hypojax.execute.network import load_segmenter
-from hypojax.execute.outcome import Outcome, Silence, Watch, from_records
+from hypojax.execute.outcome import Guarded, Outcome, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for, source_datasets
-from hypojax.execute.overlap import overlapped
+from hypojax.execute.overlap import overlapped, threads_here
+from hypojax.execute.refuse import refuse_unfit
 from hypojax.execute.shard import Shard
 from hypojax.execute.todo import Todo, todo_of
+from hypojax.location import Location, locate
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore, Problem
 
 
 def run(
-    inputs: Sequence[Path],
+    inputs: Sequence[Location | str],
     *,
-    out: Path,
+    out: Location | str,
     settings: RunSettings | None = None,
     where: ClusterSettings | None = None,
     shard: Shard | None = None,
@@ -36,9 +37,9 @@ def run(
     Parameters
     ----------
     inputs
-        BIDS datasets, folders, image files, DICOM series folders or tables, in any mixture.
+        BIDS datasets, folders, image files, DICOM series folders or tables, in any mixture; paths or URLs (``s3://bucket/bids``).
     out
-        Folder for ``cohort.zarr``, ``volumes.parquet``, ``volumes.tsv`` and ``derivatives/``.
+        Folder, or URL of one, for ``cohort.zarr``, ``volumes.parquet``, ``volumes.tsv`` and ``derivatives/``.
     settings
         How.
     where
@@ -59,56 +60,63 @@ def run(
 
     Examples
     --------
-    >>> run([Path("bids")], out=Path("out")).failures  # doctest: +SKIP
+    >>> run(["bids"], out="out").failures  # doctest: +SKIP
     ()
     """
-    chosen, place = settings or RunSettings(), where or ClusterSettings()
+    chosen, place, out = settings or RunSettings(), where or ClusterSettings(), locate(out)
     found = find(inputs, out=out)
     network = segmenter if segmenter or place.distributed else load_segmenter(chosen)
     ids = [scan.id for scan in found.scans]
     named = shard.share(ids) if shard else ids
     told = watch or Silence()
-    with locked(out, shard=shard, say=told.noted) as turn:
+    with locked(out, shard=shard, say=told.noted) as hold:
         with settling(out):
             store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
         todo = todo_of(store, named, settings=chosen)
-        job = Job(store, out, chosen, place, turn, network, share=tuple(named) if shard else None)
-        outcome = _segment(job, todo, watch=told)
+        begun = {record["scan"] for record in store.records()}
+        refuse_unfit([scan for scan in found.scans if scan.id in todo and scan.id not in begun], out=out, memory=not place.distributed)
+        job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
+        outcome = _segment(job, todo, watch=Guarded(told, hold.check))
     return replace(outcome, ignored=found.ignored)
 
 
 def ingest(
-    inputs: Sequence[Path], *, out: Path, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
+    inputs: Sequence[Location | str],
+    *,
+    out: Location | str,
+    settings: RunSettings | None = None,
+    segmenter: Segments | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Find and read scans and store their voxels, for `segment_store` to go on with; arguments and errors as `run`.
 
     No network is loaded: the store is made for the weights that the settings name, or for those of ``segmenter``.
     """
-    chosen = settings or RunSettings()
+    chosen, out = settings or RunSettings(), locate(out)
     found, told = find(inputs, out=out), watch or Silence()
-    with locked(out, say=told.noted):
+    with locked(out, say=told.noted) as hold:
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
-        outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=told)
+        outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=Guarded(told, hold.check))
     return replace(outcome, ignored=found.ignored)
 
 
 def segment_store(
-    out: Path, *, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
+    out: Location | str, *, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
 ) -> Outcome:
     """Segment and measure what has not been segmented; arguments and errors as `run`.
 
     Scans whose ingesting broke off, or whose record is damaged, are read again from their files.
     """
-    chosen = settings or RunSettings()
+    chosen, out = settings or RunSettings(), locate(out)
     CohortStore.open(out / STORE)  # no store, no weights to load
     network, told = segmenter or load_segmenter(chosen), watch or Silence()
-    with locked(out, say=told.noted) as turn:
+    with locked(out, say=told.noted) as hold:
         store = open_for(CohortStore.open(out / STORE).scans, out=out, settings=chosen, network=network)
         todo = todo_of(store, store.index.ids, settings=chosen)
-        return _segment(Job(store, out, chosen, ClusterSettings(), turn, network), todo, watch=told)
+        return _segment(Job(store, out, chosen, ClusterSettings(), hold.turn, network), todo, watch=Guarded(told, hold.check))
 
 
-def export(out: Path, *, watch: Watch | None = None) -> Outcome:
+def export(out: Location | str, *, watch: Watch | None = None) -> Outcome:
     """Write the table, ``volumes.parquet``, ``volumes.tsv`` and the BIDS derivatives again from the store.
 
     Raises
@@ -116,13 +124,14 @@ def export(out: Path, *, watch: Watch | None = None) -> Outcome:
     RunError
         There is no store, another run holds it, or the output is not writable.
     """
+    out = locate(out)
     CohortStore.open(out / STORE)  # no store, no folder to make
     told = watch or Silence()
-    with locked(out, say=told.noted):
-        return _export(CohortStore.open(out / STORE), out=out, watch=told)
+    with locked(out, say=told.noted) as hold:
+        return _export(CohortStore.open(out / STORE), out=out, watch=Guarded(told, hold.check))
 
 
-def status(out: Path) -> Outcome:
+def status(out: Location | str) -> Outcome:
     """How far the cohort in ``out`` is; nothing is changed.
 
     Raises
@@ -130,22 +139,24 @@ def status(out: Path) -> Outcome:
     RunError
         There is no store, or its index is damaged.
     """
-    store = CohortStore.open(out / STORE)
+    store = CohortStore.open(locate(out) / STORE)
     return Outcome(from_records(store.records(), scans=store.index.ids), summary=cohort.summary(cohort.build(store.records(), store.scans)))
 
 
-def verify(out: Path) -> tuple[Problem, ...]:
+def verify(out: Location | str) -> tuple[Problem, ...]:
     """Everything in the store of ``out`` that is not as it was written; raises as `status`."""
-    return CohortStore.open(out / STORE).verify()
+    return CohortStore.open(locate(out) / STORE).verify()
 
 
-def _ingest(store: CohortStore, scans: Sequence[str], *, out: Path, settings: RunSettings, watch: Watch) -> Outcome:
+def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings: RunSettings, watch: Watch) -> Outcome:
     """Read scans that were not read before and store their voxels, and write the tables."""
-    start, todo = time.perf_counter(), [scan for scan in scans if not _has(store, scan, "done", "pending")]
+    start, known = time.perf_counter(), _with_status(store, "done", "pending")
+    todo = [scan for scan in scans if scan not in known]
     kept = len(scans) - len(todo)
     watch.started(total=len(todo), kept=kept)
     line = Line(store, out / DERIVATIVES)
-    with closing(overlapped(todo, line.load, depth=settings.read_ahead)) as loaded:
+    threads = settings.threads or threads_here()
+    with closing(overlapped(todo, line.load, depth=max(settings.read_ahead, threads), threads=threads)) as loaded:
         for item in loaded:
             watch.finished(line.commit_ingested(item))
     return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
@@ -161,8 +172,9 @@ def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
         with settling(job.out):
             describe_derivatives(job.store, job.out)
     try:
-        for result in job.results(todo, watch=watch):
-            watch.finished(result)
+        with closing(job.results(todo, watch=watch)) as results:
+            for result in results:
+                watch.finished(result)
     except KeyboardInterrupt:
         _concluded(job.store, out=job.out, start=start)
         raise
@@ -173,10 +185,10 @@ def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
     return replace(outcome, kept=todo.kept, processed=todo.total)
 
 
-def _export(store: CohortStore, *, out: Path, watch: Watch) -> Outcome:
+def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
     """Write the derivatives of every scan that is done, and the tables."""
     start = time.perf_counter()
-    done = [scan for scan in store.index.ids if _has(store, scan, "done")]
+    done = sorted(_with_status(store, "done"))
     watch.started(total=len(done), kept=0)
     describe_derivatives(store, out)
     line = Line(store, out / DERIVATIVES)
@@ -188,15 +200,16 @@ def _export(store: CohortStore, *, out: Path, watch: Watch) -> Outcome:
     return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results), processed=len(done))
 
 
-def describe_derivatives(store: CohortStore, out: Path) -> None:
+def describe_derivatives(store: CohortStore, out: Location) -> None:
     """Write what describes the derivatives folder."""
     sources = source_datasets([entry["path"] for entry in store.scans])
     derivatives.write_dataset(out / DERIVATIVES, version=metadata.version("hypojax"), sources=sources)
 
 
-def _concluded(store: CohortStore, *, out: Path, start: float) -> Outcome:
+def _concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
     """Write the table and its exports, and say how it went."""
     with settling(out):
+        store = CohortStore.open(store.root)  # its index knows by now what workers said of themselves
         records = store.records()
         table = cohort.build(records, store.scans)
         store.write_table(table)
@@ -205,7 +218,7 @@ def _concluded(store: CohortStore, *, out: Path, start: float) -> Outcome:
     return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))
 
 
-def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Path, start: float) -> Outcome:
+def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location, start: float) -> Outcome:
     """Say how a shard went; whichever shard leaves nothing to do writes the table."""
     records = store.records()
     if sum(record["status"] != "pending" for record in records) == len(store.scans):
@@ -214,7 +227,6 @@ def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Path, sta
     return Outcome(from_records(records, scans=named), seconds=time.perf_counter() - start, summary=summary)
 
 
-def _has(store: CohortStore, scan: str, *statuses: str) -> bool:
-    """Whether the ledger gives a scan one of these statuses."""
-    record = store.record(scan)
-    return record is not None and record["status"] in statuses
+def _with_status(store: CohortStore, *statuses: str) -> frozenset[str]:
+    """Scans to which the ledger gives one of these statuses."""
+    return frozenset(record["scan"] for record in store.records() if record["status"] in statuses)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, Record
@@ -27,6 +28,15 @@ class Todo:
     alone: tuple[str, ...] = ()
     kept: int = 0
     left: int = 0
+
+    def __contains__(self, scan: str) -> bool:
+        """Whether a scan is to do."""
+        return scan in self._names
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Scans to do."""
+        return frozenset((*self.scans, *self.alone))
 
     @property
     def total(self) -> int:

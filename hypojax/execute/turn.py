@@ -25,12 +25,12 @@ class Turn:
     Parameters
     ----------
     path
-        The file that says so.
+        The file that says so; None in a bucket, where an object is whole whoever writes it.
     name
         Of the run.
     """
 
-    path: Path
+    path: Path | None
     name: str
 
     @contextmanager
@@ -42,6 +42,9 @@ class Turn:
         RunError
             ``BUSY``: another run has begun since. ``NOT_WRITABLE``.
         """
+        if self.path is None:
+            yield
+            return
         with _opened(self.path) as file:
             lock(file, fcntl.LOCK_SH)
             file.seek(0)

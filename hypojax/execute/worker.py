@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from distributed import Worker, WorkerPlugin, get_worker
@@ -17,8 +16,8 @@ from hypojax.execute.line import Line, Segments
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
-from hypojax.execute.process import together
 from hypojax.execute.turn import Turn
+from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, limit_threads
@@ -46,7 +45,7 @@ class Assignment:
     """
 
     turn: Turn
-    out: Path
+    out: Location
     settings: RunSettings
     segmenter: Segments | None = None
 
@@ -107,12 +106,11 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
         What concerns the run and not a scan; ``BUSY`` where this worker was left behind and another run has begun.
     """
     worker = get_worker()
-    plugin = worker.plugins[name]
+    plugin: Any = worker.plugins[name]
     results: list[ScanResult] = []
     with plugin.assignment.turn.working():
         line, settings = plugin.line, plugin.assignment.settings
-        batch = max(settings.batch or 1, line.segmenter.batch)
-        for result in together(line, _unwritten(line, scans, results), read_ahead=settings.read_ahead, batch=batch):
+        for result in line.results(_unwritten(line, scans, results), settings=settings):
             worker.log_event(name, {"result": asdict(result)})  # Dask adds the name of the worker beside it
             results.append(result)
     return results, provenance(line.segmenter)

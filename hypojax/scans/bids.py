@@ -5,9 +5,11 @@ Brain Imaging Data Structure (Gorgolewski et al. 2016): ``sub-01/ses-2/anat/sub-
 
 import os
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from hypojax.location import Location, ObjectPath, names
 from hypojax.reason import Reason, RunError
 from hypojax.scans.table import Row, read_table
 from hypojax.scans.tree import walk
@@ -35,7 +37,7 @@ LEVELS: Final = 4
 """Folders between the root of a dataset and a file, that of the file included: root, subject, session, ``anat``."""
 
 
-def stem(path: Path) -> str:
+def stem(path: Location) -> str:
     """Name of an image file without its suffixes, or of anything else as it is.
 
     >>> stem(Path("sub-01_T1w.nii.gz"))
@@ -46,12 +48,12 @@ def stem(path: Path) -> str:
     return name[: len(name) - len(suffix)]
 
 
-def is_image(path: Path) -> bool:
+def is_image(path: Location) -> bool:
     """Whether a file's name is that of an image that can be read."""
     return stem(path) != path.name
 
 
-def modality(path: Path) -> str:
+def modality(path: Location) -> str:
     """What stands behind the last underscore of an image's name (``T1w``, ``bold``).
 
     >>> modality(Path("sub-01_task-rest_bold.nii.gz"))
@@ -60,7 +62,7 @@ def modality(path: Path) -> str:
     return stem(path).rpartition("_")[2]
 
 
-def scan_id(path: Path) -> str:
+def scan_id(path: Location) -> str:
     """Name of the scan in a file: the file's name without suffixes and without a trailing ``_T1w``.
 
     >>> scan_id(Path("sub-01_ses-2_run-1_T1w.nii.gz"))
@@ -69,7 +71,7 @@ def scan_id(path: Path) -> str:
     return stem(path).removesuffix("_T1w")
 
 
-def entities(path: Path) -> dict[str, str]:
+def entities(path: Location) -> dict[str, str]:
     """Entities of a BIDS name; none where the name does not begin with a subject.
 
     >>> entities(Path("sub-01_ses-2_acq-x_T1w.nii.gz"))
@@ -81,27 +83,29 @@ def entities(path: Path) -> dict[str, str]:
     return {ENTITIES.get(key, key): value for key, dash, value in pairs if dash}
 
 
-def is_dataset(folder: Path) -> bool:
+def is_dataset(folder: Location) -> bool:
     """Whether a folder is the root of a BIDS dataset: it says so, or is laid out like one."""
     patterns = ("sub-*/anat/*_T1w.nii*", "sub-*/ses-*/anat/*_T1w.nii*")
     return (folder / "dataset_description.json").is_file() or any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
-def dataset_of(folder: Path) -> Path | None:
+def dataset_of(folder: Location) -> Location | None:
     """Root of the dataset that a folder of a subject belongs to: at most four levels above a file in it; None where there is none.
 
     The way to the folder counts, not where links lead: data under version control is often links into a store elsewhere.
 
     >>> dataset_of(Path("/nowhere/sub-01/anat"))
     """
-    place = Path(os.path.abspath(folder))  # noqa: PTH100  (resolving would follow links)
-    for inner, root in zip((place, *place.parents), place.parents[: LEVELS - 1], strict=False):
+    # Resolving would follow links.
+    place = folder if isinstance(folder, ObjectPath) else Path(os.path.abspath(folder))  # noqa: PTH100
+    way: list[Location] = [place, *place.parents]
+    for inner, root in pairwise(way[:LEVELS]):
         if inner.name.startswith("sub-") and any((root / name).is_file() for name in ROOT_FILES):
             return root
     return None
 
 
-def why_ignored(path: Path) -> str | None:
+def why_ignored(path: Location) -> str | None:
     """What an image of a dataset is when it is not a T1w scan in its own space; None when it is one.
 
     >>> why_ignored(Path("sub-01_space-MNI152NLin6Asym_T1w.nii.gz"))
@@ -115,20 +119,20 @@ def why_ignored(path: Path) -> str | None:
     return None if named.get("part", "mag") == "mag" else f"T1w (part-{named['part']})"
 
 
-def subject_images(root: Path) -> Iterator[Path]:
+def subject_images(root: Location) -> Iterator[Location]:
     """All images of a dataset's subjects, in order; hidden files, ``derivatives`` and ``sourcedata`` are not among them."""
-    for subject in sorted(root.glob("sub-*")):
-        if subject.is_dir():
-            yield from (path for path in walk(subject, skip=("derivatives", "sourcedata")) if is_image(path))
+    for subject in names(root)[0]:
+        if subject.startswith("sub-"):
+            yield from (path for path in walk(root / subject, skip=("derivatives", "sourcedata")) if is_image(path))
 
 
 class Datasets:
     """The tables of the datasets that files named one by one belong to, each read once."""
 
     def __init__(self) -> None:
-        self._tables: dict[Path, Participants] = {}
+        self._tables: dict[Location, Participants] = {}
 
-    def columns(self, path: Path, *, root: Path | None) -> dict[str, str | int | float | None]:
+    def columns(self, path: Location, *, root: Location | None) -> dict[str, str | int | float | None]:
         """What the tables of the dataset at ``root`` say of a file in it; nothing where it is in none."""
         if root is None:
             return {}
@@ -151,7 +155,7 @@ class Participants:
         ``USAGE`` where a table has no column of ids or names one twice.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Location) -> None:
         self._root = root
         self._people = _by_id(root / "participants.tsv", "participant_id", "sub-")
         self._sessions: dict[str, Mapping[str, Row]] = {}
@@ -166,7 +170,7 @@ class Participants:
         return {**self._people.get(subject, {}), **visit}
 
 
-def _by_id(path: Path, column: str, prefix: str) -> dict[str, Row]:
+def _by_id(path: Location, column: str, prefix: str) -> dict[str, Row]:
     """Rows of a table by the value of its id column, without the prefix; empty where there is no table."""
     if not path.is_file():
         return {}

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from hypojax.location import Location, ObjectPath
 from hypojax.reason import HypojaxError, Reason
 
 OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s", "-w", "1")
@@ -23,15 +24,17 @@ UNEVEN: Final = "Interslice distance varies"
 """What dcm2niix says of a series with slices missing."""
 
 
-def is_dicom(path: Path) -> bool:
+def is_dicom(path: Location) -> bool:
     """Whether a file is one image of a DICOM series: by its name (.dcm, .ima) or by the mark behind its preamble.
+
+    In a bucket its name alone says so.
 
     >>> is_dicom(Path("IM_0001.dcm"))
     True
     """
     if path.suffix.lower() in (".dcm", ".ima"):
         return True
-    if path.name.upper() == "DICOMDIR" or not path.is_file():
+    if isinstance(path, ObjectPath) or path.name.upper() == "DICOMDIR" or not path.is_file():
         return False
     try:
         with path.open("rb") as file:

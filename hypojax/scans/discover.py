@@ -5,11 +5,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.scans.table as table  # noqa: PLR0402
+from hypojax.location import Location, ObjectPath, beside, listed, locate
 from hypojax.reason import Reason, RunError
 from hypojax.scans.dicom import is_dicom
 from hypojax.scans.tree import folders
@@ -41,7 +41,7 @@ class Scan:
     """
 
     id: str
-    path: Path
+    path: Location
     entities: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str | int | float | None] = field(default_factory=dict)
 
@@ -68,11 +68,13 @@ class Find:
 
     scans: tuple[Scan, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
-    dataset: Path | None = None
+    dataset: Location | None = None
 
 
-def discover(inputs: Sequence[Path]) -> Discovery:
+def discover(inputs: Sequence[Location | str]) -> Discovery:
     """Find all scans of the inputs: BIDS datasets, folders, images, DICOM series folders, tables with a column ``path``.
+
+    Each may be a path or a URL (``s3://bucket/bids``).
 
     In a dataset only ``T1w`` images are scans. Where two inputs know the same id, those of datasets are preceded by
     the name of the dataset (``ds000011_sub-01``).
@@ -84,13 +86,13 @@ def discover(inputs: Sequence[Path]) -> Discovery:
 
     Examples
     --------
-    >>> discover([Path("/nowhere")])
+    >>> discover(["/nowhere"])
     Traceback (most recent call last):
     hypojax.reason.RunError: input /nowhere does not exist; name a BIDS dataset, a folder, an image or a table
     """
     try:
         datasets = bids.Datasets()
-        finds = [find for place in inputs for find in search(Path(place), datasets)]
+        finds = [find for place in inputs for find in search(locate(place), datasets)]
     except OSError as error:
         raise RunError(Reason.USAGE, f"{error.filename} cannot be looked at ({error.strerror}); allow it or name other inputs") from error
     scans = settle(finds)
@@ -101,23 +103,33 @@ def discover(inputs: Sequence[Path]) -> Discovery:
         raise RunError(
             Reason.NOTHING_FOUND, f"no T1w scan was found in {places} (seen: {seen}); name a BIDS dataset, a folder, an image or a table"
         )
-    return Discovery(tuple(sorted(scans, key=lambda scan: scan.id)), dict(sorted(ignored.items())))
+    return Discovery(tuple(sorted(map(_unlisted, scans), key=lambda scan: scan.id)), dict(sorted(ignored.items())))
 
 
-def search(place: Path, datasets: bids.Datasets) -> list[Find]:
+def _unlisted(scan: Scan) -> Scan:
+    """The scan without the listing that an object of a bucket was found by."""
+    return dataclasses.replace(scan, path=scan.path.resolve()) if isinstance(scan.path, ObjectPath) else scan
+
+
+def search(place: Location, datasets: bids.Datasets) -> list[Find]:
     """Scans at one input."""
     if place.is_dir():
-        return search_folder(place, datasets)
+        return search_folder(listed(place) if isinstance(place, ObjectPath) else place, datasets)
     if place.suffix.lower() in table.SUFFIXES and place.is_file():
         return [search_table(place)]
-    if bids.is_image(place) and (place.is_file() or place.is_symlink()):
+    if bids.is_image(place) and _is_there(place):
         root = bids.dataset_of(place.parent)
         return [Find((_file_scan(place, root, datasets),), dataset=root and root.resolve())]
     problem = "is neither a readable image (.nii, .nii.gz, .mgz) nor a table (.tsv, .csv, .parquet)" if place.exists() else "does not exist"
     raise RunError(Reason.USAGE, f"input {place} {problem}; name a BIDS dataset, a folder, an image or a table")
 
 
-def search_dataset(root: Path) -> Find:
+def _is_there(place: Location) -> bool:
+    """Whether there is a file; a link to nothing is said to be one when it is read."""
+    return place.is_file() or (not isinstance(place, ObjectPath) and place.is_symlink())
+
+
+def search_dataset(root: Location) -> Find:
     """T1w scans of a BIDS dataset with what its tables say of them."""
     participants = bids.Participants(root)
     ignored: Counter[str] = Counter()
@@ -132,7 +144,7 @@ def search_dataset(root: Path) -> Find:
     return Find(tuple(scans), ignored, root.resolve())
 
 
-def search_folder(root: Path, known: bids.Datasets) -> list[Find]:
+def search_folder(root: Location, known: bids.Datasets) -> list[Find]:
     """Scans of a folder: itself a dataset, or with datasets, images and DICOM series at any depth."""
     if bids.is_dataset(root):
         return [search_dataset(root)]
@@ -146,7 +158,7 @@ def search_folder(root: Path, known: bids.Datasets) -> list[Find]:
     return finds
 
 
-def _loose(root: Path, place: Path, files: Iterable[Path], known: bids.Datasets) -> Find:
+def _loose(root: Location, place: Location, files: Iterable[Location], known: bids.Datasets) -> Find:
     """Scans directly in one folder that is not searched as part of a dataset."""
     dataset = bids.dataset_of(place)
     ignored: Counter[str] = Counter()
@@ -161,13 +173,13 @@ def _loose(root: Path, place: Path, files: Iterable[Path], known: bids.Datasets)
         else:
             scans.append(_file_scan(path, dataset, known))
     if series:
-        parts = place.relative_to(root).parts
+        parts = place.parts[len(root.parts) :]
         scans.append(Scan("_".join(parts) or place.resolve().name, place))
     return Find(tuple(scans), ignored, dataset and dataset.resolve())
 
 
-def search_table(path: Path) -> Find:
-    """Scans listed in a table: column ``path`` (relative to the table), optionally ``scan``, and others that are kept."""
+def search_table(path: Location) -> Find:
+    """Scans listed in a table: column ``path`` (a URL, or relative to the table), optionally ``scan``, and others that are kept."""
     rows = table.read_table(path, text=("path", "scan"))
     scans = []
     for number, row in enumerate(rows, start=1):
@@ -177,13 +189,13 @@ def search_table(path: Path) -> Find:
                 Reason.USAGE,
                 f"table {path}, row {number} below the header: no value in a column 'path' (columns: {', '.join(row)}); add it",
             )
-        file = path.parent / Path(str(named)).expanduser()
+        file = beside(path.parent, str(named))
         columns = {name: value for name, value in row.items() if name not in ("path", "scan")}
         scans.append(Scan(str(row.get("scan") or bids.scan_id(file)), file, bids.entities(file), columns))
     return Find(tuple(scans))
 
 
-def _file_scan(path: Path, root: Path | None, datasets: bids.Datasets) -> Scan:
+def _file_scan(path: Location, root: Location | None, datasets: bids.Datasets) -> Scan:
     """The scan in a file named by itself, with what the tables of its dataset at ``root`` say of it."""
     return Scan(bids.scan_id(path), path, bids.entities(path), datasets.columns(path, root=root))
 
@@ -205,22 +217,22 @@ def settle(finds: Sequence[Find]) -> list[Scan]:
 
 def _clash(finds: Sequence[Find]) -> bool:
     """Whether an id stands for different files in a dataset and in another input."""
-    claims: dict[str, set[tuple[Path | None, Path]]] = {}
+    claims: dict[str, set[tuple[Location | None, Location]]] = {}
     for find in finds:
         for scan in find.scans:
             claims.setdefault(scan.id, set()).add((find.dataset, scan.path.resolve()))
     return any(len({owner for owner, _ in claim}) > 1 and len({path for _, path in claim}) > 1 for claim in claims.values())
 
 
-def dataset_names(roots: Iterable[Path]) -> dict[Path, str]:
+def dataset_names(roots: Iterable[Location]) -> dict[Location, str]:
     """A name for each dataset: the last part of its path, or as many as tell it from the others.
 
-    >>> list(dataset_names([Path("/a/bids"), Path("/b/bids"), Path("/b/other")]).values())
+    >>> list(dataset_names(locate(place) for place in ("/a/bids", "/b/bids", "/b/other")).values())
     ['a_bids', 'b_bids', 'other']
     """
-    places = sorted(set(roots))
+    places = sorted(set(roots), key=lambda place: place.parts)
 
-    def alone(place: Path, depth: int) -> bool:
+    def alone(place: Location, depth: int) -> bool:
         return sum(other.parts[-depth:] == place.parts[-depth:] for other in places) == 1
 
     depths = {place: next((depth for depth in range(1, len(place.parts)) if alone(place, depth)), len(place.parts)) for place in places}

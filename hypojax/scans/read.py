@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Num
 
+from hypojax.location import Location, ObjectPath
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans.dicom import FULL, convert
 from hypojax.scans.header import Header, check_bytes
@@ -29,7 +30,7 @@ MGH_TAGS: Final = 1 << 24
 """Bytes of any kind that may follow the voxels of an MGH file: repetition time, history and other tags."""
 
 
-def read(scan_id: str, path: Path) -> Image:
+def read(scan_id: str, path: Location) -> Image:
     """Read one scan: NIfTI or MGH, gzipped or not (its content decides, not its name), or a folder with a DICOM series.
 
     Parameters
@@ -37,7 +38,7 @@ def read(scan_id: str, path: Path) -> Image:
     scan_id
         Name of the scan in errors.
     path
-        The file or folder.
+        The file or folder, or an object of a bucket.
 
     Returns
     -------
@@ -48,7 +49,8 @@ def read(scan_id: str, path: Path) -> Image:
     ScanError
         With a typed reason and a sentence that says what to do.
     RunError
-        ``DISK_FULL`` where the folder for temporary files has no room for a DICOM series; not the scan's fault.
+        ``DISK_FULL`` where the folder for temporary files has no room for a DICOM series, ``UNREACHABLE`` or ``NO_ACCESS`` where a bucket
+        is; not the scan's fault.
 
     Examples
     --------
@@ -58,6 +60,8 @@ def read(scan_id: str, path: Path) -> Image:
     and may be read, or exclude the scan (/nowhere.nii.gz)
     """
     try:
+        if isinstance(path, ObjectPath):
+            return read_object(path)
         return read_series(path) if path.is_dir() else read_file(path)
     except RunError:
         raise
@@ -83,6 +87,17 @@ def read_series(folder: Path) -> Image:
     return dataclasses.replace(image, format="dicom")
 
 
+def read_object(path: ObjectPath) -> Image:
+    """Read one NIfTI or MGH object of a bucket as it streams in; a DICOM series is refused, since its converter needs a folder."""
+    try:
+        return read_file(path)
+    except HypojaxError as error:
+        if isinstance(error.__cause__, FileNotFoundError) and path.is_dir():
+            message = "a DICOM series in a bucket cannot be read; copy the series to a disk, or convert it to NIfTI, or exclude the scan"
+            raise HypojaxError(Reason.UNREADABLE, message) from error
+        raise
+
+
 def read_converted(folder: Path, *, into: Path) -> Image:
     """Convert a series and read what came of it. The converter does not always say that the disk is full, hence the look at it."""
     try:
@@ -102,7 +117,7 @@ def no_room(folder: Path) -> RunError:
     )
 
 
-def read_file(path: Path) -> Image:
+def read_file(path: Location) -> Image:
     """Read one NIfTI or MGH file; errors are those of `read`, without the scan's name."""
     with open_source(path) as source:
         header = read_header(source)

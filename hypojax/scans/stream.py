@@ -15,6 +15,7 @@ from typing import Final
 
 from isal import igzip_lib
 
+from hypojax.location import ConflictError, Location, ObjectFile, ObjectPath
 from hypojax.reason import HypojaxError, Reason
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -128,7 +129,7 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Location) -> Iterator[Source]:
     """Open a file by what it holds, not by its name: gzip or plain.
 
     Raises
@@ -137,11 +138,14 @@ def open_source(path: Path) -> Iterator[Source]:
         ``UNREADABLE`` or ``EMPTY_FILE``; errors of the disk while reading become ``UNREADABLE`` too.
     """
     try:
-        size = _regular_size(path)
+        size = 0 if isinstance(path, ObjectPath) else _regular_size(path)
         with path.open("rb", buffering=0) as file:
+            size = _not_empty(file.size) if isinstance(file, ObjectFile) else size
             zipped = take(file, len(GZIP_MAGIC)) == GZIP_MAGIC
             file.seek(0)
             yield Source(GzipStream(file) if zipped else file, size * DEFLATE_RATIO if zipped else size)
+    except ConflictError as error:
+        raise HypojaxError(Reason.UNREADABLE, f"{error} while it was being read; run the same command again") from error
     except OSError as error:
         problem = error.strerror or str(error)
         raise HypojaxError(
@@ -156,9 +160,14 @@ def _regular_size(path: Path) -> int:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise HypojaxError(Reason.UNREADABLE, "it is not a regular file; name an image file or a DICOM series folder")
-    if status.st_size == 0:
+    return _not_empty(status.st_size)
+
+
+def _not_empty(size: int) -> int:
+    """The size of a file with something in it."""
+    if size == 0:
         raise HypojaxError(Reason.EMPTY_FILE, "the file is empty (0 bytes); fetch it again or exclude the scan")
-    return status.st_size
+    return size
 
 
 def fill(stream: io.RawIOBase, view: memoryview) -> int:

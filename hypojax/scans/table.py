@@ -5,9 +5,9 @@ import io
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
+from hypojax.location import Location, ObjectPath
 from hypojax.reason import Reason, RunError
 
 Value = str | int | float | None
@@ -23,7 +23,7 @@ INTEGER: Final = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
 NUMBER: Final = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
-def read_table(path: Path, *, text: Collection[str] = ()) -> list[Row]:
+def read_table(path: Location, *, text: Collection[str] = ()) -> list[Row]:
     """Rows of a .tsv, .csv or .parquet file.
 
     Parameters
@@ -64,7 +64,7 @@ def _cells(content: str, *, tabs: bool) -> list[list[str]]:
     return [row for row in stripped if any(row)]
 
 
-def _named(path: Path, cells: Sequence[Sequence[str]]) -> list[dict[str, str]]:
+def _named(path: Location, cells: Sequence[Sequence[str]]) -> list[dict[str, str]]:
     """Cells of each row under the names of the first."""
     names = cells[0] if cells else []
     named = [name for name in names if name]
@@ -111,12 +111,12 @@ def _is_number(cell: str) -> bool:
     return bool(NUMBER.fullmatch(cell)) and any(digit.isdigit() for digit in re.split("[eE]", cell)[0]) and math.isfinite(float(cell))
 
 
-def _read_parquet(path: Path, text: Collection[str]) -> list[Row]:
+def _read_parquet(path: Location, text: Collection[str]) -> list[Row]:
     """Rows of a Parquet file; types other than numbers and text become text."""
     from pyarrow import ArrowException, parquet  # takes a quarter of a second to import
 
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        rows: list[dict[str, Any]] = parquet.read_table(io.BytesIO(path.read_bytes()) if isinstance(path, ObjectPath) else path).to_pylist()
     except ArrowException as error:
         raise RunError(Reason.USAGE, f"table {path} is not a Parquet file ({error}); write it again") from error
     kept = [{name: cell for name, cell in row.items() if not name.startswith("__index_level_")} for row in rows]

@@ -1,13 +1,15 @@
 """The files below a folder, in an order that does not depend on the file system."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import overload
 
+from hypojax.location import Location, ObjectPath
 from hypojax.reason import Reason, RunError
 
 
-def folders(root: Path, *, skip: Collection[str] = ()) -> Iterator[tuple[Path, list[str], list[str]]]:
+def folders(root: Location, *, skip: Collection[str] = ()) -> Iterator[tuple[Location, list[str], list[str]]]:
     """Each folder at or below ``root`` with the names of its folders and files, sorted.
 
     Links to folders are followed once. Hidden files and folders, those named in ``skip`` and Zarr stores are left out.
@@ -18,6 +20,9 @@ def folders(root: Path, *, skip: Collection[str] = ()) -> Iterator[tuple[Path, l
     RunError
         ``USAGE`` where a folder may not be listed: scans must not go missing in silence.
     """
+    if isinstance(root, ObjectPath):
+        yield from _object_folders(root, skip=skip)
+        return
     seen: set[str] = set()
     for place, inner, files in os.walk(root, onerror=_refuse, followlinks=True):
         real = os.path.realpath(place)
@@ -25,14 +30,32 @@ def folders(root: Path, *, skip: Collection[str] = ()) -> Iterator[tuple[Path, l
             inner.clear()
             continue
         seen.add(real)
-        inner[:] = sorted(name for name in inner if not name.startswith(".") and name not in skip and not name.endswith(".zarr"))
+        inner[:] = _entered(inner, skip)
         yield Path(place), inner, sorted(name for name in files if not name.startswith("."))
 
 
-def walk(root: Path, *, skip: Collection[str] = ()) -> Iterator[Path]:
+@overload
+def walk(root: Path, *, skip: Collection[str] = ()) -> Iterator[Path]: ...
+@overload
+def walk(root: Location, *, skip: Collection[str] = ()) -> Iterator[Location]: ...
+def walk(root: Location, *, skip: Collection[str] = ()) -> Iterator[Location]:
     """All files at or below ``root``, as `folders` gives them."""
     for place, _, files in folders(root, skip=skip):
         yield from (place / name for name in files)
+
+
+def _object_folders(root: ObjectPath, *, skip: Collection[str]) -> Iterator[tuple[ObjectPath, list[str], list[str]]]:
+    """As `folders`, of a bucket."""
+    found, files = root.names()
+    inner = _entered(found, skip)
+    yield root, inner, [name for name in files if not name.startswith(".")]
+    for name in inner:
+        yield from _object_folders(root / name, skip=skip)
+
+
+def _entered(inner: Iterable[str], skip: Collection[str]) -> list[str]:
+    """Names of the folders that are entered, in order."""
+    return sorted(name for name in inner if not name.startswith(".") and name not in skip and not name.endswith(".zarr"))
 
 
 def _refuse(error: OSError) -> None:

@@ -2,7 +2,6 @@
 
 import errno
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +10,7 @@ from jaxtyping import Num
 from nibabel.spatialimages import HeaderDataError
 
 from hypojax.grid import Affine
+from hypojax.location import Location, ObjectPath
 from hypojax.partial import replacing
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.header import checked_affine
@@ -36,7 +36,7 @@ QFORM_TOLERANCE: Final = 1e-3
 
 
 def write_nifti(
-    path: Path,
+    path: Location,
     voxels: Num[np.ndarray, "i j k"],
     affine: Affine,
     *,
@@ -68,6 +68,7 @@ def write_nifti(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from hypojax.scans.read import read
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "mask.nii.gz"
@@ -77,9 +78,7 @@ def write_nifti(
     """
     fields = _fields(voxels, affine, header, slope, intercept)
     try:
-        with replacing(path, through=False) as file:
-            for piece in _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"):
-                file.write(piece)
+        _put(path, _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         problem, step = (
@@ -88,6 +87,16 @@ def write_nifti(
         raise RunError(
             Reason.DISK_FULL if full else Reason.NOT_WRITABLE, f"{path} cannot be written ({problem}); {step} and run again"
         ) from error
+
+
+def _put(path: Location, pieces: Iterator[bytes]) -> None:
+    """All pieces as one file, or none."""
+    if isinstance(path, ObjectPath):
+        path.write_bytes(b"".join(pieces))
+        return
+    with replacing(path, through=False) as file:
+        for piece in pieces:
+            file.write(piece)
 
 
 def _encoded(fields: NiftiFields, voxels: Num[np.ndarray, "i j k"], *, zipped: bool) -> Iterator[bytes]:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,11 +19,13 @@ import zarr
 from jaxtyping import Num, Shaped, UInt8
 from zarr.abc.buffer import Buffer
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.grid import Affine, Grid
+from hypojax.location import Location, ObjectPath
 from hypojax.schema import HYPOTHALAMUS, INTRACRANIAL, LABELS, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL, VOXELS, Variable
 from hypojax.store.document import NAME, encode, group_document
+from hypojax.store.memory import open_array
 from hypojax.store.objects import Objects
 
 CHUNK: Final = 64
@@ -171,7 +172,7 @@ def segmented_objects(segmented: Segmented) -> Objects:
     }
 
 
-def read_native(folder: Path) -> Native:
+def read_native(folder: Location) -> Native:
     """The native image in a scan's folder.
 
     Raises
@@ -191,7 +192,7 @@ def read_native(folder: Path) -> Native:
     )
 
 
-def read_segmented(folder: Path) -> Segmented:
+def read_segmented(folder: Location) -> Segmented:
     """The segmentation in a scan's folder; errors as `read_native`."""
     box = _attributes(folder / "box")
     return Segmented(
@@ -205,10 +206,14 @@ def read_segmented(folder: Path) -> Segmented:
     )
 
 
-def open_group(folder: Path, group: str) -> xr.Dataset:
+def open_group(folder: Location, group: str) -> xr.Dataset:
     """One group of a scan as a lazy Dataset, one Dask chunk an array; errors as `read_native`."""
     # Left alone, xarray takes the chunks inside the shard, and every one of them opens the shard again: hence -1.
-    dataset: xr.Dataset = xr.open_zarr(folder / group, chunks=-1)
+    dataset: xr.Dataset
+    if isinstance(folder, ObjectPath):
+        dataset = xr.open_zarr(ObjectStore((folder / group).connection(), read_only=True), chunks=-1)
+    else:
+        dataset = xr.open_zarr(folder / group, chunks=-1)
     return dataset
 
 
@@ -250,23 +255,22 @@ def _encode(store: MemoryStore, variable: Variable, values: Num[np.ndarray, "...
     array[...] = values
 
 
-def _attributes(folder: Path) -> dict[str, Any]:
+def _attributes(folder: Location) -> dict[str, Any]:
     """Attributes of a group."""
     document = json.loads((folder / NAME).read_bytes())
     attributes: dict[str, Any] = document["attributes"]
     return attributes
 
 
-def _array(folder: Path, variable: Variable) -> Shaped[np.ndarray, "..."]:
+def _array(folder: Location, variable: Variable) -> Shaped[np.ndarray, "..."]:
     """One array, whole. Zarr reads an object that is not there as zeros, so its absence is asked for first."""
-    path = folder / variable.name
-    shard = path / "c" / Path(*["0"] * len(variable.dims))
-    if not shard.is_file():
-        raise FileNotFoundError(f"{shard} is missing")
-    return np.asarray(zarr.open_array(str(path), mode="r")[...])
+    path, shard = folder / variable.name, "/".join(["c", *["0"] * len(variable.dims)])
+    if not isinstance(path, ObjectPath) and not (path / shard).is_file():
+        raise FileNotFoundError(f"{path / shard} is missing")
+    return np.asarray(open_array(path, (NAME, shard))[...])
 
 
-def _posterior(folder: Path, variable: Variable) -> Posterior:
+def _posterior(folder: Location, variable: Variable) -> Posterior:
     """Posteriors and the grid they lie on."""
     values = _array(folder, variable)
     return Posterior(

@@ -1,13 +1,13 @@
 """The cohort store: created from a list of scans, then written one scan at a time, ledger record last."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import xarray as xr
 
 import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.store.table as table  # noqa: PLR0402
+from hypojax.location import Location, names
 from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.store.arrays import Native, NativeImage, Segmented
@@ -35,7 +35,7 @@ SHARED: Final = encode(group_document({}))
 
 
 class CohortStore:
-    """One cohort on disk: a Zarr v3 group whose root arrays are the table.
+    """One cohort on disk or in a bucket: a Zarr v3 group whose root arrays are the table.
 
     Layout::
 
@@ -60,6 +60,7 @@ class CohortStore:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> folder = Path(tempfile.mkdtemp())
     >>> entry = ScanEntry(scan="sub-01", path="sub-01_T1w.nii.gz", entities={}, columns={"age": 31})
     >>> store = CohortStore.create(folder / "cohort.zarr", scans=[entry], settings={"box_mm": 1.0})
@@ -67,7 +68,7 @@ class CohortStore:
     ('sub-01',)
     """
 
-    def __init__(self, root: Path, *, index: Index) -> None:
+    def __init__(self, root: Location, *, index: Index) -> None:
         self.root = root
         self.index = index
         self._files: dict[str, dict[str, str]] = {}
@@ -75,7 +76,7 @@ class CohortStore:
     @classmethod
     def create(
         cls,
-        root: Path,
+        root: Location,
         *,
         scans: Sequence[ScanEntry],
         settings: Mapping[str, Any],
@@ -114,7 +115,7 @@ class CohortStore:
         return cls(root, index=index)
 
     @classmethod
-    def open(cls, root: Path) -> "CohortStore":
+    def open(cls, root: Location) -> "CohortStore":
         """The store at ``root``.
 
         Raises
@@ -271,7 +272,7 @@ class CohortStore:
         """Whether a record was made with the settings of this store."""
         return record["settings_sha256"] == self.index.settings_sha256
 
-    def _folder(self, scan: str) -> Path:
+    def _folder(self, scan: str) -> Location:
         """Folder of a scan's arrays."""
         return self.root / table.SCANS / scan_key(scan)
 
@@ -279,9 +280,10 @@ class CohortStore:
         """Digests of what is stored of a scan: what its record has and what was written since, ordered by key."""
         if scan not in self.index.by_id:
             raise ValueError(f"scan {scan!r} is not one of this store; create it with the scan among its inputs")
-        record = self.record(scan)
-        known = self._files.setdefault(scan, dict(record["files"]) if record else {})
-        return dict(sorted(known.items()))
+        if scan not in self._files:  # a record in a bucket is worth not asking for twice
+            record = self.record(scan)
+            self._files[scan] = dict(record["files"]) if record else {}
+        return dict(sorted(self._files[scan].items()))
 
     def _write(self, scan: str, objects: Objects) -> None:
         """Place objects of a scan. A record that speaks of them is withdrawn first, so that it is never wrong."""
@@ -291,21 +293,21 @@ class CohortStore:
         place_all(self._folder(scan), whole)
         self._files[scan] = {**files, **digests(whole)}
 
-    def _read(self, scan: str, groups: Sequence[str], reader: Callable[[Path], Stored]) -> Stored:
+    def _read(self, scan: str, groups: Sequence[str], reader: Callable[[Location], Stored]) -> Stored:
         """Read groups of a scan. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
         try:
             record = self.record(scan)
             # Chunks carry checksums of their own; affine, slope and types of arrays stand in documents, which do not.
             check_documents(self._folder(scan), files=self._files.get(scan) or (record["files"] if record else {}), groups=groups)
             return reader(self._folder(scan))
-        except MemoryError:
-            raise  # says nothing about the store
+        except (MemoryError, RunError):
+            raise  # says nothing about what is stored
         except Exception as error:
             message = f"what the store has of it cannot be read ({error}); do the run again with --check, which writes it anew"
             raise ScanError(Reason.STORE_DAMAGED, scan, message) from error
 
 
-def _index_of(root: Path) -> Index | None:
+def _index_of(root: Location) -> Index | None:
     """The index of the store at ``root``; None where there is no store yet."""
     try:
         return read_index(root)
@@ -315,13 +317,13 @@ def _index_of(root: Path) -> Index | None:
         raise
 
 
-def _refuse_foreign(root: Path) -> None:
+def _refuse_foreign(root: Location) -> None:
     """Refuse a folder with something else in it; what a broken-off creation leaves is fine."""
     known = {table.SCANS, LEDGER, NAME, NAME + PARTIAL}
     with writing(root):
-        found = sorted(root.iterdir()) if root.is_dir() else []
-        foreign = [path for path in found if path.name not in known]
-        nested = [path for folder in found if folder.is_dir() and folder not in foreign for path in folder.iterdir() if path.is_dir()]
+        folders, files = names(root)
+        foreign = sorted({*folders, *files} - known)
+        nested = [inner for folder in folders if folder in known for inner in names(root / folder)[0]]
     if foreign or nested:
-        message = f"{root} holds {(foreign or nested)[0].name!r}: it is no cohort store, or one whose index is lost"
+        message = f"{root} holds {(foreign or nested)[0]!r}: it is no cohort store, or one whose index is lost"
         raise RunError(Reason.NOT_WRITABLE, f"{message}; choose another output folder")

@@ -5,9 +5,9 @@ a crash leaves nothing half written, and two who record at once do not meet.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
+from hypojax.location import Location
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
 from hypojax.store.index import read_index
 from hypojax.store.objects import digest, place
@@ -15,7 +15,7 @@ from hypojax.store.objects import digest, place
 EVALUATIONS: Final = "evaluations"
 
 
-def append_evaluation(root: Path, record: Mapping[str, Any], *, date: str) -> str:
+def append_evaluation(root: Location, record: Mapping[str, Any], *, date: str) -> str:
     """Add an evaluation to the history of the store at ``root``; the same record again adds nothing.
 
     Parameters
@@ -44,7 +44,7 @@ def append_evaluation(root: Path, record: Mapping[str, Any], *, date: str) -> st
     return name
 
 
-def read_evaluations(root: Path) -> tuple[dict[str, Any], ...]:
+def read_evaluations(root: Location) -> tuple[dict[str, Any], ...]:
     """All records of the store at ``root`` that hold, oldest first; `hypojax.store.verify` names those that do not.
 
     Raises
@@ -57,12 +57,12 @@ def read_evaluations(root: Path) -> tuple[dict[str, Any], ...]:
     return tuple(sorted(found, key=lambda record: str(record.get("date", ""))))
 
 
-def evaluation_paths(root: Path) -> tuple[Path, ...]:
+def evaluation_paths(root: Location) -> tuple[Location, ...]:
     """Documents of the history, in order of their names."""
     return tuple(sorted((root / EVALUATIONS).glob(f"*/{NAME}")))
 
 
-def parse_evaluation(path: Path) -> dict[str, Any] | str:
+def parse_evaluation(path: Location) -> dict[str, Any] | str:
     """The record in a document, or what is wrong with it."""
     try:
         data = path.read_bytes()

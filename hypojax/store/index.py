@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, TypedDict, cast
 
+from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError
 from hypojax.store.document import NAME, DamagedDocumentError, group_document, plain, seal, unseal
 from hypojax.store.ledger import LEDGER, Record, ledger_digest, settings_digest
@@ -63,7 +63,7 @@ class Index:
         return ledger_digest(records, self.ids)
 
 
-def index_path(root: Path) -> Path:
+def index_path(root: Location) -> Location:
     """Where the index of the store at ``root`` stands."""
     return root / LEDGER / NAME
 
@@ -74,7 +74,7 @@ def index_bytes(index: Index) -> bytes:
     return seal(group_document(plain(attributes)))
 
 
-def read_index(root: Path) -> Index:
+def read_index(root: Location) -> Index:
     """The index of the store at ``root``.
 
     Raises
@@ -115,7 +115,7 @@ def make_index(scans: Sequence[ScanEntry], *, settings: Mapping[str, Any], prove
     return Index(settings=plain(settings), provenance=known, scans=tuple(entries[scan] for scan in sorted(entries)))
 
 
-def merge(old: Index, new: Index, *, root: Path, recorded: frozenset[str], anew: bool = False) -> Index:
+def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], anew: bool = False) -> Index:
     """The index after adding inputs.
 
     Parameters
@@ -141,9 +141,9 @@ def merge(old: Index, new: Index, *, root: Path, recorded: frozenset[str], anew:
         raise RunError(Reason.OTHER_SETTINGS, f"{message}; {advice}")
     entries, owners = dict(old.by_id), _owners(old, new, recorded)
     for entry in new.scans:
-        scan, file = entry["scan"], Path(entry["path"]).resolve()
+        scan, file = entry["scan"], locate(entry["path"]).resolve()
         before = entries.get(scan, entry)
-        same = Path(before["path"]).resolve() == file
+        same = locate(before["path"]).resolve() == file
         if scan in recorded and not same:
             raise _duplicate(scan, before["path"], entry["path"])
         if scan not in owners.get(file, [scan]):
@@ -175,12 +175,12 @@ def settings_differences(old: Mapping[str, Any], new: Mapping[str, Any], *, pref
     return found
 
 
-def _owners(old: Index, new: Index, recorded: frozenset[str]) -> dict[Path, list[str]]:
+def _owners(old: Index, new: Index, recorded: frozenset[str]) -> dict[Location, list[str]]:
     """File → scans of the store that stay with it: those that have a record, or that this run does not name."""
-    found: dict[Path, list[str]] = {}
+    found: dict[Location, list[str]] = {}
     for entry in old.scans:
         if entry["scan"] in recorded or entry["scan"] not in new.by_id:
-            found.setdefault(Path(entry["path"]).resolve(), []).append(entry["scan"])
+            found.setdefault(locate(entry["path"]).resolve(), []).append(entry["scan"])
     return found
 
 

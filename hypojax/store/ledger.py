@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final, TypedDict
 
+from hypojax.location import Location, each
 from hypojax.reason import Reason
 from hypojax.schema import REGIONS, TABLE, Variable
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
@@ -134,7 +134,7 @@ def _region(values: Mapping[str, Any]) -> RegionEntry:
     )
 
 
-def record_path(root: Path, scan: str) -> Path:
+def record_path(root: Location, scan: str) -> Location:
     """Where the record of a scan stands in the store at ``root``."""
     return root / LEDGER / scan_key(scan) / NAME
 
@@ -144,7 +144,7 @@ def record_bytes(record: Record) -> bytes:
     return seal(group_document(record))
 
 
-def read_record(root: Path, scan: str) -> Record | None:
+def read_record(root: Location, scan: str) -> Record | None:
     """The record of a scan; None where there is none that holds.
 
     A damaged record counts as none, so that the scan is done again; `verify` names it.
@@ -178,10 +178,10 @@ def parse_record(data: bytes, scan: str) -> Record:
     )
 
 
-def read_records(root: Path, scans: tuple[str, ...]) -> Iterator[Record]:
+def read_records(root: Location, scans: tuple[str, ...]) -> Iterator[Record]:
     """The records that hold, in the order of ``scans``."""
-    for scan in scans:
-        if (record := read_record(root, scan)) is not None:
+    for record in each(root, lambda scan: read_record(root, scan), scans):
+        if record is not None:
             yield record
 
 

@@ -1,14 +1,18 @@
-"""Stored objects: bytes under a key, placed atomically and durably, and their digests."""
+"""Stored objects: bytes under a key, placed atomically and durably, and their digests. On a disk, or in a bucket.
+
+A disk needs care: beside its place first, flushed, renamed. A bucket takes an object whole or not at all, and whoever asks next sees it.
+"""
 
 import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from hypojax.location import Location, ObjectPath, each
 from hypojax.partial import PARTIAL, replacing
 from hypojax.reason import Reason, RunError
 
@@ -32,7 +36,7 @@ def digests(objects: Objects) -> dict[str, str]:
     return {key: digest(objects[key]) for key in sorted(objects)}
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Location) -> str:
     """SHA-256 of a file in hexadecimal, read in blocks.
 
     Raises
@@ -44,8 +48,20 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def place(path: Path, data: bytes, *, through: bool = True) -> None:
-    """Write a file whole or not at all: beside its place first, then renamed over it.
+def fetch(folder: Location, keys: Iterable[str]) -> Objects:
+    """Objects below a folder by their keys, in a bucket many at once.
+
+    Raises
+    ------
+    OSError
+        One is missing or unreadable.
+    """
+    wanted = tuple(keys)
+    return dict(zip(wanted, each(folder, lambda key: (folder / key).read_bytes(), wanted), strict=True))
+
+
+def place(path: Location, data: bytes, *, through: bool = True) -> None:
+    """Write a file whole or not at all: on a disk beside its place first, then renamed over it.
 
     Parameters
     ----------
@@ -61,42 +77,50 @@ def place(path: Path, data: bytes, *, through: bool = True) -> None:
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``; what stood at ``path`` before stays.
     """
-    with writing(path, len(data)), replacing(path, through=through) as file:
-        file.write(data)
+    with writing(path, len(data)):
+        if isinstance(path, ObjectPath):
+            path.write_bytes(data)
+            return
+        with replacing(path, through=through) as file:
+            file.write(data)
 
 
-def place_all(folder: Path, objects: Objects) -> None:
-    """Place several objects in the order given; nothing vouches for them yet, so nothing waits for the disk.
-
-    Raises
-    ------
-    RunError
-        ``DISK_FULL`` or ``NOT_WRITABLE``.
-    """
-    for key, data in objects.items():
-        place(folder / key, data, through=False)
-
-
-def flush(folder: Path) -> None:
-    """Wait until the disk has every file below a folder: what comes next may vouch for them.
+def place_all(folder: Location, objects: Objects) -> None:
+    """Place several objects in the order given, in a bucket many at once; nothing vouches for them yet, so nothing waits for the disk.
 
     Raises
     ------
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
+    for _ in each(folder, lambda key: place(folder / key, objects[key], through=False), objects):
+        pass
+
+
+def flush(folder: Location) -> None:
+    """Wait until the disk has every file below a folder: what comes next may vouch for them. A bucket has what it took.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    if isinstance(folder, ObjectPath):
+        return
     with writing(folder):
         # ext4, XFS and Btrfs put a new file's entry on the disk with the file; folders between need no call of their own.
         for path in (*(folder / key for key in keys(folder)), folder, folder.parent):
             _flush(path)
 
 
-def keys(folder: Path) -> list[str]:
+def keys(folder: Location) -> list[str]:
     """Keys of every file below a folder, in order; none where there is no folder."""
+    if isinstance(folder, ObjectPath):
+        return folder.below()
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
-def prune(folder: Path, *, keep: Mapping[str, str]) -> None:
+def prune(folder: Location, *, keep: Mapping[str, str]) -> None:
     """Delete every file below ``folder`` whose key is not in ``keep``, and folders that are empty then.
 
     A worker that was believed lost may be writing the same scan: what it has in hand is left to it.
@@ -107,16 +131,19 @@ def prune(folder: Path, *, keep: Mapping[str, str]) -> None:
         ``NOT_WRITABLE``.
     """
     with writing(folder):
-        for key in keys(folder):
-            if key.removesuffix(PARTIAL) not in keep:
-                (folder / key).unlink(missing_ok=True)
+        stray = [key for key in keys(folder) if key.removesuffix(PARTIAL) not in keep]
+        if isinstance(folder, ObjectPath):
+            folder.delete_below(stray)
+            return
+        for key in stray:
+            (folder / key).unlink(missing_ok=True)
         for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
             if not any(path.iterdir()):
                 with suppress(FileNotFoundError):
                     path.rmdir()
 
 
-def remove(folder: Path) -> None:
+def remove(folder: Location) -> None:
     """Delete a folder and all below it; nothing where there is none.
 
     Raises
@@ -125,12 +152,14 @@ def remove(folder: Path) -> None:
         ``NOT_WRITABLE``.
     """
     with writing(folder):
-        if folder.exists():
+        if isinstance(folder, ObjectPath):
+            folder.delete_below(folder.below())
+        elif folder.exists():
             shutil.rmtree(folder)
 
 
 @contextmanager
-def writing(path: Path, size: int = 0) -> Iterator[None]:
+def writing(path: Location, size: int = 0) -> Iterator[None]:
     """Turn an `OSError` of the output folder into the `RunError` that says what to do.
 
     Parameters
@@ -154,7 +183,7 @@ def writing(path: Path, size: int = 0) -> Iterator[None]:
         raise RunError(Reason.NOT_WRITABLE, f"cannot write {path}: {cause}; choose an output folder that you may write to") from error
 
 
-def _full(path: Path, size: int) -> str:
+def _full(path: Location, size: int) -> str:
     """The sentence for a full disk."""
     return (
         f"no space left on the disk while writing {path} ({size / 1e6:.1f} MB); free space, or choose another output folder, "

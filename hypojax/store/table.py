@@ -8,21 +8,21 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-import zarr
 from zarr.abc.buffer import Buffer
 from zarr.codecs import ZstdCodec
 from zarr.storage import MemoryStore
 
+from hypojax.location import Location, ObjectPath, each
 from hypojax.reason import Reason, RunError
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, seal, unseal
 from hypojax.store.index import Index
 from hypojax.store.ledger import LEDGER
-from hypojax.store.objects import Objects, digest, digests, file_digest, keys, place, place_all, remove
+from hypojax.store.memory import memory_store, open_array
+from hypojax.store.objects import Objects, digest, digests, fetch, file_digest, keys, place, place_all, remove
 
 SCANS: Final = "scans"
 COLUMN: Final = re.compile(r"(?!__|\.)[^/\\]+")
@@ -104,7 +104,7 @@ def root_bytes(objects: Objects | None, *, attributes: Mapping[str, Any], index:
     return seal(group_document(merged, arrays=columns))
 
 
-def write_table(root: Path, table: xr.Dataset, *, index: Index, ledger_sha256: str) -> None:
+def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha256: str) -> None:
     """Replace the table; nothing is touched where it stands already.
 
     Raises
@@ -125,7 +125,7 @@ def write_table(root: Path, table: xr.Dataset, *, index: Index, ledger_sha256: s
     place(root / NAME, document)
 
 
-def write_empty_table(root: Path, *, index: Index) -> None:
+def write_empty_table(root: Location, *, index: Index) -> None:
     """The root of a new store.
 
     Raises
@@ -136,7 +136,7 @@ def write_empty_table(root: Path, *, index: Index) -> None:
     place(root / NAME, root_bytes(None, attributes={}, index=index, ledger_sha256=""))
 
 
-def read_root(root: Path) -> Root:
+def read_root(root: Location) -> Root:
     """What the root document says.
 
     Raises
@@ -153,13 +153,14 @@ def read_root(root: Path) -> Root:
     return Root(columns=columns, replaced=tuple(attributes.get(REPLACED, ())), attributes=attributes)
 
 
-def table_intact(root: Path, description: Root) -> bool:
+def table_intact(root: Location, description: Root) -> bool:
     """Whether every object of the table is what was written."""
-    found = {f"{name}/{key}": root / name / key for name in description.columns for key in keys(root / name)}
-    return _table_digest({key: file_digest(found[key]) for key in sorted(found)}) == str(description.attributes["table_sha256"])
+    found = _column_keys(root, description)
+    digested = dict(zip(found, each(root, lambda key: file_digest(root / key), found), strict=True))
+    return _table_digest(digested) == str(description.attributes["table_sha256"])
 
 
-def check_table(root: Path) -> None:
+def check_table(root: Location) -> None:
     """Refuse a table that is not there or not as it was written (a missing chunk would read as missing volumes).
 
     Raises
@@ -179,13 +180,27 @@ def check_table(root: Path) -> None:
         raise RunError(Reason.STORE_DAMAGED, f"the table of {root} is damaged; run: hypojax export, which writes it from the ledger")
 
 
-def table_statuses(root: Path) -> dict[str, str]:
+def open_table(root: Location) -> xr.Dataset:
+    """The table at the root: lazy from a disk, fetched whole from a bucket."""
+    if not isinstance(root, ObjectPath):
+        return xr.open_zarr(root, chunks=None)
+    found = _column_keys(root, read_root(root))
+    return xr.open_zarr(memory_store(fetch(root, (NAME, *found))), chunks=None)
+
+
+def table_statuses(root: Location) -> dict[str, str]:
     """Scan → status as an intact table has it."""
-    scans, statuses = (np.asarray(zarr.open_array(str(root / name), mode="r")[...]) for name in ("scan", "status"))
+    scans, statuses = (np.asarray(open_array(root / name, keys(root / name))[...]) for name in ("scan", "status"))
     return {str(scan): str(status) for scan, status in zip(scans, statuses, strict=True)}
 
 
-def _stands(root: Path, document: bytes) -> bool:
+def _column_keys(root: Location, description: Root) -> list[str]:
+    """Keys of all objects of the table, in order."""
+    columns = each(root, lambda name: [f"{name}/{key}" for key in keys(root / name)], description.columns)
+    return sorted(key for column in columns for key in column)
+
+
+def _stands(root: Location, document: bytes) -> bool:
     """Whether this very table is on the disk, whole."""
     try:
         return (root / NAME).read_bytes() == document and table_intact(root, read_root(root))
@@ -193,7 +208,7 @@ def _stands(root: Path, document: bytes) -> bool:
         return False
 
 
-def _columns_before(root: Path) -> list[str]:
+def _columns_before(root: Location) -> list[str]:
     """Columns of the table that stands, or of the one that was being replaced when a run broke off."""
     try:
         description = read_root(root)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from hypojax.location import Location, each, names
 from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document
@@ -39,7 +39,7 @@ class Problem:
         return f"scan {self.scan!r}: {self.what}" if self.scan else self.what
 
 
-def verify(root: Path) -> tuple[Problem, ...]:
+def verify(root: Location) -> tuple[Problem, ...]:
     """Everything in the store at ``root`` that is not as it was written; empty when all is well.
 
     Reads every object once; nothing is decoded and nothing is changed.
@@ -58,7 +58,7 @@ def verify(root: Path) -> tuple[Problem, ...]:
     return (*_scans(root, index), *_unlisted(root, index), *_strays(root), *_groups(root), *_history(root), *_table(root, index))
 
 
-def check_documents(folder: Path, *, files: Mapping[str, str], groups: Sequence[str]) -> None:
+def check_documents(folder: Location, *, files: Mapping[str, str], groups: Sequence[str]) -> None:
     """Hold the documents of a scan's groups (geometry, scaling, types of arrays) against the digests in its record.
 
     Parameters
@@ -84,26 +84,31 @@ def check_documents(folder: Path, *, files: Mapping[str, str], groups: Sequence[
                 raise DamagedDocumentError(f"{key} {what}")
 
 
-def _scans(root: Path, index: Index) -> Iterator[Problem]:
+def _scans(root: Location, index: Index) -> Iterator[Problem]:
     """Problems of each scan, in order."""
     statuses = _statuses(root)
-    for scan in index.ids:
-        for key in keys(record_path(root, scan).parent):
-            if key not in (NAME, NAME + PARTIAL, MARK, MARK + PARTIAL):
-                yield Problem(scan, f"{LEDGER}/{scan_key(scan)}/{key} is no part of its ledger record; {DELETE}")
-        try:
-            record = parse_record(record_path(root, scan).read_bytes(), scan)
-        except FileNotFoundError:
-            yield from _without_record(root, scan, statuses.get(scan, "pending"))
-        except OSError as error:
-            yield Problem(scan, f"its ledger record cannot be read ({error.strerror}); check permissions and disk")
-        except DamagedDocumentError as error:
-            yield Problem(scan, f"its ledger record is damaged: {error}; {AGAIN}")
-        else:
-            yield from _with_record(root, record, index)
+    for problems in each(root, lambda scan: tuple(_scan(root, index, scan, statuses.get(scan, "pending"))), index.ids):
+        yield from problems
 
 
-def _without_record(root: Path, scan: str, status: str) -> Iterator[Problem]:
+def _scan(root: Location, index: Index, scan: str, status: str) -> Iterator[Problem]:
+    """Problems of one scan, to which the table gives ``status``."""
+    for key in keys(record_path(root, scan).parent):
+        if key not in (NAME, NAME + PARTIAL, MARK, MARK + PARTIAL):
+            yield Problem(scan, f"{LEDGER}/{scan_key(scan)}/{key} is no part of its ledger record; {DELETE}")
+    try:
+        record = parse_record(record_path(root, scan).read_bytes(), scan)
+    except FileNotFoundError:
+        yield from _without_record(root, scan, status)
+    except OSError as error:
+        yield Problem(scan, f"its ledger record cannot be read ({error.strerror}); check permissions and disk")
+    except DamagedDocumentError as error:
+        yield Problem(scan, f"its ledger record is damaged: {error}; {AGAIN}")
+    else:
+        yield from _with_record(root, record, index)
+
+
+def _without_record(root: Location, scan: str, status: str) -> Iterator[Problem]:
     """A scan without a record: untouched, broken off half-way, or robbed of its record."""
     if objects := keys(root / SCANS / scan_key(scan)):
         yield Problem(scan, f"it is half written ({len(objects)} objects, no ledger record); {AGAIN}")
@@ -111,7 +116,7 @@ def _without_record(root: Path, scan: str, status: str) -> Iterator[Problem]:
         yield Problem(scan, f"the table says {status!r} but its ledger record is missing; {AGAIN}")
 
 
-def _with_record(root: Path, record: Record, index: Index) -> Iterator[Problem]:
+def _with_record(root: Location, record: Record, index: Index) -> Iterator[Problem]:
     """Objects of a scan against its record."""
     scan, folder = record["scan"], root / SCANS / scan_key(record["scan"])
     if record["settings_sha256"] != index.settings_sha256:
@@ -123,7 +128,7 @@ def _with_record(root: Path, record: Record, index: Index) -> Iterator[Problem]:
         yield Problem(scan, f"{key} is not in its ledger record (a write that broke off); {AGAIN}")
 
 
-def _difference(path: Path, expected: str) -> str:
+def _difference(path: Location, expected: str) -> str:
     """How a file differs from what was written; empty when it does not."""
     try:
         return "" if file_digest(path) == expected else "is damaged (its SHA-256 is not the one in the ledger)"
@@ -133,15 +138,15 @@ def _difference(path: Path, expected: str) -> str:
         return f"cannot be read ({error.strerror})"
 
 
-def _unlisted(root: Path, index: Index | None) -> Iterator[Problem]:
+def _unlisted(root: Location, index: Index | None) -> Iterator[Problem]:
     """Folders of scans that the index does not have (all of them when the index is lost)."""
     known = {scan_key(scan) for scan in index.ids} if index else set()
-    folders = {path.name for name in (SCANS, LEDGER) if (root / name).is_dir() for path in (root / name).iterdir() if path.is_dir()}
+    folders = {folder for name in (SCANS, LEDGER) for folder in names(root / name)[0]}
     for key in sorted(folders - known):
         yield Problem(key, "the index of the store does not have it, so that nothing vouches for it")
 
 
-def _strays(root: Path) -> Iterator[Problem]:
+def _strays(root: Location) -> Iterator[Problem]:
     """Arrays and groups at the root that are no columns of the table, and files where only folders of scans belong.
 
     Other files and folders at the root are the user's own: no Zarr reader shows them.
@@ -151,30 +156,30 @@ def _strays(root: Path) -> Iterator[Problem]:
     except DamagedDocumentError:
         return
     known = {SCANS, LEDGER, EVALUATIONS, *description.columns, *description.replaced}
-    for path in sorted(root.iterdir()):
-        if path.name not in known and ((path / NAME).exists() or (path / "c").is_dir()):
-            yield Problem("", f"{path.name} is an array or group that the table does not have; {DELETE}")
-    for folder in (root / SCANS, root / LEDGER):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.name not in (NAME, NAME + PARTIAL) and not path.is_dir():
-                yield Problem("", f"{folder.name}/{path.name} belongs to no scan; {DELETE}")
+    for name in names(root)[0]:
+        if name not in known and ((root / name / NAME).exists() or (root / name / "c").is_dir()):
+            yield Problem("", f"{name} is an array or group that the table does not have; {DELETE}")
+    for folder in (SCANS, LEDGER):
+        for name in names(root / folder)[1]:
+            if name not in (NAME, NAME + PARTIAL):
+                yield Problem("", f"{folder}/{name} belongs to no scan; {DELETE}")
 
 
-def _groups(root: Path) -> Iterator[Problem]:
+def _groups(root: Location) -> Iterator[Problem]:
     """The one group document that is the same in every store."""
     path = root / SCANS / NAME
     if not path.is_file() or path.read_bytes() != encode(group_document({})):
         yield Problem("", f"{SCANS}/{NAME} is damaged or missing; {AGAIN}")
 
 
-def _history(root: Path) -> Iterator[Problem]:
+def _history(root: Location) -> Iterator[Problem]:
     """Records of evaluations against their own digests."""
     for path in evaluation_paths(root):
         if isinstance(what := parse_evaluation(path), str):
             yield Problem("", f"{EVALUATIONS}/{path.parent.name} {what}")
 
 
-def _table(root: Path, index: Index) -> Iterator[Problem]:
+def _table(root: Location, index: Index) -> Iterator[Problem]:
     """The table against its own digest, and against the ledger it was made from."""
     mend = "run: hypojax export, which writes the table from the ledger"
     try:
@@ -190,12 +195,12 @@ def _table(root: Path, index: Index) -> Iterator[Problem]:
         yield Problem("", f"the table is older than the ledger; {mend}")
 
 
-def _fresh(root: Path, description: Root, index: Index) -> bool:
+def _fresh(root: Location, description: Root, index: Index) -> bool:
     """Whether the table was made from the ledger as it stands."""
     return bool(description.attributes["ledger_sha256"] == index.ledger_sha256(tuple(read_records(root, index.ids))))
 
 
-def _statuses(root: Path) -> dict[str, str]:
+def _statuses(root: Location) -> dict[str, str]:
     """Statuses as the table has them; none when the table does not hold."""
     try:
         description = read_root(root)

@@ -1,14 +1,13 @@
 """What a training run is: `TrainConfig`, read from one TOML file."""
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from hypojax.fields import build, read_toml
 from hypojax.reason import Reason, RunError
 from hypojax.schema import BOX_SHAPE, LABELS
 from hypojax.train.box import BoxConfig
-from hypojax.train.fields import build
 from hypojax.train.head import HeadConfig
 from hypojax.unet import UNetConfig
 
@@ -151,15 +150,7 @@ def read_config(path: Path) -> TrainConfig:
     RunError
         ``USAGE``: there is no such file, it is not TOML, or a key or value is wrong; file and key are named.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return parse_config(table)
-    except OSError as error:
-        raise RunError(Reason.USAGE, f"{path} cannot be read ({error.strerror}); give a TOML file such as pipelines/box.toml") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RunError(Reason.USAGE, f"{path} is not TOML: {error}") from error
-    except RunError as error:
-        raise RunError(error.reason, f"{path}: {error}") from error
+    return read_toml(path, parse_config, like="pipelines/box.toml")
 
 
 def parse_config(table: dict[str, Any]) -> TrainConfig:

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from jaxtyping import PyTree
 
+from hypojax.fields import build
 from hypojax.reason import Reason, RunError
 from hypojax.train.box import BoxConfig
 from hypojax.train.config import LoopConfig
-from hypojax.train.fields import build
 from hypojax.train.head import HeadConfig
 from hypojax.train.history import best, read_history
 from hypojax.train.state import BEST, STATE, empty_state, load_state, load_tree

@@ -10,8 +10,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
 
+from hypojax.forward import place_of
 from hypojax.schema import HEAD_SPACING
-from hypojax.segment import place_of
 from hypojax.train import box, head
 from hypojax.train.config import TrainConfig
 from hypojax.train.examples import HEADS, MAPS, held_out_heads, load_boxes, load_heads, load_maps, plain_boxes

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 HERE = Path(__file__).resolve().parent
 SEARCHED = os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE)))
@@ -36,7 +38,7 @@ class Child:
                 [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
             )
 
-    def __enter__(self) -> "Child":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -65,10 +67,8 @@ class Child:
 
     def kill_all(self) -> None:
         """SIGKILL to the whole group, as when the power goes; nothing where it has ended."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(PATIENCE)
 
     def end(self) -> int:

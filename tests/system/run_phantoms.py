@@ -1,6 +1,6 @@
 """``hypojax run`` over phantoms, with a stand-in for the networks that can be slow or deadly; for tests that kill it.
 
-    python tests/system/run_phantoms.py [--sleep SECONDS] [--poison raise|segfault|memory] IN OUT [any option of hypojax run]
+python tests/system/run_phantoms.py [--sleep SECONDS] [--poison raise|segfault|memory] IN OUT [any option of hypojax run]
 """
 
 import argparse

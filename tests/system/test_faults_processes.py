@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import random
 import resource
 import signal
 import time
@@ -70,14 +69,14 @@ def test_a_killed_process_is_gone_on_from(scans: Path, expected: dict[str, Any],
 @pytest.mark.parametrize("seed", [20261127])
 def test_power_lost_twenty_times_at_random_moments(tmp_path: Path, where: tuple[str, ...], seed: int) -> None:
     """All processes killed at once, from the first file to the last table; what was done is never lost and never done again."""
-    generator, out, scans = random.Random(seed), tmp_path / "out", write_scans(tmp_path / "in", scans=MANY)
+    generator, out, scans = np.random.default_rng(seed), tmp_path / "out", write_scans(tmp_path / "in", scans=MANY)
     kept: dict[str, bytes] = {}
     for number in itertools.count():
         with run_of("--sleep", 0.05, scans, out, *where, log=tmp_path / "log") as child:
             if number == 20:
                 assert child.end() == 0, child.said
                 break
-            aim = len(kept) + generator.choice([0, 0, 1, 2, 3])  # 0: at once, while it starts or counts what is there
+            aim = len(kept) + int(generator.choice([0, 0, 1, 2, 3]))  # 0: at once, while it starts or counts what is there
             child.until(lambda aim=aim: (out / ".hypojax.lock").exists() and len(ledger(out)) >= aim)
             time.sleep(generator.uniform(0.0, 0.3 if aim > len(kept) else 6.0))
             child.kill_all()
@@ -88,7 +87,9 @@ def test_power_lost_twenty_times_at_random_moments(tmp_path: Path, where: tuple[
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_end_it_writes_the_table_and_goes_on(scans: Path, expected: dict[str, Any], tmp_path: Path, number: signal.Signals) -> None:
+def test_asked_to_end_it_writes_the_table_and_goes_on(
+    scans: Path, expected: dict[str, Any], tmp_path: Path, number: signal.Signals
+) -> None:
     out = tmp_path / "out"
     with run_of("--sleep", 0.05, scans, out, log=tmp_path / "log") as child:
         child.until(lambda: done(out) >= 2)
@@ -153,7 +154,9 @@ def test_a_scan_that_kills_the_process_hinders_no_other(tmp_path: Path) -> None:
 def test_a_scan_larger_than_memory_fails_alone(tmp_path: Path) -> None:
     """A real limit: the address space of a process. The large scan is sound, so that only memory stands against it."""
     scans, out = tmp_path / "in", tmp_path / "out"
-    write_nifti(scans / "large_T1w.nii.gz", np.zeros((1200, 1200, 1200), np.int16) + np.arange(1200, dtype=np.int16), np.diag([0.2, 0.2, 0.2, 1]))
+    write_nifti(
+        scans / "large_T1w.nii.gz", np.zeros((1200, 1200, 1200), np.int16) + np.arange(1200, dtype=np.int16), np.diag([0.2, 0.2, 0.2, 1])
+    )
     for name in ("a", "z"):
         write_phantom(scans / f"{name}_T1w.nii.gz")
     limit = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, ({6 << 30}, {6 << 30})); sys.argv = sys.argv[1:]"

@@ -1,8 +1,9 @@
 """A frozen dataclass from a table of names and values, as TOML and JSON have them; what is wrong is said of the key it stands at."""
 
 import difflib
+import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -13,6 +14,33 @@ T = TypeVar("T")
 
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", types.NoneType: "nothing"}
 """What a value must be, for the reader of an error."""
+
+
+def read_toml(path: Path, parse: Callable[[dict[str, Any]], T], *, like: str) -> T:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
+    parse
+        Makes the configuration of the file's table; its errors name the key.
+    like
+        A file that shows what is wanted, for errors.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: there is no such file, it is not TOML, or a key or value is wrong; file and key are named.
+    """
+    try:
+        return parse(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RunError(Reason.USAGE, f"{path} cannot be read ({error.strerror}); give a TOML file such as {like}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RunError(Reason.USAGE, f"{path} is not TOML: {error}") from error
+    except RunError as error:
+        raise RunError(error.reason, f"{path}: {error}") from error
 
 
 def build(kind: type[T], table: Mapping[str, Any], *, key: str = "", default: T | None = None) -> T:
@@ -36,9 +64,10 @@ def build(kind: type[T], table: Mapping[str, Any], *, key: str = "", default: T 
 
     Examples
     --------
-    >>> from hypojax.train.warp import WarpConfig
-    >>> build(WarpConfig, {"rotation": 5, "control": 4}, default=WarpConfig(shift=2.0))
-    WarpConfig(rotation=5.0, scale=0.06, shear=0.03, shift=2.0, elastic=1.5, control=4)
+    >>> from hypojax.settings import RunSettings
+    >>> settings = build(RunSettings, {"batch": 4}, default=RunSettings(read_ahead=2))
+    >>> settings.batch, settings.read_ahead
+    (4, 2)
     """
     hints = get_type_hints(kind)
     for name in table:
@@ -71,10 +100,18 @@ def _value(hint: Any, value: Any, *, key: str, default: Any) -> Any:  # noqa: AN
     if origin is tuple:
         return _tuple(choices, value, key=key)
     if origin is dict or is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise _refused(key, f"is {value!r}, it must be a table: [{key}]")
-        return dict(value) if origin is dict else build(hint, value, key=key, default=None if default is MISSING else default)
+        return _table(hint, value, key=key, default=default)
     return _plain(hint, value, key=key)
+
+
+def _table(hint: Any, value: object, *, key: str, default: Any) -> Any:  # noqa: ANN401 - a dataclass or dict
+    """A table as a dataclass, or as a dict whose values are of one type."""
+    if not isinstance(value, Mapping):
+        raise _refused(key, f"is {value!r}, it must be a table: [{key}]")
+    if get_origin(hint) is dict:
+        kind = get_args(hint)[1]
+        return {name: _value(kind, item, key=_joined(key, name), default=MISSING) for name, item in value.items()}
+    return build(hint, value, key=key, default=None if default is MISSING else default)
 
 
 def _tuple(choices: tuple[Any, ...], value: object, *, key: str) -> tuple[Any, ...]:

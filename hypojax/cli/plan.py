@@ -1,0 +1,133 @@
+"""`hypojax plan`: what a run will take, before it is started."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from hypojax.cli.screen import Screen, duration
+from hypojax.cli.verb import OK, SOME_FAILED, Verb
+from hypojax.reason import Reason, RunError
+from hypojax.settings import RunSettings
+
+if TYPE_CHECKING:
+    from hypojax.execute import Plan as Projection
+    from hypojax.execute import Workers
+    from hypojax.execute.plan import Calibration
+
+
+@dataclass(frozen=True)
+class Plan(Verb):
+    """Say what a run will take in time, memory and disk, and whether it fits.
+
+    The headers of all scans are read, and a few scans are sent down the line into a temporary folder to see what they take. OUT is
+    the output folder of the run: its disk is looked at, and what it holds already costs nothing. With one path, that is INPUT and
+    the disk is that of the current folder. A cluster is described by its workers; without, the plan is for this machine.
+
+    $ hypojax plan bids/ out/
+    $ hypojax plan bids/ out/ --workers 8 --cores 4 --memory 16GB
+
+    Exit code: 0 it fits, 2 it does not, 1 no plan could be made.
+    """
+
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT [INPUT ...] [OUT]", help_behavior_hint="")] = ()
+    """Where the scans are, and last where the results would go."""
+    settings: OmitArgPrefixes[RunSettings] = field(default_factory=RunSettings)
+    """How the scans would be processed."""
+    workers: int = 1
+    """Workers of the cluster, each a process with networks of its own."""
+    cores: int | None = None
+    """Cores of one worker; all of this machine when left out."""
+    memory: str | None = None
+    """Memory of one worker, as in 16GB."""
+    gpus: int = 0
+    """GPUs of one worker."""
+    sample: int = 4
+    """Scans to measure, from the smallest to the largest."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Make the plan, show it, give the exit code."""
+        if not self.paths or self.sample < 1:
+            given = f"--sample {self.sample}" if self.paths else "nothing"
+            message = f"hypojax plan needs INPUT and at least one sample, got {given}; for example: hypojax plan bids/ out/"
+            raise RunError(Reason.USAGE, message)
+        from hypojax import execute
+
+        inputs, out = (list(self.paths[:-1]), self.paths[-1]) if len(self.paths) > 1 else (list(self.paths), None)
+        screen.say("Reading headers, then sending a few scans down the line …")
+        projection = execute.plan(inputs, out=out, settings=self.settings, workers=self._described(), sample=self.sample)
+        screen.pairs("hypojax plan", facts(projection))
+        for refusal in projection.refused:
+            screen.say(f"refused: {refusal.message}")
+        for note in projection.notes:
+            screen.say(f"note: {note}")
+        for shortage in projection.shortages:
+            screen.error(shortage)
+        return OK if projection.fits else SOME_FAILED
+
+    def _described(self) -> "Workers":
+        """The cluster that the options describe."""
+        from hypojax.execute import Workers
+
+        return Workers(count=self.workers, cores=self.cores, gpus=self.gpus, memory_bytes=bytes_of(self.memory))
+
+
+def bytes_of(text: str | None) -> int | None:
+    """Bytes that a text such as ``16GB`` or ``16GiB`` names.
+
+    >>> bytes_of("16GB"), bytes_of("1GiB"), bytes_of(None)
+    (16000000000, 1073741824, None)
+    """
+    if text is None:
+        return None
+    from dask.utils import parse_bytes
+
+    try:
+        found = parse_bytes(text)
+    except ValueError:
+        found = 0
+    if found < 1:
+        raise RunError(Reason.USAGE, f"--memory {text} is no amount of memory; name one such as 16GB")
+    return found
+
+
+def facts(plan: "Projection") -> dict[str, str]:
+    """What a plan says, by name."""
+    from hypojax.execute.room import amount
+
+    aside = [f"{count} {what}" for count, what in ((len(plan.refused), "refused by their headers"), (plan.kept, "done before")) if count]
+    found = {
+        "scans": f"{len(plan.sizes):,}" + (f" ({', '.join(aside)})" if aside else ""),
+        "voxels": f"median {plan.median_voxels / 1e6:.1f} million, largest {plan.largest.voxels / 1e6:.1f} million ({plan.largest.scan})",
+        "measured on": measured_on(plan.calibration),
+        "time": f"about {duration(plan.seconds.about)} ({duration(plan.seconds.low)} to {duration(plan.seconds.high)})",
+        "one scan": f"{plan.scan_seconds:.2f} s on a worker, {plan.scan_cpu_seconds:.2f} s of processor time",
+        "start of a worker": duration(plan.calibration.startup_s),
+    }
+    room = amount(plan.memory_room) if plan.memory_room else "not known how much"
+    where = "a worker has" if plan.workers.count > 1 or plan.workers.memory_bytes else "free"
+    free = "as much as the bucket gives" if plan.disk_room is None else amount(plan.disk_room)
+    crew = {"workers": f"{plan.workers.count:,}"} if plan.workers.count > 1 else {}
+    return {
+        **found,
+        **crew,
+        "memory": f"about {amount(plan.memory_bytes)} at the peak; {where}: {room}",
+        "device memory": device_memory(plan),
+        "disk": f"about {amount(plan.disk_bytes)}; free: {free} ({plan.place.resolve()})",
+    }
+
+
+def measured_on(made: "Calibration") -> str:
+    """Where the figures come from, in words."""
+    return f"{len(made.good)} scans, sent {made.sent} times, {made.cores} cores, {made.batch} at once"
+
+
+def device_memory(plan: "Projection") -> str:
+    """What a device holds at the peak, in words."""
+    from hypojax.execute.room import amount
+
+    made = plan.calibration
+    if made.device_bytes is None:
+        return "none: the networks run on the processor" if not plan.workers.gpus else "not known: no GPU here"
+    return f"{amount(made.device_bytes)} at the peak" + (f" of {amount(made.device_room)}" if made.device_room else "")

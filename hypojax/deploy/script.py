@@ -1,0 +1,27 @@
+"""Shell scripts: what stands at the top of each, and the folder of compiled code that is nobody else's."""
+
+from collections.abc import Iterable
+from typing import Final
+
+MADE_BY: Final = "Made by `hypojax deploy`: change the configuration instead of this file."
+
+CACHE_LINES: Final = (
+    'export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/hypojax/jax}"',
+    'install -d -m 700 "$JAX_COMPILATION_CACHE_DIR"',
+)
+"""Where compiled code lies between starts. What lies there is executed, so that nobody else may write it."""
+
+
+def script(what: str, lines: Iterable[str], *, directives: Iterable[str] = ()) -> str:
+    """A script of bash that ends at the first error.
+
+    Parameters
+    ----------
+    what
+        A sentence for whoever opens it.
+    lines
+        Its commands.
+    directives
+        Lines for a queue, which must come before all commands.
+    """
+    return "\n".join(["#!/usr/bin/env bash", f"# {what}", f"# {MADE_BY}", *directives, "set -eo pipefail", *lines]) + "\n"

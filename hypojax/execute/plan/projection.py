@@ -1,0 +1,213 @@
+"""`Plan`: what a run will take, held against what there is."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hypojax.execute.outcome import ScanResult
+from hypojax.execute.output import STORE, find
+from hypojax.execute.plan.calibration import SCANS, Calibration, calibrate, choose
+from hypojax.execute.plan.costs import MEGAVOXEL, Span, fitted, time_span
+from hypojax.execute.plan.workers import Workers
+from hypojax.execute.room import amount, disk_free, memory_free
+from hypojax.execute.sizes import Size, held, in_flight, read_sizes
+from hypojax.location import Location, locate
+from hypojax.reason import Reason, RunError
+from hypojax.scans import Scan, discover
+from hypojax.settings import RunSettings
+from hypojax.store import CohortStore
+
+WORKER_BYTES: Final = 60e6
+"""What `distributed` adds to a worker: 205 MB with hypojax imported in one, 159 MB in a plain process."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will take.
+
+    Parameters
+    ----------
+    sizes
+        The scans that would go down the line.
+    refused
+        Scans whose header is refused: they get a row with the reason, and cost nothing.
+    kept
+        Scans that are done already.
+    workers
+        Who does it.
+    calibration
+        What the figures come from.
+    seconds
+        From start to end, by all workers.
+    scan_seconds, scan_cpu_seconds
+        Of one scan on one worker, on average: by the clock, and of all its processors together.
+    memory_bytes, memory_room
+        Peak of the resident memory of one worker, and what it has; None where nobody knows.
+    disk_bytes, disk_room, place
+        What will be written, what is free (None for a bucket, which has no end), and where.
+    shortages
+        What does not fit, each in a sentence with what to do.
+    notes
+        What else to know about the figures.
+    """
+
+    sizes: tuple[Size, ...]
+    refused: tuple[ScanResult, ...]
+    kept: int
+    workers: Workers
+    calibration: Calibration
+    seconds: Span
+    scan_seconds: float
+    scan_cpu_seconds: float
+    memory_bytes: float
+    memory_room: int | None
+    disk_bytes: float
+    disk_room: int | None
+    place: Location
+    shortages: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether the run can be started."""
+        return not self.shortages
+
+    @property
+    def largest(self) -> Size:
+        """The scan with the most voxels."""
+        return max(self.sizes, key=lambda size: size.voxels)
+
+    @property
+    def median_voxels(self) -> float:
+        """Voxels of a scan, the median."""
+        return float(statistics.median(size.voxels for size in self.sizes))
+
+
+def plan(
+    inputs: Sequence[Location | str],
+    *,
+    out: Location | str | None = None,
+    settings: RunSettings | None = None,
+    workers: Workers | None = None,
+    sample: int = SCANS,
+    calibration: Calibration | None = None,
+) -> Plan:
+    """Project what a run on these inputs takes, from their headers and a handful of scans sent down the real line.
+
+    Parameters
+    ----------
+    inputs, out, settings
+        Those of the run; scans that ``out`` holds already cost nothing. Without ``out``, the disk is that of the current folder.
+    workers
+        The cluster; this machine when left out.
+    sample
+        Scans to measure.
+    calibration
+        One made before, with the same settings on a machine like it; made now when left out.
+
+    Raises
+    ------
+    RunError
+        As `hypojax.execute.run`; ``NOTHING_FOUND`` also where every header is refused, every scan is done, or no sample succeeds.
+
+    Examples
+    --------
+    >>> plan([Path("bids")], out=Path("out"), workers=Workers(count=8, memory_bytes=16_000_000_000)).fits  # doctest: +SKIP
+    True
+    """
+    out = None if out is None else locate(out)
+    chosen, crew = settings or RunSettings(), workers or Workers()
+    found = (find(inputs, out=out) if out else discover(inputs)).scans
+    todo = unfinished(found, out)
+    sizes, refused = read_sizes(todo)
+    if not sizes:
+        why = (
+            f"all {len(refused)} headers are refused, the first: {refused[0].message}" if refused else f"all {len(found)} are done in {out}"
+        )
+        raise RunError(Reason.NOTHING_FOUND, f"no scan is left to plan for: {why}")
+    made = calibration or calibrate(choose(sizes, count=sample), settings=chosen, cores=crew.cores)
+    return project(sizes, refused, kept=len(found) - len(todo), place=out or Path(), settings=chosen, workers=crew, calibration=made)
+
+
+def unfinished(scans: Sequence[Scan], out: Location | None) -> list[Scan]:
+    """The scans that the store in ``out`` does not hold finished."""
+    if out is None or not (out / STORE).exists():
+        return list(scans)
+    done = {record["scan"] for record in CohortStore.open(out / STORE).records() if record["status"] == "done"}
+    return [scan for scan in scans if scan.id not in done]
+
+
+def project(
+    sizes: tuple[Size, ...],
+    refused: tuple[ScanResult, ...],
+    *,
+    kept: int,
+    place: Location,
+    settings: RunSettings,
+    workers: Workers,
+    calibration: Calibration,
+) -> Plan:
+    """The plan for scans of these sizes."""
+    costs = fitted(calibration, settings)
+    batch = -(-calibration.batch // max(1, workers.gpus)) * max(1, workers.gpus)
+    flight = in_flight(settings, batch=batch, cores=workers.cores or calibration.cores)
+    peak = costs.peak_bytes(float(held(sizes, count=flight))) + (WORKER_BYTES if workers.count > 1 else 0)
+    memory_room = workers.memory_bytes or (memory_free() if workers.count == 1 else None)
+    disk, disk_room = costs.disk_bytes(sizes), disk_free(place) if isinstance(place, Path) else None
+    each = sum(costs.seconds.at(size.voxels / MEGAVOXEL) for size in sizes) / len(sizes)
+    return Plan(
+        sizes=sizes,
+        refused=refused,
+        kept=kept,
+        workers=workers,
+        calibration=calibration,
+        seconds=time_span(each * -(-len(sizes) // workers.count), costs, startup=calibration.startup_s),
+        scan_seconds=each,
+        scan_cpu_seconds=sum(costs.cpu_seconds.at(size.voxels / MEGAVOXEL) for size in sizes) / len(sizes),
+        memory_bytes=peak,
+        memory_room=memory_room,
+        disk_bytes=disk,
+        disk_room=disk_room,
+        place=place,
+        shortages=(*short_of_memory(peak, memory_room, settings), *short_of_disk(disk, disk_room, place, settings)),
+        notes=notes_on(calibration, workers),
+    )
+
+
+def short_of_memory(need: float, room: int | None, settings: RunSettings) -> list[str]:
+    """What to do where the memory of a worker does not suffice."""
+    if room is None or need <= room:
+        return []
+    smaller = [
+        f"--{name} {value // 2}" for name, value in (("batch", settings.batch or 1), ("read-ahead", settings.read_ahead)) if value > 1
+    ]
+    advice = f"try {' '.join(smaller)}" if smaller else "leave out the largest scans"
+    return [f"memory: about {amount(need)} a worker is needed and there are {amount(room)}; {advice}, or take a machine with more"]
+
+
+def short_of_disk(need: float, room: int | None, place: Location, settings: RunSettings) -> list[str]:
+    """What to do where the disk does not suffice."""
+    if room is None or need <= room:
+        return []
+    maps = ", leave out the maps with --no-derivatives" if settings.derivatives else ""
+    return [
+        f"disk: about {amount(need)} will be written and {amount(room)} are free at {place.resolve()}; name another OUT{maps}, or free some"
+    ]
+
+
+def notes_on(calibration: Calibration, workers: Workers) -> tuple[str, ...]:
+    """What the figures do not know."""
+    notes = [
+        f"{sample.size.scan}, one of the samples, failed and counts for nothing: {sample.problem}"
+        for sample in calibration.samples
+        if sample.problem
+    ]
+    if workers.cores and workers.cores != calibration.cores:
+        notes.append(f"the time is that of {calibration.cores} cores, which is what this machine has, and not of {workers.cores}")
+    if workers.gpus and calibration.device_bytes is None:
+        notes.append("the time is that of the network without a GPU, because there is none here; the memory of the GPU is not known")
+    if workers.count > 1 and workers.memory_bytes is None:
+        notes.append("the memory of a worker was not named (--memory), so nothing is said of whether it suffices")
+    return tuple(notes)

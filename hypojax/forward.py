@@ -1,0 +1,120 @@
+"""Networks of both stages on all local devices: weights replicated, a batch of scans split over them, one batch at a time.
+
+"Pmapped": `jax.jit` with a sharding over the mesh axis ``scan``. NumPy in and out.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Float32, PyTree, UInt8
+
+from hypojax.checkpoint import Checkpoint
+from hypojax.schema import BOX_SPACING, HEAD_SPACING
+from hypojax.unet import UNet
+
+PLACE_RADIUS: Final = 12.0
+"""Millimetres round the likeliest voxel within which the place of the hypothalamus is averaged."""
+
+EXHAUSTED: Final = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY")
+"""How errors of XLA and of CUDA below it say that memory did not suffice."""
+
+Forward = Callable[[Float32[np.ndarray, "n x y z"]], tuple[Array, ...]]
+
+
+@dataclass
+class Turn:
+    """One batch on its way through the networks.
+
+    Parameters
+    ----------
+    devices
+        Held while a network runs: batches of several threads take turns.
+    size
+        Scans that are computed, however few there are: the shape that networks are compiled for.
+    seconds
+        Time it had the devices so far.
+    """
+
+    devices: AbstractContextManager[Any] = field(repr=False)
+    size: int
+    seconds: float = 0.0
+
+    def run(self, forward: Forward, inputs: list[Float32[np.ndarray, "x y z"]]) -> list[list[Any]]:
+        """Pad the batch by its last scan, run, and cut the padding off again."""
+        padded = np.stack([*inputs, *[inputs[-1]] * (self.size - len(inputs))])
+        with self.devices:
+            start = time.perf_counter()
+            # Back in NumPy before the next turn, so that devices never hold two batches.
+            outputs = [np.asarray(output) for output in forward(padded)]
+            self.seconds += time.perf_counter() - start
+        return [list(output[: len(inputs)]) for output in outputs]
+
+
+def exhausted(error: Exception) -> bool:
+    """Whether an error says that memory of the host or of a device did not suffice.
+
+    >>> exhausted(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 17179869184 bytes."))
+    True
+    """
+    return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
+
+
+def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> tuple[Forward, ...]:
+    """Networks of one configuration on a device mesh, compiled once: weights replicated, the batch split over the axis ``scan``."""
+    # Traced, not made: drawing weights that are thrown away would take seconds.
+    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(checkpoints[0].network, rngs=nnx.Rngs(0))))
+    replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
+
+    def forward(weights: PyTree, images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
+        # Full float32 on every device: a GPU left to itself multiplies in fewer bits, and a cohort may mix devices.
+        with jax.default_matmul_precision("float32"):
+            return outputs(nnx.merge(graph, weights), images[..., None])
+
+    run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
+
+    def placed(weights: PyTree, images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
+        # Where JAX has further processes, as on the hosts of a TPU slice, it takes an array only when it is told whose it is.
+        return run(weights, jax.device_put(images, split))
+
+    return tuple(partial(placed, jax.device_put(checkpoint.weights, replicated)) for checkpoint in checkpoints)
+
+
+def head_outputs(
+    network: UNet, images: Float[Array, "n a s r 1"]
+) -> tuple[UInt8[Array, "n a s r"], Float[Array, "n 3"], Float[Array, " n"]]:
+    """Intracranial posterior × 255, place of the hypothalamus (voxels), and how much of its posterior lies there."""
+    logits = network(images)
+    place, located = jax.vmap(place_of)(logits[..., 1])
+    return _bytes(jax.nn.sigmoid(logits[..., 0])), place, located
+
+
+def place_of(logits: Float[Array, "a s r"]) -> tuple[Float[Array, "3"], Float[Array, ""]]:
+    """Mean position (voxels) near the likeliest voxel under a softmax over space, and the share of it that lies there."""
+    posterior = jax.nn.softmax(logits.ravel()).reshape(logits.shape)
+    index = jnp.stack(jnp.meshgrid(*[jnp.arange(n) for n in logits.shape], indexing="ij"), axis=-1).astype(jnp.float32)
+    peak = jnp.stack(jnp.unravel_index(posterior.argmax(), logits.shape)).astype(jnp.float32)
+    near = posterior * (((index - peak) ** 2).sum(-1) <= (PLACE_RADIUS / HEAD_SPACING) ** 2)
+    return (near[..., None] * index).sum((0, 1, 2)) / near.sum(), near.sum()
+
+
+def box_outputs(network: UNet, images: Float[Array, "n x y z 1"]) -> tuple[UInt8[Array, "n 10 x y z"], Float[Array, "n 2 10"]]:
+    """Subunit posteriors × 255, the mean over the box and its left–right mirror, so that neither side is favoured; volumes of both."""
+    seen = jax.nn.softmax(network(images))[..., 1:]
+    mirrored = jax.nn.softmax(network(images[:, :, :, ::-1]))[:, :, :, ::-1, 1:]
+    swapped = jnp.concatenate([mirrored[..., 5:], mirrored[..., :5]], axis=-1)
+    volumes = jnp.stack([seen.sum((1, 2, 3)), swapped.sum((1, 2, 3))], axis=1) * BOX_SPACING**3
+    return jnp.moveaxis(_bytes((seen + swapped) / 2), -1, 1), volumes
+
+
+def _bytes(posterior: Array) -> UInt8[Array, "*n"]:
+    """Quantise a posterior to 0–255."""
+    return jnp.round(posterior * 255).astype(jnp.uint8)

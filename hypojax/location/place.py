@@ -1,0 +1,82 @@
+"""`Location`: a path or a place in a bucket, and the few questions that both answer."""
+
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from hypojax.location.bucket import SCHEMES
+from hypojax.location.object_path import ObjectPath
+from hypojax.reason import Reason, RunError
+
+Location = Path | ObjectPath
+
+URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//?)([^/]*)(?:/(.*))?", re.DOTALL)
+
+
+def locate(place: str | Path | ObjectPath) -> Location:
+    """The location that a user named: a URL, or a path.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: a URL of another kind, or one without a bucket; or the extra ``cloud`` is not installed.
+
+    Examples
+    --------
+    >>> locate("out"), str(locate("s3://bucket/out/"))
+    (PosixPath('out'), 's3://bucket/out')
+    >>> locate("ftp://host/out")
+    Traceback (most recent call last):
+    hypojax.reason.RunError: ftp://host/out is neither a path nor in a bucket that can be used; name a folder, or s3://, gs:// or az://BUCKET/KEY
+    """
+    if isinstance(place, ObjectPath):
+        return place
+    found = URL.fullmatch(str(place))
+    # pathlib folds the two slashes of a URL into one; a folder "s3:" is not what was meant.
+    if found is None or (found[2] == "/" and found[1] not in SCHEMES):
+        return Path(place)
+    scheme, _, bucket, key = found.groups()
+    if scheme not in SCHEMES or not bucket:
+        message = f"{place} is neither a path nor in a bucket that can be used"
+        raise RunError(Reason.USAGE, f"{message}; name a folder, or s3://, gs:// or az://BUCKET/KEY")
+    if "obstore" not in sys.modules and find_spec("obstore") is None:
+        raise RunError(Reason.USAGE, f"{place} needs a package that is not installed; run: python -m pip install 'hypojax[cloud]'")
+    return ObjectPath(f"{scheme}://{bucket}") / (key or "")
+
+
+def beside(folder: Location, named: str) -> Location:
+    """What a table in ``folder`` names: a URL, an absolute path, or a place seen from the folder.
+
+    >>> str(beside(locate("s3://bucket/tables"), "../sub-01.nii.gz")), str(beside(Path("/data"), "sub-01.nii.gz"))
+    ('s3://bucket/sub-01.nii.gz', '/data/sub-01.nii.gz')
+    """
+    if isinstance(there := locate(named), ObjectPath):
+        return there
+    there = there.expanduser()
+    if isinstance(folder, ObjectPath):
+        return there if there.is_absolute() else folder / named
+    return folder / there
+
+
+def inside(place: Location, folder: Location) -> bool:
+    """Whether a place lies at or below a folder, by their names alone.
+
+    >>> inside(Path("/data/a"), Path("/data")), inside(locate("s3://data/a"), Path("/data"))
+    (True, False)
+    """
+    if isinstance(place, ObjectPath):
+        return isinstance(folder, ObjectPath) and place.is_relative_to(folder)
+    return not isinstance(folder, ObjectPath) and place.is_relative_to(folder)
+
+
+def names(folder: Location) -> tuple[list[str], list[str]]:
+    """Names of the folders and of the files directly in a folder, each in order; none where there is no folder."""
+    if isinstance(folder, ObjectPath):
+        return folder.names()
+    if not folder.is_dir():
+        return [], []
+    inner = sorted(folder.iterdir())
+    folders = {path.name for path in inner if path.is_dir()}
+    return [path.name for path in inner if path.name in folders], [path.name for path in inner if path.name not in folders]

@@ -1,0 +1,23 @@
+"""Configurations that tests of recipes share, and the folder of the committed ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypojax.deploy import ClusterConfig, read_config
+from hypojax.deploy.sections import Kubernetes
+
+CLUSTER = Path(__file__).parents[1] / "cluster"
+
+
+def example() -> ClusterConfig:
+    """The configuration that the committed recipes are made of."""
+    return read_config(CLUSTER / "cluster.toml")
+
+
+def in_buckets() -> ClusterConfig:
+    """Scans and results in buckets, no volume, an autoscaler: what the example has not."""
+    pods = Kubernetes(credentials="bucket-keys", minimum=2, maximum=9)
+    return replace(example(), inputs=("s3://cohort/bids",), out="s3://cohort/out", gpus=0, walltime=0, kubernetes=pods)
+
+
+CONFIGS = {"example": example, "buckets": in_buckets}
