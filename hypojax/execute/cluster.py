@@ -51,7 +51,8 @@ def connected(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
     RunError
         ``CLUSTER_LOST``: it cannot be reached. ``USAGE``: a package, a device or a part of the configuration is missing.
     """
-    logging.getLogger("distributed").setLevel(_log_level())
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(_log_level())  # each by its name: Dask's configuration gives some a level of their own
     with dask.config.set(CONFIG), _client(where, say=say) as client:
         if find_spec("bokeh") is not None:
             say(f"dashboard: {client.dashboard_link}")

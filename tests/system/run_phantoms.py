@@ -1,15 +1,17 @@
 """``hypojax run`` over phantoms, with a stand-in for the networks that can be slow or deadly; for tests that kill it.
 
-python tests/system/run_phantoms.py [--sleep SECONDS] [--poison raise|segfault|memory] IN OUT [any option of hypojax run]
+python tests/system/run_phantoms.py [--sleep SECONDS] [--poison raise|segfault|memory] [--memory BYTES] IN OUT [any option of hypojax run]
 """
 
 import argparse
 import ctypes
 import functools
+import resource
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from standin import StandIn
@@ -47,10 +49,20 @@ class Slow(StandIn):
             raise
 
 
+def limit_memory(more: int) -> None:
+    """Let this process take so many bytes of address space more than it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--sleep", type=float, default=0.0)
     parser.add_argument("--poison", default="raise")
+    parser.add_argument("--memory", type=int)
     own, rest = parser.parse_known_args()
+    if own.memory:
+        limit_memory(own.memory)
     execute.run = functools.partial(execute.run, segmenter=Slow(sleep=own.sleep, poison=own.poison))
     sys.exit(main(["run", *rest]))
