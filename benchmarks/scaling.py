@@ -58,6 +58,8 @@ class Costs:
         On the disk.
     worker_bytes
         Peak resident size of one worker.
+    ledger_bytes
+        What a scan of the cohort adds to the memory of the process that writes the table.
     """
 
     per_core: float
@@ -69,6 +71,7 @@ class Costs:
     table_bytes: float
     files: float
     worker_bytes: float
+    ledger_bytes: float
 
     @classmethod
     def of(cls, figures: Figures) -> "Costs":
@@ -93,6 +96,7 @@ class Costs:
             table_bytes=figures["table"]["detail"]["table_bytes_per_scan"],
             files=line["files_per_scan"],
             worker_bytes=line["peak_bytes"],
+            ledger_bytes=figures["ledger"]["detail"]["memory_bytes_per_scan"],
         )
 
 
@@ -127,7 +131,7 @@ class Projection:
 def project(costs: Costs, *, scans: int, cores: int) -> Projection:
     """What a cohort takes on so many cores.
 
-    >>> costs = Costs(0.5, 0.8, 3600.0, 0.0036, 2e6, 1e6, 0.0, 20, 1e9)
+    >>> costs = Costs(0.5, 0.8, 3600.0, 0.0036, 2e6, 1e6, 0.0, 20, 1e9, 1e4)
     >>> found = project(costs, scans=1_000_000, cores=100)
     >>> round(found.hours, 2), found.ledger_hours, found.gigabytes, found.files
     (8.94, 1.0, 3000.0, 20000000)
@@ -141,7 +145,7 @@ def project(costs: Costs, *, scans: int, cores: int) -> Projection:
 def nodes_for(costs: Costs, *, scans: int, hours: float) -> int | None:
     """Nodes that do a cohort in so many hours; None where the part of one process alone takes longer.
 
-    >>> nodes_for(Costs(0.5, 0.8, 0.0, 0.0, 0, 0, 0, 0, 0), scans=1_000_000, hours=24)
+    >>> nodes_for(Costs(0.5, 0.8, 0.0, 0.0, 0, 0, 0, 0, 0, 0), scans=1_000_000, hours=24)
     1
     """
     left = 3600 * hours - costs.start_seconds - scans * costs.ledger_seconds
@@ -203,7 +207,7 @@ def long_run(figures: Figures) -> str:
 
 def cost_table(costs: Costs, figures: Figures) -> str:
     """The numbers that the arithmetic takes."""
-    line, ledger = figures["line"]["detail"], figures["ledger"]["detail"]
+    line = figures["line"]["detail"]
     rows = [
         ["r", "scans a second of one worker on one core", f"{costs.per_core:.3g}"],
         ["e", "share of that which each of several workers keeps", f"{costs.efficiency:.3g}"],
@@ -214,7 +218,7 @@ def cost_table(costs: Costs, figures: Figures) -> str:
         ["", "input, MB a scan", f"{line['input_bytes_per_scan'] / 1e6:.3g}"],
         ["", "processor time, s a scan", f"{line['cpu_seconds_per_scan']:.3g}"],
         ["m", "memory of one worker, GB", f"{costs.worker_bytes / GB:.3g}"],
-        ["", "memory that ledger and table take at the end, kB a scan of the cohort", f"{ledger['memory_bytes_per_scan'] / 1e3:.3g}"],
+        ["", "memory that ledger and table take at the end, kB a scan of the cohort", f"{costs.ledger_bytes / 1e3:.3g}"],
     ]
     return markdown(["", "measured", ""], rows)
 
@@ -234,7 +238,14 @@ def cohort(costs: Costs, scans: int) -> str:
             f"({costs.start_seconds:.3g} + {scans:,} / ({costs.per_core:.3g} × {costs.efficiency:.3g} × {cores}) "
             f"+ {scans:,} × {costs.ledger_seconds:.3g}) / 3600"
         )
-        rows.append([where(cores), f"{found.hours:,.3g}", arithmetic, f"{costs.worker_bytes * min(cores, CORES) / GB:.3g}"])
+        rows.append(
+            [
+                where(cores),
+                f"{found.hours:,.1f}" if found.hours >= 10 else f"{found.hours:.2g}",
+                arithmetic,
+                f"{costs.worker_bytes * min(cores, CORES) / GB:.3g}",
+            ]
+        )
     return (
         f"## {scans:,} scans\n\n{FORMULA}\n\n{markdown(['on', 'hours', 'arithmetic', 'memory a node, GB'], rows)}\n"
         f"{in_a_day(costs, scans)}\n\n{storage(costs, scans)}\n"
@@ -254,7 +265,8 @@ def storage(costs: Costs, scans: int) -> str:
     found = project(costs, scans=scans, cores=CORES)
     return (
         f"Storage: {scans:,} × {size(costs):.3g} MB = {found.gigabytes:,.0f} GB in {scans:,} × {costs.files:.3g} = {found.files:,.0f} "
-        f"files. Of the hours, {found.ledger_hours:.2g} are ledger and table, whatever the cores."
+        f"files. Of the hours, {found.ledger_hours:.2g} are ledger and table, whatever the cores; the process that writes them takes "
+        f"{scans:,} × {costs.ledger_bytes / 1e3:.3g} kB = {scans * costs.ledger_bytes / GB:.3g} GB of memory."
     )
 
 

@@ -64,6 +64,7 @@ def test_the_page_shows_measured_numbers_and_says_what_was_not_measured() -> Non
     text = "\n".join(scaling.page(complete(FIGURES)))
     assert "| 2 | 0.9 | 1.80 | 90 % |" in text
     assert "45,000 × 5 MB = 225 GB in 45,000 × 30 = 1,350,000 files" in text
+    assert "45,000 × 20 kB = 0.9 GB of memory" in text
     assert "Not measured here" in text
     assert "abacus" in text
     measured = {**FIGURES, "gpu": {"value": 12.5, "detail": {"cores": 16, "bound_by": "processor (97 % busy)"}}}
@@ -104,7 +105,9 @@ def test_every_way_of_breaking_a_scan_gives_a_reason_that_fits(tmp_path: Path) -
 def test_a_watched_command_is_seen_whole() -> None:
     import watched
 
-    work = "import os; b = bytearray(150 << 20); [hash(str(n)) for n in range(1_000_000)]; print(os.sched_getaffinity(0))"
+    work = (
+        "import os, time; b = b'x' * (150 << 20); [hash(str(n)) for n in range(1_000_000)]; time.sleep(2); print(os.sched_getaffinity(0))"
+    )
     core = min(os.sched_getaffinity(0))
     inner = ["-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}], check=True)"]
     run = watched.watch([sys.executable, *inner], cores=[core])

@@ -79,9 +79,10 @@ def test_a_run_ends_with_a_summary(tmp_path: Path, network: StandIn, capsys: pyt
     shown = capsys.readouterr()
     log = shown.err.splitlines()
     assert log[0] == "2 scans to do, 0 done before and kept"
-    assert log[1].startswith("1/2 failed: scan 'bad0': the file is empty")
-    assert log[2].startswith("2/2 good0 done in ")
-    assert log[2].endswith("1 failed)")
+    assert log[1] == "in this process, on none"
+    assert log[2].startswith("1/2 failed: scan 'bad0': the file is empty")
+    assert log[3].startswith("2/2 good0 done in ")
+    assert log[3].endswith("1 failed)")
     for word in ("hypothalamus_left", "empty_file", "scans done", "1 bold"):
         assert word in shown.out
     assert not (tmp_path / "out" / "derivatives").exists()
@@ -163,7 +164,9 @@ def test_debug_shows_where_a_scan_failed(tmp_path: Path, network: StandIn) -> No
         f"sys.exit(main(['run', {str(folder)!r}, {str(tmp_path / 'out')!r}, *sys.argv[1:]]))"
     )
     command = [sys.executable, "-c", code]
-    plain, debug = (subprocess.run([*command, *flags], capture_output=True, text=True, check=False) for flags in ([], ["--debug"]))
+    plain, debug = (
+        subprocess.run([*command, *flags], capture_output=True, text=True, check=False) for flags in ([], ["--debug", "--retry-failed"])
+    )
     assert plain.returncode == debug.returncode == NONE_SUCCEEDED
     assert "Traceback" not in plain.stderr
     assert 'raise ZeroDivisionError("poisoned")' in debug.stderr

@@ -36,7 +36,10 @@ def test_what_is_left_out_is_not_asked_for() -> None:
 
 def job_script(config: ClusterConfig, folder: Path) -> str:
     """The script of a worker as dask_jobqueue would submit it."""
-    from dask_jobqueue import SLURMCluster
+    from hypojax.execute.cluster import interruptible
+
+    with interruptible():
+        from dask_jobqueue import SLURMCluster
     from distributed import Security
 
     options = slurm_options(replace(config, slurm=replace(require_table(config.slurm, "slurm"), logs=str(folder), shared=str(folder))))
@@ -77,6 +80,8 @@ def test_jobs_without_end_have_no_walltime_of_dask_jobqueue(tmp_path: Path) -> N
     assert "--lifetime" not in script
 
 
+# A scheduler that does not start leaves the socket of its HTTP server to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_without_certificates_no_scheduler_starts() -> None:
     """Who forgets ``security`` gets an error and no open port."""
     from distributed import Scheduler
@@ -84,7 +89,7 @@ def test_without_certificates_no_scheduler_starts() -> None:
     options = slurm_options(example())
 
     async def start() -> None:
-        await Scheduler(protocol=options["protocol"], **options["scheduler_options"])
+        await Scheduler(protocol=options["protocol"], **{**options["scheduler_options"], "dashboard_address": "127.0.0.1:0"})
 
     with pytest.raises(RuntimeError, match="failed to start") as caught:
         asyncio.run(start())

@@ -30,6 +30,7 @@ from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason, RunError
 from hypojax.scans import write_nifti
 from hypojax.store import ScanEntry
+from hypojax.store.document import encode
 from hypojax.store.history import EVALUATIONS
 
 DATE: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -260,7 +261,7 @@ def test_a_broken_off_or_damaged_record_is_left_out_and_named(tmp_path: Path) ->
     path = store.root / EVALUATIONS / name / "zarr.json"
     document = json.loads(path.read_text())
     document["attributes"]["regions"][0]["dice"] = 0.99
-    path.write_text(json.dumps(document))
+    path.write_bytes(encode(document))
     assert read_history(store.root).empty
     (problem,) = store.verify()
     assert name in str(problem)

@@ -15,7 +15,7 @@ from hypojax import intensity
 from hypojax.schema import BOX_SHAPE
 from hypojax.train import appearance, head
 from hypojax.train.appearance import AppearanceConfig
-from hypojax.train.box import BoxConfig, Boxes, box_example, plain_box
+from hypojax.train.box import BoxConfig, Boxes, box_example, plain_box, random_scalp
 from hypojax.train.loss import box_loss, hard_dice, head_loss, soft_dice
 from hypojax.train.warp import WarpConfig, grid_positions, linear_lookup, nearest_lookup, random_warp, to_index
 
@@ -26,6 +26,7 @@ ALIGNED = 0.999
 STILL = BoxConfig(
     shape=BOX_SHAPE,
     stripped=0.0,
+    scalp=0.0,
     warp=WarpConfig(rotation=0.0, scale=0.0, shear=0.0, shift=0.0, elastic=0.0),
     appearance=AppearanceConfig(gamma=0.0, curve=0.0, bias=0.0, blur=0.0, thick=0.0, ghost=0.0, noise=0.0, crop=0.0, gain=0.0, offset=0.0),
 )
@@ -126,6 +127,18 @@ def test_an_example_is_cut_out_of_the_whole_box() -> None:
         assert len(same) == 1
         cut = tuple(slice(start, start + length) for start, length in zip(same[0], config.shape, strict=True))
         np.testing.assert_allclose(target, labels[cut], atol=INTERPOLATION)
+
+
+def test_marrow_and_fat_burn_outside_the_cranium_alone() -> None:
+    """Before the z-score, what lies inside is as it was; what lies outside is one factor brighter, counted from the darkest voxel."""
+    image = jax.random.uniform(jax.random.key(0), (8, 8, 8), minval=3.0, maxval=5.0)
+    inside = (jnp.indices((8, 8, 8))[0] < 4).astype(jnp.float32)
+    burning = random_scalp(jax.random.key(1), image, inside, 0.5)
+    np.testing.assert_allclose(burning[:4], image[:4], rtol=1e-6)
+    factors = np.asarray((burning[4:] - image.min()) / (image[4:] - image.min()))
+    np.testing.assert_allclose(factors, factors.ravel()[0], rtol=1e-3)
+    assert factors.ravel()[0] != pytest.approx(1, abs=1e-3)
+    np.testing.assert_array_equal(random_scalp(jax.random.key(1), image, inside, 0.0), image)
 
 
 def test_a_stripped_box_is_dark_outside_the_cranium_alone() -> None:

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -173,10 +175,22 @@ def visible_gpus() -> list[str]:
 
 def _slurm(config: "ClusterConfig", workers: int) -> Any:  # noqa: ANN401
     """Jobs of a SLURM cluster; traffic between them is encrypted with certificates made for this run."""
-    jobqueue = _package("dask_jobqueue", extra="slurm")
+    with interruptible():
+        jobqueue = _package("dask_jobqueue", extra="slurm")
     cluster = jobqueue.SLURMCluster(**slurm_options(config), security=Security.temporary())
     cluster.scale(jobs=workers)
     return cluster
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Keep what Ctrl-C does: dask_jobqueue 0.9 takes it for itself when it is imported, and ends the process without a table."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _package(name: str, *, extra: str) -> Any:  # noqa: ANN401

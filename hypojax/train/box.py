@@ -81,7 +81,7 @@ def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
     flip = jax.random.bernoulli(flip_key)
     positions = settled(jnp.where(flip, positions * jnp.array([1.0, 1.0, -1.0]), positions))
     seen = _lookup(jnp.stack([boxes.images[which], boxes.intracranial[which].astype(jnp.float32) / 255], axis=-1), positions)
-    image = _burning(jax.random.fold_in(strip_key, 0), seen[..., 0], seen[..., 1], config.scalp)
+    image = random_scalp(jax.random.fold_in(strip_key, 0), seen[..., 0], seen[..., 1], config.scalp)
     image = _stripped(strip_key, image, seen[..., 1], config.stripped)
     image = _reacquire(look_key, image, config.appearance)
     corner = jax.random.randint(cut_key, (3,), 0, jnp.array(BOX_SHAPE) - jnp.array(config.shape) + 1)
@@ -109,7 +109,9 @@ def _lookup(volume: Float[Array, "i j k c"] | UInt8[Array, "i j k c"], positions
     return linear_lookup(volume, to_index(positions, (i, j, k), BOX_SPACING))
 
 
-def _burning(key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"], spread: float) -> Float[Array, "x y z"]:
+def random_scalp(
+    key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"], spread: float
+) -> Float[Array, "x y z"]:
     """All outside the cranium brighter or darker by one random factor, counted from the darkest voxel."""
     gain = jnp.exp(spread * jax.random.normal(key))
     low = image.min()
