@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_the_whole_run_in_a_bucket(bucket: Bucket, scans: str, twin: Path) -> No
     )
     assert execute.verify(out) == ()
     network = StandIn()
-    again = execute.run([scans], out=out, settings=MAPS, segmenter=network)
+    again = execute.run([scans], out=out, settings=replace(MAPS, retry_failed=True), segmenter=network)
     assert (again.done, again.kept, len(network.batches)) == (2, 2, 1)  # only the poisoned one is tried again
     assert execute.status(out).done == 2
     assert execute.export(out).done == 2
