@@ -354,6 +354,7 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 2, 1), (0, 0, 0, 3, 0, 0), (2, 2, 2, 2, 2)], ids=["mixed", "one large", "alike"])
+@pytest.mark.long
 def test_a_projection_bounds_the_measured_peak_and_is_less_than_twice_it(order: tuple[int, ...], heads: list[Path], tmp_path: Path) -> None:
     inputs = table_of(tmp_path / "scans.tsv", [heads[number] for number in order])
     made = plan([inputs], out=tmp_path / "out")
@@ -375,6 +376,7 @@ def test_a_projection_bounds_the_peak_over_real_scans(shared: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_peak_over_sixty_scans_is_that_over_ten(heads: list[Path], tmp_path: Path) -> None:
     peaks = measured_run(table_of(tmp_path / "scans.tsv", [heads[number % 3] for number in range(60)]), tmp_path / "out")
     print(f"after 10 scans {peaks[9] / 1e6:.0f} MB, after 60 {peaks[-1] / 1e6:.0f} MB")

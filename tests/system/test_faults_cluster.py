@@ -92,6 +92,7 @@ def test_a_worker_that_is_killed_costs_no_scan(
     assert written(out) == expected
 
 
+@pytest.mark.long
 def test_a_job_that_is_preempted_costs_no_scan(scans: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     """SIGTERM to one of two jobs of workers that joined a scheduler by themselves."""
     out = tmp_path / "out"
@@ -126,6 +127,7 @@ def test_a_scheduler_that_is_killed_ends_the_run_with_a_sentence(scans: Path, ex
     assert written(out) == expected
 
 
+@pytest.mark.long
 def test_workers_of_a_client_that_is_killed_never_meet_the_next_run(scans: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     """They belong to a scheduler that lives on, so they go on with their batch; the next run waits for that, and keeps it."""
     out = tmp_path / "out"
@@ -143,6 +145,7 @@ def test_workers_of_a_client_that_is_killed_never_meet_the_next_run(scans: Path,
     assert written(out) == expected
 
 
+@pytest.mark.long
 def test_a_scan_that_takes_all_memory_fails_alone(tmp_path: Path) -> None:
     """The nanny of a worker kills it at its limit; the scans that waited behind go elsewhere."""
     scans, out = write_scans(tmp_path / "in", scans=8, poisoned=3), tmp_path / "out"
@@ -170,6 +173,7 @@ class Stillborn(StandIn):
         return super().provenance
 
 
+@pytest.mark.long
 def test_workers_that_cannot_begin_end_the_run_and_blame_no_scan(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "BARREN", 1)
     with pytest.raises(RunError, match="workers die before they begin a scan") as error:

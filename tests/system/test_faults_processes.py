@@ -66,6 +66,7 @@ def test_a_killed_process_is_gone_on_from(scans: Path, expected: dict[str, Any],
 @pytest.mark.slow
 @pytest.mark.parametrize("where", [(), LOCAL], ids=["here", "local"])
 @pytest.mark.parametrize("seed", [20261127])
+@pytest.mark.long
 def test_power_lost_twenty_times_at_random_moments(tmp_path: Path, where: tuple[str, ...], seed: int) -> None:
     """All processes killed at once, from the first file to the last table; what was done is never lost and never done again."""
     generator, out, scans = np.random.default_rng(seed), tmp_path / "out", write_scans(tmp_path / "in", scans=MANY)
@@ -106,6 +107,7 @@ def test_asked_to_end_it_writes_the_table_and_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_cluster_asked_to_end_ends_and_is_gone_on_from(scans: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "out"
     with run_of("--sleep", 0.1, scans, out, *LOCAL, log=tmp_path / "log") as child:
@@ -119,6 +121,7 @@ def test_a_cluster_asked_to_end_ends_and_is_gone_on_from(scans: Path, expected: 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_next_run_waits_for_workers_that_outlive_their_client(scans: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     """Only the client is killed. Its workers end by themselves; whoever comes at once never writes beside them."""
     out, watch = tmp_path / "out", Tally()
@@ -209,6 +212,7 @@ def test_a_second_run_is_refused_and_hinders_nothing(scans: Path, expected: dict
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_of_runs_that_begin_at_once_one_is_let_through(scans: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "out"
     children = [run_of("--sleep", 0.05, scans, out, log=tmp_path / f"log-{number}") for number in range(3)]

@@ -21,6 +21,7 @@ HOSTS = 2
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.long
 def test_the_hosts_of_a_slice_share_the_scans(tmp_path: Path, shared: Path) -> None:
     scans = scans_table(tmp_path, shared, subjects=4)
     out = tmp_path / "out"
