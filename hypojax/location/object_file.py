@@ -3,7 +3,7 @@
 import io
 from typing import Final
 
-from hypojax.location import bucket as requests
+import hypojax.location.bucket as requests
 
 PIECE: Final = 1 << 23
 """Bytes asked for at once: a request costs some 30 ms, a scan is one to three of them, and memory stays bounded."""

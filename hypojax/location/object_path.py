@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from hypojax.location import bucket as requests
+import hypojax.location.bucket as requests
 from hypojax.location.object_file import ObjectFile
 
 if TYPE_CHECKING:
