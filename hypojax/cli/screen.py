@@ -52,7 +52,9 @@ class Result(Protocol):
 
 
 class Pace:
-    """Scans per second and the time left, from when each scan was finished.
+    """Scans per second, the time left and how busy the device is, from when each scan was finished.
+
+    Several worker processes keep a device each busy: together they come to more than 100 %.
 
     Parameters
     ----------
@@ -68,13 +70,19 @@ class Pace:
     def __init__(self, total: int) -> None:
         self._total = total
         self._start = time.monotonic()
+        self._device = 0.0
+
+    def add(self, result: Result) -> None:
+        """Count what a scan took of the device."""
+        self._device += getattr(result, "device_seconds", 0.0)  # an evaluation has none
 
     def text(self, *, done: int) -> str:
         """Rate and time left in words, once a scan was finished."""
         if not done:
             return "starting"
-        rate = done / max(1e-9, time.monotonic() - self._start)
-        return f"{rate:.2g} scans/s, {duration((self._total - done) / rate)} left"
+        elapsed = max(1e-9, time.monotonic() - self._start)
+        busy = f", device busy {self._device / elapsed:.0%}" if self._device else ""
+        return f"{done / elapsed:.2g} scans/s, {duration((self._total - done) * elapsed / done)} left{busy}"
 
 
 class LiveWatch:
@@ -102,6 +110,7 @@ class LiveWatch:
     def finished(self, result: Result) -> None:
         """One scan is done or failed."""
         self._done += 1
+        self._pace.add(result)
         if result.failed:
             self._failed += 1
             self._bar.console.print(f"[red]failed[/red] {escape(result.message)}")
@@ -136,6 +145,7 @@ class LineWatch:
         """One scan is done or failed."""
         self._done += 1
         self._failed += result.failed
+        self._pace.add(result)
         what = f"failed: {result.message}" if result.failed else f"{result.scan} {result.status} in {result.seconds:.1f} s"
         self._print(f"{self._done}/{self._total} {what} ({self._pace.text(done=self._done)}, {self._failed} failed)")
 

@@ -33,8 +33,9 @@ class Run(Verb):
     """Find, read, segment, measure and export every scan.
 
     INPUT is a BIDS dataset, a folder, image files (.nii, .nii.gz, .mgz), DICOM series folders, or a table (tsv, csv,
-    parquet) with a column `path`. OUT receives cohort.zarr, volumes.parquet, volumes.tsv and derivatives/. A scan that
-    cannot be used keeps its row with a reason; the others go on. The same command again goes on where it stopped.
+    parquet) with a column `path`; each, like OUT, may be a URL (s3://, gs://, az://). OUT receives cohort.zarr,
+    volumes.parquet, volumes.tsv and derivatives/. A scan that cannot be used keeps its row with a reason; the others go
+    on. The same command again goes on where it stopped.
 
     $ hypojax run bids/ out/
     $ hypojax run site-a/ site-b/ extra_T1w.nii.gz out/
