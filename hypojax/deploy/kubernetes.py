@@ -4,6 +4,7 @@ from typing import Final
 
 from hypojax.deploy.config import ClusterConfig, is_url
 from hypojax.deploy.pod import Object, client_variables, container, healthy, labels, metadata, pod, tls_options, where
+from hypojax.deploy.script import KEEP_MEMORY
 from hypojax.deploy.sections import require_table
 from hypojax.deploy.slurm import THREADS
 
@@ -80,7 +81,7 @@ def worker_pod(config: ClusterConfig, name: str, *, devices: Object, place: Obje
         *("--death-timeout", "300"),
     ]
     size = {"cpu": str(config.cores), "memory": f"{config.memory}Gi", **devices}
-    variables = {"DASK_SCHEDULER_ADDRESS": scheduler_address(config, name)}
+    variables = {"DASK_SCHEDULER_ADDRESS": scheduler_address(config, name), **KEEP_MEMORY}
     contained = container(config, "worker", args, size=size, variables=variables, tls=True)
     return pod(config, {**contained, **healthy(WORKER_HTTP)}, terminationGracePeriodSeconds=LEAVING, **place)
 

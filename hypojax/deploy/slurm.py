@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from hypojax.deploy.config import ClusterConfig
-from hypojax.deploy.script import CACHE_LINES, script
+from hypojax.deploy.script import CACHE_LINES, KEEP_MEMORY, script
 from hypojax.deploy.sections import require_table
 
 THREADS: Final = 2
@@ -98,7 +98,7 @@ def slurm_options(config: ClusterConfig) -> dict[str, Any]:
         # Without a walltime the default of dask_jobqueue would stand in the script: 30 minutes.
         "job_directives_skip": [] if config.walltime else ["-t "],
         "job_extra_directives": ["--requeue", *_gres(config.gpus), *slurm.directives],
-        "job_script_prologue": [*slurm.setup, *CACHE_LINES],
+        "job_script_prologue": [*slurm.setup, *CACHE_LINES, *(f'export {name}="{value}"' for name, value in KEEP_MEMORY.items())],
         "local_directory": slurm.scratch,
         "log_directory": slurm.logs,
         "shared_temp_directory": slurm.shared,
