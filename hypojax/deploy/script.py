@@ -14,7 +14,7 @@ CACHE_LINES: Final = (
 KEEP_MEMORY: Final = {
     "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": "{'MALLOC_TRIM_THRESHOLD_': 268435456, 'MALLOC_MMAP_THRESHOLD_': 33554432}",
 }
-"""Variables of workers: Dask has memory given back at once; arrays then come from fresh pages each time, which costs a third of the pace."""
+"""Variables of workers: Dask has memory given back at once; arrays then come from fresh pages each time, a third slower."""
 
 
 def script(what: str, lines: Iterable[str], *, directives: Iterable[str] = ()) -> str:

@@ -26,8 +26,9 @@ IN_FLIGHT: Final = 3
 LARGEST: Final = 32
 """Scans of a batch at most: a task costs milliseconds, and what a lost worker was at is done again."""
 
-SHARES: Final = 8
-"""Batches a worker gets at least where there are scans enough, so that all end at about the same time."""
+SHARES: Final = 4
+"""The next batch is this part of what one worker has left: large ones first, so that workers seldom begin anew; small ones at the end, so
+that all end at about the same time."""
 
 BARREN: Final = 5
 """Times that every worker may die before it begins a scan, until the run gives up: the networks may not fit into its memory."""
@@ -42,13 +43,17 @@ Inbox = SimpleQueue[Sent | tuple[float, Mapping[str, Any]]]
 
 
 def batches(scans: Sequence[str], *, workers: int, least: int) -> list[tuple[str, ...]]:
-    """Scans in batches, each at least so many as are segmented together.
+    """Scans in batches, each at least so many as are segmented together, the larger ones first.
 
     >>> [len(batch) for batch in batches([str(n) for n in range(20)], workers=1, least=1)]
-    [3, 3, 3, 3, 3, 3, 2]
+    [5, 4, 3, 2, 2, 1, 1, 1, 1]
     """
-    size = max(least, min(LARGEST, -(-len(scans) // (SHARES * workers))))
-    return [tuple(scans[start : start + size]) for start in range(0, len(scans), size)]
+    made, start = [], 0
+    while start < len(scans):
+        size = max(least, min(LARGEST, -(-(len(scans) - start) // (SHARES * workers))))
+        made.append(tuple(scans[start : start + size]))
+        start += size
+    return made
 
 
 class Dispatch:
