@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hypojax.execute.item import Refused
 from hypojax.execute.line import Line, Segments
+from hypojax.execute.lock import settling
 from hypojax.execute.outcome import ScanResult, Watch
 from hypojax.execute.output import DERIVATIVES
 from hypojax.execute.process import process
@@ -81,8 +82,10 @@ class Job:
             yield from sent.results(todo, least=self.settings.batch or 1)
             client.unregister_worker_plugin(self.turn.name)
         yield from self._condemned(sent)
-        for made in sent.provenance.values():
-            CohortStore.create(self.store.root, scans=self.store.scans, settings=self.store.index.settings, provenance=made)
+        with settling(self.out):  # shards share the index
+            for made in sent.provenance.values():
+                now = CohortStore.open(self.store.root)
+                CohortStore.create(now.root, scans=now.scans, settings=now.index.settings, provenance=made)
 
     def _condemned(self, sent: "Dispatch") -> Iterator[ScanResult]:
         """Records of scans that took their worker down each time it had nothing else to do."""

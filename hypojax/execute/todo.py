@@ -58,7 +58,7 @@ def todo_of(store: CohortStore, scans: Sequence[str], *, settings: RunSettings) 
     for scan in due:
         if scan in records and records[scan]["status"] != "pending":
             store.withdraw(scan)
-    rest = [records[scan]["status"] for scan in set(store.index.ids).difference(due) if scan in records]
+    rest = [records[scan]["status"] for scan in set(scans).difference(due)]
     suspects = {scan for scan in due if store.begun(scan)}
     return Todo(
         scans=tuple(scan for scan in due if scan not in suspects),
