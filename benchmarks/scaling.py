@@ -202,7 +202,7 @@ def long_run(figures: Figures) -> str:
     points = figures["memory"]["detail"]["curve"]
     shown = [points[index] for index in sorted({0, *range(1, len(points), max(1, len(points) // 8)), len(points) - 1})]
     rows = [[f"{int(n)}", f"{rate:.3g}", f"{resident:.0f}"] for n, rate, resident in shown]
-    said = f"One run: {figures['soak']['what']}. It looks for lost scans and growing memory; whatever else the machine did meanwhile slowed it."
+    said = f"One run: {figures['soak']['what']}. It looks for lost scans and growing memory; other work beside it slows it."
     return f"{said}\n\n" + markdown(["scans done", "scans/s so far", "resident MB"], rows)
 
 
