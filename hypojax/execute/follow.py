@@ -34,7 +34,7 @@ def follow(out: Location | str, *, every: float, watch: Watch, pause: Callable[[
         There is no store, or its index is damaged.
     """
     store = CohortStore.open(locate(out) / STORE)
-    waiting = [scan for scan in store.index.ids if _finished(store, scan) is None]
+    waiting = list(store.unfinished())
     watch.started(total=len(waiting), kept=len(store.index.ids) - len(waiting))
     while waiting:
         pause(max(SECOND, every))

@@ -73,8 +73,8 @@ def run(
         with settling(out):
             store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
         todo = todo_of(store, named, settings=chosen)
-        begun = {record["scan"] for record in store.records()}
-        refuse_unfit([scan for scan in found.scans if scan.id in todo and scan.id not in begun], out=out, memory=not place.distributed)
+        unread = set(store.missing())
+        refuse_unfit([scan for scan in found.scans if scan.id in todo and scan.id in unread], out=out, memory=not place.distributed)
         job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, watch=Guarded(told, hold.check))
     return replace(outcome, ignored=found.ignored)
