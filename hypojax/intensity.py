@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float32, Num
+from jaxtyping import Bool, Float32, Num
 
 BINS: Final = 256
 CLIP: Final = (0.5, 99.0)
@@ -17,6 +17,15 @@ CLIP: Final = (0.5, 99.0)
 
 TRIM: Final = (5.0, 90.0)
 """Percentiles of tissue between which mean and standard deviation are taken: fat and vessels are left out."""
+
+FARTHEST: Final = 10.0
+"""Standard deviations from the mean at which a z-score is cut off."""
+
+BRIGHTEST: Final = 3.0
+"""The same above the mean in a box round the hypothalamus: how far fat and vessels burn, or are saturated, must not be seen."""
+
+LEAST_INSIDE: Final = 0.25
+"""A box that is intracranial in a smaller share than this is z-scored by all of its tissue."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +89,23 @@ def tissue_statistics(values: Num[np.ndarray, "*n"]) -> Statistics:
     return Statistics(background, threshold, float(kept.mean()), float(kept.std()))
 
 
-def zscore(volume: Num[np.ndarray, "*n"], statistics: Statistics) -> Float32[np.ndarray, "*n"]:
-    """(volume - mean) / std, clipped to ±10 so that a hot voxel cannot swamp its neighbourhood.
+def box_statistics(box: Num[np.ndarray, "x y z"], inside: Bool[np.ndarray, "x y z"] | None) -> Statistics:
+    """Statistics of the intracranial tissue in a box round the hypothalamus, so that fat and marrow have no part in them.
+
+    Of all its tissue where nothing is known to be ``inside`` the cranium, or less than `LEAST_INSIDE`.
+
+    >>> box = np.arange(64.0).reshape(4, 4, 4)
+    >>> box_statistics(box, box > 31) == tissue_statistics(box[box > 31])
+    True
+    """
+    return tissue_statistics(box if inside is None or inside.mean() < LEAST_INSIDE else box[inside])
+
+
+def zscore(volume: Num[np.ndarray, "*n"], statistics: Statistics, *, brightest: float = FARTHEST) -> Float32[np.ndarray, "*n"]:
+    """(volume - mean) / std, kept between -`FARTHEST` and ``brightest`` so that a hot voxel cannot swamp its neighbourhood.
 
     >>> zscore(np.array([1.0, 3.0]), Statistics(0.0, 0.5, 1.0, 2.0)).tolist()
     [0.0, 1.0]
     """
     scale = statistics.std if statistics.std > 0 else 1.0
-    return np.clip((volume - statistics.mean) / scale, -10, 10).astype(np.float32)
+    return np.clip((volume - statistics.mean) / scale, -FARTHEST, brightest).astype(np.float32)

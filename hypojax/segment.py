@@ -16,19 +16,22 @@ from typing import Final
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
-from jaxtyping import Float32, Float64, Num, UInt8
+from jaxtyping import Bool, Float32, Float64, Num, UInt8
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
 from hypojax.foreground import Head, find_head, sample_head
 from hypojax.forward import Turn, box_outputs, compiled, exhausted, head_outputs
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
-from hypojax.intensity import Statistics, tissue_statistics, zscore
+from hypojax.intensity import BRIGHTEST, Statistics, box_statistics, tissue_statistics, zscore
 from hypojax.reason import HypojaxError, Reason
 from hypojax.release import joint_sum, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
 
 RECENTRE: Final = 3.0
 """A box whose hypothalamus lies further than this (mm) from its middle is taken again, centred on it."""
+
+HALF: Final = 127.5
+"""Half of a posterior × 255."""
 
 LOG: Final = logging.getLogger("hypojax")
 
@@ -68,6 +71,29 @@ class Segmentation:
     located: float
     views: Float32[np.ndarray, "view 10"]
     device_seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What is known of a scan before a box in it is looked at.
+
+    Parameters
+    ----------
+    background
+        What stands for air outside the field of view, stored units.
+    head_grid, intracranial
+        Posterior × 255 of the intracranial volume and its grid; None where only a block of a head is at hand.
+    """
+
+    background: float
+    head_grid: Grid | None = None
+    intracranial: UInt8[np.ndarray, "a s r"] | None = None
+
+    def inside(self, grid: Grid) -> Bool[np.ndarray, "x y z"] | None:
+        """Which voxels of a grid are intracranial, where that is known."""
+        if self.head_grid is None or self.intracranial is None:
+            return None
+        return resample(self.intracranial, self.head_grid.affine, grid) > HALF
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +202,7 @@ class Segmenter:
         """
         statistics = tissue_statistics(np.asarray(volume, np.float32))
         turn = Turn(self._turns, self.batch)
-        (grid,), (subunits,), (views,) = self._settle(turn, [(volume, affine)], [statistics.background], [centre])
+        (grid,), (subunits,), (views,) = self._settle(turn, [(volume, affine)], [Surroundings(statistics.background)], [centre])
         return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views, turn.seconds)
 
     def _fitting(self, scans: Sequence[Scan | Prepared], size: int) -> list[Segmentation] | None:
@@ -211,7 +237,8 @@ class Segmenter:
         intracranial, places, located = turn.run(self._head, [scan.image for scan in scans])
         centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
         whole = [(scan.volume, scan.affine) for scan in scans]
-        grids, subunits, views = self._settle(turn, whole, [head.statistics.background for head in heads], centres)
+        around = [Surroundings(head.statistics.background, head.grid, icv) for head, icv in zip(heads, intracranial, strict=True)]
+        grids, subunits, views = self._settle(turn, whole, around, centres)
         share = turn.seconds / len(scans)
         return [
             Segmentation(head.grid, icv, grid, posteriors, head.statistics, float(certain), volumes, share)
@@ -219,20 +246,22 @@ class Segmenter:
         ]
 
     def _settle(
-        self, turn: Turn, scans: Sequence[Scan], backgrounds: Sequence[float], centres: Sequence[Float64[np.ndarray, "3"]]
+        self, turn: Turn, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
     ) -> Looked:
         """Look near the given places, and once more where the hypothalamus lies far from the middle of its box."""
-        grids, subunits, views = self._look(turn, scans, backgrounds, centres)
+        grids, subunits, views = self._look(turn, scans, around, centres)
         better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
         if all(new is None for new in better):
             return grids, subunits, views
         # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
-        return self._look(turn, scans, backgrounds, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
+        return self._look(turn, scans, around, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
 
-    def _look(self, turn: Turn, scans: Sequence[Scan], backgrounds: Sequence[float], centres: Sequence[Float64[np.ndarray, "3"]]) -> Looked:
+    def _look(
+        self, turn: Turn, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
+    ) -> Looked:
         """Boxes round the given places (world, mm), and what the box networks say of them."""
         grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
-        inputs = [box_input(*scan, grid, background=low) for scan, grid, low in zip(scans, grids, backgrounds, strict=True)]
+        inputs = [box_input(*scan, grid, around=known) for scan, grid, known in zip(scans, grids, around, strict=True)]
         subunits, views = zip(*[turn.run(forward, inputs) for forward in self._boxes], strict=True)
         return grids, [mean_posterior(each) for each in zip(*subunits, strict=True)], [np.concatenate(v) for v in zip(*views, strict=True)]
 
@@ -253,10 +282,10 @@ def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
     return centred_grid(model_directions(affine), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=centre)
 
 
-def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, background: float) -> Float32[np.ndarray, "x y z"]:
-    """What the box network sees: the box, z-scored with the statistics of its own tissue; background outside the field of view."""
-    sampled = resample(volume, affine, grid, fill=background)
-    return zscore(sampled, tissue_statistics(sampled))
+def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, around: Surroundings) -> Float32[np.ndarray, "x y z"]:
+    """What the box network sees: the box, z-scored by its intracranial tissue; background outside the field of view."""
+    sampled = resample(volume, affine, grid, fill=around.background)
+    return zscore(sampled, box_statistics(sampled, around.inside(grid)), brightest=BRIGHTEST)
 
 
 def box_offset(posteriors: UInt8[np.ndarray, "10 x y z"], grid: Grid) -> Float64[np.ndarray, "3"]:

@@ -20,6 +20,7 @@ from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.evaluate import summarise
 from hypojax.perturb.steadiness import bars_table, changes_table
 from hypojax.schema import PARTS
+from hypojax.volumes.score import released_model
 
 HERE = Path(__file__).parent
 
@@ -108,6 +109,14 @@ def icv_scans(evaluation: xr.Dataset) -> str:
     return markdown(pd.DataFrame(rows))
 
 
+def quality() -> str:
+    """How well the quality score separates, as `quality_score.py` wrote it into the score's own file."""
+    fitted_on = released_model().fitted_on
+    return markdown(
+        pd.DataFrame({"quality score": fitted_on["figures"].keys(), f"weights {fitted_on['weights']}": fitted_on["figures"].values()})
+    )
+
+
 def training_of(checkpoint: Checkpoint) -> str:
     """A network's training record as JSON."""
     return json.dumps(checkpoint.header["training"], indent=1)
@@ -146,6 +155,7 @@ def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
         "atlases": markdown(pd.read_csv(accuracy / "atlases.tsv", sep="\t")),
         "never_seen": markdown(pd.read_csv(accuracy / "never_seen.tsv", sep="\t")),
         "unusual": markdown(pd.read_csv(accuracy / "unusual.tsv", sep="\t")),
+        "quality": quality(),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
 

@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float32, PyTree, UInt8
+from jaxtyping import Array, Bool, Float, Float32, PyTree, UInt8
 
 from hypojax.checkpoint import load_checkpoint
 from hypojax.forward import box_outputs
-from hypojax.intensity import tissue_statistics, zscore
+from hypojax.intensity import BRIGHTEST, box_statistics, zscore
 from hypojax.schema import BOX_SHAPE
+from hypojax.segment import HALF
 from hypojax.unet import UNet
 
 SIDE = 48
@@ -41,15 +42,15 @@ def main(weights: Path, examples: Path) -> None:
     def look(weights: PyTree, image: Float[Array, "x y z"]) -> Array:
         return box_outputs(nnx.merge(graph, weights), image[None, ..., None])[0][0]
 
-    def ensemble(image: Float32[np.ndarray, "i j k"]) -> UInt8[np.ndarray, "10 x y z"]:
+    def ensemble(image: Float32[np.ndarray, "i j k"], inside: Bool[np.ndarray, "i j k"]) -> UInt8[np.ndarray, "10 x y z"]:
         whole, near = (tuple(middle(n, side) for n, side in zip(image.shape, sides, strict=True)) for sides in (BOX_SHAPE, (SIDE,) * 3))
-        seen = jnp.asarray(zscore(image[near], tissue_statistics(image[whole])))
+        seen = jnp.asarray(zscore(image[near], box_statistics(image[whole], inside[whole]), brightest=BRIGHTEST))
         return np.mean([np.asarray(look(network.weights, seen), np.float32) for network in networks], axis=0).round().astype(np.uint8)
 
     posteriors = stored["posteriors"].copy()
     near = (middle(posteriors.shape[1], SIDE),) * 3
-    for name, image, target in zip(stored["names"], stored["images"], posteriors, strict=True):
-        ours = np.moveaxis(ensemble(image), 0, -1)
+    for name, image, cranium, target in zip(stored["names"], stored["images"], stored["intracranial"], posteriors, strict=True):
+        ours = np.moveaxis(ensemble(image, cranium > HALF), 0, -1)
         before = target[near].sum() / 255
         target[near] = ((target[near].astype(np.uint16) + ours + 1) // 2).astype(np.uint8)
         print(name, f"teacher {before:.0f} mm3, ensemble {ours.sum() / 255:.0f} mm3", flush=True)

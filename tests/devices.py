@@ -18,7 +18,7 @@ from hypojax.foreground import find_head
 from hypojax.forward import box_outputs
 from hypojax.grid import Affine
 from hypojax.scans import read
-from hypojax.segment import Segmentation, Segmenter, box_grid, box_input
+from hypojax.segment import Segmentation, Segmenter, Surroundings, box_grid, box_input
 from hypojax.unet import UNet
 
 
@@ -41,7 +41,8 @@ def pmapped(found: list[Segmentation], devices: int) -> np.ndarray:
     boxes = []
     for (volume, affine), result in zip(scans(), found, strict=True):
         grid = box_grid(affine, result.box_grid.centre)
-        boxes.append(box_input(volume, affine, grid, background=find_head(volume, affine).statistics.background))
+        around = Surroundings(find_head(volume, affine).statistics.background, result.head_grid, result.intracranial)
+        boxes.append(box_input(volume, affine, grid, around=around))
     padded = np.stack([boxes[index % len(boxes)] for index in range(-(-len(boxes) // devices) * devices)])
     mapped = jax.pmap(lambda weights, image: box_outputs(nnx.merge(graph, weights), image[None, ..., None])[0], in_axes=(None, 0))
     parts = [np.asarray(mapped(checkpoint.weights, padded[start : start + devices]))[:, 0] for start in range(0, len(padded), devices)]

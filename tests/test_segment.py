@@ -22,11 +22,12 @@ from hypojax.checkpoint import load_checkpoint, released_folder
 from hypojax.demo import sample_scan
 from hypojax.foreground import find_head
 from hypojax.forward import place_of
-from hypojax.grid import Affine, to_voxel, to_world
+from hypojax.grid import Affine, centred_grid, resample, to_voxel, to_world
+from hypojax.intensity import BRIGHTEST
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
-from hypojax.segment import Segmentation, Segmenter, box_grid, box_offset, head_input
+from hypojax.segment import Segmentation, Segmenter, Surroundings, box_grid, box_input, box_offset, head_input
 
 LARGEST_DISTANCE = 4.0
 """Millimetres between our centre of the hypothalamus and the teacher's (issue: "where they should")."""
@@ -293,3 +294,22 @@ def test_threads_share_a_segmenter(most: int) -> None:
             assert_same(found, expected)
     assert network.batch == most
     assert device.sizes[-1] == most
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.5, 3.0, 20.0])
+def test_what_burns_outside_the_cranium_is_not_seen_inside(gain: float) -> None:
+    """Fat and marrow have no part in the z-score of a box, however bright; what burns is cut off."""
+    shape, affine = (60, 60, 60), np.eye(4)
+    centre = np.array([29.5, 29.5, 29.5])
+    distance = np.linalg.norm(np.moveaxis(np.indices(shape), 0, -1) - centre, axis=-1)
+    volume = (np.random.default_rng(0).normal(100, 10, shape) - 60 * (distance < 5)).astype(np.float32)
+    outside = distance > 21
+    grid, head = box_grid(affine, centre), centred_grid(affine[:3, :3], shape=(40, 40, 40), spacing=2.0, centre=centre)
+    ball = (np.linalg.norm(np.moveaxis(np.indices(head.shape), 0, -1) - 19.5, axis=-1) < 9).astype(np.uint8) * 255
+    around = Surroundings(0.0, head, ball)
+    plain, burning = (box_input(np.where(outside, factor * volume, volume), affine, grid, around=around) for factor in (1.0, gain))
+    within = resample(outside.astype(np.float32), affine, grid) == 0
+    np.testing.assert_array_equal(burning[within], plain[within])
+    assert burning.max() <= BRIGHTEST
+    block = box_input(volume, affine, grid, around=Surroundings(0.0))
+    assert np.isfinite(block).all()  # nothing is known to be intracranial: by all of its tissue

@@ -161,17 +161,19 @@ def test_a_stripped_box_is_dark_outside_the_cranium_alone() -> None:
 def test_plain_box_is_the_still_example() -> None:
     """Without variation the two differ by the mirror alone, which comes or not."""
     boxes = blobs()
-    _, target = plain_box(boxes.images[0], boxes.posteriors[0])
+    _, target = plain_box(boxes.images[0], boxes.posteriors[0], boxes.intracranial[0])
     np.testing.assert_allclose(target[..., 1], np.asarray(boxes.posteriors)[0, 16:56, 16:56, 16:56, 0] / 255, atol=INTERPOLATION)
     made = [np.asarray(box(jax.random.key(seed), boxes, STILL)[1]) for seed in range(3)]
     assert any(np.allclose(labels, target, atol=INTERPOLATION) for labels in made)
 
 
-def test_statistics_in_jax_are_those_of_inference() -> None:
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_statistics_in_jax_are_those_of_inference(share: float) -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(5, 2, 4000), rng.normal(60, 6, 4000), rng.normal(100, 6, 2000)]).astype(np.float32)
-    mean, std = appearance.tissue_statistics(jnp.asarray(values))
-    twin = intensity.tissue_statistics(values)
+    counted = rng.random(values.size) < share
+    mean, std = appearance.tissue_statistics(jnp.asarray(values), jnp.asarray(counted))
+    twin = intensity.tissue_statistics(values[counted])
     assert float(mean) == pytest.approx(twin.mean, rel=0.005)
     assert float(std) == pytest.approx(twin.std, rel=0.02)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from hypojax.intensity import CLIP, TRIM
+from hypojax.intensity import CLIP, FARTHEST, TRIM
 from hypojax.train.warp import random_field
 
 Image = Float[Array, "x y z"]
@@ -121,27 +121,36 @@ def random_crop(key: PRNGKeyArray, image: Image, config: AppearanceConfig, *, de
     return jnp.where(seen, image, image.min()), seen
 
 
-def standardise(key: PRNGKeyArray, image: Image, config: AppearanceConfig, *, stride: int) -> Image:
-    """The z-score of `hypojax.intensity`, off by a small random gain and offset; every ``stride``-th voxel is looked at."""
-    mean, std = tissue_statistics(image[::stride, ::stride, ::stride].ravel())
+def standardise(
+    key: PRNGKeyArray,
+    image: Image,
+    config: AppearanceConfig,
+    *,
+    stride: int,
+    inside: Bool[Array, "x y z"] | None = None,
+    brightest: float = FARTHEST,
+) -> Image:
+    """The z-score of `hypojax.intensity`, off by a small random gain and offset; its statistics are of every ``stride``-th voxel inside."""
+    counted = jnp.ones_like(image, bool) if inside is None else inside
+    mean, std = tissue_statistics(*(volume[::stride, ::stride, ::stride].ravel() for volume in (image, counted)))
     gain_key, offset_key = jax.random.split(key)
     gain = jnp.exp(config.gain * jax.random.normal(gain_key))
     scored = (image - mean) / jnp.maximum(std, 1e-6) * gain + config.offset * jax.random.normal(offset_key)
-    return jnp.clip(scored, -10, 10)
+    return jnp.clip(scored, -FARTHEST, brightest)
 
 
-def tissue_statistics(values: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Trimmed mean and standard deviation of what lies above Otsu's threshold, by sorting (twin of the NumPy form)."""
-    n = values.size
-    ordered = jnp.sort(values)
-    clipped = jnp.clip(ordered, ordered[int(CLIP[0] / 100 * (n - 1))], ordered[int(CLIP[1] / 100 * (n - 1))])
-    below = jnp.arange(1.0, n)
-    moment = jnp.cumsum(clipped - clipped[0])
-    gap = moment[:-1] / below - (moment[-1] - moment[:-1]) / (n - below)
-    split = 1 + jnp.argmax(below / n * (n - below) / n * gap**2)
-    rank = jnp.arange(n)
-    tissue = n - split
-    kept = (rank >= split + TRIM[0] / 100 * tissue) & (rank <= split + TRIM[1] / 100 * tissue)
+def tissue_statistics(values: Float[Array, " n"], counted: Bool[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Trimmed mean and standard deviation of tissue among ``values[counted]``, by sorting: twin of `hypojax.intensity`."""
+    order = jnp.argsort(values)
+    ordered, weight = values[order], counted[order].astype(jnp.float32)
+    below = jnp.cumsum(weight)
+    n = below[-1]
+    ends = [ordered[jnp.searchsorted(below, 1 + jnp.floor(percentile / 100 * (n - 1)))] for percentile in CLIP]
+    moment = jnp.cumsum(weight * (jnp.clip(ordered, *ends) - ends[0]))
+    above = n - below
+    gap = moment / jnp.maximum(below, 1) - (moment[-1] - moment) / jnp.maximum(above, 1)
+    split = below[jnp.argmax(below / n * above / n * gap**2)]
+    kept = (weight > 0) & (below - 1 >= split + TRIM[0] / 100 * (n - split)) & (below - 1 <= split + TRIM[1] / 100 * (n - split))
     mean = jnp.sum(ordered, where=kept) / kept.sum()
     return mean, jnp.sqrt(jnp.sum((ordered - mean) ** 2, where=kept) / kept.sum())
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
+from hypojax.intensity import BRIGHTEST
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
 from hypojax.train.appearance import (
     AppearanceConfig,
@@ -74,7 +75,7 @@ class BoxConfig:
 
 
 def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
-    """One random example: the z-score is that of the whole box, as at inference."""
+    """One random example: the z-score is that of the whole box by its intracranial tissue, as at inference."""
     pick, warp_key, flip_key, strip_key, look_key, cut_key = jax.random.split(key, 6)
     which = jax.random.choice(pick, boxes.odds.shape[0], p=boxes.odds)
     positions = random_warp(warp_key, BOX_SHAPE, spacing=BOX_SPACING, config=config.warp)
@@ -83,19 +84,20 @@ def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
     seen = _lookup(jnp.stack([boxes.images[which], boxes.intracranial[which].astype(jnp.float32) / 255], axis=-1), positions)
     image = random_scalp(jax.random.fold_in(strip_key, 0), seen[..., 0], seen[..., 1], config.scalp)
     image = _stripped(strip_key, image, seen[..., 1], config.stripped)
-    image = _reacquire(look_key, image, config.appearance)
+    image = _reacquire(look_key, image, seen[..., 1] > 0.5, config.appearance)
     corner = jax.random.randint(cut_key, (3,), 0, jnp.array(BOX_SHAPE) - jnp.array(config.shape) + 1)
     subunits = _lookup(boxes.posteriors[which], jax.lax.dynamic_slice(positions, (*corner, 0), (*config.shape, 3))) / 255
     subunits = jnp.where(flip, jnp.concatenate([subunits[..., 5:], subunits[..., :5]], axis=-1), subunits)
     return jax.lax.dynamic_slice(image, corner, config.shape)[..., None], with_background(subunits)
 
 
-def plain_box(image: Float[Array, "i j k"], posteriors: UInt8[Array, "i j k 10"]) -> Example:
+def plain_box(image: Float[Array, "i j k"], posteriors: UInt8[Array, "i j k 10"], intracranial: UInt8[Array, "i j k"]) -> Example:
     """The same without any variation: for validation."""
     positions = grid_positions(BOX_SHAPE, BOX_SPACING)
     still = AppearanceConfig(gain=0.0, offset=0.0)
-    seen = standardise(jax.random.key(0), _lookup(image[..., None], positions)[..., 0], still, stride=1)
-    return seen[..., None], with_background(_lookup(posteriors, positions) / 255)
+    seen = _lookup(jnp.stack([image, intracranial.astype(jnp.float32) / 255], axis=-1), positions)
+    scored = standardise(jax.random.key(0), seen[..., 0], still, stride=1, inside=seen[..., 1] > 0.5, brightest=BRIGHTEST)
+    return scored[..., None], with_background(_lookup(posteriors, positions) / 255)
 
 
 def with_background(subunits: Float[Array, "x y z 10"]) -> Float[Array, "x y z 11"]:
@@ -125,10 +127,12 @@ def _stripped(key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Flo
     return jnp.where(jax.random.bernoulli(happens, chance) & outside, image.min(), image)
 
 
-def _reacquire(key: PRNGKeyArray, image: Float[Array, "x y z"], config: AppearanceConfig) -> Float[Array, "x y z"]:
+def _reacquire(
+    key: PRNGKeyArray, image: Float[Array, "x y z"], inside: Bool[Array, "x y z"], config: AppearanceConfig
+) -> Float[Array, "x y z"]:
     """Another contrast, coil, resolution and noise; then the z-score."""
     keys = jax.random.split(key, 7)
     for stage, vary in enumerate((random_curve, random_bias, random_resolution, random_ghost, random_noise)):
         image = settled(vary(keys[stage], image, config))
     image, _ = random_crop(keys[5], image, config, deepest=0.25)
-    return settled(standardise(keys[6], image, config, stride=2))
+    return settled(standardise(keys[6], image, config, stride=2, inside=inside, brightest=BRIGHTEST))

@@ -89,8 +89,8 @@ def plain_boxes(folder: Path, *, held_out: Collection[str], name: str = BOXES) -
     """The held-out boxes without variation, for validation."""
     with np.load(_existing(folder / name)) as stored:
         held = np.isin(stored["names"], list(held_out))
-        pairs = zip(stored["images"][held], stored["posteriors"][held], strict=True)
-        return [plain_box(jnp.asarray(image), jnp.asarray(posteriors)) for image, posteriors in pairs]
+        parts = [stored[part][held] for part in ("images", "posteriors", "intracranial")]
+        return [plain_box(*map(jnp.asarray, box)) for box in zip(*parts, strict=True)]
 
 
 def load_maps(folder: Path) -> HeadMaps:
