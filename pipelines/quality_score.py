@@ -3,12 +3,12 @@
     python pipelines/quality_score.py DATA checkpoints runs/quality_score
 
 Sixteen whole heads are spoilt in 63 ways (`hypojax.perturb.spoiling`) and segmented as in ``hypojax run``; forty more scans are taken
-as they came, to learn what is usual. Colin27 and ``icv_reference``, which nothing here learns from, have no part in it. A result is *bad* when its Dice with what was found in the same head as it came, put where
-the head lies now, is below 0.75, or its volume is off by more than 15 %; else it is good. Results without a volume need no score:
-they say themselves why there is none. The score is fitted to all subjects but a fifth and tried on that fifth, five times; then
-to all, which is what ``hypojax/volumes/quality_score.json`` holds. Writes ``quality_score.tsv`` (a row a scan and case; a second start
-goes on with the next scan) and ``quality_score.md``; exits 1 below an area under the curve of 0.95. A head of six million voxels
-takes 90 s of processor time on a Xeon.
+as they came, to learn what is usual. Colin27 and ``icv_reference``, which nothing here learns from, have no part in it. A result is
+*bad* when its Dice with what was found in the same head as it came, put where the head lies now, is below 0.75, or its volume is off
+by more than 15 %; else it is good. Results without a volume need no score: they say themselves why there is none. The score is fitted
+to all subjects but a fifth and tried on that fifth, five times; then to all, which is what ``hypojax/volumes/quality_score.json``
+holds. Writes ``quality_score.tsv`` (a row a scan and case; a second start goes on with the next scan) and ``quality_score.md``;
+exits 1 below an area under the curve of 0.95. A head of six million voxels takes 90 s of processor time on a Xeon.
 """
 
 import sys
