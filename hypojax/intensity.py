@@ -89,16 +89,21 @@ def tissue_statistics(values: Num[np.ndarray, "*n"]) -> Statistics:
     return Statistics(background, threshold, float(kept.mean()), float(kept.std()))
 
 
-def box_statistics(box: Num[np.ndarray, "x y z"], inside: Bool[np.ndarray, "x y z"] | None) -> Statistics:
-    """Statistics of the intracranial tissue in a box round the hypothalamus, so that fat and marrow have no part in them.
+def box_statistics(box: Num[np.ndarray, "x y z"], inside: Bool[np.ndarray, "x y z"] | None, *, background: float) -> Statistics:
+    """Statistics of the intracranial tissue in a box round the hypothalamus: fat, marrow and a removed skull have no part in them.
 
-    Of all its tissue where nothing is known to be ``inside`` the cranium, or less than `LEAST_INSIDE`.
+    Voxels no brighter than ``background`` are blank: outside the field of view, or removed. All others count where nothing
+    is known to be ``inside`` the cranium, or less than `LEAST_INSIDE`; all where all are blank.
 
     >>> box = np.arange(64.0).reshape(4, 4, 4)
-    >>> box_statistics(box, box > 31) == tissue_statistics(box[box > 31])
+    >>> box_statistics(box, box > 31, background=0.0) == tissue_statistics(box[box > 31])
     True
     """
-    return tissue_statistics(box if inside is None or inside.mean() < LEAST_INSIDE else box[inside])
+    seen = box > background
+    if not seen.any():
+        return tissue_statistics(box)
+    counted = seen if inside is None else seen & inside
+    return tissue_statistics(box[counted if counted.mean() >= LEAST_INSIDE else seen])
 
 
 def zscore(volume: Num[np.ndarray, "*n"], statistics: Statistics, *, brightest: float = FARTHEST) -> Float32[np.ndarray, "*n"]:

@@ -44,7 +44,9 @@ def main(weights: Path, examples: Path) -> None:
 
     def ensemble(image: Float32[np.ndarray, "i j k"], inside: Bool[np.ndarray, "i j k"]) -> UInt8[np.ndarray, "10 x y z"]:
         whole, near = (tuple(middle(n, side) for n, side in zip(image.shape, sides, strict=True)) for sides in (BOX_SHAPE, (SIDE,) * 3))
-        seen = jnp.asarray(zscore(image[near], box_statistics(image[whole], inside[whole]), brightest=BRIGHTEST))
+        seen = jnp.asarray(
+            zscore(image[near], box_statistics(image[whole], inside[whole], background=float(image.min())), brightest=BRIGHTEST)
+        )
         return np.mean([np.asarray(look(network.weights, seen), np.float32) for network in networks], axis=0).round().astype(np.uint8)
 
     posteriors = stored["posteriors"].copy()

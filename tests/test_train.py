@@ -167,6 +167,23 @@ def test_plain_box_is_the_still_example() -> None:
     assert any(np.allclose(labels, target, atol=INTERPOLATION) for labels in made)
 
 
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_plain_box_is_z_scored_as_at_inference(removed: bool) -> None:
+    """By the same voxels, with a skull and without: what was removed is blank and does not count."""
+    rng = np.random.default_rng(0)
+    distance = np.sqrt(((np.indices((72, 72, 72)) - 35.5) ** 2).sum(0))
+    image = np.where(distance < 24, rng.normal(100, 10, distance.shape), 0.0 if removed else rng.normal(400, 50, distance.shape))
+    image = np.where(distance < 8, rng.normal(30, 5, distance.shape), image).astype(np.float32)
+    cranium = np.where((distance < 24) | removed, 255, 0).astype(np.uint8)  # not known where the skull was removed: all of it
+    seen, _ = plain_box(jnp.asarray(image), jnp.asarray(blobs().posteriors[0]), jnp.asarray(cranium))
+    middle = (slice(16, 56),) * 3
+    inside = None if removed else cranium[middle] > 0
+    statistics = intensity.box_statistics(image[middle], inside, background=float(image.min()))
+    expected = intensity.zscore(image[middle], statistics, brightest=intensity.BRIGHTEST)
+    np.testing.assert_allclose(seen[..., 0], expected, atol=0.05)
+    assert statistics.mean == pytest.approx(100, abs=3)
+
+
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_statistics_in_jax_are_those_of_inference(share: float) -> None:
     rng = np.random.default_rng(0)

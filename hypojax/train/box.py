@@ -84,7 +84,7 @@ def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
     seen = _lookup(jnp.stack([boxes.images[which], boxes.intracranial[which].astype(jnp.float32) / 255], axis=-1), positions)
     image = random_scalp(jax.random.fold_in(strip_key, 0), seen[..., 0], seen[..., 1], config.scalp)
     image = _stripped(strip_key, image, seen[..., 1], config.stripped)
-    image = _reacquire(look_key, image, seen[..., 1] > 0.5, config.appearance)
+    image = _reacquire(look_key, image, tissue(image, seen[..., 1]), config.appearance)
     corner = jax.random.randint(cut_key, (3,), 0, jnp.array(BOX_SHAPE) - jnp.array(config.shape) + 1)
     subunits = _lookup(boxes.posteriors[which], jax.lax.dynamic_slice(positions, (*corner, 0), (*config.shape, 3))) / 255
     subunits = jnp.where(flip, jnp.concatenate([subunits[..., 5:], subunits[..., :5]], axis=-1), subunits)
@@ -96,8 +96,14 @@ def plain_box(image: Float[Array, "i j k"], posteriors: UInt8[Array, "i j k 10"]
     positions = grid_positions(BOX_SHAPE, BOX_SPACING)
     still = AppearanceConfig(gain=0.0, offset=0.0)
     seen = _lookup(jnp.stack([image, intracranial.astype(jnp.float32) / 255], axis=-1), positions)
-    scored = standardise(jax.random.key(0), seen[..., 0], still, stride=1, inside=seen[..., 1] > 0.5, brightest=BRIGHTEST)
+    counted = tissue(seen[..., 0], seen[..., 1])
+    scored = standardise(jax.random.key(0), seen[..., 0], still, stride=1, inside=counted, brightest=BRIGHTEST)
     return scored[..., None], with_background(_lookup(posteriors, positions) / 255)
+
+
+def tissue(image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"]) -> Bool[Array, "x y z"]:
+    """What the z-score is made of, as `hypojax.intensity.box_statistics`: intracranial, and not blank as what was removed is."""
+    return (intracranial > 0.5) & (image > image.min())
 
 
 def with_background(subunits: Float[Array, "x y z 10"]) -> Float[Array, "x y z 11"]:
@@ -134,5 +140,5 @@ def _reacquire(
     keys = jax.random.split(key, 7)
     for stage, vary in enumerate((random_curve, random_bias, random_resolution, random_ghost, random_noise)):
         image = settled(vary(keys[stage], image, config))
-    image, _ = random_crop(keys[5], image, config, deepest=0.25)
-    return settled(standardise(keys[6], image, config, stride=2, inside=inside, brightest=BRIGHTEST))
+    image, seen = random_crop(keys[5], image, config, deepest=0.25)
+    return settled(standardise(keys[6], image, config, stride=2, inside=inside & seen, brightest=BRIGHTEST))

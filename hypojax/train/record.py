@@ -19,7 +19,7 @@ from hypojax.train.state import BEST, STATE, empty_state, load_state, load_tree
 RECORD: Final = "record.json"
 """Name of the record in the folder of a run."""
 
-FREE: Final = ("start", "history", "precision", "device")
+FREE: Final = ("start", "before", "history", "precision", "device", "version")
 """What may differ when a run goes on: what only counts at its beginning, and what is said of it."""
 
 
@@ -47,10 +47,14 @@ class Record:
         What the weights went through that a run from the start does not repeat.
     start, start_sha256
         The weights it started from; empty for random ones.
+    before
+        The runs that made those weights, a line each, the first one first.
     precision, precision_reason
         Of the network's arithmetic, and why.
     device
         What it began on.
+    version
+        Of hypojax.
     """
 
     stage: str
@@ -63,9 +67,11 @@ class Record:
     history: str = ""
     start: str = ""
     start_sha256: str = ""
+    before: tuple[str, ...] = ()
     precision: str = "float32"
     precision_reason: str = ""
     device: str = ""
+    version: str = ""
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -140,6 +146,21 @@ def released_weights(folder: Path) -> tuple[PyTree, Record, int]:
         return load_tree(folder / BEST, empty.averaged), record, leader.step
     state = load_state(folder / STATE, empty)
     return state.averaged, record, int(state.step)
+
+
+def lineage(training: Mapping[str, Any], steps: int) -> tuple[str, ...]:
+    """The runs behind weights, a line each, from the record in their header: those before, and the one that made them.
+
+    Examples
+    --------
+    >>> lineage({"loop": {"steps": 900, "learning_rate": 1e-3, "seed": 4}}, 600)
+    ('600 of 900 steps, learning rate 0.001, seed 4, from random weights',)
+    """
+    loop, start = training["loop"], training.get("start")
+    source = f"{start} ({training.get('start_sha256', '')[:12]})" if start else "random weights"
+    done = f"{steps}" if steps == loop["steps"] else f"{steps} of {loop['steps']}"
+    own = f"{done} steps, learning rate {loop['learning_rate']:g}, seed {loop['seed']}, from {source}"
+    return (*training.get("before", ()), own)
 
 
 def as_table(record: Record) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 from jaxtyping import Array, PyTree
 
+import hypojax
 from hypojax.checkpoint import Checkpoint, load_checkpoint, sha256
 from hypojax.reason import Reason, RunError
 from hypojax.train.config import TrainConfig
@@ -14,7 +15,7 @@ from hypojax.train.examples import held_out_names
 from hypojax.train.history import Entry, best, exhausted, read_history
 from hypojax.train.loop import QUIET, train
 from hypojax.train.plot import PLOT, draw_history
-from hypojax.train.record import Record, check_same, read_record, released_weights, write_record
+from hypojax.train.record import Record, as_table, check_same, lineage, read_record, released_weights, write_record
 from hypojax.train.stage import Stage, load_stage
 from hypojax.train.state import STATE
 from hypojax.train.step import Precision, Training, make_training, settled_precision
@@ -97,7 +98,9 @@ def _record(config: TrainConfig, fold: int | None, held_out: tuple[str, ...], st
         history=config.history,
         start=str(config.start or ""),
         start_sha256=_start_digest(config.start),
+        before=_lineage(config.start),
         device=_device(),
+        version=hypojax.__version__,
     )
     old = read_record(config.out)
     if old is not None and (config.out / STATE).exists():
@@ -151,6 +154,17 @@ def _start_digest(start: Path | None) -> str:
     """SHA-256 of the weights that a run starts from, where they are still there."""
     path = start / STATE if start is not None and start.is_dir() else start
     return sha256(path) if path is not None and path.exists() else ""
+
+
+def _lineage(start: Path | None) -> tuple[str, ...]:
+    """The runs that made the weights that a run starts from, where they say so."""
+    if start is None or not start.exists():
+        return ()
+    if start.is_dir():
+        _, record, step = released_weights(start)
+        return lineage(as_table(record), step)
+    training = load_checkpoint(start).header.get("training", {})
+    return lineage(training, training["steps_done"]) if "steps_done" in training else ()
 
 
 def _device() -> str:
