@@ -27,6 +27,12 @@ BRIGHTEST: Final = 3.0
 LEAST_INSIDE: Final = 0.25
 """A box that is intracranial in a smaller share than this is z-scored by all of its tissue."""
 
+NORMALISATION: Final = {
+    "head": "z-score of tissue above Otsu's threshold, trimmed (hypojax.intensity)",
+    "box": f"z-score of intracranial tissue above Otsu's threshold, trimmed, cut off at {BRIGHTEST:g} (hypojax.intensity)",
+}
+"""What the weights of each stage learnt from, as their headers say it: weights that learnt from anything else are refused."""
+
 
 @dataclass(frozen=True)
 class Statistics:

@@ -22,8 +22,8 @@ from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
 from hypojax.foreground import Head, find_head, sample_head
 from hypojax.forward import Turn, box_outputs, compiled, exhausted, head_outputs
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
-from hypojax.intensity import BRIGHTEST, Statistics, box_statistics, tissue_statistics, zscore
-from hypojax.reason import HypojaxError, Reason
+from hypojax.intensity import BRIGHTEST, NORMALISATION, Statistics, box_statistics, tissue_statistics, zscore
+from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.release import joint_sum, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
 
@@ -151,10 +151,11 @@ class Segmenter:
         Raises
         ------
         RunError
-            When weights are missing or their hash is wrong.
+            When weights are missing, their hash is wrong, or they learnt from intensities normalised otherwise.
         """
         files = weights_files(weights or released_folder(), ensemble=ensemble)
-        return cls(load_checkpoint(files["head"][0]), [load_checkpoint(file) for file in files["box"]], batch=batch)
+        networks = {stage: [_suited(load_checkpoint(file), stage) for file in files[stage]] for stage in files}
+        return cls(networks["head"][0], networks["box"], batch=batch)
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -264,6 +265,15 @@ class Segmenter:
         inputs = [box_input(*scan, grid, around=known) for scan, grid, known in zip(scans, grids, around, strict=True)]
         subunits, views = zip(*[turn.run(forward, inputs) for forward in self._boxes], strict=True)
         return grids, [mean_posterior(each) for each in zip(*subunits, strict=True)], [np.concatenate(v) for v in zip(*views, strict=True)]
+
+
+def _suited(checkpoint: Checkpoint, stage: str) -> Checkpoint:
+    """The same weights, if they learnt from intensities as this version makes them."""
+    learnt, made = checkpoint.header.get("normalisation"), NORMALISATION[stage]
+    if learnt == made:
+        return checkpoint
+    message = f"{stage} weights {checkpoint.sha256[:12]}… learnt from another normalisation ({learnt}) than this version makes ({made})"
+    raise RunError(Reason.OTHER_SETTINGS, f"{message}; use the version of hypojax that made them, or train them anew")
 
 
 def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:

@@ -97,8 +97,9 @@ def cross_validate(data: Path, weights: Path) -> xr.Dataset:
 
 def entry(name: str, row: pd.Series, *, fold: str, volumes: dict[str, float]) -> ScanEntry:
     """What is known of a scan besides its scores."""
-    known = {"dataset": row.dataset, "age": _known(row.age), "sex": _known(row.sex), "whole_head": str(row.whole), "fold": fold}
-    return ScanEntry(scan=name, path=str(row.scan.name), entities={"subject": name}, columns=known | volumes)
+    dataset, view = "single scans" if row.dataset == "scans" else row.dataset, "whole head" if row.whole else "block"
+    known: dict[str, str | float | None] = {"dataset": dataset, "age": _known(row.age), "sex": _known(row.sex), "view": view, "fold": fold}
+    return ScanEntry(scan=name, path=str(row.scan.name), entities={"subject": name}, columns={**known, **volumes})
 
 
 def scored(name: str, row: pd.Series, segmenter: Segmenter) -> tuple[ScanScores, dict[str, float]]:

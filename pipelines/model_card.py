@@ -11,18 +11,27 @@ import platform
 import sys
 from pathlib import Path
 from string import Template
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from accuracy import STRATA
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.evaluate import summarise
-from hypojax.perturb.steadiness import bars_table, changes_table
+from hypojax.perturb.steadiness import bars_table, changes_table, scans_table, variation
 from hypojax.schema import PARTS
+from hypojax.train.record import lineage
 from hypojax.volumes.score import released_model
 
-HERE = Path(__file__).parent
+HERE: Final = Path(__file__).parent
+
+COHORT: Final = "ds002748"
+"""The largest dataset at hand."""
+
+POWER: Final = 0.8416
+"""Normal quantile of a power of 80 %."""
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -43,10 +52,31 @@ def bars_of(accuracy: Path, *, about: str) -> str:
     """Lines of the accuracy table whose reference has a word in it."""
     table = pd.read_csv(accuracy / "bars.tsv", sep="\t")
     chosen = table[table["against"].str.contains(about)]
-    limits = chosen[["found", "low", "high"]].to_numpy(float)
-    interval = [f"{found:.3f}" + ("" if np.isnan(low) else f" ({low:.3f} to {high:.3f})") for found, low, high in limits]
-    rows = {"what": chosen["what"], "against": chosen["against"], "at least": chosen["bar"], "found (95 % interval)": interval}
-    return markdown(pd.DataFrame(rows | {"": ["met" if met else "**missed**" for met in chosen["met"]]}))
+    rows = [
+        {
+            "what": line["what"], "against": line["against"], "bar": line["bar"],
+            "found (95 % interval)": figure(line["found"], line["bar"]) + between(line["low"], line["high"]),
+            "": "met" if line["met"] else "**missed**",
+            "deepbet": "–" if np.isnan(line["deepbet"]) else figure(line["deepbet"], line["bar"]),
+        }
+        for line in chosen.to_dict("records")
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    return markdown(table if chosen["deepbet"].notna().any() else table.drop(columns="deepbet"))
+
+
+def figure(value: float, bar: str) -> str:
+    """A figure in the unit of its bar.
+
+    >>> figure(0.0213, "<= 1.5 %"), figure(0.0213, ">= 0.88")
+    ('2.1 %', '0.021')
+    """
+    return f"{100 * value:.1f} %" if "%" in bar else f"{value:.3f}"
+
+
+def between(low: float, high: float) -> str:
+    """An interval after a figure; nothing where there is none."""
+    return "" if np.isnan(low) else f" ({low:.3f} to {high:.3f})"
 
 
 def by_region(summary: xr.Dataset, stratum: str = "all") -> str:
@@ -54,16 +84,17 @@ def by_region(summary: xr.Dataset, stratum: str = "all") -> str:
     chosen, rows = summary.sel(stratum=stratum), []
     for region in PARTS:
         one = chosen.sel(region=region)
-        metric = {
-            name: float(one["mean"].sel(metric=name))
-            for name in ("dice", "nsd_0_5mm", "nsd_1mm", "hd95_mm", "assd_mm", "volume_similarity")
-        }
+        names = ("dice", "nsd_0_5mm", "nsd_1mm", "hd95_mm", "assd_mm", "volume_similarity", "absolute_volume_error_mm3")
+        metric = {name: float(one["mean"].sel(metric=name)) for name in names}
+        interval = between(*(float(one[end].sel(metric="dice")) for end in ("mean_low", "mean_high")))
         worst = float(one["worst"].sel(metric="dice"))
         limits = f"{float(one['limit_lower_mm3']):.0f} to {float(one['limit_upper_mm3']):.0f}"
         rows.append({
-            "region": region, "Dice": metric["dice"], "worst": worst, "NSD 0.5 mm": metric["nsd_0_5mm"], "NSD 1 mm": metric["nsd_1mm"],
+            "region": region, "Dice (95 %)": f"{metric['dice']:.3f}{interval}", "worst": worst,
+            "NSD 0.5 mm": metric["nsd_0_5mm"], "NSD 1 mm": metric["nsd_1mm"],
             "HD95, mm": metric["hd95_mm"], "ASSD, mm": metric["assd_mm"], "volume similarity": metric["volume_similarity"],
-            "bias, mm³": float(one["bias_mm3"]), "limits of agreement, mm³": limits, "ICC(3,1)": float(one["icc31"]),
+            "absolute error, mm³": metric["absolute_volume_error_mm3"], "bias, mm³": float(one["bias_mm3"]),
+            "limits of agreement, mm³": limits, "ICC(3,1)": float(one["icc31"]),
             "ICC(2,1)": float(one["icc21"]),
         })  # fmt: skip
     return markdown(pd.DataFrame(rows))
@@ -75,9 +106,11 @@ def by_stratum(summary: xr.Dataset) -> str:
     for stratum in summary["stratum"].values:
         one = summary.sel(stratum=stratum, region="hypothalamus")
         dice = one.sel(metric="dice")
-        interval = f"{float(dice['mean_low']):.3f} to {float(dice['mean_high']):.3f}"
-        rows.append({"scans": stratum, "n": int(one["scored"]), "failed": int(one["failed"]), "Dice": float(dice["mean"]), "95 %": interval,
-                     "worst": float(dice["worst"]), "bias, mm³": float(one["bias_mm3"]), "ICC(3,1)": float(one["icc31"])})  # fmt: skip
+        interval = between(float(dice["mean_low"]), float(dice["mean_high"]))
+        rows.append({
+            "scans": stratum, "n": int(one["scored"]), "failed": int(one["failed"]), "Dice (95 %)": f"{float(dice['mean']):.3f}{interval}",
+            "worst": float(dice["worst"]), "bias, mm³": float(one["bias_mm3"]), "ICC(3,1)": float(one["icc31"]),
+        })  # fmt: skip
     return markdown(pd.DataFrame(rows))
 
 
@@ -86,17 +119,43 @@ def calibration(five_fold: xr.Dataset) -> str:
     whole = five_fold.sel(region="hypothalamus")
     soft, drawn, views = (whole[name].values.astype(float) for name in ("soft_mm3", "drawn_mm3", "views_mm3"))
     error, said = soft - whole["volume_reference_mm3"].values, np.hypot(drawn, views)
-    ratio = (error - error.mean()) / said
-    rows = {
-        "scans": [len(error)],
-        "mean of soft − teacher, mm³": [float(error.mean())],
-        "its standard deviation, mm³": [float(error.std(ddof=1))],
-        "uncertainty said, median, mm³": [float(np.median(said))],
-        "of which views, median, mm³": [float(np.median(views))],
-        "standard deviation of error ÷ uncertainty (1 is calibrated)": [float(ratio.std(ddof=1))],
-        "within 1.96 uncertainties": [f"{float((np.abs(ratio) < 1.96).mean()):.0%}"],
-    }
-    return markdown(pd.DataFrame(rows))
+    rows = []
+    for name, left in (("as it is", error), ("less its mean", error - error.mean())):
+        ratio = left / said
+        rows.append({
+            "error: soft − teacher": name,
+            "mean, mm³": float(left.mean()),
+            "standard deviation, mm³": float(left.std(ddof=1)),
+            "root mean square of error ÷ uncertainty (1 is calibrated)": float(np.sqrt((ratio**2).mean())),
+            "within 1.96 uncertainties": f"{float((np.abs(ratio) < 1.96).mean()):.0%}",
+            "rank correlation of its size with the uncertainty": rank_correlation(np.abs(left), said),
+        })  # fmt: skip
+    said_mm3 = f"{len(error)} scans; uncertainty said, median: {np.median(said):.0f} mm³, of which views {np.median(views):.0f} mm³."
+    return f"{said_mm3}\n\n{markdown(pd.DataFrame(rows))}"
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation."""
+    return float(pd.Series(one).corr(pd.Series(other), method="spearman"))
+
+
+def visible_effects(five_fold: xr.Dataset, steady: pd.DataFrame) -> str:
+    """The least change in one person, and the least differences between two groups, that are more than error and chance."""
+    whole = five_fold.sel(region="hypothalamus")
+    found = whole["soft_mm3"].values[whole["dataset"].values == COHORT].astype(float)
+    people, repeats = float(found.std(ddof=1) / found.mean()), variation(steady, "sessions")[0]
+    rows = [["one person, scanned twice", f"{1.96 * np.sqrt(2) * repeats:.1%}"]]
+    rows += [[f"two groups of {n}", f"{(1.96 + POWER) * people * np.sqrt(2 / n):.1%}"] for n in (50, 100, 500)]
+    table = markdown(pd.DataFrame(rows, columns=["who", "least difference of the hypothalamus that can be told"]))
+    source = f"Coefficients of variation: {repeats:.1%} within a scan made anew, {people:.1%} between the {len(found)} people of {COHORT}"
+    return f"{table}\n\n{source}; 95 % confidence, and 80 % power between groups."
+
+
+def by_hand(five_fold: xr.Dataset) -> str:
+    """Mean and standard deviation of our soft volumes of the largest dataset."""
+    whole = five_fold.sel(region="hypothalamus")
+    found = whole["soft_mm3"].values[whole["dataset"].values == COHORT].astype(float)
+    return f"{found.mean():.0f} ± {found.std(ddof=1):.0f} mm³ in the {len(found)} people of {COHORT}"
 
 
 def icv_scans(evaluation: xr.Dataset) -> str:
@@ -123,9 +182,10 @@ def training_of(checkpoint: Checkpoint) -> str:
 
 
 def history_of(checkpoint: Checkpoint) -> str:
-    """What a network went through that its configuration does not repeat."""
+    """The runs behind a network, the first one first, and what else is to be said of them."""
     training = checkpoint.header["training"]
-    return str(training.get("history") or training.get("config", {}).get("history") or "")
+    runs = "; then ".join(lineage(training, training["steps_done"]))
+    return f"{runs}. {training.get('history', '')}".strip()
 
 
 def fill(template: Path, out: Path, values: dict[str, str]) -> None:
@@ -138,7 +198,7 @@ def fill(template: Path, out: Path, values: dict[str, str]) -> None:
 def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
     """All tables by the name they have in the templates."""
     five_fold, icv = (xr.load_dataset(accuracy / name / "evaluation.nc", engine="scipy") for name in ("five_fold", "icv"))
-    summary = summarise(five_fold, by=["dataset", "sex", "whole_head"])
+    summary = summarise(five_fold, by=STRATA)
     steady = pd.read_csv(robustness / "robustness.tsv", sep="\t")
     slopes = pd.read_csv(accuracy / "slopes.tsv", sep="\t")
     return {
@@ -150,6 +210,9 @@ def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
         "icv_scans": icv_scans(icv),
         "steady_bars": bars_table(steady),
         "steady_changes": changes_table(steady),
+        "steady_scans": scans_table(steady),
+        "effects": visible_effects(five_fold, steady),
+        "ours_mm3": by_hand(five_fold),
         "heads": ", ".join(dict.fromkeys(steady["scan"])),
         "slopes": markdown(slopes),
         "atlases": markdown(pd.read_csv(accuracy / "atlases.tsv", sep="\t")),
@@ -173,7 +236,7 @@ def main(weights: Path, accuracy: Path, robustness: Path, docs: Path) -> None:
         "head_training": training_of(head), "box_training": training_of(box), "fold_training": training_of(folds[-1]), "folds": listed,
         "head_history": history_of(head), "box_history": history_of(box),
     }  # fmt: skip
-    values["histories"] = "\n".join(f"- {number}: {history_of(fold) or 'as its record says.'}" for number, fold in enumerate(folds))
+    values["histories"] = "\n".join(f"- {number}: {history_of(fold)}" for number, fold in enumerate(folds))
     fill(HERE / "card_head.md", weights / "head.md", values)
     fill(HERE / "card_box.md", weights / "box.md", values)
     fill(HERE / "card_accuracy.md", docs / "accuracy.md", values)

@@ -140,13 +140,14 @@ def subjects(data: Path, names: Sequence[str]) -> pd.DataFrame:
     """Fold of every box: by subject, alike in dataset, age and sex where they are known."""
     tables = [*sorted((data / "bids").glob("*/participants.tsv")), *sorted((data / "roi").glob("*/participants.tsv"))]
     people = pd.concat([pd.read_csv(path, sep="\t").assign(dataset=path.parent.name) for path in tables])
+    people["sex"] = people["sex"].fillna(people["gender"])
     known = {f"{row.dataset}_{row.participant_id}": row for row in people.itertuples()}
     found = [known.get(name.replace("roi_", "ds002748_")) for name in names]
     table = pd.DataFrame({
         "name": names,
         "dataset": ["ds002748" if "roi" in name else name.split("_")[0] for name in names],
         "age": [getattr(row, "age", np.nan) for row in found],
-        "sex": [str(getattr(row, "sex", getattr(row, "gender", ""))).upper() or None for row in found],
+        "sex": [text.upper() if isinstance(text := getattr(row, "sex", None), str) else None for row in found],
     })  # fmt: skip
     return table[["name"]].assign(fold=folds(table, subject="name", stratify=["dataset", "age", "sex"]))
 

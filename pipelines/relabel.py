@@ -1,10 +1,10 @@
-"""Soften the teacher's posteriors by what the five networks of the cross-validation say together: the second round of labels.
+"""Soften the teacher's posteriors by what the network of the cross-validation that never saw a scan says of it: the second round of labels.
 
     python pipelines/relabel.py checkpoints runs/examples
 
 Reads ``boxes.npz`` and writes ``relabelled.npz`` beside it: the same boxes, with the mean of the teacher's posteriors and of the
-ensemble's (each network in the box and in its mirror). What the networks agree on is the protocol; what the teacher alone says is
-more often its noise. Two minutes on one core.
+held-out network's (in the box and in its mirror). What carries over to people never seen is the protocol; what the teacher alone
+says is more often its noise. Two minutes on one core.
 """
 
 import sys
@@ -36,26 +36,26 @@ def main(weights: Path, examples: Path) -> None:
     """Label anew."""
     stored = np.load(examples / "boxes.npz")
     networks = [load_checkpoint(path) for path in sorted(weights.glob("box-fold*.safetensors"))]
+    never_saw = {name: network for network in networks for name in network.header["training"]["held_out"]}
     graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(networks[0].network, rngs=nnx.Rngs(0))))
 
     @jax.jit
     def look(weights: PyTree, image: Float[Array, "x y z"]) -> Array:
         return box_outputs(nnx.merge(graph, weights), image[None, ..., None])[0][0]
 
-    def ensemble(image: Float32[np.ndarray, "i j k"], inside: Bool[np.ndarray, "i j k"]) -> UInt8[np.ndarray, "10 x y z"]:
+    def labelled(name: str, image: Float32[np.ndarray, "i j k"], inside: Bool[np.ndarray, "i j k"]) -> UInt8[np.ndarray, "10 x y z"]:
         whole, near = (tuple(middle(n, side) for n, side in zip(image.shape, sides, strict=True)) for sides in (BOX_SHAPE, (SIDE,) * 3))
-        seen = jnp.asarray(
-            zscore(image[near], box_statistics(image[whole], inside[whole], background=float(image.min())), brightest=BRIGHTEST)
-        )
-        return np.mean([np.asarray(look(network.weights, seen), np.float32) for network in networks], axis=0).round().astype(np.uint8)
+        statistics = box_statistics(image[whole], inside[whole], background=float(image.min()))
+        seen = jnp.asarray(zscore(image[near], statistics, brightest=BRIGHTEST))
+        return np.asarray(look(never_saw[name].weights, seen))
 
     posteriors = stored["posteriors"].copy()
     near = (middle(posteriors.shape[1], SIDE),) * 3
     for name, image, cranium, target in zip(stored["names"], stored["images"], stored["intracranial"], posteriors, strict=True):
-        ours = np.moveaxis(ensemble(image, cranium > HALF), 0, -1)
+        ours = np.moveaxis(labelled(str(name), image, cranium > HALF), 0, -1)
         before = target[near].sum() / 255
         target[near] = ((target[near].astype(np.uint16) + ours + 1) // 2).astype(np.uint8)
-        print(name, f"teacher {before:.0f} mm3, ensemble {ours.sum() / 255:.0f} mm3", flush=True)
+        print(name, f"teacher {before:.0f} mm3, held-out network {ours.sum() / 255:.0f} mm3", flush=True)
     np.savez(examples / "relabelled.npz", **{name: stored[name] for name in stored.files if name != "posteriors"}, posteriors=posteriors)
 
 

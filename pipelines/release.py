@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hypojax.checkpoint import SUMS, save_checkpoint
+from hypojax.intensity import NORMALISATION
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LABELS, MODEL_AXES
 from hypojax.train.history import LOG
 from hypojax.train.record import RECORD, as_table, read_record, released_weights
@@ -34,7 +35,7 @@ def release(run: Path, out: Path, name: str) -> str:
         "stage": record.stage,
         **STAGES[record.stage],
         "axes": MODEL_AXES,
-        "normalisation": "z-score of tissue above Otsu's threshold, trimmed (hypojax.intensity)",
+        "normalisation": NORMALISATION[record.stage],
         "training": as_table(record) | {"steps_done": step},
     }
     shutil.copy(run / LOG, out / f"{name}.log.jsonl")

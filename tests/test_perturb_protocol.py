@@ -127,11 +127,12 @@ def test_bars_say_what_is_met_and_where_it_is_worst() -> None:
     assert bars_table(table()).count("**no**") == 3
 
 
-def test_a_missing_volume_is_left_out_and_said() -> None:
+def test_a_missing_volume_meets_no_bar_and_is_said() -> None:
     without = table()
     without.loc[without["change"] == "gamma", "icv_mm3"] = np.nan
     without.loc[(without["change"] == "gamma") & (without["scan"] == "a"), "hypothalamus_mm3"] = np.nan
     assert "missing" in changes_table(without)
     assert_allclose(per_scan(without)["brightness_hypothalamus"], [0.01, 0])
-    assert bars(without)[2].measured == "1.00%; 100% of changes within"
+    assert bars(without)[2].measured == "1.00%; 75% of changes within; 1 without a volume"
+    assert not bars(without)[2].met
     assert scans_table(without).count("\n") == 3

@@ -18,13 +18,13 @@ import pytest
 from standin import AFFINE, SHAPE, phantom_voxels
 from tiny_segmenter import Small, tiny
 
-from hypojax.checkpoint import load_checkpoint, released_folder
+from hypojax.checkpoint import SUMS, load_checkpoint, released_folder, save_checkpoint, sha256
 from hypojax.demo import sample_scan
 from hypojax.foreground import find_head
 from hypojax.forward import place_of
 from hypojax.grid import Affine, centred_grid, resample, to_voxel, to_world
 from hypojax.intensity import BRIGHTEST
-from hypojax.reason import HypojaxError, Reason
+from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
 from hypojax.segment import Segmentation, Segmenter, Surroundings, box_grid, box_input, box_offset, head_input
@@ -313,3 +313,16 @@ def test_what_burns_outside_the_cranium_is_not_seen_inside(gain: float) -> None:
     assert burning.max() <= BRIGHTEST
     block = box_input(volume, affine, grid, around=Surroundings(0.0))
     assert np.isfinite(block).all()  # nothing is known to be intracranial: by all of its tissue
+
+
+def test_weights_of_another_normalisation_are_refused(tmp_path: Path) -> None:
+    """Weights that learnt from other intensities would give wrong volumes that look right."""
+    for name in ("head", "box"):
+        known = load_checkpoint(released_folder() / f"{name}.safetensors")
+        header = {**known.header, "normalisation": "white matter is 110"} if name == "box" else known.header
+        save_checkpoint(tmp_path / f"{name}.safetensors", known.weights, network=known.network, header=header)
+    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(tmp_path.glob("*.safetensors"))]
+    (tmp_path / SUMS).write_text("".join(lines))
+    with pytest.raises(RunError, match="another normalisation") as error:
+        Segmenter.load(tmp_path)
+    assert error.value.reason is Reason.OTHER_SETTINGS

@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Float64
+from scipy.stats import t
 
 from hypojax.metrics import Interval, slope, within_subject_cv
 
@@ -67,14 +69,21 @@ def variation(table: pd.DataFrame, question: str, *, column: str = HYPOTHALAMUS)
 
 
 def shrinkage_slope(table: pd.DataFrame) -> tuple[Interval, pd.Series]:
-    """Slope of the measured on the known relative change of the hypothalamus: over all scans, and each scan's."""
+    """Slope of the measured on the known relative change of the hypothalamus: mean over scans (Student's interval), and each."""
     found = changes(table, "shrinkage")
     known = table[table["question"] == "shrinkage"].groupby("change")["known"].first()[found.columns] - 1
     # The scan as it came is a point of the line: no change made, none found.
     on = np.append(known.to_numpy(), 0.0)
     measured = np.append(found.to_numpy(), np.zeros((len(found), 1)), axis=1)
     each = {str(scan): slope(row, on=on).estimate for scan, row in zip(found.index, measured, strict=True)}
-    return slope(measured.ravel(), on=np.tile(on, len(found))), pd.Series(each, dtype=float)
+    return _mean_over_scans(np.array(list(each.values()))), pd.Series(each, dtype=float)
+
+
+def _mean_over_scans(values: Float64[np.ndarray, "scan"]) -> Interval:
+    """Mean, and Student's interval: NaN of one scan alone."""
+    mean, several = float(values.mean()), len(values) > 1
+    reach = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))) if several else float("nan")
+    return Interval(mean, mean - reach, mean + reach)
 
 
 def per_scan(table: pd.DataFrame) -> xr.Dataset:
@@ -110,23 +119,29 @@ def _variation_bar(table: pd.DataFrame, column: str, structure: str, bar: float)
     """Test–retest of one structure."""
     overall, each = variation(table, "sessions", column=column)
     what = f"test–retest, {structure}: within-scan coefficient of variation"
-    return Bar(what, f"≤ {bar:.1%}", f"{overall:.2%}", _worst(each, each, ".2%"), bool(overall <= bar))
+    lost = int(volumes(table, "sessions", column=column).isna().to_numpy().sum())
+    return Bar(what, f"≤ {bar:.1%}", f"{overall:.2%}{_without(lost)}", _worst(each, each, ".2%"), bool(overall <= bar) and not lost)
 
 
 def _brightness_bar(found: pd.DataFrame, bar: float) -> Bar:
     """Brightness: the largest change of all, and how many keep to the bar."""
     size = found.abs()
     largest = size.max(axis=1)
-    kept = float((size <= bar).to_numpy()[size.notna().to_numpy()].mean())
-    measured = f"{float(largest.max()):.2%}; {kept:.0%} of changes within"
+    lost, kept = int(size.isna().to_numpy().sum()), float((size <= bar).to_numpy().mean())
+    measured = f"{float(largest.max()):.2%}; {kept:.0%} of changes within{_without(lost)}"
     worst = f"{_worst(largest, largest, '.2%')}, {size.loc[str(largest.idxmax())].idxmax()}"
-    return Bar("brightness: largest change of the hypothalamus", f"≤ {bar:.0%}", measured, worst, bool(largest.max() <= bar))
+    return Bar("brightness: largest change of the hypothalamus", f"≤ {bar:.0%}", measured, worst, bool(largest.max() <= bar) and not lost)
+
+
+def _without(lost: int) -> str:
+    """How many changed scans gave no volume: no bar is met with any."""
+    return f"; {lost} without a volume" if lost else ""
 
 
 def _orientation_bar(equal: pd.Series, bar: float) -> Bar:
     """Orders of storage: the least share of labels that stay."""
-    worst = _worst(-equal, equal, ".2%")
-    return Bar("48 axis orders and flips: equal labels, least", f"≥ {bar:.1%}", f"{equal.min():.2%}", worst, bool(equal.min() >= bar))
+    worst, what = _worst(-equal, equal, ".2%"), "axis orders and flips, up to 48 a scan: equal labels, least"
+    return Bar(what, f"≥ {bar:.1%}", f"{equal.min():.2%}", worst, bool(equal.min() >= bar))
 
 
 def _slope_bar(line: Interval, slopes: pd.Series, bar: float) -> Bar:
