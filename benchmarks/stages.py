@@ -30,6 +30,7 @@ class Stages:
     def __init__(self) -> None:
         self.times: dict[str, list[float]] = {}
         self.sizes: dict[str, list[float]] = {}
+        self.networks: list[float] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -48,6 +49,8 @@ class Stages:
             print(f"{name:24s} {times[0]:9.0f} {warm[0]:9.0f} {sizes[0]:9.0f} {warm[1]:9.0f}")
         total = sum(statistics.median(times[1:]) for times in self.times.values() if len(times) > 1)
         print(f"{'warm, whole line':24s} {'':9s} {total:9.0f}   peak resident {peak():.0f} MB")
+        networks = statistics.median(self.networks[1:])
+        print(f"{'of which networks':24s} {'':9s} {networks:9.0f}   {networks / total:.0%}")
 
 
 def resident() -> float:
@@ -79,6 +82,7 @@ def one_line(stages: Stages, path: Path, *, segmenter: Callable[[], Any], folder
         volume = image.scaled()
     with stages.stage("segment (both stages)"):
         found = segmenter().segment(volume, image.affine)
+    stages.networks.append(1e3 * found.device_seconds)
     with stages.stage("measure, native labels"):
         measured = measure(
             volume,
