@@ -273,6 +273,24 @@ def test_files_open_without_hypojax(tmp_path: Path) -> None:
     assert frame.set_index("scan").loc["s12", "missing_reason"] == "truncated"
 
 
+def test_the_summary_is_in_files_too(tmp_path: Path) -> None:
+    scores = example({"sex": ["F", "M"] * 7})
+    summary = summarise(scores, by=["sex"], resamples=RESAMPLES)
+    paths = {path.name: path for path in write_evaluation(scores, summary, tmp_path)}
+    with xr.open_dataset(paths["summary.nc"], engine="scipy") as found:
+        xr.testing.assert_identical(found.load(), summary)
+    regions, metrics = (pd.read_csv(paths[name], sep="\t", na_values="n/a") for name in ("summary.tsv", "summary_metrics.tsv"))
+    assert regions[["stratum", "region"]].to_numpy().tolist() == [[name, "hypothalamus"] for name in ("all", "sex F", "sex M")]
+    assert {*regions} == {"stratum", "region", *(variable.name for variable in SUMMARY if "metric" not in variable.dims)}
+    for name in ("failure_rate", "failure_rate_low", "limit_upper_high_mm3", "pearson", "concordance", "volume_ratio_scatter"):
+        assert regions[name][0] == pytest.approx(of(summary, name))
+    assert [*metrics] == ["stratum", "region", "metric", "mean", "mean_low", "mean_high", "median", "worst", "metric_units"]
+    rows = metrics.set_index(["stratum", "metric"])
+    assert len(rows) == 3 * len(METRICS)
+    assert rows.loc[("sex F", "dice"), "median"] == pytest.approx(of(summary, "median", stratum="sex F", metric="dice"))
+    assert rows.loc[("all", "hd95_mm"), "metric_units"] == "mm"
+
+
 def test_netcdf_gives_back_what_it_was_given(tmp_path: Path) -> None:
     scores = example({"sex": ["F", "M"] * 7})
     (tmp_path / "a.nc").write_bytes(netcdf(scores))
