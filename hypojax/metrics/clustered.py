@@ -74,8 +74,8 @@ def paired_agreement(
     m, d = middle - middle.mean(), apart - apart.mean()
     terms = np.stack([np.ones(len(m)), m, d, m**2, d**2], axis=1)
     statistics = partial(_statistics, shift=float(apart.mean()))
-    *limits, z21, z31 = bootstrap_sums(terms, statistics, subjects=whose, confidence=confidence, resamples=resamples, seed=seed)
-    return PairedAgreement(LimitsOfAgreement(*limits), *(Interval(*np.tanh(z).tolist()) for z in (z21, z31)))
+    found = bootstrap_sums(terms, statistics, subjects=whose, confidence=confidence, resamples=resamples, seed=seed)
+    return PairedAgreement(LimitsOfAgreement(*found[:3]), *(Interval(*np.tanh(z).tolist()) for z in found[3:]))
 
 
 def _statistics(sums: Float64[np.ndarray, "*draws 5"], shift: float) -> Float64[np.ndarray, "*draws 5"]:
