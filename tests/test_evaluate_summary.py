@@ -23,9 +23,9 @@ from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE
 from hypojax.evaluate import SUMMARY, ScanScores, compare, read_history, record, summarise, tabulate, write_evaluation
 from hypojax.evaluate.files import NAMES, netcdf
 from hypojax.evaluate.metric import METRICS
-from hypojax.evaluate.page import html, markdown, tables
-from hypojax.evaluate.summary import strata, subjects_of
-from hypojax.metrics import bland_altman, bootstrap, icc21, icc31
+from hypojax.evaluate.page import NOTES, html, markdown, tables
+from hypojax.evaluate.summary import strata, subjects_of, wilson
+from hypojax.metrics import PairedAgreement, bland_altman, bootstrap, icc21, icc31, paired_agreement
 from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason, RunError
 from hypojax.scans import write_nifti
@@ -35,6 +35,8 @@ from hypojax.store.history import EVALUATIONS
 
 DATE: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RESAMPLES: Final = 200
+ROUNDING: Final = 1e-9
+"""Relative; the same sums."""
 
 
 def numbers(dice: float, *, predicted: float, reference: float, hd95: float = 1.0) -> dict[str, float]:
@@ -91,10 +93,30 @@ def test_a_summary_against_the_metrics_themselves() -> None:
     errors = measured[:, 0] - measured[:, 1]
     assert of(found, "worst", metric="volume_error_mm3") == pytest.approx(errors[np.abs(errors).argmax()])
     assert of(found, "bias_mm3") == pytest.approx(bland_altman(errors).bias.estimate)
-    assert of(found, "limit_upper_mm3") == pytest.approx(bland_altman(errors).upper.estimate)
-    assert (of(found, "icc21"), of(found, "icc31_low")) == pytest.approx((icc21(measured).estimate, icc31(measured).low))
+    assert (of(found, "icc21"), of(found, "icc31")) == pytest.approx((icc21(measured).estimate, icc31(measured).estimate))
     ratio = measured[:, 0] / measured[:, 1]
     assert (of(found, "volume_ratio"), of(found, "volume_ratio_scatter")) == pytest.approx((ratio.mean(), ratio.std(ddof=1) / ratio.mean()))
+
+
+def columns_of(found: xr.Dataset) -> list[tuple[float, ...]]:
+    """Estimate and ends of all that has an interval and is of volumes."""
+    names = ("bias{}_mm3", "limit_lower{}_mm3", "limit_upper{}_mm3", "icc21{}", "icc31{}")
+    return [tuple(of(found, name.format(end)) for end in ("", "_low", "_high")) for name in names]
+
+
+def intervals_of(agreement: PairedAgreement) -> list[tuple[float, ...]]:
+    limits = agreement.limits
+    return [tuple(interval) for interval in (limits.bias, limits.lower, limits.upper, agreement.icc21, agreement.icc31)]
+
+
+def test_agreement_knows_whose_scan_it_is() -> None:
+    measured, scores = volumes(), example()
+    by_subject = paired_agreement(measured, subjects=np.arange(12) // 2, resamples=RESAMPLES)
+    together, alone = (summarise(one, resamples=RESAMPLES) for one in (scores, scores.drop_vars("subject")))
+    np.testing.assert_allclose(columns_of(together), intervals_of(by_subject), rtol=ROUNDING)
+    np.testing.assert_allclose(columns_of(alone), intervals_of(paired_agreement(measured)), rtol=ROUNDING)
+    assert of(alone, "icc31_low") == pytest.approx(icc31(measured).low)
+    assert of(alone, "limit_upper_high_mm3") == pytest.approx(bland_altman(measured[:, 0] - measured[:, 1]).upper.high)
 
 
 def test_failures_count_and_are_in_no_mean() -> None:
@@ -199,6 +221,35 @@ def test_tables_hold_the_same_in_markdown_and_html_and_nothing_of_a_file_becomes
     assert "0.737 (" in written
 
 
+def shown_in(title: str, scores: xr.Dataset) -> dict[str, str]:
+    """Column → cell of the first row of a table."""
+    found = {table.title: table for table in tables(scores, summarise(scores, resamples=RESAMPLES))}[title]
+    return dict(zip(found.header, found.rows[0], strict=True))
+
+
+def test_tables_show_how_often_it_failed_and_how_sure_the_limits_are() -> None:
+    low, high = (100 * end for end in wilson(1, 13)[1:])
+    assert shown_in("Overlap and distance", example())["failed %"] == f"7.7 ({low:.1f} to {high:.1f})"
+    volumes_shown = shown_in("Volumes", example())
+    for name in ("lower limit mm³", "upper limit mm³"):
+        assert re.fullmatch(r"-?\d+ \(-?\d+ to -?\d+\)", volumes_shown[name])
+
+
+def test_what_counts_as_error_is_said_beside_it() -> None:
+    assert {"CV %, both as repeats", "MDC mm³, both as repeats"} <= {*shown_in("Volumes", example())}
+    described = {variable.name: variable.long_name for variable in SUMMARY}
+    for text in (described["within_subject_cv"], described["minimal_detectable_change_mm3"], " ".join(NOTES)):
+        assert "a constant difference between the two counts as error" in text
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    for chosen in ([0], [12], [13]):
+        scores = example().isel(scan=chosen)
+        cells = [cell for table in tables(scores, summarise(scores, resamples=RESAMPLES))[:2] for row in table.rows for cell in row]
+        assert "–" in cells
+        assert not [cell for cell in cells if "nan" in cell or "– to" in cell or "to –" in cell]
+
+
 def test_files_open_without_hypojax(tmp_path: Path) -> None:
     scores = example({"age": [31] * 14, "IQ (a/b)": [100.5] * 14, "big": [2**40] * 14, "int": ["ü"] * 14})
     summary = summarise(scores, resamples=RESAMPLES)
@@ -220,6 +271,24 @@ def test_files_open_without_hypojax(tmp_path: Path) -> None:
     assert len(frame) == 14
     assert frame.set_index("scan").loc["s03", "dice"] == pytest.approx(0.675)
     assert frame.set_index("scan").loc["s12", "missing_reason"] == "truncated"
+
+
+def test_the_summary_is_in_files_too(tmp_path: Path) -> None:
+    scores = example({"sex": ["F", "M"] * 7})
+    summary = summarise(scores, by=["sex"], resamples=RESAMPLES)
+    paths = {path.name: path for path in write_evaluation(scores, summary, tmp_path)}
+    with xr.open_dataset(paths["summary.nc"], engine="scipy") as found:
+        xr.testing.assert_identical(found.load(), summary)
+    regions, metrics = (pd.read_csv(paths[name], sep="\t", na_values="n/a") for name in ("summary.tsv", "summary_metrics.tsv"))
+    assert regions[["stratum", "region"]].to_numpy().tolist() == [[name, "hypothalamus"] for name in ("all", "sex F", "sex M")]
+    assert {*regions} == {"stratum", "region", *(variable.name for variable in SUMMARY if "metric" not in variable.dims)}
+    for name in ("failure_rate", "failure_rate_low", "limit_upper_high_mm3", "pearson", "concordance", "volume_ratio_scatter"):
+        assert regions[name][0] == pytest.approx(of(summary, name))
+    assert [*metrics] == ["stratum", "region", "metric", "mean", "mean_low", "mean_high", "median", "worst", "metric_units"]
+    rows = metrics.set_index(["stratum", "metric"])
+    assert len(rows) == 3 * len(METRICS)
+    assert rows.loc[("sex F", "dice"), "median"] == pytest.approx(of(summary, "median", stratum="sex F", metric="dice"))
+    assert rows.loc[("all", "hd95_mm"), "metric_units"] == "mm"
 
 
 def test_netcdf_gives_back_what_it_was_given(tmp_path: Path) -> None:

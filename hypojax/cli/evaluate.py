@@ -17,8 +17,9 @@ class Evaluate(Verb):
     PREDICTED and REFERENCE are each an output folder of `hypojax run`, BIDS derivatives, a folder of images, or one image:
     hypothalamus label maps (1-5 left, 6-10 right) and intracranial masks. They are paired by dataset, subject, session and run, or
     by file name. A reference without a usable prediction is a failure that stays in the table. Predictions on another grid are
-    brought to that of the reference by nearest neighbour. The table is written to --out as evaluation.nc (for xarray),
-    evaluation.tsv, evaluation.md and evaluation.html.
+    brought to that of the reference by nearest neighbour. Scores of each scan are written to --out as evaluation.nc (for xarray)
+    and evaluation.tsv, tables to read as evaluation.md and evaluation.html, and their numbers by stratum and region as summary.nc,
+    summary.tsv (failure rate, agreement of volumes) and summary_metrics.tsv (mean with interval, median and worst of each metric).
 
     $ hypojax evaluate out/ manual-labels/
     $ hypojax evaluate out/ manual-labels/ --participants participants.tsv --by sex --by age

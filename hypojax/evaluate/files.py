@@ -4,6 +4,7 @@ NetCDF-3, because xarray writes and reads it with SciPy alone, and R and MATLAB 
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +13,14 @@ import xarray as xr
 
 from hypojax.cohort import NOT_AVAILABLE
 from hypojax.evaluate.page import html, markdown
+from hypojax.evaluate.summary import GROUP, GROUP_METRIC, SUMMARY
+from hypojax.schema import SCAN_REGION
 from hypojax.store.objects import place
 
-NAMES: Final = ("evaluation.nc", "evaluation.tsv", "evaluation.md", "evaluation.html")
+NAMES: Final = (
+    "evaluation.nc", "evaluation.tsv", "evaluation.md", "evaluation.html", "summary.nc", "summary.tsv", "summary_metrics.tsv",
+)  # fmt: skip
+"""Scores of each scan, the pages to read, and what the pages show in numbers: by stratum and region, and of each metric."""
 
 TYPE_NAMES: Final = frozenset({"byte", "char", "short", "ushort", "int", "uint", "int64", "uint64", "float", "real", "double", "string"})
 """Words that NetCDF keeps for types."""
@@ -41,9 +47,12 @@ def write_evaluation(evaluation: xr.Dataset, summary: xr.Dataset, folder: Path) 
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
-    contents = (netcdf(evaluation), tsv(evaluation), markdown(evaluation, summary).encode(), html(evaluation, summary).encode())
+    scans = (netcdf(evaluation), tsv(evaluation, rows=SCAN_REGION))
+    pages = (markdown(evaluation, summary).encode(), html(evaluation, summary).encode())
+    regions, metrics = (summary[[variable.name for variable in SUMMARY if variable.dims == dims]] for dims in (GROUP, GROUP_METRIC))
+    numbers = (netcdf(summary), tsv(regions, rows=GROUP), tsv(metrics, rows=GROUP_METRIC))
     paths = tuple(folder / name for name in NAMES)
-    for path, content in zip(paths, contents, strict=True):
+    for path, content in zip(paths, (*scans, *pages, *numbers), strict=True):
         place(path, content)
     return paths
 
@@ -60,9 +69,13 @@ def netcdf(dataset: xr.Dataset) -> bytes:
     return bytes(renamed.to_netcdf(engine="scipy", format="NETCDF3_64BIT"))
 
 
-def tsv(evaluation: xr.Dataset) -> bytes:
-    """One row a scan and region, as BIDS tabular text: no tab or line break in a cell, ``n/a`` where there is no value."""
-    frame = evaluation.to_dataframe(dim_order=["scan", "region"]).reset_index()
+def tsv(dataset: xr.Dataset, *, rows: Sequence[str]) -> bytes:
+    r"""One row for each combination of some dims, as BIDS tabular text: no tab or line break in a cell, ``n/a`` where there is no value.
+
+    >>> tsv(xr.Dataset({"dice": ("scan", [0.5, np.nan])}, coords={"scan": ["a", "b"]}), rows=["scan"])
+    b'scan\tdice\na\t0.5\nb\tn/a\n'
+    """
+    frame = dataset.to_dataframe(dim_order=[*rows]).reset_index()
     text = frame.select_dtypes(exclude="number").columns
     clean = frame.assign(**{name: frame[name].astype(str).str.replace(r"\s+", " ", regex=True).replace("", NOT_AVAILABLE) for name in text})
     return clean.to_csv(sep="\t", index=False, na_rep=NOT_AVAILABLE, lineterminator="\n").encode()

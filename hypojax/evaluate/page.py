@@ -16,13 +16,16 @@ WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right
 
 NOTES: Final = """\
 Means over scored scans, with 95 % bootstrap intervals by subject (BCa; percentiles above 1000 scans).
-A reference without a prediction that can be used is a failure: it keeps its row and counts in the failure rate, and is in no mean.
+A reference without a prediction that can be used is a failure: it keeps its row and counts in the failure rate (failed %, with the \
+interval of Wilson), and is in no mean.
 Both maps without a region: Dice 1, distances 0. One without it: Dice 0, distances infinite; counted as missed, in no mean distance.
 Distances are between the middles of voxel faces, weighted by area. NSD: share of both surfaces within the tolerance; \
 HD95: the larger of the two directed 95th percentiles; ASSD: mean over both surfaces.
 Predictions on another grid were brought to that of the reference by nearest neighbour; volumes are counted on each map's own grid.
-Bias and limits of agreement after Bland and Altman, ICC after Shrout and Fleiss with the intervals of McGraw and Wong.
-wCV and MDC: within-subject coefficient of variation and minimal detectable change, both volumes taken as repeats of one.
+Bias and limits of agreement after Bland and Altman, ICC after Shrout and Fleiss with the intervals of McGraw and Wong. Where any subject \
+has several scans, the intervals of all these come from a bootstrap over subjects instead.
+CV and MDC (coefficient of variation, minimal detectable change) take both volumes as repeats: a constant difference between the two \
+counts as error. For repeatability give two sessions of one tool.
 """.splitlines()
 """How to read the tables, a sentence or two each."""
 
@@ -143,7 +146,7 @@ def _within(estimate: float, low: float, high: float, digits: int) -> str:
     >>> _within(0.9, 0.85, 0.93, 2), _within(0.9, float("nan"), float("nan"), 2)
     ('0.90 (0.85 to 0.93)', '0.90')
     """
-    return _number(estimate, digits) + ("" if isnan(low) else f" ({_number(low, digits)} to {_number(high, digits)})")
+    return _number(estimate, digits) + ("" if isnan(low) or isnan(high) else f" ({_number(low, digits)} to {_number(high, digits)})")
 
 
 def _mean(metric: str, digits: int = 3, *, times: float = 1.0) -> Cell:
@@ -162,25 +165,21 @@ def _worst(metric: str, digits: int = 3) -> Cell:
     return lambda one: _number(float(one.sel(metric=metric)["worst"]), digits)
 
 
-def _value(name: str, digits: int = 3, *, unit: str = "") -> Cell:
+def _value(name: str, digits: int = 3, *, unit: str = "", times: float = 1.0) -> Cell:
     """A number of a region, with its interval where it has one."""
     low, high = (f"{name.removesuffix(unit)}_{end}{unit}" for end in ("low", "high"))
 
     def cell(one: xr.Dataset) -> str:
-        ends = (float(one[low]), float(one[high])) if low in one else (float("nan"),) * 2
-        return _within(float(one[name]), ends[0], ends[1], digits)
+        ends = (times * float(one[low]), times * float(one[high])) if low in one else (float("nan"),) * 2
+        return _within(times * float(one[name]), ends[0], ends[1], digits)
 
     return cell
-
-
-def _limits(one: xr.Dataset) -> str:
-    """Limits of agreement."""
-    return f"{_number(float(one['limit_lower_mm3']), 0)} to {_number(float(one['limit_upper_mm3']), 0)}"
 
 
 OVERLAP: Final[dict[str, Cell]] = {
     "scored": _value("scored", 0),
     "failed": _value("failed", 0),
+    "failed %": _value("failure_rate", 1, times=100.0),
     "missed": _value("missed", 0),
     "Dice": _mean("dice"),
     "worst": _worst("dice"),
@@ -193,18 +192,20 @@ OVERLAP: Final[dict[str, Cell]] = {
 VOLUMES: Final[dict[str, Cell]] = {
     "reference mm³": lambda one: _number(float(one.sel(metric="volume_reference_mm3")["mean"]), 0),
     "bias mm³": _value("bias_mm3", 1, unit="_mm3"),
-    "limits mm³": _limits,
+    "lower limit mm³": _value("limit_lower_mm3", 0, unit="_mm3"),
+    "upper limit mm³": _value("limit_upper_mm3", 0, unit="_mm3"),
     "error %": _mean("relative_volume_error", 1, times=100.0),
     "absolute error mm³": _mean("absolute_volume_error_mm3", 1),
     "similarity": _mean("volume_similarity"),
     "ICC(2,1)": _value("icc21", 2),
     "ICC(3,1)": _value("icc31", 2),
-    "wCV %": lambda one: _number(100 * float(one["within_subject_cv"]), 1),
-    "MDC mm³": _value("minimal_detectable_change_mm3", 0),
+    "CV %, both as repeats": _value("within_subject_cv", 1, times=100.0),
+    "MDC mm³, both as repeats": _value("minimal_detectable_change_mm3", 0),
 }
 STRATA: Final[dict[str, Cell]] = {
     "scored": _value("scored", 0),
     "failed": _value("failed", 0),
+    "failed %": _value("failure_rate", 1, times=100.0),
     "Dice": _mean("dice"),
     "worst": _worst("dice"),
     "NSD 1 mm": _mean("nsd_1mm"),

@@ -11,12 +11,10 @@ from jaxtyping import Bool, Float64, Num, Shaped
 from hypojax.evaluate.metric import METRICS
 from hypojax.metrics import (
     Interval,
-    bland_altman,
     bootstrap,
     concordance,
-    icc21,
-    icc31,
     minimal_detectable_change,
+    paired_agreement,
     pearson,
     within_subject_cv,
 )
@@ -38,6 +36,12 @@ NEITHER: Final = frozenset({"volume_predicted_mm3", "volume_reference_mm3"})
 MOST_VALUES: Final = 8
 """Numbers of more different values than this are cut into bands."""
 
+BY_SUBJECT: Final = "; of a bootstrap over subjects where any has several scans"
+AS_REPEATS: Final = (
+    "both volumes taken as repeats: a constant difference between the two counts as error; for repeatability give two sessions of one tool"
+)
+"""What is said of several numbers alike."""
+
 SUMMARY: Final = (
     Variable("mean", GROUP_METRIC, "float64", "", "Mean over scored scans; infinite distances (a region one map lacks) are left out"),
     Variable("mean_low", GROUP_METRIC, "float64", "", "Lower end of its 95 % interval: bootstrap over subjects"),
@@ -47,24 +51,36 @@ SUMMARY: Final = (
     Variable("scored", GROUP, "float64", "1", "Scans with numbers"),
     Variable("failed", GROUP, "float64", "1", "Scans with a reference and without numbers"),
     Variable("failure_rate", GROUP, "float64", "1", "Failed over all with a reference"),
-    Variable("failure_rate_low", GROUP, "float64", "1", "Lower end of its 95 % interval (Wilson 1927)"),
+    Variable(
+        "failure_rate_low", GROUP, "float64", "1", "Lower end of its 95 % interval (Wilson 1927); every scan counts as one of its own"
+    ),
     Variable("failure_rate_high", GROUP, "float64", "1", "Upper end of its 95 % interval"),
     Variable("missed", GROUP, "float64", "1", "Scored scans in which one map has the region and the other has none of it"),
     Variable("bias_mm3", GROUP, "float64", "mm3", "Mean of predicted less reference volume (Bland and Altman 1986)"),
-    Variable("bias_low_mm3", GROUP, "float64", "mm3", "Lower end of its 95 % interval"),
+    Variable("bias_low_mm3", GROUP, "float64", "mm3", f"Lower end of its 95 % interval{BY_SUBJECT}"),
     Variable("bias_high_mm3", GROUP, "float64", "mm3", "Upper end of its 95 % interval"),
     Variable("limit_lower_mm3", GROUP, "float64", "mm3", "Lower limit of agreement: bias less 1.96 standard deviations"),
+    Variable("limit_lower_low_mm3", GROUP, "float64", "mm3", f"Lower end of its 95 % interval (Bland and Altman 1999){BY_SUBJECT}"),
+    Variable("limit_lower_high_mm3", GROUP, "float64", "mm3", "Upper end of its 95 % interval"),
     Variable("limit_upper_mm3", GROUP, "float64", "mm3", "Upper limit of agreement"),
+    Variable("limit_upper_low_mm3", GROUP, "float64", "mm3", f"Lower end of its 95 % interval{BY_SUBJECT}"),
+    Variable("limit_upper_high_mm3", GROUP, "float64", "mm3", "Upper end of its 95 % interval"),
     Variable("icc21", GROUP, "float64", "1", "ICC(2,1) of both volumes: absolute agreement (Shrout and Fleiss 1979)"),
-    Variable("icc21_low", GROUP, "float64", "1", "Lower end of its 95 % interval (McGraw and Wong 1996)"),
+    Variable("icc21_low", GROUP, "float64", "1", f"Lower end of its 95 % interval (McGraw and Wong 1996){BY_SUBJECT}"),
     Variable("icc21_high", GROUP, "float64", "1", "Upper end of its 95 % interval"),
     Variable("icc31", GROUP, "float64", "1", "ICC(3,1) of both volumes: consistency, a constant difference forgiven"),
-    Variable("icc31_low", GROUP, "float64", "1", "Lower end of its 95 % interval"),
+    Variable("icc31_low", GROUP, "float64", "1", f"Lower end of its 95 % interval{BY_SUBJECT}"),
     Variable("icc31_high", GROUP, "float64", "1", "Upper end of its 95 % interval"),
     Variable("pearson", GROUP, "float64", "1", "Correlation of both volumes"),
     Variable("concordance", GROUP, "float64", "1", "Concordance correlation of both volumes (Lin 1989)"),
-    Variable("within_subject_cv", GROUP, "float64", "1", "Within-subject coefficient of variation, both volumes taken as repeats"),
-    Variable("minimal_detectable_change_mm3", GROUP, "float64", "mm3", "Least change beyond the error of either volume in 95 % of cases"),
+    Variable("within_subject_cv", GROUP, "float64", "1", f"Coefficient of variation within a scan, {AS_REPEATS}"),
+    Variable(
+        "minimal_detectable_change_mm3",
+        GROUP,
+        "float64",
+        "mm3",
+        f"Minimal detectable change: 2.77 standard deviations within a scan, {AS_REPEATS}",
+    ),
     Variable("volume_ratio", GROUP, "float64", "1", "Mean of predicted over reference volume"),
     Variable("volume_ratio_scatter", GROUP, "float64", "1", "Standard deviation of that ratio over its mean: a constant factor removed"),
 )
@@ -103,7 +119,7 @@ def summarise(evaluation: xr.Dataset, *, by: Sequence[str] = (), resamples: int 
         part = evaluation.isel(scan=np.flatnonzero(chosen))
         for j, region in enumerate(regions):
             one = part.sel(region=region)
-            for name, value in _agreement(one).items():
+            for name, value in _agreement(one, who[chosen], resamples=resamples, seed=seed).items():
                 arrays[name][i, j] = value
             for k, metric in enumerate(metrics):
                 for name, value in _spread(one[metric].values, who[chosen], metric, resamples=resamples, seed=seed).items():
@@ -198,12 +214,12 @@ def _worst(known: Values, metric: str) -> float:
     return float(known.min() if metric in HIGHER_IS_BETTER else known[np.abs(known).argmax()])
 
 
-def _agreement(region: xr.Dataset) -> dict[str, float]:
+def _agreement(region: xr.Dataset, subjects: Shaped[np.ndarray, "scan"], *, resamples: int, seed: int) -> dict[str, float]:
     """Counts and agreement of volumes of one region."""
     reasons = region["missing_reason"].values.astype(str)
     predicted, reference = region["volume_predicted_mm3"].values, region["volume_reference_mm3"].values
     both = np.stack([predicted, reference], axis=1)
-    limits = bland_altman(predicted - reference)
+    agreement = paired_agreement(both, subjects=subjects, resamples=resamples, seed=seed)
     ratio = predicted[reference > 0] / reference[reference > 0]
     failed = int(((reasons != "") & (reasons != Reason.NO_REFERENCE)).sum())
     scored = int((reasons == "").sum())
@@ -212,11 +228,11 @@ def _agreement(region: xr.Dataset) -> dict[str, float]:
         "failed": float(failed),
         **_interval("failure_rate", wilson(failed, scored + failed)),
         "missed": float(np.isinf(region["hd95_mm"].values).sum()),
-        **_interval("bias_mm3", limits.bias),
-        "limit_lower_mm3": limits.lower.estimate,
-        "limit_upper_mm3": limits.upper.estimate,
-        **_interval("icc21", icc21(both)),
-        **_interval("icc31", icc31(both)),
+        **_interval("bias_mm3", agreement.limits.bias),
+        **_interval("limit_lower_mm3", agreement.limits.lower),
+        **_interval("limit_upper_mm3", agreement.limits.upper),
+        **_interval("icc21", agreement.icc21),
+        **_interval("icc31", agreement.icc31),
         "pearson": pearson(predicted, reference),
         "concordance": concordance(predicted, reference),
         "within_subject_cv": within_subject_cv(both),

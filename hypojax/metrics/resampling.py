@@ -16,6 +16,7 @@ ELEMENTS: Final = 200_000
 """Subjects drawn in one go: what fits the cache."""
 
 Statistic = Callable[[Num[np.ndarray, "scan"]], float]
+SumStatistics = Callable[[Float64[np.ndarray, "*draws term"]], Float64[np.ndarray, "*draws statistic"]]
 Drawn = Callable[..., Any]
 Method = Literal["BCa", "percentile"]
 
@@ -73,6 +74,73 @@ def bootstrap(
     draw = _Draw(subjects=len(groups), resamples=resamples, confidence=confidence, vectorized=statistic is None, seed=seed)
     ends = _ends(drawn, draw, method)
     return Interval(estimate, *(ends if np.isfinite(ends).all() else _ends(drawn, draw, "percentile")))
+
+
+def bootstrap_sums(
+    terms: Float64[np.ndarray, "scan term"],
+    statistics: SumStatistics,
+    *,
+    subjects: Shaped[np.ndarray, "scan"],
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Interval, ...]:
+    """Statistics of sums over scans with their bootstrap intervals, subjects drawn with replacement: fast for variances and the like.
+
+    An interval is the estimate ± Student's t of one less than the subjects times the standard deviation over draws, √(n / (n - 1))
+    wider for n subjects; percentiles are too narrow where subjects are few (Hesterberg 2015).
+
+    Parameters
+    ----------
+    terms
+        Finite terms of each scan.
+    statistics
+        Of the sums of those terms, for many draws at once; draws that give infinite or no numbers are left out.
+    subjects
+        Whose scan it is.
+    confidence
+        Share of such intervals that hold the true value.
+    resamples
+        How often subjects are drawn.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    Estimate and interval of each statistic; the ends are NaN below two subjects, and an infinite estimate has no width.
+
+    Examples
+    --------
+    >>> terms, people = np.array([[1.0, 2.0], [1.0, 4.0], [1.0, 6.0]]), np.array(["a", "a", "b"])
+    >>> (mean,) = bootstrap_sums(terms, lambda sums: sums[..., 1:] / sums[..., :1], subjects=people)
+    >>> mean.estimate, mean.low < 3 < 6 < mean.high
+    (4.0, True)
+    """
+    from scipy.stats import t
+
+    groups = _groups(subjects, np.ones(len(terms), bool))
+    estimates = statistics(terms.sum(axis=0))
+    if len(groups) < 2:
+        return tuple(Interval(float(estimate), float("nan"), float("nan")) for estimate in estimates)
+    spread = _spread_of_draws(np.array([terms[group].sum(axis=0) for group in groups]), statistics, resamples=resamples, seed=seed)
+    wider = (len(groups) / (len(groups) - 1)) ** 0.5
+    reach = np.where(np.isinf(estimates), 0.0, t.ppf((1 + confidence) / 2, len(groups) - 1) * wider * spread)
+    ends = zip(estimates.tolist(), (estimates - reach).tolist(), (estimates + reach).tolist(), strict=True)
+    return tuple(Interval(*interval) for interval in ends)
+
+
+def _spread_of_draws(
+    sums: Float64[np.ndarray, "subject term"], statistics: SumStatistics, *, resamples: int, seed: int
+) -> Float64[np.ndarray, "statistic"]:
+    """Standard deviation of each statistic over draws of as many subjects; NaN of fewer than two draws with a number."""
+    rng, count = np.random.default_rng(seed), len(sums)
+    most = max(1, ELEMENTS // count)
+    sizes = [min(most, resamples - start) for start in range(0, resamples, most)]
+    found = np.concatenate([statistics(sums[rng.integers(count, size=(size, count))].sum(axis=1)) for size in sizes])
+    known = np.isfinite(found)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(known, found, 0).sum(axis=0) / known.sum(axis=0)
+        return np.sqrt((np.where(known, found - means, 0) ** 2).sum(axis=0) / (known.sum(axis=0) - 1))
 
 
 @dataclass(frozen=True)
