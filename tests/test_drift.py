@@ -18,7 +18,7 @@ from hypojax.drift import Drift, Limits, compare, drift_of
 from hypojax.drift.choice import Choice
 from hypojax.drift.difference import adjusted_ratio, holm, ratio, share, superiority
 from hypojax.drift.page import html, markdown
-from hypojax.drift.repeat import compare_repeats, paired_ratio
+from hypojax.drift.repeat import compare_repeats, paired_ratio, typical_change
 from hypojax.drift.words import sentences, verdict
 from hypojax.evaluate.history import record
 from hypojax.reason import RunError
@@ -84,6 +84,32 @@ def test_holm_by_its_definition() -> None:
                 break
             fallen.add(int(test))
         assert set(np.flatnonzero(adjusted <= alpha).tolist()) == fallen
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**20), size=st.integers(5, 40), rounded=st.booleans())
+def test_typical_change_is_the_median_of_all_means_of_two(seed: int, size: int, rounded: bool) -> None:
+    random = np.random.default_rng(seed)
+    first, steps = random.normal(size=size), random.normal(0.2, 1, size)
+    second = first + (steps.round() if rounded else steps)
+    steps = second - first
+    found = typical_change(first, second)
+    means = [(steps[i] + steps[j]) / 2 for i in range(size) for j in range(i, size)]
+    assert found.effect.estimate == pytest.approx(np.median(means) / stats.median_abs_deviation(first, scale="normal"), abs=1e-9)
+    assert found.effect.low <= found.effect.estimate <= found.effect.high
+    if not rounded:
+        assert found.p == pytest.approx(stats.wilcoxon(second, first).pvalue)
+
+
+def test_the_interval_of_a_typical_change_keeps_its_confidence() -> None:
+    random = np.random.default_rng(2)
+    covered = 0
+    for _ in range(400):
+        first = random.normal(size=25)
+        unit = stats.median_abs_deviation(first, scale="normal")
+        covered += typical_change(first, first + 0.3 + random.standard_t(3, 25)).effect.holds(float(0.3 / unit))
+    low, high = stats.binom.ppf([SURE, 1 - SURE], 400, 0.95)
+    assert low <= covered <= high
 
 
 def test_adjusting_takes_out_what_head_size_explains() -> None:
@@ -231,6 +257,26 @@ def test_versions_that_scatter_without_a_bias_moved_too() -> None:
     found = compare_repeats(first, second)
     assert "volume_mm3 hypothalamus" in names(found)
     assert "hypothalamus: single scans scatter, within-scan CV 2.8 %; on average " in said(found)  # 4 % over the root of 2
+
+
+def test_a_trivial_change_of_quality_in_every_scan_is_within_limits_and_half_a_deviation_is_not() -> None:
+    """0.0001 % more in 40 of 40 scans is certain and no matter; half a standard deviation is both certain and a matter."""
+    first = generated(40, seed=0, failing=0.0)
+    contrast = first.quality_contrast
+    for change, verdict_is in ((contrast * 1e-6, "within limits"), (-0.5 * contrast.std(), "moved")):
+        found = compare_repeats(first, first.assign(quality_contrast=contrast + change))
+        one = next(one for one in found.findings if one.measure.name == "quality_contrast")
+        assert one.p_adjusted < 1e-5
+        assert one.verdict == verdict_is
+    assert re.search(r"contrast near the hypothalamus: median 5\.\d+ against \d\.\d+, 0\.[45]\d SD lower than before", said(found))
+    assert re.search(r"\| −0\.[45]\d SD \(−0\.[45]\d to −0\.[45]\d\) \| ± 0\.2 SD \|", markdown(found))
+
+
+def test_any_change_of_what_never_varied_is_beyond_its_limit() -> None:
+    first = generated(40, seed=0, failing=0.0)
+    found = compare_repeats(first, first.assign(nonfinite_voxels=first.nonfinite_voxels + 3))
+    assert names(found) == {"nonfinite_voxels"}
+    assert "∞ SD higher than before" in said(found)
 
 
 # From the command line

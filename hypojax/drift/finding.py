@@ -13,13 +13,13 @@ from hypojax.drift.measure import Measure
 from hypojax.metrics import Interval
 
 Verdict = Literal["moved", "within limits", "not shown", "too few scans"]
-Test = Literal["Welch on logarithms", "Brunner-Munzel", "Fisher", "Kolmogorov-Smirnov", "paired t on logarithms", "sign", "McNemar"]
+Test = Literal["Welch on logarithms", "Brunner-Munzel", "Fisher", "Kolmogorov-Smirnov", "paired t on logarithms", "signed rank", "McNemar"]
 
 UNITS: Final[dict[str, str]] = {
     "Welch on logarithms": "ratio of geometric means - 1",
     "paired t on logarithms": "geometric mean ratio within scans - 1",
     "Brunner-Munzel": "P(new > reference) - 1/2",
-    "sign": "P(new > reference) - 1/2",
+    "signed rank": "change within scans / standard deviation of the reference",
     "Fisher": "difference of shares",
     "McNemar": "difference of shares",
     "Kolmogorov-Smirnov": "largest gap between distribution functions",
@@ -113,7 +113,7 @@ def judged(findings: Sequence[Finding], *, limits: Limits) -> tuple[Finding, ...
     """The same findings with their verdicts: beyond the limit, and not by chance over all of them together.
 
     A within-scan coefficient of variation beyond its limit moves a whole too: versions that scatter without a mean
-    difference change every single scan.
+    difference change every single scan. That is a limit without a test; alpha does not speak of it.
     """
     tested = [finding.difference for finding in findings if finding.difference is not None]
     adjusted = iter(holm([difference.p for difference in tested]) if tested else [])

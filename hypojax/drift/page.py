@@ -23,8 +23,9 @@ UNPAIRED: Final = (
     "than one of the reference), Fisher's exact test for shares of scans, Kolmogorov-Smirnov's for distributions."
 )
 PAIRED: Final = (
-    "Tests: paired t on logarithms for volumes, sign tests for other measures (P: share of scans that have more the second time), "
-    "McNemar's for shares of scans; a whole moved too where its within-scan coefficient of variation passes {}."
+    "Tests: paired t on logarithms for volumes, Wilcoxon's signed-rank test for other measures (SD: the typical change within a scan, "
+    "Hodges and Lehmann's, over the robust standard deviation of the first measurement), McNemar's for shares of scans. A whole "
+    "moved too where its within-scan coefficient of variation passes {}: a limit without a test."
 )
 
 KINDS: Final = {"moved": "moved", "too few scans": "few", "not shown": "few"}
@@ -144,6 +145,8 @@ def _effect(finding: Finding) -> str:
     effect = finding.difference.effect if finding.difference else (0.0, 0.0, 0.0)
     if finding.test == "Kolmogorov-Smirnov":
         return f"gap {effect[0]:.2f}"
+    if finding.test == "signed rank":
+        return f"{effect[0]:+.2f} SD ({effect[1]:+.2f} to {effect[2]:+.2f})".replace("inf", "∞").replace("-", "−")
     if finding.measure.scale == "rank":
         return f"P {0.5 + effect[0]:.2f} ({0.5 + effect[1]:.2f} to {0.5 + effect[2]:.2f})"
     scatter = f", CV {per_cent(finding.within_scan_cv)}" if isfinite(finding.within_scan_cv) else ""
@@ -155,6 +158,8 @@ def _size(finding: Finding, size: float) -> str:
     """A limit, or a detectable difference, in the unit of the effect."""
     if finding.test == "Kolmogorov-Smirnov":
         return f"{size:.2f}"
+    if finding.test == "signed rank":
+        return f"± {size:g} SD"
     return f"P 0.5 ± {size:.2f}" if finding.measure.scale == "rank" else f"± {per_cent(size)}"
 
 

@@ -94,18 +94,31 @@ def _ratio(finding: Finding, effect: Interval) -> str:
 
 
 def _rank(finding: Finding, effect: Interval) -> str:
-    """A shift of ranks in a sentence."""
-    estimate, low, high = effect
-    more = "higher" if estimate > 0 else "lower"
-    ends = sorted(50 + 100 * (end if estimate > 0 else -end) for end in (low, high))
-    often = f"{more} in {50 + 100 * abs(estimate):.0f} % of {'scans' if _is_paired(finding) else 'comparisons'}"
+    """A shift of ranks, or of one within scans, in a sentence."""
+    size = _typically(effect) if finding.test == "signed rank" else _often(effect)
     middle = f"median {finding.middles[1]:.3g} against {finding.middles[0]:.3g}"
-    text = f"{finding.measure.title}: {middle}, {often} (95 % CI {ends[0]:.0f} to {ends[1]:.0f}), {_counts(finding)}"
+    text = f"{finding.measure.title}: {middle}, {size}, {_counts(finding)}"
     if finding.measure.name == "quality_noise" and min(finding.middles) > 0:
         change = finding.middles[0] / finding.middles[1] - 1
         how = f"rose to {1 + change:.1f} times" if change > 1 else f"{'fell' if change < 0 else 'rose'} by {by_fraction(change)}"
         return f"signal to noise {how} ({text})"
     return text
+
+
+def _often(effect: Interval) -> str:
+    """How often a new scan has more than one of the reference."""
+    sign = 1 if effect.estimate > 0 else -1
+    low, high = sorted(50 + 100 * sign * end for end in effect[1:])
+    often = f"{'higher' if sign > 0 else 'lower'} in {50 + 100 * abs(effect.estimate):.0f} % of comparisons"
+    return f"{often} (95 % CI {low:.0f} to {high:.0f})"
+
+
+def _typically(effect: Interval) -> str:
+    """How much scans changed, in standard deviations."""
+    sign = 1 if effect.estimate > 0 else -1
+    low, high = sorted(sign * end for end in effect[1:])
+    size = f"{abs(effect.estimate):.2f} SD {'higher' if sign > 0 else 'lower'} than before"
+    return f"{size} (95 % CI {low:.2f} to {high:.2f})".replace("inf", "∞").replace("-", "−")
 
 
 def _share(finding: Finding, effect: Interval) -> str:
@@ -133,7 +146,7 @@ def _counts(finding: Finding) -> str:
 
 def _is_paired(finding: Finding) -> bool:
     """Whether it is of the same scans measured twice."""
-    return finding.test in ("paired t on logarithms", "sign", "McNemar")
+    return finding.test in ("paired t on logarithms", "signed rank", "McNemar")
 
 
 def _suggestions(drift: Drift) -> list[str]:
