@@ -227,6 +227,14 @@ def test_a_tiny_but_certain_shift_is_within_limits() -> None:
     assert "A shift of the hypothalamus of less than" in verdict(few)
 
 
+def test_what_has_no_interval_is_never_within_limits() -> None:
+    """Two draws of 5,000 from one distribution: the gap is far below its limit, yet no interval says how large it may be."""
+    found = compare(generated(5000, seed=0), generated(5000, seed=1))
+    gaps = [one for one in found.findings if one.test == "Kolmogorov-Smirnov"]
+    assert all(one.difference is not None and one.difference.effect.estimate < one.limit for one in gaps)
+    assert {one.verdict for one in gaps} == {"not shown"}
+
+
 # The same scans twice
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Final, Literal
 
 import pandas as pd
@@ -51,7 +50,7 @@ class Finding:
         Of the same scans measured twice; NaN otherwise.
     verdict
         Whether it moved: beyond its limit, and not by chance; ``within limits``: its whole interval is; ``not shown``: more
-        scans are needed to tell.
+        scans are needed to tell, or the test has no interval (Kolmogorov and Smirnov's).
     """
 
     measure: Measure
@@ -130,7 +129,7 @@ def _judge(finding: Finding, *, adjusted: float, limits: Limits) -> Finding:
     effect = finding.difference.effect if finding.difference else Interval(*[float("nan")] * 3)
     if (abs(effect.estimate) > finding.limit and adjusted < limits.alpha) or finding.within_scan_cv > limits.repeat:
         return replace(finding, p_adjusted=adjusted, verdict="moved")
-    inside = max(abs(end) for end in effect if isfinite(end)) <= finding.limit
+    inside = all(abs(end) <= finding.limit for end in effect)  # False of NaN: without an interval nobody knows
     return replace(finding, p_adjusted=adjusted, verdict="within limits" if inside else "not shown")
 
 
