@@ -33,6 +33,15 @@ def names(found: Drift) -> set[str]:
     return {finding.measure.name for finding in found.moved}
 
 
+def revisited(cohort: xr.Dataset, *, sessions: int) -> xr.Dataset:
+    """The same with every scan so many times, as sessions of one subject."""
+    copies = np.repeat(np.arange(cohort.sizes["scan"]), sessions)
+    subjects = np.array([f"{cohort.scan.values[0]}-{number}" for number in copies], object)
+    ids = np.array([f"{subject}_ses-{number % sessions}" for number, subject in enumerate(subjects)], object)
+    paths = np.array([f"/data/{scan}_T1w.nii.gz" for scan in ids], object)
+    return cohort.isel(scan=copies).assign_coords(scan=ids, subject=("scan", subjects)).assign(path=("scan", paths))
+
+
 def said(found: Drift) -> str:
     return "\n".join(sentences(found))
 
@@ -154,6 +163,38 @@ def test_no_shift_raises_few_alarms(times: int) -> None:
     strict = Limits(volume=0.0, quality=0.0, share=0.0)
     alarms = sum(bool(compare(generated(150, seed=seed), generated(60, seed=1000 + seed), limits=strict).moved) for seed in range(times))
     assert alarms <= stats.binom.ppf(1 - SURE, times, 0.05)
+
+
+def test_sessions_of_one_subject_are_no_independent_scans() -> None:
+    """The same cohort drawn twice, four sessions a subject: no more alarms than without them, and the counts are of subjects."""
+    strict, alarms = Limits(volume=0.0, quality=0.0, share=0.0), 0
+    for seed in range(12):
+        reference, new = generated(80, seed=seed), generated(40, seed=1000 + seed, name="new")
+        found = compare(revisited(reference, sessions=4), revisited(new, sessions=4), limits=strict)
+        alarms += bool(found.moved)
+        if seed == 0:
+            once = {(one.measure.name, one.test): one for one in compare(reference, new, limits=strict).findings}
+            for one in found.findings:
+                twin = once[one.measure.name, one.test]
+                assert one.scans == twin.scans
+                assert one.difference is not None
+                assert twin.difference is not None
+                assert one.difference.effect == pytest.approx(twin.difference.effect, nan_ok=True)
+                assert one.difference.p == pytest.approx(twin.difference.p)
+            assert {one.counted for one in found.findings} == {"subjects"}
+            assert any(note.startswith("reference: 320 scans of 80 subjects: one value a subject") for note in found.notes)
+            assert any(note.startswith("new batch: 160 scans of 40 subjects") for note in found.notes)
+    assert alarms <= stats.binom.ppf(1 - SURE, 12, 0.05)
+
+
+def test_more_sessions_on_one_side_are_no_drift() -> None:
+    """One scan in ten has a part cut off: among three independent sessions of a subject nearer one in four; no batch moved."""
+    random = np.random.default_rng(1)
+    reference, new = revisited(generated(400, seed=0, failing=0.0), sessions=3), generated(400, seed=1, failing=0.0, name="new")
+    for side in (reference, new):
+        side["icv_cut_off"].values[:] = np.where(random.random(side.sizes["scan"]) < 0.1, 0.01, 0.0)
+        side["flags"].values[:] = np.where(random.random(side.sizes["scan"]) < 0.1, "noisy", "")
+    assert not names(compare(reference, new)) & {"icv_cut_off", "flag noisy"}
 
 
 def test_a_shift_of_three_per_cent_is_found_in_400_scans() -> None:
@@ -278,6 +319,14 @@ def test_a_trivial_change_of_quality_in_every_scan_is_within_limits_and_half_a_d
         assert one.verdict == verdict_is
     assert re.search(r"contrast near the hypothalamus: median 5\.\d+ against \d\.\d+, 0\.[45]\d SD lower than before", said(found))
     assert re.search(r"\| −0\.[45]\d SD \(−0\.[45]\d to −0\.[45]\d\) \| ± 0\.2 SD \|", markdown(found))
+
+
+def test_pairs_of_one_subject_count_once() -> None:
+    first = revisited(generated(30, seed=0, failing=0.0), sessions=2)
+    second = first.assign(volume_mm3=first.volume_mm3 * 1.03 * np.exp(np.random.default_rng(1).normal(0, 0.01, first.volume_mm3.shape)))
+    found = compare_repeats(first, second)
+    assert "30 subjects measured twice" in said(found)
+    assert any(note.startswith("measured twice: 60 scans of 30 subjects") for note in found.notes)
 
 
 def test_any_change_of_what_never_varied_is_beyond_its_limit() -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from hypojax.drift.difference import Difference, holm
 from hypojax.drift.limits import Limits
 from hypojax.drift.measure import Measure
+from hypojax.drift.subject import Counted
 from hypojax.metrics import Interval
 
 Verdict = Literal["moved", "within limits", "not shown", "too few scans"]
@@ -37,7 +38,7 @@ class Finding:
     test
         How.
     scans
-        Scans of the reference and of the new batch that have it.
+        Scans of the reference and of the new batch that have it; subjects where ``counted`` says so.
     middles, spreads
         Of both: geometric mean, median, or share; and the standard deviation (of logarithms for volumes).
     difference
@@ -48,6 +49,8 @@ class Finding:
         p over all measures together (Holm 1979); NaN where none.
     within_scan_cv
         Of the same scans measured twice; NaN otherwise.
+    counted
+        Whether each value is that of a scan, or of a subject with several (`hypojax.drift.subject`).
     verdict
         Whether it moved: beyond its limit, and not by chance; ``within limits``: its whole interval is; ``not shown``: more
         scans are needed to tell, or the test has no interval (Kolmogorov and Smirnov's).
@@ -62,6 +65,7 @@ class Finding:
     limit: float
     p_adjusted: float = float("nan")
     within_scan_cv: float = float("nan")
+    counted: Counted = "scans"
     verdict: Verdict = "too few scans"
 
     @property
@@ -141,6 +145,7 @@ def _row(finding: Finding) -> dict[str, object]:
         "measure": finding.measure.name,
         "test": finding.test,
         "effect_unit": UNITS[finding.test],
+        "counted": finding.counted,
         "n_reference": finding.scans[0],
         "n_new": finding.scans[1],
         "reference": finding.middles[0],

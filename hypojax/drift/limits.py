@@ -25,7 +25,7 @@ class Limits:
     alpha
         Probability that anything is said to have moved where nothing has, over all measures together (Holm 1979).
     minimum
-        Scans that each side must have, else nothing is said of a measure.
+        Scans that each side must have, else nothing is said of a measure; several scans of a subject count as one.
 
     Raises
     ------

@@ -172,7 +172,7 @@ def _method(drift: Drift) -> str:
     """How it was compared."""
     return (
         f"Moved: the difference passes its limit, and p over all comparisons together (Holm) is below {drift.limits.alpha:g}. "
-        "Within limits: its whole interval is. Not shown: it takes more scans to tell; a distribution has no interval that could lie within. "
+        "Within limits: its whole interval is. Not shown: it takes more scans to tell; a distribution has no interval. "
         f"{PAIRED.format(per_cent(drift.limits.repeat)) if drift.paired else UNPAIRED} "
         "Detectable: the smallest difference that a single test at 0.05 finds in four of five such comparisons."
     )

@@ -8,11 +8,13 @@ import xarray as xr
 from jaxtyping import Float64
 from scipy import stats
 
-from hypojax.drift.comparison import limit_of, middle_of, spread_of
+from hypojax.drift.comparison import Sides, limit_of, middle_of, spread_of
 from hypojax.drift.difference import CONFIDENCE, POWER, Difference, wilson
 from hypojax.drift.finding import Drift, Finding, Test, judged
 from hypojax.drift.limits import Limits
 from hypojax.drift.measure import WHOLES, Measure, Scale, flags_of, in_words, measures
+from hypojax.drift.subject import counted, one_a_subject, repeats
+from hypojax.evaluate.summary import subjects_of
 from hypojax.metrics import Interval, within_subject_cv
 
 FEWEST: Final = 5
@@ -43,17 +45,18 @@ def compare_repeats(reference: xr.Dataset, new: xr.Dataset, *, limits: Limits | 
 
     Returns
     -------
-    A finding for every measure that both have. A pair counts where both measurements know the value.
+    A finding for every measure that both have. A pair counts where both measurements know the value; several pairs of a
+    subject count as one (`hypojax.drift.subject`), except in the within-scan coefficient of variation.
     """
     limits = limits or Limits()
     shared = [scan for scan in reference["scan"].values if scan in set(new["scan"].values)]
     first_cohort, second_cohort = reference.sel(scan=shared), new.sel(scan=shared)
     flags = flags_of(first_cohort, second_cohort)
     (known, first), (_, second) = (measures(side, flags=flags) for side in (first_cohort, second_cohort))
-    findings = [_repeated(measure, first, second, limits) for measure in known if measure.name in second]
-    return Drift(
-        judged(findings, limits=limits), scans=(len(shared), len(shared)), paired=True, limits=limits, notes=tuple(_far(first, second))
-    )
+    who = subjects_of(first_cohort)
+    findings = [_repeated(measure, (first, second), who, limits) for measure in known if measure.name in second]
+    notes = (*repeats(measured_twice=first_cohort), *_far(first, second))
+    return Drift(judged(findings, limits=limits), scans=(len(shared), len(shared)), paired=True, limits=limits, notes=notes)
 
 
 def paired_ratio(first: Values, second: Values) -> Difference:
@@ -138,18 +141,21 @@ def _over(size: float, unit: float) -> float:
     return float(np.copysign(np.inf, size)) if size else 0.0
 
 
-def _repeated(measure: Measure, first: pd.DataFrame, second: pd.DataFrame, limits: Limits) -> Finding:
+def _repeated(measure: Measure, both: Sides, who: np.ndarray, limits: Limits) -> Finding:
     """What became of one measure."""
-    pairs = np.stack([side[measure.name].to_numpy(dtype=np.float64) for side in (first, second)], axis=1)
-    known = pairs[np.isfinite(pairs).all(axis=1)]
-    sides = known[:, 0], known[:, 1]
+    pairs = np.stack([side[measure.name].to_numpy(dtype=np.float64) for side in both], axis=1)
+    rows = np.isfinite(pairs).all(axis=1)
+    known = pairs[rows]
+    subjects = one_a_subject(pd.DataFrame(known, index=who[rows]), measure.scale).to_numpy()
+    sides = subjects[:, 0], subjects[:, 1]
     difference = {"ratio": paired_ratio, "rank": typical_change, "share": changed_share}[measure.scale]
     whole = measure.kind == "volume" and measure.name.removeprefix("volume_mm3 ") in WHOLES
-    enough = len(known) >= min(limits.minimum, FEWEST)
+    enough = len(subjects) >= min(limits.minimum, FEWEST)
     return Finding(
         measure=measure,
         test=TESTS[measure.scale],
-        scans=(len(known), len(known)),
+        scans=(len(subjects), len(subjects)),
+        counted=counted(len(known), len(subjects)),
         middles=(middle_of(sides[0], measure.scale), middle_of(sides[1], measure.scale)),
         spreads=(spread_of(sides[0], measure.scale), spread_of(sides[1], measure.scale)),
         difference=difference(*sides) if enough else None,

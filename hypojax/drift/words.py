@@ -139,9 +139,9 @@ def _spreads(finding: Finding) -> str:
 
 
 def _counts(finding: Finding) -> str:
-    """How many scans."""
+    """How many scans, or subjects."""
     first, second = finding.scans
-    return f"{second} scans measured twice" if _is_paired(finding) else f"{second} against {first} scans"
+    return f"{second} {finding.counted} measured twice" if _is_paired(finding) else f"{second} against {first} {finding.counted}"
 
 
 def _is_paired(finding: Finding) -> bool:
