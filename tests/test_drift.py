@@ -403,22 +403,56 @@ def test_the_same_files_with_other_weights_are_paired(tmp_path: Path) -> None:
     assert "measured twice" in (tmp_path / "out" / "drift.md").read_text()
 
 
-def test_recorded_evaluations_are_shown_over_time(tmp_path: Path) -> None:
-    """Three evaluations of one store against two references: a table of all, a sentence for the reference met twice."""
-    out = stored(tmp_path / "out", generated(60, seed=0))
-    for day, reference, dice in ((1, "teacher", 0.86), (2, "atlas", 0.7), (3, "teacher", 0.8)):
+def recorded(out: Path, *evaluations: tuple[str, float]) -> None:
+    """Evaluations of one day each, intervals of 0.01 either side: against what, and the Dice."""
+    for day, (reference, dice) in enumerate(evaluations, start=1):
         shape = {"stratum": ["all", "old"], "region": ["hypothalamus", "left_posterior"], "metric": ["dice"]}
         sizes = {name: len(values) for name, values in shape.items()}
         numbers = {name: (tuple(shape), np.full(list(sizes.values()), dice + step)) for name, step in STATISTICS.items()}
         flat = {"scored": (("stratum", "region"), np.full((2, 2), 24.0)), "bias_mm3": (("stratum", "region"), np.full((2, 2), -7.0))}
         about = {"reference": reference, "weights_box_sha256": "ab12"}
         record(out, xr.Dataset({**numbers, **flat}, coords=shape, attrs=about), date=datetime(2026, 1, day, tzinfo=UTC))
+
+
+def test_recorded_evaluations_are_shown_over_time(tmp_path: Path) -> None:
+    """Three evaluations of one store against two references: a table of all, a sentence for the reference met twice."""
+    out = stored(tmp_path / "out", generated(60, seed=0))
+    recorded(out, ("teacher", 0.86), ("atlas", 0.7), ("teacher", 0.8))
     found = drift_of(out, choice=Choice(select=("sex=F",)))
     assert len(found.trend) == 3
     assert "| 2026-01-03 | teacher | hypothalamus | ab12 | 24 | 0.800 (0.790 to 0.810) | -7 |" in markdown(found)
     told = "evaluation against teacher: Dice of the hypothalamus fell from 0.860 to 0.800 since 2026-01-01, beyond both intervals"
     assert told in markdown(found)
     assert told in html(found)
+
+
+@pytest.mark.parametrize(("dice", "code"), [(0.7, 2), (0.885, 0), (0.95, 2)])
+def test_an_evaluation_beyond_the_interval_of_the_one_before_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dice: float, code: int
+) -> None:
+    """Dice of 0.90 with 0.89 to 0.91: an interval that lies apart counts, in the exit code too; one that touches does not."""
+    out, place = stored(tmp_path / "out", generated(120, seed=0)), tmp_path / "drift"
+    recorded(out, ("teacher", 0.9), ("teacher", dice))
+    assert main(["drift", str(out), "--select", "sex=F", "--quality", "1", "--volume", "1", "--share", "1", "--out", str(place)]) == code
+    shown = " ".join(capsys.readouterr().err.split())
+    assert ("1 recorded evaluation lies beyond the interval of the one before" in shown) == (code == 2)
+    assert f"from 0.900 to {dice:.3f} since 2026-01-01, {'beyond both' if code else 'within the'} intervals" in shown
+    table = pd.read_csv(place / "drift.tsv", sep="\t")
+    line = table[table["kind"] == "evaluation"].iloc[0]
+    assert line["verdict"] == ("moved" if code else "not shown")
+    assert (line["effect_low"], line["effect_high"]) == pytest.approx((dice - 0.92, dice - 0.88))
+    page = (place / "drift.md").read_text()
+    assert "| intervals apart |" in page
+    assert "Evaluations: the last against the one before" in page
+
+
+def test_an_evaluation_says_nothing_of_too_few_scans(tmp_path: Path) -> None:
+    few = stored(tmp_path / "few", generated(12, seed=0, failing=0.0))
+    recorded(few, ("teacher", 0.9), ("teacher", 0.9))
+    place = ["--select", "sex=F", "--out", str(tmp_path / "drift")]
+    assert main(["drift", str(few), *place]) == 3
+    recorded(few, ("atlas", 0.9), ("atlas", 0.7))
+    assert main(["drift", str(few), *place]) == 2
 
 
 # What is not as it should be

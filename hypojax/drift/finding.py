@@ -13,7 +13,16 @@ from hypojax.drift.subject import Counted
 from hypojax.metrics import Interval
 
 Verdict = Literal["moved", "within limits", "not shown", "too few scans"]
-Test = Literal["Welch on logarithms", "Brunner-Munzel", "Fisher", "Kolmogorov-Smirnov", "paired t on logarithms", "signed rank", "McNemar"]
+Test = Literal[
+    "Welch on logarithms",
+    "Brunner-Munzel",
+    "Fisher",
+    "Kolmogorov-Smirnov",
+    "paired t on logarithms",
+    "signed rank",
+    "McNemar",
+    "intervals apart",
+]
 
 UNITS: Final[dict[str, str]] = {
     "Welch on logarithms": "ratio of geometric means - 1",
@@ -22,6 +31,7 @@ UNITS: Final[dict[str, str]] = {
     "signed rank": "change within scans / standard deviation of the reference",
     "Fisher": "difference of shares",
     "McNemar": "difference of shares",
+    "intervals apart": "difference of mean Dice",
     "Kolmogorov-Smirnov": "largest gap between distribution functions",
 }
 """Test → what the effect is."""
@@ -81,7 +91,7 @@ class Drift:
     Parameters
     ----------
     findings
-        One or two a measure (its middle, and its distribution).
+        One or two a measure (its middle, and its distribution), and one for each recorded evaluation that has one before it.
     scans
         Scans of the reference and of the new batch.
     paired
@@ -108,8 +118,8 @@ class Drift:
 
     @property
     def compared(self) -> tuple[Finding, ...]:
-        """Findings with scans enough."""
-        return tuple(finding for finding in self.findings if finding.difference is not None)
+        """Findings with scans enough; recorded evaluations are none of these scans."""
+        return tuple(finding for finding in self.findings if finding.difference is not None and finding.measure.kind != "evaluation")
 
 
 def judged(findings: Sequence[Finding], *, limits: Limits) -> tuple[Finding, ...]:

@@ -31,7 +31,7 @@ def one_a_subject(values: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     [[2.0, 3.0], [1.0, 3.0]]
     """
     if scale == "ratio":
-        return np.exp(mean_of_subject(np.log(values)))
+        return mean_of_subject(values.apply(np.log)).apply(np.exp)
     return values[~values.index.duplicated()]
 
 

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from hypojax.drift.finding import Drift, Finding
+from hypojax.drift.trend import trend_sentences
 from hypojax.metrics import Interval
 
 FRACTIONS: Final = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
@@ -13,21 +14,30 @@ NEAR: Final = 0.03
 
 
 def verdict(drift: Drift) -> str:
-    """The comparison in a sentence."""
-    compared, moved = len(drift.compared), len(drift.moved)
+    """The comparison in a sentence, and one on recorded evaluations where any moved."""
+    evaluations = sum(finding.measure.kind == "evaluation" for finding in drift.moved)
+    counted = f"{evaluations} recorded evaluation{'s lie' if evaluations > 1 else ' lies'} beyond the interval of the one before."
+    return f"{_of_scans(drift)} {counted}" if evaluations else _of_scans(drift)
+
+
+def _of_scans(drift: Drift) -> str:
+    """The comparison of scans in a sentence."""
+    compared, moved = len(drift.compared), sum(finding.moved for finding in drift.compared)
     if not compared:
         return f"Too few scans to say anything: a comparison takes {drift.limits.minimum} on each side."
     of = f"{drift.scans[1]} scans measured twice" if drift.paired else f"{drift.scans[1]} new scans against {drift.scans[0]}"
     if not moved:
-        return f"Nothing moved beyond its limits, as far as can be seen: {compared} comparisons, {of}.{_unseen(drift)}"
+        nothing = "No measure of the scans" if drift.moved else "Nothing"
+        return f"{nothing} moved beyond its limits, as far as can be seen: {compared} comparisons, {of}.{_unseen(drift)}"
     return f"{moved} of {compared} comparisons moved beyond their limits, {of}.{_unseen(drift)}"
 
 
 def sentences(drift: Drift) -> list[str]:
     """What moved, a sentence each, then what it suggests."""
     middles = {finding.measure.name for finding in drift.moved if finding.test != "Kolmogorov-Smirnov"}
-    told = [finding for finding in drift.moved if not (finding.test == "Kolmogorov-Smirnov" and finding.measure.name in middles)]
-    return [*(sentence(finding) for finding in told), *_suggestions(drift)]
+    scans = [finding for finding in drift.compared if finding.moved]
+    told = [finding for finding in scans if not (finding.test == "Kolmogorov-Smirnov" and finding.measure.name in middles)]
+    return [*(sentence(finding) for finding in told), *_suggestions(drift), *trend_sentences(drift.trend, moved=True)]
 
 
 def sentence(finding: Finding) -> str:
