@@ -4,6 +4,8 @@
   of three scans and a single scan have the same expectation, however many scans either batch has of a subject.
 - **Everything else** is that of the subject's first scan that has it. Ranks, shares and distributions of means are not those
   of single scans (of three scans one is sooner flagged), so batches with other numbers of sessions would differ by that alone.
+
+A subject with scans in both batches counts in each; two samples that share people differ less by chance than the tests allow for.
 """
 
 from typing import Literal
