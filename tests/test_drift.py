@@ -18,7 +18,7 @@ from hypojax.drift import Drift, Limits, compare, drift_of
 from hypojax.drift.choice import Choice
 from hypojax.drift.difference import adjusted_ratio, holm, ratio, share, superiority
 from hypojax.drift.page import html, markdown
-from hypojax.drift.repeat import compare_repeats, paired_ratio
+from hypojax.drift.repeat import compare_repeats, paired_ratio, typical_change
 from hypojax.drift.words import sentences, verdict
 from hypojax.evaluate.history import record
 from hypojax.reason import RunError
@@ -31,6 +31,15 @@ SURE = 1e-4
 
 def names(found: Drift) -> set[str]:
     return {finding.measure.name for finding in found.moved}
+
+
+def revisited(cohort: xr.Dataset, *, sessions: int) -> xr.Dataset:
+    """The same with every scan so many times, as sessions of one subject."""
+    copies = np.repeat(np.arange(cohort.sizes["scan"]), sessions)
+    subjects = np.array([f"{cohort.scan.values[0]}-{number}" for number in copies], object)
+    ids = np.array([f"{subject}_ses-{number % sessions}" for number, subject in enumerate(subjects)], object)
+    paths = np.array([f"/data/{scan}_T1w.nii.gz" for scan in ids], object)
+    return cohort.isel(scan=copies).assign_coords(scan=ids, subject=("scan", subjects)).assign(path=("scan", paths))
 
 
 def said(found: Drift) -> str:
@@ -86,6 +95,32 @@ def test_holm_by_its_definition() -> None:
         assert set(np.flatnonzero(adjusted <= alpha).tolist()) == fallen
 
 
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**20), size=st.integers(5, 40), rounded=st.booleans())
+def test_typical_change_is_the_median_of_all_means_of_two(seed: int, size: int, rounded: bool) -> None:
+    random = np.random.default_rng(seed)
+    first, steps = random.normal(size=size), random.normal(0.2, 1, size)
+    second = first + (steps.round() if rounded else steps)
+    steps = second - first
+    found = typical_change(first, second)
+    means = [(steps[i] + steps[j]) / 2 for i in range(size) for j in range(i, size)]
+    assert found.effect.estimate == pytest.approx(np.median(means) / stats.median_abs_deviation(first, scale="normal"), abs=1e-9)
+    assert found.effect.low <= found.effect.estimate <= found.effect.high
+    if not rounded:
+        assert found.p == pytest.approx(stats.wilcoxon(second, first).pvalue)
+
+
+def test_the_interval_of_a_typical_change_keeps_its_confidence() -> None:
+    random = np.random.default_rng(2)
+    covered = 0
+    for _ in range(400):
+        first = random.normal(size=25)
+        unit = stats.median_abs_deviation(first, scale="normal")
+        covered += typical_change(first, first + 0.3 + random.standard_t(3, 25)).effect.holds(float(0.3 / unit))
+    low, high = stats.binom.ppf([SURE, 1 - SURE], 400, 0.95)
+    assert low <= covered <= high
+
+
 def test_adjusting_takes_out_what_head_size_explains() -> None:
     """Heads a tenth larger, 5 % taken off: the coefficient of least squares, and an interval that holds the truth in 95 %."""
     covered = 0
@@ -128,6 +163,38 @@ def test_no_shift_raises_few_alarms(times: int) -> None:
     strict = Limits(volume=0.0, quality=0.0, share=0.0)
     alarms = sum(bool(compare(generated(150, seed=seed), generated(60, seed=1000 + seed), limits=strict).moved) for seed in range(times))
     assert alarms <= stats.binom.ppf(1 - SURE, times, 0.05)
+
+
+def test_sessions_of_one_subject_are_no_independent_scans() -> None:
+    """The same cohort drawn twice, four sessions a subject: no more alarms than without them, and the counts are of subjects."""
+    strict, alarms = Limits(volume=0.0, quality=0.0, share=0.0), 0
+    for seed in range(12):
+        reference, new = generated(80, seed=seed), generated(40, seed=1000 + seed, name="new")
+        found = compare(revisited(reference, sessions=4), revisited(new, sessions=4), limits=strict)
+        alarms += bool(found.moved)
+        if seed == 0:
+            once = {(one.measure.name, one.test): one for one in compare(reference, new, limits=strict).findings}
+            for one in found.findings:
+                twin = once[one.measure.name, one.test]
+                assert one.scans == twin.scans
+                assert one.difference is not None
+                assert twin.difference is not None
+                assert one.difference.effect == pytest.approx(twin.difference.effect, nan_ok=True)
+                assert one.difference.p == pytest.approx(twin.difference.p)
+            assert {one.counted for one in found.findings} == {"subjects"}
+            assert any(note.startswith("reference: 320 scans of 80 subjects: one value a subject") for note in found.notes)
+            assert any(note.startswith("new batch: 160 scans of 40 subjects") for note in found.notes)
+    assert alarms <= stats.binom.ppf(1 - SURE, 12, 0.05)
+
+
+def test_more_sessions_on_one_side_are_no_drift() -> None:
+    """One scan in ten has a part cut off: among three independent sessions of a subject nearer one in four; no batch moved."""
+    random = np.random.default_rng(1)
+    reference, new = revisited(generated(400, seed=0, failing=0.0), sessions=3), generated(400, seed=1, failing=0.0, name="new")
+    for side in (reference, new):
+        side["icv_cut_off"].values[:] = np.where(random.random(side.sizes["scan"]) < 0.1, 0.01, 0.0)
+        side["flags"].values[:] = np.where(random.random(side.sizes["scan"]) < 0.1, "noisy", "")
+    assert not names(compare(reference, new)) & {"icv_cut_off", "flag noisy"}
 
 
 def test_a_shift_of_three_per_cent_is_found_in_400_scans() -> None:
@@ -201,6 +268,14 @@ def test_a_tiny_but_certain_shift_is_within_limits() -> None:
     assert "A shift of the hypothalamus of less than" in verdict(few)
 
 
+def test_what_has_no_interval_is_never_within_limits() -> None:
+    """Two draws of 5,000 from one distribution: the gap is far below its limit, yet no interval says how large it may be."""
+    found = compare(generated(5000, seed=0), generated(5000, seed=1))
+    gaps = [one for one in found.findings if one.test == "Kolmogorov-Smirnov"]
+    assert all(one.difference is not None and one.difference.effect.estimate < one.limit for one in gaps)
+    assert {one.verdict for one in gaps} == {"not shown"}
+
+
 # The same scans twice
 
 
@@ -231,6 +306,34 @@ def test_versions_that_scatter_without_a_bias_moved_too() -> None:
     found = compare_repeats(first, second)
     assert "volume_mm3 hypothalamus" in names(found)
     assert "hypothalamus: single scans scatter, within-scan CV 2.8 %; on average " in said(found)  # 4 % over the root of 2
+
+
+def test_a_trivial_change_of_quality_in_every_scan_is_within_limits_and_half_a_deviation_is_not() -> None:
+    """0.0001 % more in 40 of 40 scans is certain and no matter; half a standard deviation is both certain and a matter."""
+    first = generated(40, seed=0, failing=0.0)
+    contrast = first.quality_contrast
+    for change, verdict_is in ((contrast * 1e-6, "within limits"), (-0.5 * contrast.std(), "moved")):
+        found = compare_repeats(first, first.assign(quality_contrast=contrast + change))
+        one = next(one for one in found.findings if one.measure.name == "quality_contrast")
+        assert one.p_adjusted < 1e-5
+        assert one.verdict == verdict_is
+    assert re.search(r"contrast near the hypothalamus: median 5\.\d+ against \d\.\d+, 0\.[45]\d SD lower than before", said(found))
+    assert re.search(r"\| −0\.[45]\d SD \(−0\.[45]\d to −0\.[45]\d\) \| ± 0\.2 SD \|", markdown(found))
+
+
+def test_pairs_of_one_subject_count_once() -> None:
+    first = revisited(generated(30, seed=0, failing=0.0), sessions=2)
+    second = first.assign(volume_mm3=first.volume_mm3 * 1.03 * np.exp(np.random.default_rng(1).normal(0, 0.01, first.volume_mm3.shape)))
+    found = compare_repeats(first, second)
+    assert "30 subjects measured twice" in said(found)
+    assert any(note.startswith("measured twice: 60 scans of 30 subjects") for note in found.notes)
+
+
+def test_any_change_of_what_never_varied_is_beyond_its_limit() -> None:
+    first = generated(40, seed=0, failing=0.0)
+    found = compare_repeats(first, first.assign(nonfinite_voxels=first.nonfinite_voxels + 3))
+    assert names(found) == {"nonfinite_voxels"}
+    assert "∞ SD higher than before" in said(found)
 
 
 # From the command line
@@ -300,22 +403,56 @@ def test_the_same_files_with_other_weights_are_paired(tmp_path: Path) -> None:
     assert "measured twice" in (tmp_path / "out" / "drift.md").read_text()
 
 
-def test_recorded_evaluations_are_shown_over_time(tmp_path: Path) -> None:
-    """Three evaluations of one store against two references: a table of all, a sentence for the reference met twice."""
-    out = stored(tmp_path / "out", generated(60, seed=0))
-    for day, reference, dice in ((1, "teacher", 0.86), (2, "atlas", 0.7), (3, "teacher", 0.8)):
+def recorded(out: Path, *evaluations: tuple[str, float]) -> None:
+    """Evaluations of one day each, intervals of 0.01 either side: against what, and the Dice."""
+    for day, (reference, dice) in enumerate(evaluations, start=1):
         shape = {"stratum": ["all", "old"], "region": ["hypothalamus", "left_posterior"], "metric": ["dice"]}
         sizes = {name: len(values) for name, values in shape.items()}
         numbers = {name: (tuple(shape), np.full(list(sizes.values()), dice + step)) for name, step in STATISTICS.items()}
         flat = {"scored": (("stratum", "region"), np.full((2, 2), 24.0)), "bias_mm3": (("stratum", "region"), np.full((2, 2), -7.0))}
         about = {"reference": reference, "weights_box_sha256": "ab12"}
         record(out, xr.Dataset({**numbers, **flat}, coords=shape, attrs=about), date=datetime(2026, 1, day, tzinfo=UTC))
+
+
+def test_recorded_evaluations_are_shown_over_time(tmp_path: Path) -> None:
+    """Three evaluations of one store against two references: a table of all, a sentence for the reference met twice."""
+    out = stored(tmp_path / "out", generated(60, seed=0))
+    recorded(out, ("teacher", 0.86), ("atlas", 0.7), ("teacher", 0.8))
     found = drift_of(out, choice=Choice(select=("sex=F",)))
     assert len(found.trend) == 3
     assert "| 2026-01-03 | teacher | hypothalamus | ab12 | 24 | 0.800 (0.790 to 0.810) | -7 |" in markdown(found)
     told = "evaluation against teacher: Dice of the hypothalamus fell from 0.860 to 0.800 since 2026-01-01, beyond both intervals"
     assert told in markdown(found)
     assert told in html(found)
+
+
+@pytest.mark.parametrize(("dice", "code"), [(0.7, 2), (0.885, 0), (0.95, 2)])
+def test_an_evaluation_beyond_the_interval_of_the_one_before_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dice: float, code: int
+) -> None:
+    """Dice of 0.90 with 0.89 to 0.91: an interval that lies apart counts, in the exit code too; one that touches does not."""
+    out, place = stored(tmp_path / "out", generated(120, seed=0)), tmp_path / "drift"
+    recorded(out, ("teacher", 0.9), ("teacher", dice))
+    assert main(["drift", str(out), "--select", "sex=F", "--quality", "1", "--volume", "1", "--share", "1", "--out", str(place)]) == code
+    shown = " ".join(capsys.readouterr().err.split())
+    assert ("1 recorded evaluation lies beyond the interval of the one before" in shown) == (code == 2)
+    assert f"from 0.900 to {dice:.3f} since 2026-01-01, {'beyond both' if code else 'within the'} intervals" in shown
+    table = pd.read_csv(place / "drift.tsv", sep="\t")
+    line = table[table["kind"] == "evaluation"].iloc[0]
+    assert line["verdict"] == ("moved" if code else "not shown")
+    assert (line["effect_low"], line["effect_high"]) == pytest.approx((dice - 0.92, dice - 0.88))
+    page = (place / "drift.md").read_text()
+    assert "| intervals apart |" in page
+    assert "Evaluations: the last against the one before" in page
+
+
+def test_an_evaluation_says_nothing_of_too_few_scans(tmp_path: Path) -> None:
+    few = stored(tmp_path / "few", generated(12, seed=0, failing=0.0))
+    recorded(few, ("teacher", 0.9), ("teacher", 0.9))
+    place = ["--select", "sex=F", "--out", str(tmp_path / "drift")]
+    assert main(["drift", str(few), *place]) == 3
+    recorded(few, ("atlas", 0.9), ("atlas", 0.7))
+    assert main(["drift", str(few), *place]) == 2
 
 
 # What is not as it should be

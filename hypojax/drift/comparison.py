@@ -14,6 +14,7 @@ from hypojax.drift.difference import Difference, adjusted_ratio, distribution, r
 from hypojax.drift.finding import Drift, Finding, Test, judged
 from hypojax.drift.limits import Limits
 from hypojax.drift.measure import WHOLES, Measure, Scale, flags_of, measures
+from hypojax.drift.subject import by_subject, counted, mean_of_subject, one_a_subject, repeats
 
 DISTRIBUTIONS: Final = frozenset({"volume_mm3 icv", "volume_mm3 hypothalamus", "quality_noise", "quality_contrast", "quality_asymmetry"})
 """Measures whose whole distributions are compared too: a few, since each more takes power from all."""
@@ -26,6 +27,8 @@ TESTS: Final[dict[Scale, tuple[Test, Callable[..., Difference]]]] = {
 """How two groups are compared on each scale."""
 
 Values = Float64[np.ndarray, "..."]
+Sides = tuple[pd.DataFrame, pd.DataFrame]
+"""Values of the reference and of the new batch: a row a scan, its subject as the index."""
 
 
 def compare(reference: xr.Dataset, new: xr.Dataset, *, limits: Limits | None = None) -> Drift:
@@ -41,18 +44,20 @@ def compare(reference: xr.Dataset, new: xr.Dataset, *, limits: Limits | None = N
     Returns
     -------
     A finding for every measure that both have: its middle, for some also its distribution; hypothalamus and its sides
-    also at equal head size (age and sex where known). Measures of which either side has fewer than ``limits.minimum``
-    scans get no test.
+    also at equal head size (age and sex where known). Several scans of a subject count as one (`hypojax.drift.subject`).
+    Measures of which either side has fewer than ``limits.minimum`` subjects get no test.
     """
     limits = limits or Limits()
     flags = flags_of(reference, new)
     (known, first), (_, second) = (measures(side, flags=flags) for side in (reference, new))
+    first, second = by_subject(first, reference), by_subject(second, new)
     both = [measure for measure in known if measure.name in second]
     findings = [_middle(measure, first, second, limits) for measure in both]
     findings += [_distribution(measure, first, second, limits) for measure in both if measure.name in DISTRIBUTIONS]
     findings += _adjusted([measure for measure in both if measure.kind == "volume"], (reference, new), (first, second), limits)
     scans = (reference.sizes["scan"], new.sizes["scan"])
-    return Drift(judged(findings, limits=limits), scans=scans, paired=False, limits=limits, notes=_left_out(first, second))
+    notes = (*repeats(reference=reference, new_batch=new), *_left_out(first, second))
+    return Drift(judged(findings, limits=limits), scans=scans, paired=False, limits=limits, notes=notes)
 
 
 def limit_of(scale: Scale, limits: Limits) -> float:
@@ -78,35 +83,36 @@ def spread_of(values: Values, scale: Scale) -> float:
 
 def _middle(measure: Measure, first: pd.DataFrame, second: pd.DataFrame, limits: Limits) -> Finding:
     """Whether the middle of a measure moved."""
-    sides = _known(first[measure.name]), _known(second[measure.name])
+    sides = _known(first[[measure.name]]), _known(second[[measure.name]])
     test, difference = TESTS[measure.scale]
     return _finding(measure, test, sides, difference, limits, limit=limit_of(measure.scale, limits))
 
 
 def _distribution(measure: Measure, first: pd.DataFrame, second: pd.DataFrame, limits: Limits) -> Finding:
     """Whether the distribution of a measure moved."""
-    sides = _known(first[measure.name]), _known(second[measure.name])
+    sides = _known(first[[measure.name]]), _known(second[[measure.name]])
     return _finding(measure, "Kolmogorov-Smirnov", sides, distribution, limits, limit=limits.gap)
 
 
 def _finding(
     measure: Measure,
     test: Test,
-    sides: tuple[Values, Values],
+    sides: Sides,
     difference: Callable[[Values, Values], Difference],
     limits: Limits,
     *,
     limit: float,
 ) -> Finding:
     """A finding not yet judged; no test where scans are too few."""
-    enough = min(side.size for side in sides) >= limits.minimum
+    first, second = (_values(side, "rank" if test == "Kolmogorov-Smirnov" else measure.scale) for side in sides)
     return Finding(
         measure=measure,
         test=test,
-        scans=(sides[0].size, sides[1].size),
-        middles=(middle_of(sides[0], measure.scale), middle_of(sides[1], measure.scale)),
-        spreads=(spread_of(sides[0], measure.scale), spread_of(sides[1], measure.scale)),
-        difference=difference(*sides) if enough else None,
+        scans=(first.size, second.size),
+        counted=counted(sum(len(side) for side in sides), first.size + second.size),
+        middles=(middle_of(first, measure.scale), middle_of(second, measure.scale)),
+        spreads=(spread_of(first, measure.scale), spread_of(second, measure.scale)),
+        difference=difference(first, second) if min(first.size, second.size) >= limits.minimum else None,
         limit=limit,
     )
 
@@ -119,18 +125,18 @@ def _adjusted(
     if "head size" not in given:
         return []
     names = " and ".join([", ".join([*given][:-1]), [*given][-1]]) if len(given) > 1 else "head size"
-    matrices = [np.stack([columns[side] for columns in given.values()], axis=1) for side in (0, 1)]
-    done = [frame[_done(cohort)] for frame, cohort in zip(frames, cohorts, strict=True)]
+    done = [
+        frame[_done(cohort)].assign(**{name: columns[side] for name, columns in given.items()})
+        for side, (frame, cohort) in enumerate(zip(frames, cohorts, strict=True))
+    ]
     findings = []
     for measure in volumes:
         if measure.name.removeprefix("volume_mm3 ") not in WHOLES[1:]:
             continue
-        values = [side[measure.name].to_numpy(dtype=np.float64) for side in done]
-        known = [np.isfinite(side) & np.isfinite(matrix).all(axis=1) for side, matrix in zip(values, matrices, strict=True)]
-        sides, covariate = ([part[rows] for part, rows in zip(parts, known, strict=True)] for parts in (values, matrices))
         own = replace(measure, name=f"adjusted {measure.name}", kind="adjusted volume", title=f"{measure.title} at equal {names}")
-        difference = _at_equal((covariate[0], covariate[1]))
-        findings.append(_finding(own, "Welch on logarithms", (sides[0], sides[1]), difference, limits, limit=limits.volume))
+        first, second = (_known(side[[measure.name, *given]]) for side in done)
+        covariate = _means(first[[*given]]), _means(second[[*given]])
+        findings.append(_finding(own, "Welch on logarithms", (first, second), _at_equal(covariate), limits, limit=limits.volume))
     return findings
 
 
@@ -144,10 +150,19 @@ def _done(cohort: xr.Dataset) -> Bool[np.ndarray, "scan"]:
     return np.asarray(cohort["status"].values == "done")
 
 
-def _known(column: pd.Series) -> Values:
-    """The values that are known."""
-    values = column.to_numpy(dtype=np.float64)
-    return values[np.isfinite(values)]
+def _known(scans: pd.DataFrame) -> pd.DataFrame:
+    """The scans of which all is known."""
+    return scans[np.isfinite(scans.to_numpy(dtype=np.float64)).all(axis=1)]
+
+
+def _values(side: pd.DataFrame, scale: Scale) -> Values:
+    """The first column, one value a subject."""
+    return one_a_subject(side.iloc[:, :1], scale).to_numpy(dtype=np.float64)[:, 0]
+
+
+def _means(side: pd.DataFrame) -> Values:
+    """All columns, one row of means a subject."""
+    return mean_of_subject(side).to_numpy(dtype=np.float64)
 
 
 def _left_out(first: pd.DataFrame, second: pd.DataFrame) -> tuple[str, ...]:

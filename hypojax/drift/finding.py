@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Final, Literal
 
 import pandas as pd
@@ -10,18 +9,29 @@ import pandas as pd
 from hypojax.drift.difference import Difference, holm
 from hypojax.drift.limits import Limits
 from hypojax.drift.measure import Measure
+from hypojax.drift.subject import Counted
 from hypojax.metrics import Interval
 
 Verdict = Literal["moved", "within limits", "not shown", "too few scans"]
-Test = Literal["Welch on logarithms", "Brunner-Munzel", "Fisher", "Kolmogorov-Smirnov", "paired t on logarithms", "sign", "McNemar"]
+Test = Literal[
+    "Welch on logarithms",
+    "Brunner-Munzel",
+    "Fisher",
+    "Kolmogorov-Smirnov",
+    "paired t on logarithms",
+    "signed rank",
+    "McNemar",
+    "intervals apart",
+]
 
 UNITS: Final[dict[str, str]] = {
     "Welch on logarithms": "ratio of geometric means - 1",
     "paired t on logarithms": "geometric mean ratio within scans - 1",
     "Brunner-Munzel": "P(new > reference) - 1/2",
-    "sign": "P(new > reference) - 1/2",
+    "signed rank": "change within scans / standard deviation of the reference",
     "Fisher": "difference of shares",
     "McNemar": "difference of shares",
+    "intervals apart": "difference of mean Dice",
     "Kolmogorov-Smirnov": "largest gap between distribution functions",
 }
 """Test → what the effect is."""
@@ -38,7 +48,7 @@ class Finding:
     test
         How.
     scans
-        Scans of the reference and of the new batch that have it.
+        Scans of the reference and of the new batch that have it; subjects where ``counted`` says so.
     middles, spreads
         Of both: geometric mean, median, or share; and the standard deviation (of logarithms for volumes).
     difference
@@ -49,9 +59,11 @@ class Finding:
         p over all measures together (Holm 1979); NaN where none.
     within_scan_cv
         Of the same scans measured twice; NaN otherwise.
+    counted
+        Whether each value is that of a scan, or of a subject with several (`hypojax.drift.subject`).
     verdict
         Whether it moved: beyond its limit, and not by chance; ``within limits``: its whole interval is; ``not shown``: more
-        scans are needed to tell.
+        scans are needed to tell, or the test has no interval (Kolmogorov and Smirnov's).
     """
 
     measure: Measure
@@ -63,6 +75,7 @@ class Finding:
     limit: float
     p_adjusted: float = float("nan")
     within_scan_cv: float = float("nan")
+    counted: Counted = "scans"
     verdict: Verdict = "too few scans"
 
     @property
@@ -78,7 +91,7 @@ class Drift:
     Parameters
     ----------
     findings
-        One or two a measure (its middle, and its distribution).
+        One or two a measure (its middle, and its distribution), and one for each recorded evaluation that has one before it.
     scans
         Scans of the reference and of the new batch.
     paired
@@ -105,15 +118,15 @@ class Drift:
 
     @property
     def compared(self) -> tuple[Finding, ...]:
-        """Findings with scans enough."""
-        return tuple(finding for finding in self.findings if finding.difference is not None)
+        """Findings with scans enough; recorded evaluations are none of these scans."""
+        return tuple(finding for finding in self.findings if finding.difference is not None and finding.measure.kind != "evaluation")
 
 
 def judged(findings: Sequence[Finding], *, limits: Limits) -> tuple[Finding, ...]:
     """The same findings with their verdicts: beyond the limit, and not by chance over all of them together.
 
     A within-scan coefficient of variation beyond its limit moves a whole too: versions that scatter without a mean
-    difference change every single scan.
+    difference change every single scan. That is a limit without a test; alpha does not speak of it.
     """
     tested = [finding.difference for finding in findings if finding.difference is not None]
     adjusted = iter(holm([difference.p for difference in tested]) if tested else [])
@@ -130,7 +143,7 @@ def _judge(finding: Finding, *, adjusted: float, limits: Limits) -> Finding:
     effect = finding.difference.effect if finding.difference else Interval(*[float("nan")] * 3)
     if (abs(effect.estimate) > finding.limit and adjusted < limits.alpha) or finding.within_scan_cv > limits.repeat:
         return replace(finding, p_adjusted=adjusted, verdict="moved")
-    inside = max(abs(end) for end in effect if isfinite(end)) <= finding.limit
+    inside = all(abs(end) <= finding.limit for end in effect)  # False of NaN: without an interval nobody knows
     return replace(finding, p_adjusted=adjusted, verdict="within limits" if inside else "not shown")
 
 
@@ -142,6 +155,7 @@ def _row(finding: Finding) -> dict[str, object]:
         "measure": finding.measure.name,
         "test": finding.test,
         "effect_unit": UNITS[finding.test],
+        "counted": finding.counted,
         "n_reference": finding.scans[0],
         "n_new": finding.scans[1],
         "reference": finding.middles[0],

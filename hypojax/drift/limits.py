@@ -16,15 +16,16 @@ class Limits:
     volume
         Of a mean volume, and of the mean uncertainty, as a share. Studies look for effects of 3 %: a third of that.
     quality
-        Of any other measure, in standard deviations; 0.2 is a small effect (Cohen 1988).
+        Of any other measure, in standard deviations of the reference; 0.2 is a small effect (Cohen 1988).
     share
         Of the share of scans that failed or carry a flag.
     repeat
-        Within-scan coefficient of variation of intracranial volume and hypothalamus between two versions of the weights.
+        Within-scan coefficient of variation of intracranial volume and hypothalamus between two versions of the weights: a limit
+        without a test, so that ``alpha`` does not speak of it.
     alpha
         Probability that anything is said to have moved where nothing has, over all measures together (Holm 1979).
     minimum
-        Scans that each side must have, else nothing is said of a measure.
+        Scans that each side must have, else nothing is said of a measure; several scans of a subject count as one.
 
     Raises
     ------

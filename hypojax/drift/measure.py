@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-Kind = Literal["volume", "adjusted volume", "uncertainty", "image", "segmentation", "failure", "flag"]
-Scale = Literal["ratio", "rank", "share"]
+Kind = Literal["volume", "adjusted volume", "uncertainty", "image", "segmentation", "failure", "flag", "evaluation"]
+Scale = Literal["ratio", "rank", "share", "score"]
 
 WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
 
@@ -25,7 +25,7 @@ class Measure:
     kind
         What it is a measure of.
     scale
-        How two groups are compared: ``ratio`` of means, ``rank`` or ``share`` of scans.
+        How two groups are compared: ``ratio`` of means, ``rank`` or ``share`` of scans; ``score`` of an evaluation, by its interval.
     title
         Its name in a sentence.
     advice

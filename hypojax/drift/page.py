@@ -23,8 +23,14 @@ UNPAIRED: Final = (
     "than one of the reference), Fisher's exact test for shares of scans, Kolmogorov-Smirnov's for distributions."
 )
 PAIRED: Final = (
-    "Tests: paired t on logarithms for volumes, sign tests for other measures (P: share of scans that have more the second time), "
-    "McNemar's for shares of scans; a whole moved too where its within-scan coefficient of variation passes {}."
+    "Tests: paired t on logarithms for volumes, Wilcoxon's signed-rank test for other measures (SD: the typical change within a scan, "
+    "Hodges and Lehmann's, over the robust standard deviation of the first measurement), McNemar's for shares of scans. A whole "
+    "moved too where its within-scan coefficient of variation passes {}: a limit without a test."
+)
+
+EVALUATIONS: Final = (
+    " Evaluations: the last against the one before; it moved where their intervals lie apart, which is conservative, the more so "
+    "where both are of the same scans."
 )
 
 KINDS: Final = {"moved": "moved", "too few scans": "few", "not shown": "few"}
@@ -127,7 +133,7 @@ def _cells(finding: Finding) -> list[str]:
     shown = _effect(finding)
     detectable = finding.difference.detectable
     smallest = _size(finding, detectable) if isfinite(detectable) else ""
-    p = "< 0.001" if finding.p_adjusted < 0.001 else f"{finding.p_adjusted:.3f}"
+    p = "< 0.001" if finding.p_adjusted < 0.001 else f"{finding.p_adjusted:.3f}" if isfinite(finding.p_adjusted) else ""
     return [name, *sides, shown, _size(finding, finding.limit), smallest, p, finding.verdict]
 
 
@@ -136,6 +142,8 @@ def _value(finding: Finding, side: int) -> str:
     value = finding.middles[side]
     if finding.measure.scale == "share":
         return per_cent(value)
+    if finding.measure.scale == "score":
+        return f"{value:.3f}"
     return f"{value:,.0f}" if finding.measure.kind in ("volume", "adjusted volume") else f"{value:.3g}"
 
 
@@ -144,6 +152,10 @@ def _effect(finding: Finding) -> str:
     effect = finding.difference.effect if finding.difference else (0.0, 0.0, 0.0)
     if finding.test == "Kolmogorov-Smirnov":
         return f"gap {effect[0]:.2f}"
+    if finding.measure.scale == "score":
+        return f"{effect[0]:+.3f} ({effect[1]:+.3f} to {effect[2]:+.3f})".replace("-", "−")
+    if finding.test == "signed rank":
+        return f"{effect[0]:+.2f} SD ({effect[1]:+.2f} to {effect[2]:+.2f})".replace("inf", "∞").replace("-", "−")
     if finding.measure.scale == "rank":
         return f"P {0.5 + effect[0]:.2f} ({0.5 + effect[1]:.2f} to {0.5 + effect[2]:.2f})"
     scatter = f", CV {per_cent(finding.within_scan_cv)}" if isfinite(finding.within_scan_cv) else ""
@@ -155,6 +167,10 @@ def _size(finding: Finding, size: float) -> str:
     """A limit, or a detectable difference, in the unit of the effect."""
     if finding.test == "Kolmogorov-Smirnov":
         return f"{size:.2f}"
+    if finding.measure.scale == "score":
+        return "intervals apart"
+    if finding.test == "signed rank":
+        return f"± {size:g} SD"
     return f"P 0.5 ± {size:.2f}" if finding.measure.scale == "rank" else f"± {per_cent(size)}"
 
 
@@ -167,7 +183,8 @@ def _method(drift: Drift) -> str:
     """How it was compared."""
     return (
         f"Moved: the difference passes its limit, and p over all comparisons together (Holm) is below {drift.limits.alpha:g}. "
-        "Within limits: its whole interval is. Not shown: it takes more scans to tell. "
+        "Within limits: its whole interval is. Not shown: it takes more scans to tell; a distribution has no interval. "
         f"{PAIRED.format(per_cent(drift.limits.repeat)) if drift.paired else UNPAIRED} "
         "Detectable: the smallest difference that a single test at 0.05 finds in four of five such comparisons."
+        f"{'' if drift.trend.empty else EVALUATIONS}"
     )

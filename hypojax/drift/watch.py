@@ -10,7 +10,7 @@ from hypojax.drift.finding import Drift, frame
 from hypojax.drift.limits import Limits
 from hypojax.drift.page import html, markdown
 from hypojax.drift.repeat import compare_repeats
-from hypojax.drift.trend import trend_of
+from hypojax.drift.trend import trend_findings, trend_of
 from hypojax.store.objects import place
 
 
@@ -35,7 +35,8 @@ def drift_of(reference: Path, new: Path | None = None, *, choice: Choice | None 
     """
     batches = open_batches(reference, new, choice=choice)
     found = (compare_repeats if batches.same else compare)(batches.reference, batches.new, limits=limits)
-    return replace(found, notes=(*batches.notes, *found.notes), trend=trend_of(*dict.fromkeys(filter(None, (reference, new)))))
+    trend = trend_of(*dict.fromkeys(filter(None, (reference, new))))
+    return replace(found, findings=(*found.findings, *trend_findings(trend)), notes=(*batches.notes, *found.notes), trend=trend)
 
 
 def write_drift(drift: Drift, out: Path) -> tuple[Path, Path, Path]:

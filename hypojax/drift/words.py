@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from hypojax.drift.finding import Drift, Finding
+from hypojax.drift.trend import trend_sentences
 from hypojax.metrics import Interval
 
 FRACTIONS: Final = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
@@ -13,21 +14,30 @@ NEAR: Final = 0.03
 
 
 def verdict(drift: Drift) -> str:
-    """The comparison in a sentence."""
-    compared, moved = len(drift.compared), len(drift.moved)
+    """The comparison in a sentence, and one on recorded evaluations where any moved."""
+    evaluations = sum(finding.measure.kind == "evaluation" for finding in drift.moved)
+    counted = f"{evaluations} recorded evaluation{'s lie' if evaluations > 1 else ' lies'} beyond the interval of the one before."
+    return f"{_of_scans(drift)} {counted}" if evaluations else _of_scans(drift)
+
+
+def _of_scans(drift: Drift) -> str:
+    """The comparison of scans in a sentence."""
+    compared, moved = len(drift.compared), sum(finding.moved for finding in drift.compared)
     if not compared:
         return f"Too few scans to say anything: a comparison takes {drift.limits.minimum} on each side."
     of = f"{drift.scans[1]} scans measured twice" if drift.paired else f"{drift.scans[1]} new scans against {drift.scans[0]}"
     if not moved:
-        return f"Nothing moved beyond its limits, as far as can be seen: {compared} comparisons, {of}.{_unseen(drift)}"
+        nothing = "No measure of the scans" if drift.moved else "Nothing"
+        return f"{nothing} moved beyond its limits, as far as can be seen: {compared} comparisons, {of}.{_unseen(drift)}"
     return f"{moved} of {compared} comparisons moved beyond their limits, {of}.{_unseen(drift)}"
 
 
 def sentences(drift: Drift) -> list[str]:
     """What moved, a sentence each, then what it suggests."""
     middles = {finding.measure.name for finding in drift.moved if finding.test != "Kolmogorov-Smirnov"}
-    told = [finding for finding in drift.moved if not (finding.test == "Kolmogorov-Smirnov" and finding.measure.name in middles)]
-    return [*(sentence(finding) for finding in told), *_suggestions(drift)]
+    scans = [finding for finding in drift.compared if finding.moved]
+    told = [finding for finding in scans if not (finding.test == "Kolmogorov-Smirnov" and finding.measure.name in middles)]
+    return [*(sentence(finding) for finding in told), *_suggestions(drift), *trend_sentences(drift.trend, moved=True)]
 
 
 def sentence(finding: Finding) -> str:
@@ -94,18 +104,31 @@ def _ratio(finding: Finding, effect: Interval) -> str:
 
 
 def _rank(finding: Finding, effect: Interval) -> str:
-    """A shift of ranks in a sentence."""
-    estimate, low, high = effect
-    more = "higher" if estimate > 0 else "lower"
-    ends = sorted(50 + 100 * (end if estimate > 0 else -end) for end in (low, high))
-    often = f"{more} in {50 + 100 * abs(estimate):.0f} % of {'scans' if _is_paired(finding) else 'comparisons'}"
+    """A shift of ranks, or of one within scans, in a sentence."""
+    size = _typically(effect) if finding.test == "signed rank" else _often(effect)
     middle = f"median {finding.middles[1]:.3g} against {finding.middles[0]:.3g}"
-    text = f"{finding.measure.title}: {middle}, {often} (95 % CI {ends[0]:.0f} to {ends[1]:.0f}), {_counts(finding)}"
+    text = f"{finding.measure.title}: {middle}, {size}, {_counts(finding)}"
     if finding.measure.name == "quality_noise" and min(finding.middles) > 0:
         change = finding.middles[0] / finding.middles[1] - 1
         how = f"rose to {1 + change:.1f} times" if change > 1 else f"{'fell' if change < 0 else 'rose'} by {by_fraction(change)}"
         return f"signal to noise {how} ({text})"
     return text
+
+
+def _often(effect: Interval) -> str:
+    """How often a new scan has more than one of the reference."""
+    sign = 1 if effect.estimate > 0 else -1
+    low, high = sorted(50 + 100 * sign * end for end in effect[1:])
+    often = f"{'higher' if sign > 0 else 'lower'} in {50 + 100 * abs(effect.estimate):.0f} % of comparisons"
+    return f"{often} (95 % CI {low:.0f} to {high:.0f})"
+
+
+def _typically(effect: Interval) -> str:
+    """How much scans changed, in standard deviations."""
+    sign = 1 if effect.estimate > 0 else -1
+    low, high = sorted(sign * end for end in effect[1:])
+    size = f"{abs(effect.estimate):.2f} SD {'higher' if sign > 0 else 'lower'} than before"
+    return f"{size} (95 % CI {low:.2f} to {high:.2f})".replace("inf", "∞").replace("-", "−")
 
 
 def _share(finding: Finding, effect: Interval) -> str:
@@ -126,14 +149,14 @@ def _spreads(finding: Finding) -> str:
 
 
 def _counts(finding: Finding) -> str:
-    """How many scans."""
+    """How many scans, or subjects."""
     first, second = finding.scans
-    return f"{second} scans measured twice" if _is_paired(finding) else f"{second} against {first} scans"
+    return f"{second} {finding.counted} measured twice" if _is_paired(finding) else f"{second} against {first} {finding.counted}"
 
 
 def _is_paired(finding: Finding) -> bool:
     """Whether it is of the same scans measured twice."""
-    return finding.test in ("paired t on logarithms", "sign", "McNemar")
+    return finding.test in ("paired t on logarithms", "signed rank", "McNemar")
 
 
 def _suggestions(drift: Drift) -> list[str]:

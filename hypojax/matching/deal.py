@@ -9,7 +9,7 @@ Of many draws the one whose worst standardized mean difference is smallest is ke
 - minimisation (Pocock and Simon 1975) goes subject by subject and sees marginal counts only; it is for trials that do not
   know who comes next;
 - matching each test subject to a training subject (Mahalanobis distance) fixes who is in the test set, so that nothing
-  random is left, and there are two lists to match only where there are two groups: see `hypojax.matching.pairs`.
+  random is left, and there are two lists to match only where there are two groups: see `hypojax.matching.pairing`.
 """
 
 from collections.abc import Sequence
