@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from jaxtyping import Bool, Float64, Num, Shaped
 
@@ -155,12 +156,19 @@ def strata(evaluation: xr.Dataset, *, by: Sequence[str] = ()) -> dict[str, Bool[
 
 
 def subjects_of(evaluation: xr.Dataset) -> Shaped[np.ndarray, "scan"]:
-    """Whose scan each is: dataset and subject where there are any, else the scan itself."""
+    """Whose scan each is: dataset and subject where there are any (a subject may be missing, or NaN), else the scan itself.
+
+    Examples
+    --------
+    >>> subjects_of(xr.Dataset(coords={"scan": ["a", "b", "c"], "subject": ("scan", [1.0, np.nan, np.nan])})).tolist()
+    ['/sub-1.0', '/b', '/c']
+    """
     scans = evaluation["scan"].values
-    subjects = evaluation["subject"].values if "subject" in evaluation.coords else np.full(len(scans), "", object)
-    datasets = evaluation["dataset"].values if "dataset" in evaluation.coords else np.full(len(scans), "", object)
-    named = zip(scans, subjects, datasets, strict=True)
-    return np.array([f"{dataset}/sub-{subject}" if subject else f"{dataset}/{scan}" for scan, subject, dataset in named], dtype=object)
+    blank = np.full(len(scans), "", object)
+    subjects, datasets = (evaluation[name].values if name in evaluation.coords else blank for name in ("subject", "dataset"))
+    missing = pd.isna(subjects) | (subjects == "")
+    named = zip(scans, subjects, datasets, missing, strict=True)
+    return np.array([f"{dataset}/{scan if none else f'sub-{subject}'}" for scan, subject, dataset, none in named], dtype=object)
 
 
 def _bands(name: str, values: Num[np.ndarray, "scan"]) -> Shaped[np.ndarray, "scan"]:
