@@ -27,10 +27,10 @@ SCALP_SIGNAL: Final = 0.15
 (0.007 and 0.10 with masks made by thresholds); 22 whole heads with sound masks between 0.63 and 0.98, and the lowest of
 28 whose masks reach 5 mm into the scalp at 0.30."""
 
-CUT_OFF: Final = 0.03
-"""Share of a structure's surface on the border of the field of view from which on its volume is missing. A plane that cuts
-a cap of this share of the voxel faces off a ball (a third fewer of which face a plane than a sphere) takes 0.6 % of its volume."""
-
+CUT_OFF: Final = 0.015
+"""Share of a structure's surface on the border of the field of view from which on its volume is missing. Four whole heads whose
+field of view was cut at thirteen heights lost up to 0.7 % of their intracranial volume below this share, and up to 8.5 % between it and
+0.03, for a network guesses little of what it does not see; 25 scans as they came have a share of 0."""
 
 LEAST_INTRACRANIAL: Final = 100_000.0
 """mm³ below which what was found is no brain: a third of a newborn's."""
