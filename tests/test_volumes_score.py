@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from hypojax.checkpoint import STAGES, released_folder, sha256
 from hypojax.grid import Grid
 from hypojax.schema import SUBUNITS
 from hypojax.volumes.score import FARTHEST, PENALTY, ScoreModel, Sign, auc, fitted, parsed, released_model
@@ -184,3 +185,9 @@ def test_the_released_score_knows_its_signs() -> None:
     usual = {name: sign.middle for name, sign in model.signs.items()}
     assert model.score(usual) > 0.9
     assert model.score(usual | {"volume": usual["volume"] - np.log(2), "quality_certainty": 0.6}) < 0.5
+
+
+def test_the_score_was_fitted_to_the_released_weights() -> None:
+    """Other weights have other signs: after a release the score is fitted anew by ``pipelines/quality_score.py``."""
+    sums = [sha256(released_folder() / f"{stage}.safetensors")[:12] for stage in STAGES]
+    assert released_model().fitted_on["weights"] == "-".join(sums)
