@@ -21,7 +21,8 @@ from accuracy import STRATA
 from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.evaluate import summarise
 from hypojax.metrics import icc31
-from hypojax.perturb.steadiness import bars_table, changes_table, scans_table, variation
+from hypojax.perturb.protocol import OBLIQUE
+from hypojax.perturb.steadiness import HYPOTHALAMUS, ICV, bars_table, changes_table, scans_table, variation
 from hypojax.schema import PARTS
 from hypojax.train.record import lineage
 from hypojax.volumes.score import released_model
@@ -30,6 +31,9 @@ HERE: Final = Path(__file__).parent
 
 COHORT: Final = "ds002748"
 """The largest dataset at hand."""
+
+FAR: Final = 0.05
+"""Change of a volume from which on it is called off."""
 
 POWER: Final = 0.8416
 """Normal quantile of a power of 80 %."""
@@ -165,6 +169,14 @@ def farthest(five_fold: xr.Dataset) -> str:
     )
 
 
+def tilted(steady: pd.DataFrame) -> str:
+    """How many results of heads tilted too far are off, and how many of these say so."""
+    came, turned = (steady[steady["change"] == name].set_index("scan") for name in ("none", f"header turned +{OBLIQUE:.0f} about R"))
+    off = (turned[[HYPOTHALAMUS, ICV]] / came[[HYPOTHALAMUS, ICV]] - 1).abs().max(axis=1) > FAR
+    flagged = turned["flags"].notna() & off
+    return f"Of {len(turned)} such heads {off.sum()} were off by more than {FAR:.0%}; {flagged.sum()} of these carried a flag."
+
+
 def by_hand(five_fold: xr.Dataset) -> str:
     """Mean and standard deviation of our soft volumes of the largest dataset."""
     whole = five_fold.sel(region="hypothalamus")
@@ -228,6 +240,7 @@ def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
         "effects": visible_effects(five_fold, steady),
         "ours_mm3": by_hand(five_fold),
         "farthest": farthest(five_fold),
+        "tilted": tilted(steady),
         "heads": ", ".join(dict.fromkeys(steady["scan"])),
         "slopes": markdown(slopes),
         "atlases": markdown(pd.read_csv(accuracy / "atlases.tsv", sep="\t")),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypojax.intensity import otsu_threshold, tissue_statistics, zscore
+from hypojax.intensity import LEAST_INSIDE, box_statistics, otsu_threshold, tissue_statistics, zscore
 
 BIN = 1 / 256
 """The histogram has 256 bins: a threshold is known to a bin of the intensity range."""
@@ -73,3 +73,18 @@ def test_constant_volume_is_defined() -> None:
 def test_zscore_is_clipped() -> None:
     values = tissue(np.random.default_rng(0))
     assert zscore(np.append(values, 1e9), tissue_statistics(values)).max() == 10
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.0])
+def test_a_mask_of_too_little_of_a_box_is_not_believed(share: float) -> None:
+    """By what the mask holds where that is enough, else by all that is not blank."""
+    rng = np.random.default_rng(0)
+    box = rng.normal(100, 10, (20, 20, 20))
+    box[:2] = 0.0  # removed, or out of view
+    inside = np.indices(box.shape)[2] < 20 * share
+    counted = box[2:] if share < LEAST_INSIDE else box[inside & (box > 0)]
+    assert box_statistics(box, inside, background=0.0) == tissue_statistics(counted.ravel())
+
+
+def test_a_box_of_nothing_has_no_spread() -> None:
+    assert box_statistics(np.zeros((4, 4, 4)), None, background=0.0).std == 0

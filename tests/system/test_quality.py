@@ -9,7 +9,7 @@ import pytest
 from hypojax import Segmenter, demo, perturb
 from hypojax.execute.record import measure_scan
 from hypojax.perturb import Scan
-from hypojax.reason import HypojaxError
+from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import read
 from hypojax.volumes import Measurement
 
@@ -78,3 +78,13 @@ def test_a_child_is_measured_and_a_tumour_in_thick_slices_is_flagged(segmenter: 
     assert child.volumes["hypothalamus"].volume_mm3 == pytest.approx(teacher, rel=0.15)
     assert "low_quality_score" not in child.flags
     assert "thick_voxels" in tumour.flags
+
+
+@pytest.mark.parametrize("below", [35.0, 40.0, 45.0, 60.0])
+def test_a_field_of_view_that_ends_in_the_skull_base_is_said_or_harmless(segmenter: Segmenter, sample: Scan, below: float) -> None:
+    """The intracranial volume is missing with the reason, or what it is with the whole head, to a hundredth."""
+    whole = measured(segmenter, sample).volumes["icv"].volume_mm3
+    cut = perturb.cropped(*sample, low=(-np.inf, -np.inf, CENTRE[2] - below), high=(np.inf,) * 3)
+    found = measured(segmenter, cut).volumes["icv"]
+    assert found.missing_reason == Reason.CUT_OFF or abs(found.volume_mm3 / whole - 1) < 0.01
+    assert below < 60 or not found.missing_reason
