@@ -130,17 +130,18 @@ def test_other_settings_are_refused_or_everything_is_done_anew(tmp_path: Path) -
     assert execute.verify(out) == ()
 
 
-def test_a_scan_at_work_when_a_process_died_comes_last_and_alone(tmp_path: Path) -> None:
+def test_scans_at_work_when_a_process_died_come_last_and_alone_the_worst_at_the_end(tmp_path: Path) -> None:
     scans, out, watch = folder(tmp_path / "in", scans=4), tmp_path / "out", Tally()
     execute.ingest([scans], out=out, segmenter=StandIn())
     from hypojax.store import CohortStore
 
     store = CohortStore.open(out / "cohort.zarr")
-    store.begin("sub-00")  # and then the process dies
+    for scan in ("sub-00", "sub-00", "sub-02"):
+        store.begin(scan)  # and then the process dies
     network = StandIn()
     execute.run([scans], out=out, settings=RunSettings(batch=4), segmenter=network, watch=watch)
-    assert [result.scan for result in watch.results] == ["sub-01", "sub-02", "sub-03", "sub-00"]
-    assert network.batches == [3, 1]
+    assert [result.scan for result in watch.results] == ["sub-01", "sub-03", "sub-02", "sub-00"]
+    assert network.batches == [2, 1, 1]
     assert store.begun("sub-00") == 0
     assert execute.verify(out) == ()
 

@@ -17,7 +17,8 @@ class Todo:
     scans
         To do, in order.
     alone
-        To do after those, one at a time: a process died while it worked on them, so that one of them may be to blame.
+        To do after those, one at a time: a process died while it worked on them, so that one of them may be to blame. Those that
+        saw fewest processes die come first: one that takes down each process it meets keeps no other from its turn.
     kept
         Done before.
     left
@@ -59,10 +60,10 @@ def todo_of(store: CohortStore, scans: Sequence[str], *, settings: RunSettings) 
         if scan in records and records[scan]["status"] != "pending":
             store.withdraw(scan)
     rest = [records[scan]["status"] for scan in set(scans).difference(due)]
-    suspects = {scan for scan in due if store.begun(scan)}
+    begun = {scan: store.begun(scan) for scan in due}
     return Todo(
-        scans=tuple(scan for scan in due if scan not in suspects),
-        alone=tuple(scan for scan in due if scan in suspects),
+        scans=tuple(scan for scan in due if not begun[scan]),
+        alone=tuple(sorted((scan for scan in due if begun[scan]), key=begun.__getitem__)),
         kept=rest.count("done"),
         left=rest.count("failed"),
     )
