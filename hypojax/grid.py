@@ -161,7 +161,9 @@ def axis_weights(source: int, target: int, *, step: float, start: float) -> Floa
     return np.where(inside[:, None] & (total > 0), weights / np.where(total > 0, total, 1), 0).astype(np.float32)
 
 
-def resample(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, fill: float = 0.0) -> Float32[np.ndarray, "x y z"]:
+def resample(
+    volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, fill: float = 0.0, ceiling: float = np.inf
+) -> Float32[np.ndarray, "x y z"]:
     """Sample a volume on a target grid: antialiased linear where axes are parallel, trilinear otherwise.
 
     Parameters
@@ -172,16 +174,18 @@ def resample(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, fi
         Where to sample; its axes may run in any order.
     fill
         Value outside the scan's field of view.
+    ceiling
+        What is brighter counts as this before it is averaged with its neighbours.
     """
     view, turned = _oriented(volume, affine, directions(grid.affine))
     mapping = np.linalg.inv(turned) @ grid.affine
     if np.abs(mapping[:3, :3] - np.diag(np.diag(mapping[:3, :3]))).max() > PARALLEL_TOLERANCE:
-        return _resample_rotated(view, mapping, grid.shape, fill)
+        return _resample_rotated(_cut_off(view, ceiling), mapping, grid.shape, fill)
     weights = [
         axis_weights(view.shape[axis], grid.shape[axis], step=float(mapping[axis, axis]), start=float(mapping[axis, 3]))
         for axis in range(3)
     ]
-    return apply_weights(view, weights, fill=fill)
+    return apply_weights(view, weights, fill=fill, ceiling=ceiling)
 
 
 def within_field_of_view(grid: Grid, shape: tuple[int, int, int], affine: Affine) -> Bool[np.ndarray, "x y z"]:
@@ -197,20 +201,28 @@ def within_field_of_view(grid: Grid, shape: tuple[int, int, int], affine: Affine
 
 
 def apply_weights(
-    volume: Num[np.ndarray, "a s r"], weights: list[Float32[np.ndarray, "_ _"]], *, fill: float = 0.0
+    volume: Num[np.ndarray, "a s r"], weights: list[Float32[np.ndarray, "_ _"]], *, fill: float = 0.0, ceiling: float = np.inf
 ) -> Float32[np.ndarray, "x y z"]:
-    """Apply one interpolation matrix an axis; zero rows give ``fill``. Source voxels no row needs are not read."""
+    """Apply one interpolation matrix an axis; zero rows give ``fill``, what is above ``ceiling`` counts as it.
+
+    Source voxels no row needs are not read.
+    """
     needed = [np.flatnonzero(matrix.any(axis=0)) for matrix in weights]
     if any(index.size == 0 for index in needed):
         return np.full([matrix.shape[0] for matrix in weights], fill, np.float32)
     spans = tuple(slice(int(index[0]), int(index[-1]) + 1) for index in needed)
-    result = np.ascontiguousarray(volume[spans], dtype=np.float32)
+    result = np.ascontiguousarray(_cut_off(volume[spans], ceiling), dtype=np.float32)
     if fill:
         result = result - np.float32(fill)
     shrink = sorted(range(3), key=lambda axis: weights[axis].shape[0] / result.shape[axis])
     for axis in shrink:
         result = _along(weights[axis][:, spans[axis]], result, axis)
     return result + np.float32(fill) if fill else result
+
+
+def _cut_off(values: Num[np.ndarray, "*n"], ceiling: float) -> Num[np.ndarray, "*n"]:
+    """Values as float32, none above a ceiling; the same array where there is no ceiling."""
+    return values if np.isinf(ceiling) else np.minimum(values, np.float32(ceiling), dtype=np.float32)
 
 
 def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndarray, "a s r"], axis: int) -> Float32[np.ndarray, "x y z"]:

@@ -293,9 +293,14 @@ def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
 
 
 def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, around: Surroundings) -> Float32[np.ndarray, "x y z"]:
-    """What the box network sees: the box, z-scored by its intracranial tissue; background outside the field of view."""
+    """What the box network sees: the box, z-scored by its intracranial tissue; background outside the field of view.
+
+    What burns is cut off in the scan's own voxels: sampled first, it would brighten its neighbours by as much as it burns.
+    """
     sampled = resample(volume, affine, grid, fill=around.background)
-    return zscore(sampled, box_statistics(sampled, around.inside(grid), background=around.background), brightest=BRIGHTEST)
+    statistics = box_statistics(sampled, around.inside(grid), background=around.background)
+    ceiling = statistics.mean + BRIGHTEST * statistics.std
+    return zscore(resample(volume, affine, grid, fill=around.background, ceiling=ceiling), statistics, brightest=BRIGHTEST)
 
 
 def box_offset(posteriors: UInt8[np.ndarray, "10 x y z"], grid: Grid) -> Float64[np.ndarray, "3"]:

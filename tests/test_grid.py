@@ -116,6 +116,17 @@ def test_linear_functions_are_reproduced_on_any_pair_of_grids(degrees: float, ta
     assert_allclose(sampled, world_ramp(target.shape, target.affine), atol=FLOAT32_TOLERANCE)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float64])
+@pytest.mark.parametrize("degrees", [0.0, 30.0])
+def test_a_ceiling_holds_before_voxels_are_averaged(dtype: type, degrees: float) -> None:
+    shape = (9, 8, 7)
+    volume = np.random.default_rng(3).integers(0, 200, shape).astype(dtype)
+    affine, grid = affine_of((0.9, 1.2, 1.0), shape, rotation(1, degrees)), Grid((5, 6, 7), affine_of((2.0, 1.1, 0.7), (5, 6, 7)))
+    cut_off = resample(volume, affine, grid, fill=3.0, ceiling=90.5)
+    assert_array_equal(cut_off, resample(np.minimum(volume, 90.5), affine, grid, fill=3.0))
+    assert not np.array_equal(cut_off, resample(volume, affine, grid, fill=3.0))
+
+
 @pytest.mark.parametrize(("order", "flips"), ORIENTATIONS)
 def test_target_axes_may_run_in_any_order(order: tuple[int, ...], flips: tuple[int, ...]) -> None:
     shape = (9, 8, 7)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from affines import affine_of, rotation
 from standin import AFFINE, SHAPE, phantom_voxels
 from tiny_segmenter import Small, tiny
 
@@ -313,6 +314,21 @@ def test_what_burns_outside_the_cranium_is_not_seen_inside(gain: float) -> None:
     assert burning.max() <= BRIGHTEST
     block = box_input(volume, affine, grid, around=Surroundings(0.0))
     assert np.isfinite(block).all()  # nothing is known to be intracranial: by all of its tissue
+
+
+@pytest.mark.parametrize("tilt", [0.0, 30.0])
+def test_how_far_a_vessel_burns_is_not_seen_in_its_neighbours(tilt: float) -> None:
+    """Stored values saturated or not: cut off in the scan's voxels, a vessel gives the same box however bright it is."""
+    shape = (80, 60, 70)
+    affine = affine_of((0.7, 1.0, 0.8), shape, rotation(0, tilt))
+    tissue, vessel = np.random.default_rng(0).normal(100, 10, shape).astype(np.float32), np.zeros(shape, bool)
+    vessel[40, 30] = True
+    grid = box_grid(affine, to_world(affine, (np.array(shape) - 1) / 2))
+    saturated, burning = (
+        box_input(np.where(vessel, value, tissue), affine, grid, around=Surroundings(0.0)) for value in np.float32([140.0, 1000.0])
+    )
+    np.testing.assert_allclose(burning, saturated, atol=0.1)
+    assert saturated.max() > 2
 
 
 def test_weights_of_another_normalisation_are_refused(tmp_path: Path) -> None:
