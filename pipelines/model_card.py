@@ -262,7 +262,7 @@ def main(weights: Path, accuracy: Path, robustness: Path, docs: Path) -> None:
     values |= {
         "head_sha": head.sha256, "box_sha": box.sha256, "head_network": str(head.network), "box_network": str(box.network),
         "head_training": training_of(head), "box_training": training_of(box), "fold_training": training_of(folds[-1]), "folds": listed,
-        "head_history": history_of(head), "box_history": history_of(box),
+        "head_kept": ", ".join(head.header["training"]["held_out"]), "head_history": history_of(head), "box_history": history_of(box),
     }  # fmt: skip
     values["histories"] = "\n".join(f"- {number}: {history_of(fold)}" for number, fold in enumerate(folds))
     fill(HERE / "card_head.md", weights / "head.md", values)

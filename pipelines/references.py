@@ -3,6 +3,7 @@
 Used by `accuracy.py`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from hypojax.reason import HypojaxError
 from hypojax.segment import Segmentation, Segmenter
 from hypojax.store import ScanEntry
 from hypojax.train.appearance import AppearanceConfig
-from hypojax.train.examples import load_maps
+from hypojax.train.examples import held_out_maps
 from hypojax.train.head import HeadConfig, map_example
 from hypojax.volumes.structure import clean_intracranial
 
@@ -67,12 +68,13 @@ def against_dlicv(segmenter: Segmenter, data: Path) -> xr.Dataset:
     return tabulate(results, entries)
 
 
-def synthetic_heads(segmenter: Segmenter, examples: Path, *, count: int = 20) -> pd.DataFrame:
-    """Dice and relative volume error of the intracranial volume in images made from label maps, whose truth is known.
+def synthetic_heads(segmenter: Segmenter, examples: Path, *, kept: Sequence[str], count: int = 20) -> pd.DataFrame:
+    """Dice and relative volume error of the intracranial volume in images made from label maps that were ``kept`` from training.
 
-    All maps were trained on, in other contrasts and poses: this says how well the truth was learnt, not how well it carries over.
+    The truth of such an image is known.
     """
-    maps, config = load_maps(examples), HeadConfig(stripped=0.0, defaced=0.0, free=0.0, shape=(112, 112, 96), appearance=PLAIN)
+    maps = held_out_maps(examples, held_out=kept)
+    config = HeadConfig(stripped=0.0, defaced=0.0, free=0.0, shape=(112, 112, 96), appearance=PLAIN)
     rows = []
     for seed in range(count):
         example = map_example(jax.random.key(10_000 + seed), maps, config)

@@ -11,7 +11,7 @@ from hypothesis.strategies import floats, integers, lists, sampled_from, text
 
 from hypojax.reason import Reason, RunError
 from hypojax.train.config import LoopConfig, parse_config, read_config
-from hypojax.train.examples import drawing_odds, held_out_names, load_boxes
+from hypojax.train.examples import drawing_odds, held_out_maps, held_out_names, load_boxes, load_maps, refuse_unknown
 from hypojax.train.head import HeadConfig
 from hypojax.train.record import Record, check_same, read_record, released_weights, write_record
 from hypojax.unet import UNetConfig
@@ -160,6 +160,25 @@ def test_folds_are_those_of_the_table(tmp_path: Path) -> None:
         held_out_names(tmp_path, fold=5, folds=2)
     with pytest.raises(RunError, match="has 2 folds, the configuration says folds = 5"):
         held_out_names(tmp_path, fold=0, folds=5)
+
+
+def test_what_is_kept_for_a_test_is_never_learnt_from(tmp_path: Path) -> None:
+    names = np.array(["one", "two", "three"])
+    labels = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((3, 2, 2, 2), np.uint8)
+    inside = np.array([False, True, True])
+    centres = np.arange(9.0).reshape(3, 3)
+    np.savez(tmp_path / "maps.npz", names=names, labels=labels, values=np.array([0, 2, 24]), intracranial=inside, centres=centres)
+    learnt, kept = load_maps(tmp_path, held_out=["two"]), held_out_maps(tmp_path, held_out=["two"])
+    assert np.unique(learnt.labels).tolist() == [0, 2]
+    assert np.unique(kept.labels).tolist() == [1]
+    np.testing.assert_array_equal(kept.centres, centres[1:2])
+    assert load_maps(tmp_path).labels.shape[0] == 3
+    for load, names_held in ((load_maps, names.tolist()), (held_out_maps, [])):
+        with pytest.raises(RunError, match=r"maps\.npz"):
+            load(tmp_path, held_out=names_held)
+    refuse_unknown(["two"], tmp_path, ["maps.npz"])
+    with pytest.raises(RunError, match=r"never names tow, which .* has not; it has one, three, two"):
+        refuse_unknown(["two", "tow"], tmp_path, ["maps.npz"])
 
 
 @given(whole=integers(0, 20), stripped=integers(1, 40), share=floats(0, 1))

@@ -135,6 +135,19 @@ def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
+def test_who_is_kept_for_a_test_stands_in_the_record(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "never.toml").write_text("never = ['d']\n" + CONFIG)
+    config = replace(read_config(place / "never.toml"), examples=place / "examples", out=tmp_path)
+    train_network(replace(config, loop=replace(config.loop, steps=4)), fold=0)
+    record = read_record(tmp_path / "fold0")
+    assert record is not None
+    assert record.held_out == ("a", "c", "d")
+    (place / "never.toml").write_text("never = ['D']\n" + CONFIG)
+    assert main(["train", str(place / "never.toml"), "--examples", str(place / "examples"), "--out", str(tmp_path / "other")]) == USAGE
+    assert "never names D, which" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

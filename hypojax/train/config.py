@@ -93,6 +93,8 @@ class TrainConfig:
         File of boxes in ``examples``.
     folds
         How many folds ``folds.tsv`` has.
+    never
+        Names of subjects or label maps that no run learns from, kept to test the weights on.
     start
         Weights to start from: a ``.safetensors`` file of released weights, or the folder of a run; random when left out.
     box, head
@@ -112,6 +114,7 @@ class TrainConfig:
     out: Path = Path("runs/train")
     boxes: str = "boxes.npz"
     folds: int = 5
+    never: tuple[str, ...] = ()
     start: Path | None = None
     box: BoxConfig = field(default_factory=BoxConfig)
     head: HeadConfig = field(default_factory=HeadConfig)

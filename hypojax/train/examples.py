@@ -49,6 +49,22 @@ def held_out_names(folder: Path, *, fold: int, folds: int) -> frozenset[str]:
     return frozenset(name for name, number in rows if number == fold)
 
 
+def refuse_unknown(never: Collection[str], folder: Path, files: Collection[str]) -> None:
+    """Refuse names to keep from training that no file of examples has: a misspelt one would be learnt from.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``.
+    """
+    known: set[str] = set()
+    for file in files:
+        with np.load(_existing(folder / file)) as stored:
+            known.update(stored["names"].tolist())
+    if unknown := sorted(set(never) - known):
+        raise RunError(Reason.USAGE, f"never names {', '.join(unknown)}, which {folder} has not; it has {', '.join(sorted(known))}")
+
+
 def load_boxes(folder: Path, *, whole_heads: float, held_out: Collection[str] = (), name: str = BOXES) -> Boxes:
     """Boxes to learn from.
 
@@ -93,18 +109,32 @@ def plain_boxes(folder: Path, *, held_out: Collection[str], name: str = BOXES) -
         return [plain_box(*map(jnp.asarray, box)) for box in zip(*parts, strict=True)]
 
 
-def load_maps(folder: Path) -> HeadMaps:
-    """Head label maps, with what their classes are."""
+def load_maps(folder: Path, *, held_out: Collection[str] = ()) -> HeadMaps:
+    """Head label maps to learn from, with what their classes are: all but those held out."""
     with np.load(_existing(folder / MAPS)) as stored:
-        values = stored["values"]
-        return HeadMaps(
-            labels=jnp.asarray(stored["labels"]),
-            centres=jnp.asarray(stored["centres"], jnp.float32),
-            intracranial=jnp.asarray(stored["intracranial"]),
-            extracerebral=jnp.asarray((values >= FIRST_EXTRACEREBRAL) & ~stored["intracranial"]),
-            fluid=jnp.asarray(np.isin(values, CSF)),
-            prior=jnp.asarray(tissue_prior(values), jnp.float32),
-        )
+        return _maps(stored, _kept(stored["names"], held_out, folder / MAPS))
+
+
+def held_out_maps(folder: Path, *, held_out: Collection[str]) -> HeadMaps:
+    """Head label maps to test on; refused when none is held out."""
+    with np.load(_existing(folder / MAPS)) as stored:
+        chosen = np.isin(stored["names"], list(held_out))
+        if not chosen.any():
+            raise RunError(Reason.NOTHING_FOUND, f"none of the {len(chosen)} label maps in {folder / MAPS} was kept from training")
+        return _maps(stored, chosen)
+
+
+def _maps(stored: Mapping[str, np.ndarray], chosen: Bool[np.ndarray, " n"]) -> HeadMaps:
+    """Some of the stored label maps."""
+    values = stored["values"]
+    return HeadMaps(
+        labels=jnp.asarray(stored["labels"][chosen]),
+        centres=jnp.asarray(stored["centres"][chosen], jnp.float32),
+        intracranial=jnp.asarray(stored["intracranial"]),
+        extracerebral=jnp.asarray((values >= FIRST_EXTRACEREBRAL) & ~stored["intracranial"]),
+        fluid=jnp.asarray(np.isin(values, CSF)),
+        prior=jnp.asarray(tissue_prior(values), jnp.float32),
+    )
 
 
 def load_heads(folder: Path, *, held_out: Collection[str] = ()) -> RealHeads:

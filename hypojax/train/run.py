@@ -11,7 +11,7 @@ import hypojax
 from hypojax.checkpoint import Checkpoint, load_checkpoint, sha256
 from hypojax.reason import Reason, RunError
 from hypojax.train.config import TrainConfig
-from hypojax.train.examples import held_out_names
+from hypojax.train.examples import held_out_names, refuse_unknown
 from hypojax.train.history import Entry, best, exhausted, read_history
 from hypojax.train.loop import QUIET, train
 from hypojax.train.plot import PLOT, draw_history
@@ -63,12 +63,14 @@ def train_network(
     Raises
     ------
     RunError
-        ``NOTHING_FOUND``: no examples or no such fold. ``OTHER_SETTINGS``: the folder holds another run.
-        ``WEIGHTS_MISSING``, ``WEIGHTS_CORRUPTED``: nothing to start from.
+        ``NOTHING_FOUND``: no examples or no such fold. ``USAGE``: ``never`` names what is not there.
+        ``OTHER_SETTINGS``: the folder holds another run. ``WEIGHTS_MISSING``, ``WEIGHTS_CORRUPTED``: nothing to start from.
     """
     own = config.of_fold(fold)
-    held_out = () if fold is None else tuple(sorted(held_out_names(own.examples, fold=fold, folds=own.folds)))
+    of_fold = () if fold is None else held_out_names(own.examples, fold=fold, folds=own.folds)
+    held_out = tuple(sorted({*own.never, *of_fold}))
     stage = load_stage(own, held_out=held_out)
+    refuse_unknown(own.never, own.examples, stage.files)
     record = _record(own, fold, held_out, stage)
     training = _training(own, stage, record.precision)
     state = train(training, stage.data, own.out, score=stage.score, watch=watch, interrupted=interrupted)

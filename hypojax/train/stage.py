@@ -102,7 +102,7 @@ def _box_stage(config: TrainConfig, held_out: Collection[str]) -> Stage:
 
 def _head_stage(config: TrainConfig, held_out: Collection[str]) -> Stage:
     """The intracranial volume and the place of the hypothalamus."""
-    data = (load_maps(config.examples), load_heads(config.examples, held_out=held_out))
+    data = (load_maps(config.examples, held_out=held_out), load_heads(config.examples, held_out=held_out))
     heads = held_out_heads(config.examples, held_out=held_out)
 
     def example(key: PRNGKeyArray, data: tuple[head.HeadMaps, head.RealHeads]) -> tuple[Array, head.HeadExample]:
