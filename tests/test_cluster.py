@@ -142,6 +142,7 @@ def test_scans_at_work_when_a_process_died_come_last_and_alone_the_worst_at_the_
     execute.run([scans], out=out, settings=RunSettings(batch=4), segmenter=network, watch=watch)
     assert [result.scan for result in watch.results] == ["sub-01", "sub-03", "sub-02", "sub-00"]
     assert network.batches == [2, 1, 1]
+    assert any(note.startswith("at work when an earlier run died: sub-02, sub-00, left for last") for note in watch.notes)
     assert store.begun("sub-00") == 0
     assert execute.verify(out) == ()
 

@@ -1,8 +1,8 @@
 """One run over the scans of one store, in this process or on a cluster."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hypojax.execute.item import Refused
 from hypojax.execute.line import Line, Segments
@@ -19,6 +19,11 @@ from hypojax.store import CohortStore
 
 if TYPE_CHECKING:
     from hypojax.execute.dispatch import Dispatch
+
+NAMED: Final = 5
+"""Scans that a note names; of the rest it says how many they are."""
+
+ADVICE: Final = "--cluster local lets one that does it again fail alone"
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Job:
             yield from self._there(todo, watch=watch)
             return
         watch.noted(f"in this process, on {self.network.provenance.get('device', 'no device') if self.network else 'no device'}")
+        if todo.alone:
+            watch.noted(suspected(todo.alone))
         yield from process(self.line, todo, settings=self.settings)
 
     def _there(self, todo: Todo, *, watch: Watch) -> Generator[ScanResult, None, None]:
@@ -93,3 +100,13 @@ class Job:
             message = f"scan {scan!r}: every process that worked on it died (a crash, or more memory than a worker has)"
             advice = "look at the file, give workers more memory, or exclude the scan; --retry-failed tries it again"
             yield self.line.finish(Refused(ScanResult(scan, "failed", str(Reason.CRASHED), f"{message}; {advice}")))
+
+
+def suspected(scans: Sequence[str]) -> str:
+    """What to know of scans that were at work when an earlier run died.
+
+    >>> suspected(["sub-02"])
+    'at work when an earlier run died: sub-02, left for last, one at a time; --cluster local lets one that does it again fail alone'
+    """
+    named = ", ".join(scans[:NAMED]) + (f" and {len(scans) - NAMED} more" if len(scans) > NAMED else "")
+    return f"at work when an earlier run died: {named}, left for last, one at a time; {ADVICE}"
