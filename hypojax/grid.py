@@ -222,7 +222,7 @@ def apply_weights(
 
 def _cut_off(values: Num[np.ndarray, "*n"], ceiling: float) -> Num[np.ndarray, "*n"]:
     """Values as float32, none above a ceiling; the same array where there is no ceiling."""
-    return values if np.isinf(ceiling) else np.minimum(values, np.float32(ceiling), dtype=np.float32)
+    return values if np.isinf(ceiling) else np.minimum(values, np.float32(ceiling), dtype=np.float32, order="C")
 
 
 def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndarray, "a s r"], axis: int) -> Float32[np.ndarray, "x y z"]:

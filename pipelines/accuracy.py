@@ -133,9 +133,10 @@ def main(data: Path, weights: Path, examples: Path, out: Path) -> None:
     five_fold = cross_validate(data, weights)
     summary = summarise(five_fold, by=STRATA)
     write_evaluation(five_fold, summary, out / "five_fold")
-    head = load_checkpoint(weights / "head.safetensors")
-    synthetic = synthetic_heads(segmenter, examples, kept=head.header["training"]["held_out"])
-    apart = Segmenter(head, [load_checkpoint(folds_of(weights)[CHILD])])
+    tested = load_checkpoint(weights / "head-held-out.safetensors")
+    kept = Segmenter(tested, [load_checkpoint(weights / "box.safetensors")])
+    synthetic = synthetic_heads(kept, examples, kept=tested.header["training"]["held_out"])
+    apart = Segmenter(load_checkpoint(weights / "head.safetensors"), [load_checkpoint(folds_of(weights)[CHILD])])
     lines = [*hypothalamus_bars(five_fold, summary), *intracranial_bars(icv, icv_summary), *synthetic_bars(synthetic)]
     tables = {
         "bars": pd.DataFrame(lines), "synthetic": synthetic, "atlases": atlases(segmenter, data),

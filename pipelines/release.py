@@ -1,8 +1,9 @@
 """Turn training runs into released weights.
 
-    python pipelines/release.py runs/head/all runs/box/all checkpoints runs/box/fold*
+    python pipelines/release.py runs/head/all runs/box/all checkpoints runs/head-held-out/all runs/box/fold*
 
-Writes ``head.safetensors``, ``box.safetensors``, and ``box-fold0.safetensors`` … of the runs that follow (averaged weights),
+Writes ``head.safetensors``, ``box.safetensors``, and of the runs that follow, which serve to test, ``head-held-out.safetensors`` of
+one that label maps were kept from and ``box-fold0.safetensors`` … of those of a fold (averaged weights),
 ``SHA256SUMS``, and the log of each run beside them. What a header says of the training is the run's own ``record.json``.
 Refuses more than 30 MB in all.
 """
@@ -42,18 +43,18 @@ def release(run: Path, out: Path, name: str) -> str:
     return save_checkpoint(out / f"{name}.safetensors", weights, network=record.loop.network, header=header)
 
 
-def fold_of(run: Path) -> int:
-    """The fold that a run held out."""
+def name_of(run: Path) -> str:
+    """The name of weights that serve to test, by what their run held out."""
     record = read_record(run)
-    if record is None or record.fold is None:
-        sys.exit(f"{run} is no run of a fold: its {RECORD} names none")
-    return record.fold
+    if record is None or not record.held_out:
+        sys.exit(f"{run} held nothing out: its {RECORD} names nothing")
+    return f"{record.stage}-held-out" if record.fold is None else f"{record.stage}-fold{record.fold}"
 
 
-def main(head: Path, box: Path, out: Path, *folds: Path) -> None:
+def main(head: Path, box: Path, out: Path, *held_out: Path) -> None:
     """Write all files and their sums."""
     out.mkdir(parents=True, exist_ok=True)
-    runs = {"head": head, "box": box} | {f"box-fold{fold_of(run)}": run for run in folds}
+    runs = {"head": head, "box": box} | {name_of(run): run for run in held_out}
     sums = {f"{name}.safetensors": release(run, out, name) for name, run in runs.items()}
     (out / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
     print(json.dumps(sums, indent=2))

@@ -139,7 +139,10 @@ def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp
 def test_who_is_kept_for_a_test_stands_in_the_record(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "never.toml").write_text("never = ['d']\n" + CONFIG)
     config = replace(read_config(place / "never.toml"), examples=place / "examples", out=tmp_path)
-    train_network(replace(config, loop=replace(config.loop, steps=4)), fold=0)
+    four = replace(config, loop=replace(config.loop, steps=4))
+    train_network(four)
+    assert not any(entry.scores for entry in read_history(tmp_path / "all"))  # nor validated on
+    train_network(four, fold=0)
     record = read_record(tmp_path / "fold0")
     assert record is not None
     assert record.held_out == ("a", "c", "d")

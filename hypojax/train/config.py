@@ -94,7 +94,7 @@ class TrainConfig:
     folds
         How many folds ``folds.tsv`` has.
     never
-        Names of subjects or label maps that no run learns from, kept to test the weights on.
+        Names of subjects or label maps that no run learns from or is validated on, kept to test the weights on.
     start
         Weights to start from: a ``.safetensors`` file of released weights, or the folder of a run; random when left out.
     box, head

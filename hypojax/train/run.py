@@ -69,7 +69,7 @@ def train_network(
     own = config.of_fold(fold)
     of_fold = () if fold is None else held_out_names(own.examples, fold=fold, folds=own.folds)
     held_out = tuple(sorted({*own.never, *of_fold}))
-    stage = load_stage(own, held_out=held_out)
+    stage = load_stage(own, of_fold=of_fold)
     refuse_unknown(own.never, own.examples, stage.files)
     record = _record(own, fold, held_out, stage)
     training = _training(own, stage, record.precision)

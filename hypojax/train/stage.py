@@ -45,9 +45,13 @@ class Stage:
     files: tuple[str, ...]
 
 
-def load_stage(config: TrainConfig, *, held_out: Collection[str] = ()) -> Stage:
-    """Load the examples of a configuration, without those held out."""
-    return (_box_stage if config.stage == "box" else _head_stage)(config, held_out)
+def load_stage(config: TrainConfig, *, of_fold: Collection[str] = ()) -> Stage:
+    """Load the examples of a configuration, without those of a fold, which it is validated on, and those never learnt from.
+
+    What is never learnt from is not validated on either: a run may end early by its validation.
+    """
+    never = frozenset(config.never)
+    return (_box_stage if config.stage == "box" else _head_stage)(config, never.union(of_fold), frozenset(of_fold) - never)
 
 
 def box_scorer(network: UNetConfig, examples: list[box.Example]) -> Score:
@@ -89,10 +93,10 @@ def head_scorer(network: UNetConfig, heads: head.RealHeads) -> Score:
     return score
 
 
-def _box_stage(config: TrainConfig, held_out: Collection[str]) -> Stage:
+def _box_stage(config: TrainConfig, held_out: Collection[str], validated: Collection[str]) -> Stage:
     """The hypothalamus and its subunits."""
     data = load_boxes(config.examples, whole_heads=config.box.whole_heads, held_out=held_out, name=config.boxes)
-    plain = plain_boxes(config.examples, held_out=held_out, name=config.boxes) if held_out else []
+    plain = plain_boxes(config.examples, held_out=validated, name=config.boxes) if validated else []
 
     def example(key: PRNGKeyArray, data: box.Boxes) -> box.Example:
         return box.box_example(key, data, config.box)
@@ -100,10 +104,10 @@ def _box_stage(config: TrainConfig, held_out: Collection[str]) -> Stage:
     return Stage(example, box_loss, data, box_scorer(config.loop.network, plain) if plain else None, (config.boxes,))
 
 
-def _head_stage(config: TrainConfig, held_out: Collection[str]) -> Stage:
+def _head_stage(config: TrainConfig, held_out: Collection[str], validated: Collection[str]) -> Stage:
     """The intracranial volume and the place of the hypothalamus."""
     data = (load_maps(config.examples, held_out=held_out), load_heads(config.examples, held_out=held_out))
-    heads = held_out_heads(config.examples, held_out=held_out)
+    heads = held_out_heads(config.examples, held_out=validated)
 
     def example(key: PRNGKeyArray, data: tuple[head.HeadMaps, head.RealHeads]) -> tuple[Array, head.HeadExample]:
         made = head.head_example(key, *data, config.head)
