@@ -143,8 +143,11 @@ def fitted(
     return ScoreModel(round(constant, 4), dict(zip(names, signs, strict=True)), {})
 
 
-PENALTY: Final = 0.05
-"""Of half the sum of squared weights against the mean loss: keeps signs that say the same from cancelling."""
+PENALTY: Final = 0.01
+"""Of half the sum of squared weights against the mean loss: keeps a sign that few results have from weighing without end.
+
+Of 0.01, 0.02, 0.05, 0.1 and 0.2 the one with the largest area under the curve in subjects not fitted to (0.951; 0.947 at 0.05), by two
+releases of the weights alike."""
 
 
 def _unweighed(usual: Float64[np.ndarray, "result"], *, side: Side) -> Sign:
