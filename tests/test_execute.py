@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from standin import AFFINE, StandIn, phantom_voxels, write_phantom
 
 import hypojax
 from hypojax import execute
+from hypojax.cli.screen import facts
 from hypojax.cohort import open_cohort
 from hypojax.execute.line import attempt
 from hypojax.execute.lock import locked
@@ -25,7 +27,7 @@ from hypojax.execute.output import source_datasets
 from hypojax.execute.overlap import overlapped
 from hypojax.phantom import Phantom
 from hypojax.reason import Reason, RunError, ScanError
-from hypojax.scans import write_nifti
+from hypojax.scans import discover, write_nifti
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore
 
@@ -86,6 +88,17 @@ def test_a_run_gives_volumes_tables_and_derivatives(tmp_path: Path) -> None:
     assert {"volumes.parquet", "volumes.tsv", "derivatives/dataset_description.json", "derivatives/dseg.tsv"} <= set(names)
     assert "derivatives/sub-02/anat/sub-02_space-orig_seg-hypothalamus_dseg.nii.gz" in names
     assert execute.verify(tmp_path / "out") == ()
+
+
+def test_what_the_search_noticed_is_said_at_the_start_and_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, said, watch, read = bids(tmp_path / "in"), "1 table row has no folder", Tally(), Tally()
+    found = replace(discover([folder]), notes=(said,))
+    monkeypatch.setattr("hypojax.execute.output.discover", lambda inputs: found)
+    outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn(), watch=watch)
+    ingested = execute.ingest([folder], out=tmp_path / "read", segmenter=StandIn(), watch=read)
+    assert watch.notes[0] == read.notes[0] == f"note: {said}"
+    assert outcome.notes == ingested.notes == (said,)
+    assert facts(outcome)["to know"] == said
 
 
 def test_an_unforeseen_fault_takes_no_neighbour_along(tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ class Outcome:
         Volumes and flags of the cohort in a few numbers.
     ignored
         Kind of image that was found and is no T1w scan → how many.
+    notes
+        What is to be known of how the scans were found, a sentence each.
 
     Examples
     --------
@@ -130,6 +132,7 @@ class Outcome:
     seconds: float = 0.0
     summary: Summary | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def count(self, status: str) -> int:
         """Scans with this status."""

@@ -18,6 +18,7 @@ from hypojax.execute.refuse import refuse_unfit
 from hypojax.execute.shard import Shard
 from hypojax.execute.todo import Todo, todo_of
 from hypojax.location import Location, locate
+from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore, Problem
 
@@ -69,6 +70,7 @@ def run(
     ids = [scan.id for scan in found.scans]
     named = shard.share(ids) if shard else ids
     told = watch or Silence()
+    _tell(found, watch=told)
     with locked(out, shard=shard, say=told.noted) as hold:
         with settling(out):
             store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
@@ -77,7 +79,7 @@ def run(
         refuse_unfit([scan for scan in found.scans if scan.id in todo and scan.id in unread], out=out, memory=not place.distributed)
         job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, watch=Guarded(told, hold.check))
-    return replace(outcome, ignored=found.ignored)
+    return replace(outcome, ignored=found.ignored, notes=found.notes)
 
 
 def ingest(
@@ -94,10 +96,11 @@ def ingest(
     """
     chosen, out = settings or RunSettings(), locate(out)
     found, told = find(inputs, out=out), watch or Silence()
+    _tell(found, watch=told)
     with locked(out, say=told.noted) as hold:
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
         outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=Guarded(told, hold.check))
-    return replace(outcome, ignored=found.ignored)
+    return replace(outcome, ignored=found.ignored, notes=found.notes)
 
 
 def segment_store(
@@ -146,6 +149,12 @@ def status(out: Location | str) -> Outcome:
 def verify(out: Location | str) -> tuple[Problem, ...]:
     """Everything in the store of ``out`` that is not as it was written; raises as `status`."""
     return CohortStore.open(locate(out) / STORE).verify()
+
+
+def _tell(found: Discovery, *, watch: Watch) -> None:
+    """Say what is to be known of how the scans were found."""
+    for note in found.notes:
+        watch.noted(f"note: {note}")
 
 
 def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings: RunSettings, watch: Watch) -> Outcome:

@@ -56,19 +56,26 @@ class Discovery:
         Sorted by id.
     ignored
         How many images of which kind were left aside (``{"bold": 3}``).
+    notes
+        What the user should know of how they were found, a sentence each, with the next step.
     """
 
     scans: tuple[Scan, ...]
     ignored: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Find:
-    """Scans of one input, before names are settled; ``dataset`` is the resolved root of the BIDS dataset they are from."""
+    """Scans of one input, before names are settled; ``dataset`` is the resolved root of the BIDS dataset they are from.
+
+    ``notes`` is what the user should know of them, a sentence each.
+    """
 
     scans: tuple[Scan, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
     dataset: Location | None = None
+    notes: tuple[str, ...] = ()
 
 
 def discover(inputs: Sequence[Location | str]) -> Discovery:
@@ -103,7 +110,8 @@ def discover(inputs: Sequence[Location | str]) -> Discovery:
         raise RunError(
             Reason.NOTHING_FOUND, f"no T1w scan was found in {places} (seen: {seen}); name a BIDS dataset, a folder, an image or a table"
         )
-    return Discovery(tuple(sorted(map(_unlisted, scans), key=lambda scan: scan.id)), dict(sorted(ignored.items())))
+    notes = tuple(dict.fromkeys(note for find in finds for note in find.notes))
+    return Discovery(tuple(sorted(map(_unlisted, scans), key=lambda scan: scan.id)), dict(sorted(ignored.items())), notes)
 
 
 def _unlisted(scan: Scan) -> Scan:

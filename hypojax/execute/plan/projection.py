@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +50,7 @@ class Plan:
     shortages
         What does not fit, each in a sentence with what to do.
     notes
-        What else to know about the figures.
+        What to know of how the scans were found, and about the figures.
     """
 
     sizes: tuple[Size, ...]
@@ -119,7 +119,8 @@ def plan(
     """
     out = None if out is None else locate(out)
     chosen, crew = settings or RunSettings(), workers or Workers()
-    found = (find(inputs, out=out) if out else discover(inputs)).scans
+    search = find(inputs, out=out) if out else discover(inputs)
+    found = search.scans
     todo = unfinished(found, out)
     sizes, refused = read_sizes(todo)
     if not sizes:
@@ -128,7 +129,8 @@ def plan(
         )
         raise RunError(Reason.NOTHING_FOUND, f"no scan is left to plan for: {why}")
     made = calibration or calibrate(choose(sizes, count=sample), settings=chosen, cores=crew.cores)
-    return project(sizes, refused, kept=len(found) - len(todo), place=out or Path(), settings=chosen, workers=crew, calibration=made)
+    made_plan = project(sizes, refused, kept=len(found) - len(todo), place=out or Path(), settings=chosen, workers=crew, calibration=made)
+    return replace(made_plan, notes=(*search.notes, *made_plan.notes))
 
 
 def unfinished(scans: Sequence[Scan], out: Location | None) -> list[Scan]:
