@@ -13,7 +13,7 @@ from hypojax.location import Location
 from hypojax.reason import HypojaxError, ScanError
 from hypojax.scans import Scan
 from hypojax.scans.read import read_header
-from hypojax.scans.stream import DEFLATE_RATIO, GzipStream, open_source
+from hypojax.scans.stream import open_source
 from hypojax.settings import RunSettings
 
 THREADS: Final = 8
@@ -73,8 +73,7 @@ def size_of(scan: Scan) -> Size:
             return Size(scan.id, scan.path, total // SLICE_VOXEL, SLICE_VOXEL, total)
         with open_source(scan.path) as source:
             header = read_header(source)
-            file_bytes = source.most // (DEFLATE_RATIO if isinstance(source.stream, GzipStream) else 1)
-        return Size(scan.id, scan.path, header.voxel_bytes // header.dtype.itemsize, header.dtype.itemsize, file_bytes)
+        return Size(scan.id, scan.path, header.voxel_bytes // header.dtype.itemsize, header.dtype.itemsize, source.file_bytes)
     except HypojaxError as error:
         raise ScanError(error.reason, scan.id, f"{error} ({scan.path})") from error
 

@@ -89,10 +89,10 @@ def checked_shape(sizes: list[int]) -> tuple[int, int, int]:
         raise HypojaxError(Reason.ZERO_DIMENSION, f"its header declares {declared} voxels; fetch the file again or exclude the scan")
     if len(sizes) < 3 or min(sizes[:3]) == 1:
         raise HypojaxError(Reason.NOT_3D, f"it is {declared} voxels, a slice and not a volume; name the whole volume or exclude the scan")
-    if math.prod(sizes[3:]) > 1:
-        raise HypojaxError(
-            Reason.NOT_3D, f"it is {declared} voxels, several volumes in one file; write out the one to measure or exclude the scan"
-        )
+    several = [f"axis {axis} has {size} volumes" for axis, size in enumerate(sizes[3:], start=4) if size > 1]
+    if several:
+        found = f"it is {declared} voxels, several volumes in one file ({', '.join(several)})"
+        raise HypojaxError(Reason.NOT_3D, f"{found}; write out the one to measure or exclude the scan")
     return sizes[0], sizes[1], sizes[2]
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Num
 from hypojax.location import Location, ObjectPath
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans.dicom import FULL, convert
+from hypojax.scans.disguise import LOOKED_AT, no_image
 from hypojax.scans.header import Header, check_bytes
 from hypojax.scans.image import Image, survey
 from hypojax.scans.mgh import SIZE as MGH_SIZE
@@ -147,9 +148,7 @@ def read_header(source: Source) -> Header:
     start = take(source.stream, 4)
     size = header_size(start) if byte_order(start) else MGH_SIZE
     if not byte_order(start) and not is_mgh(start):
-        raise HypojaxError(
-            Reason.NOT_AN_IMAGE, f"it begins with {start!r} and is neither NIfTI nor MGH; convert it to NIfTI or exclude the scan"
-        )
+        raise no_image(start + take(source.stream, LOOKED_AT - len(start)))
     raw = start + take(source.stream, size - len(start))
     if len(raw) < size:
         raise HypojaxError(Reason.TRUNCATED, f"it ends after {len(raw)} bytes, inside its header; fetch the file again or exclude the scan")

@@ -55,6 +55,7 @@ class GzipStream(io.RawIOBase):
 
     def __init__(self, file: io.RawIOBase | io.BytesIO) -> None:
         self._file = file
+        self._front = b""
         self._member = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
         self._pending = b""
         self._ended = False
@@ -66,12 +67,21 @@ class GzipStream(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
         """Fill the front of ``buffer``; 0 says that the stream is over and was found intact."""
         view = memoryview(buffer).cast("B")
+        if self._front:
+            front, self._front = self._front[: len(view)], self._front[len(view) :]
+            view[: len(front)] = front
+            return len(front)
         while view and not self._ended:
             piece = self._inflate(min(len(view), MOST_INFLATED))
             if piece:
                 view[: len(piece)] = piece
                 return len(piece)
         return 0
+
+    def peek(self, count: int) -> bytes:
+        """The next ``count`` decoded bytes, or fewer at the end, which will be read all the same."""
+        self._front = take(self, count)
+        return self._front
 
     def _inflate(self, most: int) -> bytes:
         """Up to ``most`` decoded bytes; none where only a member or a piece of input came to its end."""
@@ -122,15 +132,18 @@ class Source:
         Its decoded bytes.
     most
         More decoded bytes than this it cannot hold; known without decoding.
+    file_bytes
+        Of the file as it lies there.
     """
 
     stream: io.RawIOBase
     most: int
+    file_bytes: int
 
 
 @contextmanager
 def open_source(path: Location) -> Iterator[Source]:
-    """Open a file by what it holds, not by its name: gzip or plain.
+    """Open a file by what it holds, not by its name: gzip, once or twice, or plain.
 
     Raises
     ------
@@ -143,7 +156,7 @@ def open_source(path: Location) -> Iterator[Source]:
             size = _not_empty(file.size) if isinstance(file, ObjectFile) else size
             zipped = take(file, len(GZIP_MAGIC)) == GZIP_MAGIC
             file.seek(0)
-            yield Source(GzipStream(file) if zipped else file, size * DEFLATE_RATIO if zipped else size)
+            yield _unzipped(file, size) if zipped else Source(file, size, size)
     except ConflictError as error:
         raise HypojaxError(Reason.UNREADABLE, f"{error} while it was being read; run the same command again") from error
     except OSError as error:
@@ -151,6 +164,14 @@ def open_source(path: Location) -> Iterator[Source]:
         raise HypojaxError(
             Reason.UNREADABLE, f"the file cannot be read ({problem}); check that it is there and may be read, or exclude the scan"
         ) from error
+
+
+def _unzipped(file: io.RawIOBase, size: int) -> Source:
+    """The decoded bytes of a gzip file; of one that was compressed once more, as some converters do, those within."""
+    stream = GzipStream(file)
+    if stream.peek(len(GZIP_MAGIC)) != GZIP_MAGIC:
+        return Source(stream, size * DEFLATE_RATIO, size)
+    return Source(GzipStream(stream), size * DEFLATE_RATIO**2, size)
 
 
 def _regular_size(path: Path) -> int:
