@@ -91,6 +91,7 @@ TABLE: Final = (
     Variable("reason", SCAN, "str", "", "Typed reason of a failure; empty otherwise"),
     Variable("message", SCAN, "str", "", "The failure in a sentence, with the next step"),
     Variable("flags", SCAN, "str", "", "Quality flags of a finished scan, separated by spaces; empty when none"),
+    Variable("notes", SCAN, "str", "", "What was found in the file that asks for a look, in sentences, with the next step; empty when nothing"),
     Variable("quality_score", SCAN, "float64", "1", "Quality of the hypothalamus result, 0 to 1: how much size, shape, parts and decision of its posteriors look like those of sound results"),
     Variable("quality_location", SCAN, "float64", "1", "Share of the place posterior of the hypothalamus within 12 mm of the place taken, 0 to 1"),
     Variable("quality_certainty", SCAN, "float64", "1", "Mean posterior of the winning side (hypothalamus or not) in the hypothalamus and its rim, 0.5 to 1"),

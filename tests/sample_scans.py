@@ -25,6 +25,7 @@ def nifti_header(
     header.set_data_shape(voxels.shape)
     header.set_data_dtype(voxels.dtype.newbyteorder("="))
     header.set_sform(affine, code=1)
+    header["pixdim"][1:4] = np.linalg.norm(affine[:3, :3], axis=0)
     header["vox_offset"] = header.single_vox_offset
     for name, value in fields.items():
         header[name] = value

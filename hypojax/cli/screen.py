@@ -51,6 +51,11 @@ class Result(Protocol):
         """Time it took."""
 
 
+def noted(result: Result) -> str:
+    """What asks for a look in the file of a scan, in sentences; empty where nothing does, or where nobody looked (an evaluation)."""
+    return str(getattr(result, "notes", ""))
+
+
 class Pace:
     """Scans per second, the time left and how busy the device is, from when each scan was finished.
 
@@ -114,6 +119,8 @@ class LiveWatch:
         if result.failed:
             self._failed += 1
             self._bar.console.print(f"[red]failed[/red] {escape(result.message)}")
+        elif notes := noted(result):
+            self._bar.console.print(f"scan {result.scan!r}: {notes}", markup=False, highlight=False)
         if self._task is not None:
             self._bar.update(self._task, completed=self._done, pace=self._pace.text(done=self._done), failed=self._failed)
 
@@ -146,7 +153,8 @@ class LineWatch:
         self._done += 1
         self._failed += result.failed
         self._pace.add(result)
-        what = f"failed: {result.message}" if result.failed else f"{result.scan} {result.status} in {result.seconds:.1f} s"
+        done = f"{result.scan} {result.status} in {result.seconds:.1f} s" + (f"; {notes}" if (notes := noted(result)) else "")
+        what = f"failed: {result.message}" if result.failed else done
         self._print(f"{self._done}/{self._total} {what} ({self._pace.text(done=self._done)}, {self._failed} failed)")
 
     def noted(self, text: str) -> None:

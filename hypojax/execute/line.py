@@ -137,7 +137,7 @@ class Line:
         if isinstance(item, Refused):
             return self._commit_failure(item)
         self.store.commit(item.scan, status="pending", row={**item.row, "seconds": item.seconds})
-        return ScanResult(item.scan, "pending", seconds=item.seconds)
+        return ScanResult(item.scan, "pending", seconds=item.seconds, notes=str(item.row.get("notes", "")))
 
     def export(self, scan: str) -> ScanResult:
         """Write the BIDS derivatives of a finished scan again, from the store."""
@@ -176,7 +176,7 @@ class Line:
         self._export(item.scan, scan_maps(measured, regions, affine=item.affine, header=item.header), regions)
         seconds = time.perf_counter() - since
         self.store.commit(item.scan, status="done", row=full_row(item.row, measured, seconds=seconds), regions=regions)
-        return ScanResult(item.scan, "done", seconds=seconds)
+        return ScanResult(item.scan, "done", seconds=seconds, notes=str(item.row.get("notes", "")))
 
     def _commit_failure(self, item: Refused) -> ScanResult:
         """Write the record of a scan that failed, so that it keeps its row, and leave no label maps of an earlier run."""

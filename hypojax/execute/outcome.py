@@ -1,7 +1,7 @@
 """What became of each scan and of a run, and whom to tell while it goes on."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, runtime_checkable
 
 from hypojax.cohort import Summary
@@ -28,6 +28,8 @@ class ScanResult:
         Time it took, decode to volumes.
     device_seconds
         Its share of the time that the networks took, in this run: how busy the devices are.
+    notes
+        What its file holds that asks for a look, in sentences.
     """
 
     scan: str
@@ -36,6 +38,7 @@ class ScanResult:
     message: str = ""
     seconds: float = 0.0
     device_seconds: float = 0.0
+    notes: str = ""
 
     @property
     def failed(self) -> bool:
@@ -167,8 +170,9 @@ def from_records(records: Iterable[Record], *, scans: Sequence[str]) -> tuple[Sc
 
 def from_record(record: Record) -> ScanResult:
     """The result that a ledger record holds."""
-    seconds = record["row"].get("seconds")
-    return ScanResult(record["scan"], record["status"], record["reason"], record["message"], 0.0 if seconds is None else float(seconds))
+    seconds, notes = record["row"].get("seconds"), record["row"].get("notes")
+    result = ScanResult(record["scan"], record["status"], record["reason"], record["message"], 0.0 if seconds is None else float(seconds))
+    return replace(result, notes=notes or "")
 
 
 def refusal(scan: str, error: Exception, *, seconds: float) -> ScanResult:

@@ -34,7 +34,12 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation") -
 
 def row_of(image: Image) -> dict[str, Any]:
     """What the table can say of a scan once it is read."""
-    return {"nonfinite_voxels": image.nonfinite, "voxel_size_mm": voxel_sizes(image.affine).tolist(), "flags": " ".join(image.flags)}
+    return {
+        "nonfinite_voxels": image.nonfinite,
+        "voxel_size_mm": voxel_sizes(image.affine).tolist(),
+        "flags": " ".join(image.flags),
+        "notes": " ".join(f"{note}." for note in image.notes),
+    }
 
 
 def full_row(row: Mapping[str, Any], measured: Measurement, *, seconds: float) -> dict[str, Any]:

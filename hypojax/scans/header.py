@@ -26,6 +26,12 @@ LARGEST_BYTES: Final = 1 << 31
 LARGEST_OFFSET: Final = 1 << 26
 """Bytes that may lie before the first voxel (header extensions)."""
 
+SIZE_TOLERANCE: Final = 0.01
+"""Share by which two sizes of one voxel edge may differ in a header: 1 % of each edge is 3 % of a volume. Rounding stays far below."""
+
+SIZE_CONFLICT: Final = "voxel_size_conflict"
+"""Flag of a header that gives two voxel sizes."""
+
 SMALLEST_BOX: Final = 1e-3
 """Least volume of the box spanned by unit voxel axes: 1 where they are square, 0 where they lie in a plane."""
 
@@ -52,7 +58,10 @@ class Header:
         Scaled value = stored value × slope + intercept.
     flags
         What to look at: ``orientation_assumed`` where the file does not say which way its axes run and nibabel's guess
-        stands in, ``orientation_conflict`` where it says so twice and differently, ``template_space`` where it names a template.
+        stands in, ``orientation_conflict`` where it says so twice and differently, ``template_space`` where it names a template,
+        ``voxel_size_conflict`` where it gives two voxel sizes.
+    notes
+        The same in sentences, where values belong to it.
     """
 
     raw: bytes
@@ -64,6 +73,7 @@ class Header:
     slope: float
     intercept: float
     flags: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def voxel_bytes(self) -> int:
@@ -88,7 +98,10 @@ def checked_shape(sizes: list[int]) -> tuple[int, int, int]:
     if any(size < 1 for size in sizes):
         raise HypojaxError(Reason.ZERO_DIMENSION, f"its header declares {declared} voxels; fetch the file again or exclude the scan")
     if len(sizes) < 3 or min(sizes[:3]) == 1:
-        raise HypojaxError(Reason.NOT_3D, f"it is {declared} voxels, a slice and not a volume; name the whole volume or exclude the scan")
+        thin = "".join(f"axis {axis} has a single voxel: " for axis, size in enumerate(sizes[:3], start=1) if size == 1)
+        raise HypojaxError(
+            Reason.NOT_3D, f"it is {declared} voxels ({thin}a slice and not a volume); name the whole volume or exclude the scan"
+        )
     several = [f"axis {axis} has {size} volumes" for axis, size in enumerate(sizes[3:], start=4) if size > 1]
     if several:
         found = f"it is {declared} voxels, several volumes in one file ({', '.join(several)})"
@@ -147,6 +160,42 @@ def checked_affine(matrix: Float[np.ndarray, "4 4"], *, unit: str = "mm") -> Aff
             f"its voxels are {found} mm{named}, outside {SMALLEST_VOXEL:g} to {LARGEST_VOXEL:g} mm; fix the header or exclude the scan",
         )
     return affine
+
+
+def edges(sizes: Float[np.ndarray, "3"]) -> str:
+    """Voxel edges in words.
+
+    >>> edges(np.array([1.0, 1.25, 1.3333]))
+    '1 × 1.25 × 1.333 mm'
+    """
+    return " × ".join(f"{size:.4g}" for size in sizes) + " mm"
+
+
+def size_notes(counted: Affine, named: Float[np.ndarray, "3"], *, names: tuple[str, str]) -> tuple[str, ...]:
+    """A sentence where a header gives a second size to the voxels of an affine.
+
+    Parameters
+    ----------
+    counted
+        Voxel-to-world, mm, RAS+: the one that counts.
+    named
+        Edges by another field, mm; what is not positive and finite says nothing.
+    names
+        Of the field that the affine comes from, and of the other.
+
+    Examples
+    --------
+    >>> size_notes(np.eye(4), np.array([1.0, 1.1, 1.0]), names=("sform", "pixdim"))
+    ('its sform gives voxels of 1 × 1 × 1 mm and its pixdim 1 × 1.1 × 1 mm (the sform counts); find out which is right and fix the header',)
+    """
+    found, said = voxel_sizes(counted), np.abs(named.astype(np.float64))
+    with np.errstate(invalid="ignore"):
+        apart = np.isfinite(said) & (said > 0) & (np.abs(said - found) > SIZE_TOLERANCE * found)
+    if not apart.any():
+        return ()
+    counts, other = names
+    sentence = f"its {counts} gives voxels of {edges(found)} and its {other} {edges(said)} (the {counts} counts)"
+    return (f"{sentence}; find out which is right and fix the header",)
 
 
 def check_bytes(header: Header, *, most: int) -> None:

@@ -30,6 +30,8 @@ class Image:
         Voxels that are NaN, infinite, or beyond float32 once scaled.
     flags
         What the header gives reason to look at: see `hypojax.scans.header.Header`.
+    notes
+        The same in sentences, with the values found, where a name does not say enough.
     """
 
     voxels: Num[np.ndarray, "i j k"]
@@ -40,6 +42,7 @@ class Image:
     format: str
     nonfinite: int
     flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def scaled(self) -> Float32[np.ndarray, "i j k"]:
         """Stored values × slope + intercept, computed in float64, rounded once; non-finite voxels take the lowest finite value.

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from nibabel.freesurfer.mghformat import MGHHeader
 
-from hypojax.scans.header import Header, checked_affine, checked_shape, unsupported_dtype
+from hypojax.scans.header import SIZE_CONFLICT, Header, checked_affine, checked_shape, size_notes, unsupported_dtype
 
 SIZE: Final = 284
 """Bytes before the first voxel: the fields and unused space."""
@@ -39,14 +39,20 @@ def parse_mgh(raw: bytes) -> Header:
     code = int(fields["type"])
     if code not in REAL_TYPES:
         raise unsupported_dtype(f"MGH code {code}")
+    affine = checked_affine(np.asarray(fields.get_affine(), np.float64))  # type: ignore[no-untyped-call]
+    oriented = int.from_bytes(raw[28:30], "big")
+    # Without the mark that they are good nibabel, as FreeSurfer, takes 1 mm whatever the file says.
+    names = ("matrix of directions" if oriented else "default size", "spacing")
+    notes = size_notes(affine, np.frombuffer(raw[30:42], ">f4"), names=names)
     return Header(
         raw=raw,
         format="mgh",
         shape=shape,
         dtype=np.dtype(f">{REAL_TYPES[code]}"),
         offset=SIZE,
-        affine=checked_affine(np.asarray(fields.get_affine(), np.float64)),  # type: ignore[no-untyped-call]
+        affine=affine,
         slope=1.0,
         intercept=0.0,
-        flags=() if int.from_bytes(raw[28:30], "big") else ("orientation_assumed",),
+        flags=(*([] if oriented else ["orientation_assumed"]), *([SIZE_CONFLICT] if notes else [])),
+        notes=notes,
     )

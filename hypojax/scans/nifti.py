@@ -12,9 +12,9 @@ from nibabel.nifti1 import Nifti1Header, data_type_codes, unit_codes
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
-from hypojax.grid import Affine
+from hypojax.grid import Affine, voxel_sizes
 from hypojax.reason import HypojaxError, Reason
-from hypojax.scans.header import Header, checked_affine, checked_shape, unsupported_dtype
+from hypojax.scans.header import SIZE_CONFLICT, Header, checked_affine, checked_shape, edges, size_notes, unsupported_dtype
 
 Field = np.ndarray[Any, np.dtype[Any]]
 """One field of a header; a number is an array of no dimension."""
@@ -101,16 +101,19 @@ def parse_nifti(raw: bytes) -> Header:
         )
     shape, dtype, offset = _shape(fields), _dtype(fields), _offset(fields)
     slope, intercept = scaling(fields)
+    affine = nifti_affine(raw)
+    notes = nifti_size_notes(raw, affine)
     return Header(
         raw=raw,
         format=f"nifti{1 if fields.sizeof_hdr == 348 else 2}",
         shape=shape,
         dtype=dtype,
         offset=offset,
-        affine=nifti_affine(raw),
+        affine=affine,
         slope=slope,
         intercept=intercept,
-        flags=orientation_flags(raw),
+        flags=(*orientation_flags(raw), *([SIZE_CONFLICT] if notes else [])),
+        notes=notes,
     )
 
 
@@ -138,6 +141,17 @@ def nifti_affine(raw: bytes) -> Affine:
             Reason.AFFINE_NOT_FINITE, f"its qform is not a rotation ({error}); fix the header or exclude the scan"
         ) from error
     return checked_affine(np.asarray(matrix, np.float64), unit=_unit(fields))
+
+
+def nifti_size_notes(raw: bytes, affine: Affine) -> tuple[str, ...]:
+    """Where the fields of a header disagree on the voxel size: the affine that counts, ``pixdim``, and the unit."""
+    fields = nifti_fields(raw)
+    unit = _unit(fields)
+    sizes = size_notes(affine, fields["pixdim"][1:4], names=("sform", "pixdim")) if fields["sform_code"] > 0 else ()
+    if unit == "mm":
+        return sizes
+    sentence = f"its header names the unit {unit}, and its voxels of {edges(voxel_sizes(affine))} are those of a head scan only in mm"
+    return (*sizes, f"{sentence}, which counts; fix the unit, or the sizes")
 
 
 def orientation_flags(raw: bytes) -> tuple[str, ...]:

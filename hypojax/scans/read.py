@@ -134,6 +134,7 @@ def read_file(path: Location) -> Image:
         format=header.format,
         nonfinite=survey(voxels, slope=header.slope, intercept=header.intercept),
         flags=header.flags,
+        notes=header.notes,
     )
 
 

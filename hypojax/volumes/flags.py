@@ -41,6 +41,7 @@ FLAGS: Final[dict[str, str]] = {
     "orientation_assumed": "the file does not say which way its axes run: left and right may be exchanged",
     "orientation_conflict": "sform and qform of the file contradict each other (the sform counts): left and right may be exchanged",
     "template_space": "the file says that it lies in a template's space: its volumes are those after registration, not of the head",
+    "voxel_size_conflict": "the file gives two voxel sizes (see notes; the sform counts): volumes are wrong if the other is right",
     "asymmetric": f"left and right hypothalamus differ by more than {LARGEST_ASYMMETRY:.0%} of their sum",
     "low_contrast": f"little contrast near the hypothalamus (quality_contrast below {LOWEST_CONTRAST})",
     "noisy": f"much noise near the hypothalamus (quality_noise above {HIGHEST_NOISE})",
