@@ -1,6 +1,8 @@
 """What several test modules share: where the real scans lie, and a bucket on a server on the loopback."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -9,6 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 os.environ["JAX_COMPILATION_CACHE_DIR"] = ""  # tests keep nothing in the home of whoever runs them, and find nothing there
+if threading.current_thread() is threading.main_thread():
+    # A job that a script starts with & ignores Ctrl-C, and so would the processes that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if TYPE_CHECKING:
     from s3_server import Bucket
 

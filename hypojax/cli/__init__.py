@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import tyro
 
 from hypojax.cli.screen import Screen
+from hypojax.cli.terminal import spelled_out, standard_streams
 from hypojax.cli.termination import Terminated, terminable
 from hypojax.cli.verb import USAGE, Verb
 from hypojax.cli.verbs import OVERVIEW, VERBS
@@ -15,9 +16,6 @@ from hypojax.reason import HypojaxError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
-
-TERMINATED = 143
-"""Exit code after SIGTERM."""
 
 STORE_THREADS = 2
 """Chunks encoded at once; the line has threads of its own."""
@@ -39,16 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    0 all is well, 2 some scans failed, 3 none succeeded, 1 wrong usage or the run could not go on, 130 interrupted, 143 asked to end.
+    0 all is well, 2 some scans failed, 3 none succeeded, 1 wrong usage or the run could not go on, 130 interrupted (Ctrl-C), 143
+    or 129 asked to end (SIGTERM, SIGHUP). Where nobody reads what is printed, or it cannot be written, the code is the same.
     """
-    try:
-        verb = parse(sys.argv[1:] if arguments is None else list(arguments))
-    except SystemExit as exit_:
-        return USAGE if exit_.code else 0
-    except HypojaxError as error:
-        Screen().error(str(error))
-        return USAGE
-    return call(verb, Screen())
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    with standard_streams():
+        try:
+            with spelled_out(given):
+                verb = parse(given)
+        except SystemExit as exit_:
+            return USAGE if exit_.code else 0
+        except HypojaxError as error:
+            Screen().error(str(error))
+            return USAGE
+        screen = Screen()
+        code = call(verb, screen)
+        screen.lost()
+        return code
 
 
 def parse(arguments: list[str]) -> Verb:
@@ -81,9 +86,9 @@ def call(verb: Verb, screen: Screen) -> int:
         use_compile_cache()
         with terminable():
             return verb(screen)
-    except Terminated:
-        screen.error("asked to end (SIGTERM); the same command again goes on where it stopped")
-        return TERMINATED
+    except Terminated as ended:
+        screen.error(f"{ended}; the same command again goes on where it stopped")
+        return ended.exit_code
     except KeyboardInterrupt:
         screen.error("interrupted; the same command again goes on where it stopped")
         return INTERRUPTED

@@ -1,5 +1,6 @@
 """What the user sees: progress, a closing summary, errors. Everything goes to standard error but what was asked for."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hypojax.cli.terminal import Outlet, Terminal
 from hypojax.location import Location
 
 if TYPE_CHECKING:
@@ -177,8 +179,9 @@ class Screen:
     """
 
     def __init__(self, *, console: Console | None = None, messages: Console | None = None) -> None:
-        self._console = console or Console()
-        self._messages = messages or Console(stderr=True)
+        self._outlet = Outlet(sys.stdout)
+        self._console = console or Terminal(self._outlet)
+        self._messages = messages or Terminal(Outlet(sys.stderr))
 
     @property
     def messages(self) -> Console:
@@ -211,8 +214,17 @@ class Screen:
         self._messages.print(f"[bold red]error:[/bold red] {escape(sentence)}", highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
-        """Text for whoever mends the software."""
-        self._messages.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Text for whoever mends the software, of several lines."""
+        for line in text.splitlines():
+            self.say(line)
+
+    def lost(self) -> None:
+        """Say so where what was asked for could not be written; a reader who had enough (``| head``) needs no word."""
+        self._outlet.flush()
+        if self._outlet.fault is not None and not isinstance(self._outlet.fault, BrokenPipeError):
+            self.error(
+                f"standard output could not be written ({self._outlet.fault}); the results in OUT are whole, and the exit code is theirs"
+            )
 
     def pairs(self, title: str, facts: Mapping[str, str]) -> None:
         """A table of names and values."""

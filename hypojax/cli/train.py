@@ -35,14 +35,14 @@ class Train(Verb):
 
     Without --fold or --all it learns from all subjects. OUT/all or OUT/fold0, ... receives state.safetensors (the same command goes
     on from it to the same weights, bit for bit), log.jsonl, record.json, log.png and, with a fold, best.safetensors. Ctrl-C and
-    SIGTERM save first. It uses all local devices, and bfloat16 on a GPU or TPU that can. The examples come from
+    SIGTERM or SIGHUP save first. It uses all local devices, and bfloat16 on a GPU or TPU that can. The examples come from
     pipelines/prepare_training.py, or from pipelines/prepare_labels.py for your own labels.
 
     $ hypojax train pipelines/box.toml --fold 0
     $ hypojax train pipelines/box.toml --all
     $ hypojax train pipelines/head.toml --examples my-examples --out my-head
 
-    Exit code: 0 trained to the end, 1 it could not, 130 or 143 interrupted and saved.
+    Exit code: 0 trained to the end, 1 it could not, 130, 143 or 129 interrupted and saved.
     """
 
     config: Annotated[Positional[Path], arg(metavar="CONFIG")]

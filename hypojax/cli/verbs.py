@@ -16,6 +16,7 @@ from hypojax.cli.place import Place
 from hypojax.cli.plan import Plan
 from hypojax.cli.screen import Screen
 from hypojax.cli.split import Split
+from hypojax.cli.termination import deaf_to
 from hypojax.cli.train import Train
 from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
 from hypojax.location import Location
@@ -42,7 +43,11 @@ class Run(Verb):
     $ hypojax run bids/ out/ --cluster local              # several processes; cuda, slurm and kubernetes are others
     $ hypojax run bids/ out/ --shard 3/100                # the third of a hundred array jobs
 
-    Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 the run could not start or go on.
+    Ctrl-C, SIGTERM and SIGHUP end it in order: the table of what is done is written. A signal that was ignored when it was
+    started stays so: nohup keeps SIGHUP from ending it, a job that a script starts with & does not hear Ctrl-C.
+
+    Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 the run could not start or go on, 130, 143 or 129 ended by
+    Ctrl-C, SIGTERM or SIGHUP. It is the same where nobody reads what is printed, as in hypojax run bids/ out/ | head.
     """
 
     paths: Paths = ()
@@ -59,6 +64,8 @@ class Run(Verb):
         inputs, out = _inputs_and_out(self.paths, "run")
         from hypojax import execute
 
+        if sentence := deaf_to():
+            screen.say(sentence)
         with screen.progress() as watch:
             shard = execute.parse_shard(self.shard) if self.shard else None
             outcome = execute.run(inputs, out=out, settings=self.settings, where=self.where, shard=shard, watch=watch)

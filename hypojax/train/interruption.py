@@ -1,4 +1,7 @@
-"""A polite end: the first SIGTERM or Ctrl-C lets a run finish its step and save; the second is what it always was."""
+"""A polite end: the first SIGTERM, SIGHUP or Ctrl-C lets a run finish its step and save; the second is what it always was.
+
+A signal that was ignored when the process began stays ignored (``nohup``; Ctrl-C for a job that a script starts with ``&``).
+"""
 
 import signal
 import threading
@@ -7,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Interruption:
@@ -37,13 +40,14 @@ def interruptible() -> Iterator[Interruption]:
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
 
     def note(number: int, _frame: FrameType | None) -> None:
         interruption.signal = number
-        signal.signal(number, before[signal.Signals(number)])
+        # A terminal that goes may send SIGHUP more than once.
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else before[signal.Signals(number)])
 
-    for number in SIGNALS:
+    for number in before:
         signal.signal(number, note)
     try:
         yield interruption

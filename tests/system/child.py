@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +14,9 @@ from typing import Self
 HERE = Path(__file__).resolve().parent
 SEARCHED = os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE)))
 """Where a child looks for hypojax and for the modules of the tests."""
+
+RUN = str(HERE / "run_phantoms.py")
+"""``hypojax run`` over phantoms."""
 
 PATIENCE = 600.0
 """Seconds that a child may take for anything; no test asserts how long it takes."""
@@ -28,14 +31,15 @@ class Child:
         What stands behind ``python``.
     log
         File for all that it says.
+    ignoring
+        Signals that it is started to ignore, as ``nohup`` and ``&`` in a script do.
     """
 
-    def __init__(self, command: Sequence[str], *, log: Path) -> None:
+    def __init__(self, command: Sequence[str], *, log: Path, ignoring: Collection[signal.Signals] = ()) -> None:
         self._log = log
-        environment = {**os.environ, "PYTHONPATH": SEARCHED, "JAX_PLATFORMS": "cpu", "COLUMNS": "200"}
-        with log.open("wb") as file:
+        with log.open("wb") as file, handed_on(ignoring):
             self.process = subprocess.Popen(
-                [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+                [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT, env=environment(), start_new_session=True
             )
 
     def __enter__(self) -> Self:
@@ -76,9 +80,25 @@ class Child:
         return self.process.wait(PATIENCE)
 
 
-def run_of(*arguments: object, log: Path) -> Child:
+def environment() -> dict[str, str]:
+    """Variables of a child."""
+    return {**os.environ, "PYTHONPATH": SEARCHED, "JAX_PLATFORMS": "cpu", "COLUMNS": "200"}
+
+
+@contextmanager
+def handed_on(ignoring: Collection[signal.Signals]) -> Iterator[None]:
+    """Ignore signals while a child is started, which takes that over."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignoring}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_of(*arguments: object, log: Path, ignoring: Collection[signal.Signals] = ()) -> Child:
     """``hypojax run`` with these arguments; see ``run_phantoms.py``."""
-    return Child([str(HERE / "run_phantoms.py"), *map(str, arguments)], log=log)
+    return Child([RUN, *map(str, arguments)], log=log, ignoring=ignoring)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
