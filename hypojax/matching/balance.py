@@ -15,6 +15,7 @@ from jaxtyping import Float64
 from scipy import stats
 
 from hypojax.matching.design import MISSING, is_number, levels
+from hypojax.ties import MARGIN
 
 RANDOM_DRAWS: Final = 100
 """Blind draws that a plain split is compared with."""
@@ -89,7 +90,8 @@ def standardized_difference(first: Float64[np.ndarray, "n"], second: Float64[np.
         return float("nan")
     difference = abs(float(first.mean() - second.mean()))
     spread = float(np.sqrt((_variance(first) + _variance(second)) / 2))
-    return 0.0 if difference == 0 else difference / spread if spread > 0 else float("inf")
+    rounding = MARGIN * max(np.abs(first).max(), np.abs(second).max())  # means of equal numbers differ in their last digits
+    return 0.0 if difference <= rounding else difference / spread if spread > rounding else float("inf")
 
 
 def _variance(values: Float64[np.ndarray, "n"]) -> float:

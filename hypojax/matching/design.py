@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from hypojax.reason import Reason, RunError
+from hypojax.ties import MARGIN
 
 BANDS: Final = 5
 """Quantile bands that a number is cut into (fifths remove nine tenths of a linear confounder's bias: Cochran 1968)."""
@@ -62,13 +63,14 @@ def is_number(column: pd.Series) -> bool:
 
 
 def bands(values: pd.Series) -> pd.Series:
-    """Quantile band of each value, 0 the lowest; not known is -1.
+    """Quantile band of each value, 0 the lowest; not known is -1. A value on a cut belongs below it.
 
     >>> bands(pd.Series([20.0, 70, 30, 60, 40, np.nan])).tolist()
     [0, 4, 1, 3, 2, -1]
     """
     cuts = values.quantile(np.arange(1, BANDS) / BANDS).to_numpy(dtype=float)
-    found = np.searchsorted(cuts, values.to_numpy(dtype=float, na_value=np.nan), side="left")
+    reach = MARGIN * np.abs(cuts).max(initial=0.0)
+    found = np.searchsorted(cuts + reach, values.to_numpy(dtype=float, na_value=np.nan), side="left")
     return pd.Series(np.where(values.isna(), -1, found), index=values.index)
 
 

@@ -1,7 +1,8 @@
 """Matched pairs: a case and a control of the same sex (and site), as near in age as an optimal assignment can make them.
 
 Optimal, not greedy: the assignment has as many pairs as the caliper allows and, among those, the smallest sum of
-Mahalanobis distances (Rosenbaum 1989; Rubin 1980). Categories must be equal. That 0.2 standard deviations are a good
+Mahalanobis distances (Rosenbaum 1989; Rubin 1980). Distances are rounded to whole billionths, whose sums are exact, so that
+every processor takes the same of several assignments that are as good. Categories must be equal. That 0.2 standard deviations are a good
 caliper is known for propensity scores (Austin 2011); of age in a population study it is about four years.
 """
 
@@ -18,6 +19,7 @@ from hypojax.matching.design import by_subject, is_number, levels
 from hypojax.matching.holdout import TEST, TRAIN
 from hypojax.matching.plan import Size, count_of
 from hypojax.reason import Reason, RunError
+from hypojax.ties import MARGIN
 
 Cases = Float64[np.ndarray, "case number"]
 Controls = Float64[np.ndarray, "control number"]
@@ -107,7 +109,7 @@ def assign(cases: pd.DataFrame, controls: pd.DataFrame, *, caliper: float = CALI
     for cell in np.unique(case_cell):
         rows, columns = np.flatnonzero(case_cell == cell), np.flatnonzero(control_cell == cell)
         allowed = _near(first[rows], second[columns], reach=caliper * spread)
-        distance = np.linalg.norm((first[rows][:, None] - second[columns][None]) @ whiten, axis=2)
+        distance = np.round(np.linalg.norm((first[rows][:, None] - second[columns][None]) @ whiten, axis=2) / MARGIN)
         taken = _optimal(distance, allowed)
         pairs += [(cases.index[rows[i]], controls.index[columns[j]]) for i, j in taken]
     return pd.DataFrame(sorted(pairs), columns=["case", "control"])

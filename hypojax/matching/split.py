@@ -12,6 +12,7 @@ from hypojax.matching.plan import SplitPlan
 from hypojax.matching.sets import make_sets, set_name
 from hypojax.reason import Reason, RunError
 from hypojax.store.objects import place
+from hypojax.ties import comparable
 
 NOT_AVAILABLE: Final = "n/a"
 NOTE: Final = "split_note"
@@ -127,9 +128,10 @@ def verdict(split: Split) -> str:
 
     Standardized mean differences (SMD) of levels and numbers; the largest counts.
     """
-    worst = split.balance.iloc[int(split.balance["smd_after"].fillna(0).to_numpy().argmax())]
+    differences = comparable(split.balance["smd_after"].fillna(0).to_numpy())
+    worst = split.balance.iloc[int(differences.argmax())]
     name = f"{worst['variable']} {worst['level']}".strip()
-    found = "balanced" if worst["smd_after"] <= UNBALANCED else "NOT balanced"
+    found = "balanced" if differences.max() <= UNBALANCED else "NOT balanced"
     limit = f"up to {UNBALANCED} is usually called balanced"
     return f"{split.compared}: {found}; the largest standardized mean difference (SMD) is {worst['smd_after']:.2f} ({name}), {limit}."
 
