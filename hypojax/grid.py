@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Num
 from scipy import ndimage
 
+from hypojax.ties import DIGITS
+
 OBLIQUE_LIMIT: Final = 25.0
 """Degrees of tilt up to which a model grid follows the voxel axes; the networks are trained with as much rotation."""
 
@@ -120,7 +122,7 @@ def model_directions(affine: Affine) -> Float64[np.ndarray, "3 3"]:
     _, turned = coronal_view(np.empty((1, 1, 1)), affine)
     own = directions(turned)
     square = np.abs(own.T @ own - np.eye(3)).max() < 0.02
-    return own if square and obliquity(affine) <= OBLIQUE_LIMIT else ASR.copy()
+    return own if square and round(obliquity(affine), 6) <= OBLIQUE_LIMIT else ASR.copy()
 
 
 def centred_grid(
@@ -247,7 +249,8 @@ def _order(affine: Affine, axes: Float64[np.ndarray, "3 3"]) -> tuple[tuple[int,
     """Which voxel axis runs closest to each of three directions (columns), and whether it runs against it (-1)."""
     cosines = axes.T @ directions(affine)
     orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
-    best = max(orders, key=lambda order: float(sum(abs(cosines[row, axis]) for row, axis in enumerate(order))))
+    # Rounded: of axes turned by exactly 45 degrees every processor takes the same.
+    best = max(orders, key=lambda order: round(float(sum(abs(cosines[row, axis]) for row, axis in enumerate(order))), DIGITS))
     signs = tuple(1 if cosines[row, axis] >= 0 else -1 for row, axis in enumerate(best))
     return best, (signs[0], signs[1], signs[2])
 

@@ -19,6 +19,7 @@ from jaxtyping import Float64
 from scipy import stats
 
 from hypojax.metrics.interval import Interval
+from hypojax.ties import MARGIN
 
 First = Float64[np.ndarray, "reference"]
 Second = Float64[np.ndarray, "new"]
@@ -111,7 +112,7 @@ def superiority(reference: First, new: Second) -> Difference:
     estimate = float(placed[1].mean()) - 0.5
     variances = np.array([placed[0].var(ddof=1) / n, placed[1].var(ddof=1) / m])
     error = float(np.sqrt(variances.sum()))
-    if error == 0:
+    if error < MARGIN:
         return _apart(reference, new, estimate)
     freedom = _freedom(variances, np.array([n - 1, m - 1]))
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
@@ -174,7 +175,7 @@ def _apart(reference: First, new: Second, estimate: float) -> Difference:
 
     The interval is then that of as many successes without a failure as the smaller group has scans.
     """
-    if not estimate:
+    if abs(estimate) < MARGIN:
         return Difference(Interval(0.0, 0.0, 0.0), 1.0, float("nan"))
     fewest = min(len(reference), len(new))
     inner = wilson(fewest, of=fewest).low - 0.5
@@ -185,8 +186,8 @@ def _apart(reference: First, new: Second, estimate: float) -> Difference:
 def _on_logarithms(difference: float, variances: Float64[np.ndarray, "part"], freedoms: np.ndarray) -> Difference:
     """A difference of logarithms with the variances it is made of, as a ratio less one."""
     error = float(np.sqrt(variances.sum()))
-    if error == 0:
-        return Difference(Interval(*[float(np.expm1(difference))] * 3), 1.0 if difference == 0 else 0.0, 0.0)
+    if error < 1e-12:
+        return Difference(Interval(*[float(np.expm1(difference))] * 3), 1.0 if abs(difference) < 1e-12 else 0.0, 0.0)
     freedom = _freedom(variances, freedoms)
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     ends = (float(np.expm1(difference + step)) for step in (0.0, -reach, reach))

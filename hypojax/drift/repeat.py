@@ -16,6 +16,7 @@ from hypojax.drift.measure import WHOLES, Measure, Scale, flags_of, in_words, me
 from hypojax.drift.subject import counted, one_a_subject, repeats
 from hypojax.evaluate.summary import subjects_of
 from hypojax.metrics import Interval, within_subject_cv
+from hypojax.ties import comparable
 
 FEWEST: Final = 5
 """Scans measured twice that are enough, since each is its own control."""
@@ -98,7 +99,8 @@ def typical_change(first: Values, second: Values) -> Difference:
     lower, upper, *ends = (_average_of_two(steps, rank) for rank in ranks)
     unit = float(stats.median_abs_deviation(first, scale="normal") or first.std(ddof=1))
     effect = Interval(*(_over(size, unit) for size in ((lower + upper) / 2, *ends)))
-    return Difference(effect, float(stats.wilcoxon(steps).pvalue), float("nan"))
+    tied = comparable(steps / np.abs(steps).max())  # equal steps tie in their ranks, whatever their last digits
+    return Difference(effect, float(stats.wilcoxon(tied).pvalue), float("nan"))
 
 
 def changed_share(first: Values, second: Values) -> Difference:

@@ -21,6 +21,7 @@ from hypojax.metrics import (
 )
 from hypojax.reason import Reason, RunError
 from hypojax.schema import Variable
+from hypojax.ties import MARGIN
 
 GROUP: Final = ("stratum", "region")
 GROUP_METRIC: Final = (*GROUP, "metric")
@@ -180,7 +181,7 @@ def _bands(name: str, values: Num[np.ndarray, "scan"]) -> Shaped[np.ndarray, "sc
         names = [f"{value:g}" if np.isfinite(value) else UNKNOWN for value in values]
     else:
         edges = np.quantile(known, [0, 1 / 3, 2 / 3, 1])
-        thirds = np.searchsorted(edges[1:-1], values, side="left")
+        thirds = np.searchsorted(edges[1:-1] + MARGIN * np.abs(edges).max(), values, side="left")  # a value on an edge lies below it
         bands = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
         names = [bands[third] if np.isfinite(value) else UNKNOWN for third, value in zip(thirds, values, strict=True)]
     return np.array(names, object)

@@ -54,9 +54,7 @@ def deal(subjects: pd.DataFrame, *, sizes: Sequence[int], seed: int, draws: int 
     return min(dealt, key=lambda sets: imbalance(features, sets, count=len(sizes)))
 
 
-def imbalance(
-    features: Float64[np.ndarray, "subject feature"], sets: Int64[np.ndarray, "subject"], *, count: int
-) -> tuple[float, float]:
+def imbalance(features: Float64[np.ndarray, "subject feature"], sets: Int64[np.ndarray, "subject"], *, count: int) -> tuple[float, float]:
     """How unlike sets are: the largest difference of means between one set and all others together, and the sum of all squares.
 
     Both are in standard deviations of all subjects, and rounded: which of two draws is better does not depend on the processor.

@@ -15,6 +15,7 @@ from nibabel.spatialimages import HeaderDataError
 from hypojax.grid import Affine, voxel_sizes
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans.header import SIZE_CONFLICT, Header, checked_affine, checked_shape, edges, size_notes, unsupported_dtype
+from hypojax.ties import MARGIN
 
 Field = np.ndarray[Any, np.dtype[Any]]
 """One field of a header; a number is an array of no dimension."""
@@ -184,7 +185,7 @@ def _contradict(fields: NiftiFields) -> bool:
     counted, turned = np.asarray(fields.get_best_affine(), np.float64)[:3, :3], turned / longest
     cosines = (counted * turned).sum(axis=0) / (np.linalg.norm(counted, axis=0) * np.linalg.norm(turned, axis=0))
     mirrored = np.linalg.det(counted) * np.linalg.det(turned) < 0
-    return bool(cosines.min() < WIDEST or mirrored)
+    return bool(cosines.min() < WIDEST - MARGIN or mirrored)
 
 
 def _unit(fields: NiftiFields) -> str:

@@ -57,7 +57,7 @@ FLAGS: Final[dict[str, str]] = {
 
 
 def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[str, ...]:
-    """Flags that quality measures raise, in the order of `FLAGS`; ``longest_edge`` of a voxel in mm.
+    """Flags that quality measures raise, in the order of `FLAGS`; ``longest_edge`` of a voxel in mm, to a micrometre.
 
     >>> good = {"quality_score": 0.9, "quality_location": 0.9, "quality_certainty": 0.9, "quality_asymmetry": 0.0}
     >>> good = good | {"quality_contrast": 3.0, "quality_noise": 0.1}
@@ -71,7 +71,7 @@ def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[s
         "asymmetric": abs(quality["quality_asymmetry"]) > LARGEST_ASYMMETRY,
         "low_contrast": quality["quality_contrast"] < LOWEST_CONTRAST,
         "noisy": quality["quality_noise"] > HIGHEST_NOISE,
-        "thick_voxels": longest_edge > THICKEST_VOXEL,
+        "thick_voxels": round(longest_edge, 3) > THICKEST_VOXEL,
     }
     return tuple(name for name, is_raised in raised.items() if is_raised)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hypojax.grid import Affine, Grid, resample, to_voxel, to_world, voxel_sizes
-from hypojax.volumes.structure import bounding_box, label_voxels
+from hypojax.volumes.structure import HALF, bounding_box, label_voxels
 
 SLAB: Final = 2_000_000
 """Voxels of a mask decided at once: 8 MB of posterior."""
@@ -42,7 +42,7 @@ def native_mask(
     mask = np.zeros(shape, np.uint8)
     source, around = _cropped(posterior[None], grid, affine)
     for slab in _slabs(_reached(around, shape, affine)):
-        mask[slab] = resample(source[0], around.affine, _part(Grid(shape, affine), slab)) > 0.5
+        mask[slab] = resample(source[0], around.affine, _part(Grid(shape, affine), slab)) > HALF
     return mask
 
 
