@@ -45,7 +45,7 @@ def splits() -> dict[str, list]:
 
 
 def tests() -> dict[str, object]:
-    """p of tests on equal steps, on constants, and bands of an evaluation."""
+    """P of tests on equal steps, on constants, and bands of an evaluation."""
     first = np.arange(1, 13) / 10
     steps = np.array([1, -1, 2, 2, -2, 3, 3, -1, 1, 2, 2, 3]) / 10
     constant = np.full(7, 0.1)

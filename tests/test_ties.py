@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from decisions import labels
 
 SCRIPT = Path(__file__).with_name("decisions.py")
