@@ -80,11 +80,14 @@ class ClusterSettings:
         Worker processes, jobs or pods; chosen from the machine, or from --cluster-config, when left out.
     cluster_config
         TOML file that describes a SLURM or Kubernetes cluster, such as cluster/cluster.toml.
+    dashboard
+        Open Dask's dashboard at an address of this machine alone (of the scheduler's pod with `kubernetes`). Every user of that machine
+        can look at it, names of scans included. It needs the package bokeh.
 
     Raises
     ------
     RunError
-        ``USAGE``: an unknown kind, no workers, or a configuration that is missing or of no use.
+        ``USAGE``: an unknown kind, no workers, or a configuration or dashboard that is missing or of no use.
 
     Examples
     --------
@@ -95,6 +98,7 @@ class ClusterSettings:
     cluster: str = HERE
     workers: int | None = None
     cluster_config: Path | None = None
+    dashboard: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -108,6 +112,8 @@ class ClusterSettings:
             raise RunError(Reason.USAGE, f"--cluster {self.cluster} needs --cluster-config FILE; cluster/cluster.toml is an example")
         if self.cluster_config is not None and not described:
             raise RunError(Reason.USAGE, f"--cluster-config has no effect with --cluster {self.cluster}; leave it out")
+        if self.dashboard and self.cluster not in KINDS[1:]:
+            raise RunError(Reason.USAGE, f"--dashboard has no effect with --cluster {self.cluster}; leave it out, or name another")
 
     @property
     def distributed(self) -> bool:

@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,9 @@ def test_only_the_operator_may_ask_the_scheduler_and_only_with_an_autoscaler(con
     scheduler = next(pods(kubernetes_resource(config())))["containers"][0]
     address = scheduler["args"][scheduler["args"].index("--dashboard-address") + 1]
     assert address == "127.0.0.1:8787" + (",$(POD_IP):8787" if settings.maximum else "")
-    assert ("--no-dashboard" in scheduler["args"]) == bool(settings.maximum)
+    assert "--no-dashboard" in scheduler["args"]
+    shown = next(pods(kubernetes_resource(replace(config(), dashboard=True))))["containers"][0]
+    assert ("--no-dashboard" in shown["args"]) == bool(settings.maximum)
 
 
 def test_the_operator_can_name_what_it_makes() -> None:

@@ -45,6 +45,8 @@ class ClusterConfig:
         GPUs a worker.
     walltime
         Minutes after which the queue ends a job; 0: never.
+    dashboard
+        Whether a Dask scheduler shows its dashboard, on the loopback of its machine or pod, where every user can look at it.
     slurm, kubernetes, tpu, image
         What is particular to each; a recipe is written for those that are there.
 
@@ -68,6 +70,7 @@ class ClusterConfig:
     memory: int = 8
     gpus: int = 0
     walltime: int = 0
+    dashboard: bool = False
     slurm: Slurm | None = None
     kubernetes: Kubernetes | None = None
     tpu: Tpu | None = None

@@ -4,7 +4,7 @@ from typing import Final
 
 from hypojax.deploy.config import ClusterConfig, is_url
 from hypojax.deploy.pod import Object, client_variables, container, healthy, labels, metadata, pod, tls_options, where
-from hypojax.deploy.script import KEEP_MEMORY
+from hypojax.deploy.script import ALLOWED_FAILURES, KEEP_MEMORY, WORKER_TTL
 from hypojax.deploy.sections import require_table
 from hypojax.deploy.slurm import THREADS
 
@@ -23,11 +23,10 @@ VERDICTS: Final = [2, 3]
 """Exit codes of `hypojax run` that another start would not change: some scans failed, or all."""
 
 PATIENCE: Final = {
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2 minutes",
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(ALLOWED_FAILURES),
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": WORKER_TTL,
 }
-"""The scheduler's, as `hypojax.execute` has it where it starts one: a batch that took two workers down is looked at scan by scan, and a
-worker that nothing is heard of is given up."""
+"""The scheduler's, as `hypojax.execute` has it where it starts one."""
 
 LEAVING: Final = 60
 """Seconds that a pod has to end when its node is taken away."""
@@ -91,13 +90,13 @@ def _scheduler_pod(config: ClusterConfig) -> Object:
     open_to_operator = bool(require_table(config.kubernetes, "kubernetes").maximum)
     address = f"127.0.0.1:{HTTP}" + (f",$(POD_IP):{HTTP}" if open_to_operator else "")
     args = ["dask", "scheduler", *tls_options(), "--port", str(PORT), "--dashboard-address", address]
+    args += [] if config.dashboard and not open_to_operator else ["--no-dashboard"]
     contained = container(config, "scheduler", args, size=SMALL, variables=PATIENCE, tls=True)
     if open_to_operator:
-        args = [*args, "--no-dashboard"]
         routes = "['distributed.http.scheduler.api', 'distributed.http.health']"
         own = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
         only = {"name": "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES", "value": routes}
-        contained = {**contained, "args": args, "env": [*contained["env"], own, only]}
+        contained = {**contained, "env": [*contained["env"], own, only]}
     ports = [{"name": "tcp-comm", "containerPort": PORT, "protocol": "TCP"}]
     return pod(config, {**contained, "ports": [*ports, *_http_port(config, "containerPort")], **healthy(HTTP)})
 

@@ -11,6 +11,13 @@ CACHE_LINES: Final = (
 )
 """Where compiled code lies between starts. What lies there is executed, so that nobody else may write it."""
 
+ALLOWED_FAILURES: Final = 0
+"""Workers that a batch may take down before its scheduler gives it back: `hypojax.execute.dispatch` decides what to do then, by the marks
+of the scans. One number for every scheduler that we start."""
+
+WORKER_TTL: Final = "2 minutes"
+"""Time after which a scheduler gives up a worker that nothing is heard of, such as one whose cable was pulled."""
+
 KEEP_MEMORY: Final = {
     "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": "{'MALLOC_TRIM_THRESHOLD_': 268435456, 'MALLOC_MMAP_THRESHOLD_': 33554432}",
 }

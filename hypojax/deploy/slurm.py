@@ -11,8 +11,8 @@ from hypojax.deploy.sections import require_table
 THREADS: Final = 2
 """Batches that one worker process has on the way: one on the device, one read or written."""
 
-DASHBOARD: Final = "127.0.0.1:8787"
-"""Of the scheduler, for whoever is on its machine."""
+HTTP: Final = "127.0.0.1:0"
+"""Address of the scheduler's HTTP server, which starts also without its dashboard."""
 
 NO_DASHBOARD: Final = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 """Of workers. Their HTTP server starts also without the dashboard, and would listen to everybody."""
@@ -104,7 +104,7 @@ def slurm_options(config: ClusterConfig) -> dict[str, Any]:
         "shared_temp_directory": slurm.shared,
         "interface": slurm.interface or None,
         "protocol": "tls://",
-        "scheduler_options": {"dashboard_address": DASHBOARD},
+        "scheduler_options": {"dashboard_address": HTTP, "dashboard": config.dashboard},
         "worker_extra_args": [*NO_DASHBOARD, *_lifetime(config)],
     }
 

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
 from hypojax.deploy import ClusterConfig, cuda_environments, read_config, slurm_options
+from hypojax.deploy.script import ALLOWED_FAILURES, WORKER_TTL
 from hypojax.execute.kubernetes import kubernetes_scheduler
 from hypojax.execute.worker import CORES
 from hypojax.reason import Reason, RunError
@@ -27,14 +28,25 @@ WORKER_BYTES: Final = 2_000_000_000
 """Memory that a worker should have: scans of 0.7 mm take 1.2 GB (``benchmarks/stages.py``)."""
 
 CONFIG: Final = {
-    "distributed.scheduler.allowed-failures": 0,  # what to do when a worker dies is decided by `Dispatch`, which sees the marks of scans
+    "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
     "distributed.deploy.lost-worker-timeout": "1 minute",  # until then a nanny may start its worker again; after it `revive` does
-    "distributed.scheduler.worker-ttl": "2 minutes",  # a worker whose cable was pulled is given up after this
+    "distributed.scheduler.worker-ttl": WORKER_TTL,
     "distributed.worker.memory.spill": False,  # results are small, scans are never Dask's to move
     "distributed.worker.memory.target": False,
     # Dask would have memory given back at once: a scan's arrays then come from fresh pages each time, which costs a third of the pace.
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
 }
+
+QUIET: Final[dict[str, list[str]]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+"""Without a dashboard nothing is told by HTTP either: Dask's server starts all the same, and has no password."""
+
+PAGES: Final = {
+    "distributed.scheduler.http.routes": [
+        *("distributed.http.scheduler.info", "distributed.http.scheduler.json", "distributed.http.health", "distributed.http.statics"),
+    ],
+    "distributed.worker.http.routes": [],
+}
+"""With a dashboard; Dask's proxy to other machines stays out."""
 
 BATCHES: Final = 2
 """Batches that a worker is at in the same time, so that the networks have work while one of them begins or ends."""
@@ -60,9 +72,11 @@ def connected(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
     """
     for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]:
         logging.getLogger(name).setLevel(_log_level())  # each by its name: Dask's configuration gives some a level of their own
-    with dask.config.set(CONFIG), _client(where, say=say) as client:
-        if find_spec("bokeh") is not None:
-            say(f"dashboard: {client.dashboard_link}")
+    if where.dashboard and where.cluster != "kubernetes":  # there the image must have it
+        _package("bokeh", extra="dashboard")
+    with dask.config.set({**CONFIG, **(PAGES if where.dashboard else QUIET)}), _client(where, say=say) as client:
+        if where.dashboard:
+            say(f"dashboard: {client.dashboard_link}; every user of the scheduler's machine can look at it, names of scans included")
         yield client
 
 
@@ -77,7 +91,7 @@ def _client(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
             yield client
         return
     if where.cluster == "kubernetes":
-        config = read_config(where.cluster_config or Path())
+        config = _described(where)
         workers = where.workers or config.workers
         say(f"{workers} pods asked for")
         with kubernetes_scheduler(config, workers) as address, _reached(address) as client:
@@ -104,30 +118,43 @@ def _cluster(where: ClusterSettings, *, say: Say) -> Any:  # noqa: ANN401  (what
     if where.cluster == "local":
         environments = core_environments(where.workers)
         say(f"{len(environments)} worker processes on {CPU_COUNT} cores")
-        return on_this_machine(environments)
+        return on_this_machine(environments, dashboard=where.dashboard)
     if where.cluster == "cuda":
         environments = gpu_environments(where.workers)
         say(f"{len(environments)} worker processes, one a GPU")
-        return on_this_machine(environments)
-    config = read_config(where.cluster_config or Path())
+        return on_this_machine(environments, dashboard=where.dashboard)
+    config = _described(where)
     workers = where.workers or config.workers
     say(f"{workers} jobs asked for")
     return _slurm(config, workers)
 
 
-def on_this_machine(environments: Sequence[Mapping[str, str]]) -> SpecCluster:
-    """A scheduler and one worker process an environment, on loopback.
+def _described(where: ClusterSettings) -> "ClusterConfig":
+    """The cluster that a file describes, with the dashboard that is asked for here."""
+    config = read_config(where.cluster_config or Path())
+    return replace(config, dashboard=config.dashboard or where.dashboard)
+
+
+def on_this_machine(environments: Sequence[Mapping[str, str]], *, dashboard: bool = False) -> SpecCluster:
+    """A scheduler and one worker process an environment, on loopback, which speak TLS with certificates made for this cluster.
+
+    Whoever may connect to a scheduler may run code as its owner, and every user of a machine reaches its loopback. The key lies in the
+    memory of our own processes.
 
     Parameters
     ----------
     environments
         Variables of each worker, set before it starts: JAX looks at them when it is imported.
+    dashboard
+        Whether the scheduler shows Dask's pages.
     """
-    bound = {"host": LOOPBACK, "port": 0, "dashboard_address": f"{LOOPBACK}:0"}
+    secured = {"host": LOOPBACK, "protocol": "tls://", "security": Security.temporary()}
+    bound = {**secured, "port": 0, "dashboard": dashboard, "dashboard_address": f"{LOOPBACK}:0"}
     memory = int(MEMORY_LIMIT / len(environments))
-    shared = {"host": LOOPBACK, "nthreads": BATCHES, "memory_limit": memory, "dashboard": False, "silence_logs": _log_level()}
+    shared = {**secured, "nthreads": BATCHES, "memory_limit": memory, "dashboard": False, "silence_logs": _log_level()}
     workers = {n: {"cls": Nanny, "options": {**shared, "env": dict(environment)}} for n, environment in enumerate(environments)}
-    return SpecCluster(workers=workers, scheduler={"cls": Scheduler, "options": bound}, silence_logs=_log_level())
+    scheduler = {"cls": Scheduler, "options": bound}
+    return SpecCluster(workers=workers, scheduler=scheduler, security=secured["security"], silence_logs=_log_level())
 
 
 def revive(client: Client) -> None:

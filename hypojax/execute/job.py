@@ -81,13 +81,12 @@ class Job:
         """On a cluster."""
         from hypojax.execute.cluster import connected  # here, because Dask's scheduler takes a second to import
         from hypojax.execute.dispatch import Dispatch
-        from hypojax.execute.worker import Assignment, LinePlugin
+        from hypojax.execute.worker import Assignment, assigned
 
-        with connected(self.where, say=watch.noted) as client:
-            client.register_plugin(LinePlugin(Assignment(self.turn, self.out.resolve(), self.settings, self.network)))
+        assignment = Assignment(self.turn, self.out.resolve(), self.settings, self.network)
+        with connected(self.where, say=watch.noted) as client, assigned(client, assignment):
             sent = Dispatch(client, self.turn.name, begun=self.store.begun, say=watch.noted)
             yield from sent.results(todo, least=self.settings.batch or 1)
-            client.unregister_worker_plugin(self.turn.name)
         yield from self._condemned(sent)
         with settling(self.out):  # shards share the index
             for made in sent.provenance.values():

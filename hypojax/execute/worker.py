@@ -6,12 +6,14 @@ A worker reads scans and writes the store itself; only small results travel.
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Client, Worker, WorkerPlugin, get_worker
 
 from hypojax.execute.compile_cache import use_compile_cache
+from hypojax.execute.farewell import Farewell
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
@@ -57,12 +59,30 @@ class Reports(Protocol):
         """Send a message to whoever listens to the topic."""
 
 
+@contextmanager
+def assigned(client: Client, assignment: Assignment) -> Iterator[None]:
+    """Give an assignment to all workers of a client, also to those that join later, until the block ends or the client is gone."""
+    plugin = LinePlugin(assignment)
+    leaving = Farewell(plugin.name, client.id)
+    with suppress(ImportError):  # a scheduler that others started may lack hypojax; its workers must have it
+        client.register_plugin(leaving)
+    client.register_plugin(plugin)
+    try:
+        yield
+    finally:
+        if client.status == "running":
+            with suppress(OSError, ValueError, TypeError):  # the scheduler has gone, and with it what it knew
+                client.unregister_worker_plugin(plugin.name)
+                client.unregister_scheduler_plugin(leaving.name)
+
+
 class LinePlugin(WorkerPlugin):
     """Holds the line of one run in a worker process: store opened, networks loaded and compiled once."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         self.name = assignment.turn.name
+        self.dismissed = False
 
     def setup(self, worker: Worker) -> None:  # noqa: ARG002  (as Dask calls it)
         """Keep to the cores given, before JAX counts them; nothing heavy, the worker's own heart beats in this thread."""
@@ -72,6 +92,11 @@ class LinePlugin(WorkerPlugin):
         use_compile_cache()
         self._lock = threading.Lock()
         self._line: Line | None = None
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002  (as Dask calls it)
+        """Begin no further scan, and keep neither networks nor store: the run has ended, or whoever sent it is gone."""
+        self.dismissed = True
+        self._line = None
 
     @property
     def line(self) -> Line:
@@ -110,15 +135,17 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
     results: list[ScanResult] = []
     with plugin.assignment.turn.working():
         line, settings = plugin.line, plugin.assignment.settings
-        for result in line.results(_unwritten(line, scans, results), settings=settings):
+        for result in line.results(_unwritten(plugin, line, scans, results), settings=settings):
             worker.log_event(name, {"result": asdict(result)})  # Dask adds the name of the worker beside it
             results.append(result)
     return results, provenance(line.segmenter)
 
 
-def _unwritten(line: Line, scans: Sequence[str], results: list[ScanResult]) -> Iterator[str]:
+def _unwritten(plugin: LinePlugin, line: Line, scans: Sequence[str], results: list[ScanResult]) -> Iterator[str]:
     """Scans without a record when their turn comes; others were done by a worker believed lost, or instead of this one, and are left."""
     for scan in scans:
+        if plugin.dismissed:
+            return
         record = line.store.record(scan)
         if record is None or record["status"] == "pending":
             yield scan

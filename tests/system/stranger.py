@@ -1,0 +1,25 @@
+"""Another user of this machine tries to run code in a Dask scheduler: ``python stranger.py UID ADDRESS MARK``.
+
+The code would make the file MARK. What is needed is imported before the rights are dropped, because this Python may lie in a home that
+is closed to others. Exit code 0: the code ran; 7: the scheduler refused.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import distributed.comm.tcp  # noqa: F401 - before the rights are dropped
+from distributed import Client, Security
+
+uid, address, mark = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+own = Security.temporary() if address.startswith("tls://") else None
+if uid != os.getuid():
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
+try:
+    with Client(address, security=own, timeout="5s", set_as_default=False) as client:
+        client.run_on_scheduler(lambda: Path(mark).write_text("here"))
+except (OSError, TypeError) as error:
+    print(f"refused: {type(error).__name__}: {error}")
+    sys.exit(7)
