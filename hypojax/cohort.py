@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import Shaped
 
 from hypojax.location import Location, locate
-from hypojax.schema import REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.schema import DATASET, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.store import Record, ScanEntry, check_table
 from hypojax.store.index import Column
 from hypojax.store.objects import place
@@ -111,7 +111,7 @@ def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
     Returns
     -------
     Dataset with dims ``scan`` (ordered by id), ``region`` and ``axis``; the variables of `schema.TABLE` with units and
-    long names; entities and columns of participants tables as coordinates on ``scan``.
+    long names; dataset, entities and columns of participants tables as coordinates on ``scan``.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
     variables = {variable.name: _variable(variable, rows) for variable in TABLE}
     index = {"scan": [_text(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES)}
     coordinates = {name: xr.Variable((name,), np.array(index[name], object), {"long_name": text}) for name, text in COORDINATES.items()}
-    return xr.Dataset(variables, coords={**coordinates, **_participants(entries)})
+    return xr.Dataset(variables, coords={**coordinates, **_dataset(entries), **_participants(entries)})
 
 
 def open_cohort(path: Location | str) -> xr.Dataset:
@@ -237,9 +237,17 @@ def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Varia
     return xr.Variable(variable.dims, numbers, variable.attributes)
 
 
+def _dataset(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:
+    """The dataset of each scan as a coordinate on ``scan``; none where no entry says it, as in stores of older versions."""
+    if not any(DATASET.name in entry for entry in entries):
+        return {}
+    names = _texts(np.array([entry.get("dataset") for entry in entries], object))
+    return {DATASET.name: xr.Variable(SCAN, names, DATASET.attributes)}
+
+
 def _participants(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:
     """Entities and participants columns as coordinates on ``scan``."""
-    taken = {name.casefold() for name in RESERVED}
+    taken = {name.casefold() for name in (*RESERVED, *_dataset(entries))}
     found: dict[str, xr.Variable] = {}
     for origin, table in (
         ("BIDS entity", [entry["entities"] for entry in entries]),

@@ -53,8 +53,8 @@ def test_real_datasets_and_a_folder_together(shared: Path) -> None:
 def test_a_single_dataset_keeps_plain_names(tmp_path: Path) -> None:
     root = dataset(tmp_path / "study", "02", "01")
     assert discover([root]).scans == (
-        Scan("sub-01", root / "sub-01/anat/sub-01_T1w.nii.gz", {"subject": "01"}),
-        Scan("sub-02", root / "sub-02/anat/sub-02_T1w.nii.gz", {"subject": "02"}),
+        Scan("sub-01", root / "sub-01/anat/sub-01_T1w.nii.gz", {"subject": "01"}, dataset="study"),
+        Scan("sub-02", root / "sub-02/anat/sub-02_T1w.nii.gz", {"subject": "02"}, dataset="study"),
     )
 
 
@@ -165,7 +165,7 @@ def test_files_are_taken_as_named_once_each(tmp_path: Path) -> None:
     path = root / "sub-01/anat/sub-01_T1w.nii.gz"
     (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t35\n")
     for inputs in ([path], [path, path], [path, root], [root, path]):
-        assert discover(inputs).scans == (Scan("sub-01", path, {"subject": "01"}, {"age": 35}),)
+        assert discover(inputs).scans == (Scan("sub-01", path, {"subject": "01"}, {"age": 35}, tmp_path.name),)
 
 
 def test_a_part_of_a_dataset_brings_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_a_part_of_a_dataset_brings_its_columns(tmp_path: Path, monkeypatch: pyt
     (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t35\nsub-02\t41\n")
     (root / "sub-01/sub-01_sessions.tsv").write_text("session_id\tdose\nses-1\t2\n")
     path = root / "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz"
-    expected = Scan("sub-01_ses-1", path, {"subject": "01", "session": "1"}, {"age": 35, "dose": 2})
+    expected = Scan("sub-01_ses-1", path, {"subject": "01", "session": "1"}, {"age": 35, "dose": 2}, "study")
     for place in (path, path.parent, root / "sub-01/ses-1", root / "sub-01"):
         assert discover([place]).scans[-1] == expected
     (root / "dataset_description.json").unlink()
@@ -190,7 +190,7 @@ def test_a_file_under_version_control_belongs_where_it_is_linked(tmp_path: Path)
     path = root / "sub-01/anat/sub-01_T1w.nii.gz"
     path.parent.mkdir(parents=True)
     path.symlink_to(root / ".git/annex/objects/X1/XY-s0")
-    assert discover([path]).scans == (Scan("sub-01", path, {"subject": "01"}, {"age": 35}),)
+    assert discover([path]).scans == (Scan("sub-01", path, {"subject": "01"}, {"age": 35}, "study"),)
 
 
 def test_a_file_that_only_lies_near_a_table_is_none_of_its_dataset(tmp_path: Path) -> None:
@@ -198,7 +198,8 @@ def test_a_file_that_only_lies_near_a_table_is_none_of_its_dataset(tmp_path: Pat
     near = ("sub-01_T1w.nii.gz", "more/sub-01_T1w.nii.gz", "a/sub-01/b/c/sub-01_T1w.nii.gz", "sub-01/a/b/c/sub-01_T1w.nii.gz")
     touch(tmp_path, *near)
     for name in near:
-        assert discover([tmp_path / name]).scans == (Scan("sub-01", tmp_path / name, {"subject": "01"}),)
+        place = tmp_path / name
+        assert discover([place]).scans == (Scan("sub-01", place, {"subject": "01"}, dataset=place.parent.name),)
 
 
 def test_a_file_and_two_datasets_do_not_count_it_twice(tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ def test_a_table_lists_scans_relative_to_itself(tmp_path: Path, suffix: str) -> 
     first, second, third = sorted(discover([tmp_path / f"list{suffix}"]).scans, key=lambda scan: scan.path.name)
     assert (first.id, first.columns["age"], first.columns["site"]) == ("gone", None, None)
     assert second == Scan(
-        "sub-1_ses-2", tmp_path / "data/sub-1_ses-2_T1w.nii.gz", {"subject": "1", "session": "2"}, {"age": 30, "site": "007"}
+        "sub-1_ses-2", tmp_path / "data/sub-1_ses-2_T1w.nii.gz", {"subject": "1", "session": "2"}, {"age": 30, "site": "007"}, "list"
     )
     assert (third.id, third.path) == ("y", tmp_path / "data/y.mgz")
 

@@ -25,6 +25,7 @@ from hypojax.settings import ClusterSettings, RunSettings
 
 Out = Annotated[Positional[Place], arg(metavar="OUT")]
 Paths = Annotated[Positional[tuple[Place, ...]], arg(metavar="INPUT [INPUT ...] OUT", help_behavior_hint="")]
+Dataset = Annotated[str, arg(metavar="NAME")]
 Settings = OmitArgPrefixes[RunSettings]
 Where = OmitArgPrefixes[ClusterSettings]
 
@@ -58,6 +59,8 @@ class Run(Verb):
     """Where the scans are processed."""
     shard: Annotated[str, arg(metavar="I/N")] = ""
     """Do every N-th scan only, from the I-th: N such processes may write into one OUT, the last one writes the table."""
+    dataset: Dataset = ""
+    """Name of the dataset of all scans, in the cohort's column `dataset`; that of the folder when left out."""
 
     def __call__(self, screen: Screen) -> int:
         """Run, show progress and a summary, give the exit code."""
@@ -68,7 +71,7 @@ class Run(Verb):
             screen.say(sentence)
         with screen.progress() as watch:
             shard = execute.parse_shard(self.shard) if self.shard else None
-            outcome = execute.run(inputs, out=out, settings=self.settings, where=self.where, shard=shard, watch=watch)
+            outcome = execute.run(inputs, out=out, settings=self.settings, where=self.where, shard=shard, watch=watch, dataset=self.dataset)
         screen.outcome(outcome, out)
         return exit_code(outcome.done, outcome.failed)
 
@@ -85,6 +88,8 @@ class Ingest(Verb):
     """Where the scans are, and last where the results go."""
     settings: Settings = field(default_factory=RunSettings)
     """How the scans are processed."""
+    dataset: Dataset = ""
+    """Name of the dataset of all scans, in the cohort's column `dataset`; that of the folder when left out."""
 
     def __call__(self, screen: Screen) -> int:
         """Ingest, show progress and a summary, give the exit code."""
@@ -92,7 +97,7 @@ class Ingest(Verb):
         from hypojax import execute
 
         with screen.progress() as watch:
-            outcome = execute.ingest(inputs, out=out, settings=self.settings, watch=watch)
+            outcome = execute.ingest(inputs, out=out, settings=self.settings, watch=watch, dataset=self.dataset)
         screen.outcome(outcome, out)
         return exit_code(outcome.done + outcome.pending, outcome.failed)
 

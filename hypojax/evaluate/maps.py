@@ -18,7 +18,7 @@ from hypojax.scans.discover import NO_T1W
 from hypojax.scans.table import Value
 from hypojax.scans.tree import walk
 from hypojax.schema import LABELS
-from hypojax.store import CohortStore
+from hypojax.store import CohortStore, ScanEntry
 
 STORE: Final = "cohort.zarr"
 HYPOTHALAMUS: Final = "hypothalamus"
@@ -183,19 +183,29 @@ def _stored(root: Path) -> Iterator[LabelMap]:
     """Both structures of every scan of a store."""
     store = CohortStore.open(root)
     for entry in store.scans:
-        scan, dataset = scan_of(entry["entities"]), dataset_of(Path(entry["path"]).parent)
-        prefix = entry["scan"].partition("sub-")[0].rstrip("_") if scan else ""
+        scan = scan_of(entry["entities"])
         for structure in STRUCTURES:
             yield LabelMap(
                 scan=scan or entry["scan"],
                 structure=structure,
                 path=root,
-                dataset=dataset.name if dataset else prefix,
+                dataset=_dataset_of(entry, named=bool(scan)),
                 entities=entry["entities"],
                 columns=entry["columns"],
                 store=store,
                 key=entry["scan"],
             )
+
+
+def _dataset_of(entry: ScanEntry, *, named: bool) -> str:
+    """Name of the dataset of a stored scan; in a store that is older than such names, the folder of a BIDS dataset.
+
+    Where there is none, it is what stands before the subject of a scan that is ``named`` as BIDS has it.
+    """
+    if "dataset" in entry:
+        return entry["dataset"]
+    folder = dataset_of(Path(entry["path"]).parent)
+    return folder.name if folder else entry["scan"].partition("sub-")[0].rstrip("_") if named else ""
 
 
 def _load_stored(found: LabelMap, store: CohortStore) -> Labels:

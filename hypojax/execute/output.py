@@ -7,6 +7,7 @@ from functools import cache
 from importlib import metadata
 from typing import Final
 
+from hypojax.execute.known import adopt
 from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
 from hypojax.location import Location, ObjectPath, inside, locate
@@ -25,8 +26,10 @@ RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
 """What lies at the top of a folder of scans and of no output."""
 
 
-def find(inputs: Sequence[Location | str], *, out: Location) -> Discovery:
-    """What the inputs hold, without what an earlier run wrote into ``out``.
+def find(inputs: Sequence[Location | str], *, out: Location, dataset: str = "") -> Discovery:
+    """What the inputs hold, without what an earlier run wrote into ``out``, under the names that the store there knows.
+
+    ``dataset`` is the name of the dataset of all scans; that of its folder when empty.
 
     Raises
     ------
@@ -34,13 +37,18 @@ def find(inputs: Sequence[Location | str], *, out: Location) -> Discovery:
         Nothing found, two files with one id, or ``out`` is itself a folder of scans.
     """
     refuse_raw(out)
-    found = discover(inputs)
+    found = discover(inputs, dataset=dataset)
     own = out.resolve()
     foreign = tuple(scan for scan in found.scans if not inside(scan.path.resolve(), own))
     if not foreign:
         message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
         raise RunError(Reason.NOTHING_FOUND, message)
-    return replace(found, scans=foreign)
+    return adopt(replace(found, scans=foreign), known_entries(out))
+
+
+def known_entries(out: Location) -> tuple[ScanEntry, ...]:
+    """All inputs that the store in ``out`` has; none where there is no store yet."""
+    return CohortStore.open(out / STORE).scans if (out / STORE).is_dir() else ()
 
 
 def refuse_raw(out: Location) -> None:
@@ -62,7 +70,10 @@ def refuse_raw(out: Location) -> None:
 
 def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:
     """Scans as the index of a store lists them."""
-    return [ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns)) for scan in scans]
+    return [
+        ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns), dataset=scan.dataset)
+        for scan in scans
+    ]
 
 
 def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings, network: Segments | None) -> CohortStore:

@@ -95,7 +95,9 @@ def _from_file(path: Location) -> tuple[ScanEntry, Image]:
     scans = discover([path]).scans
     if len(scans) != 1:
         raise RunError(Reason.USAGE, f"{path} holds {len(scans)} scans; name one of them, or use hypojax.run for all")
-    entry = ScanEntry(scan=scans[0].id, path=str(path), entities=dict(scans[0].entities), columns=dict(scans[0].columns))
+    entry = ScanEntry(
+        scan=scans[0].id, path=str(path), entities=dict(scans[0].entities), columns=dict(scans[0].columns), dataset=scans[0].dataset
+    )
     return entry, read(scans[0].id, scans[0].path)
 
 

@@ -32,6 +32,7 @@ def run(
     shard: Shard | None = None,
     segmenter: Segments | None = None,
     watch: Watch | None = None,
+    dataset: str = "",
 ) -> Outcome:
     """Find, read, segment, measure and export every scan; scans that are done already are kept.
 
@@ -51,6 +52,8 @@ def run(
         The network; loaded as the settings say when left out. On a cluster it travels to the workers.
     watch
         Who is told how it goes on.
+    dataset
+        Name of the dataset of all scans; when left out, that of the folder of each BIDS dataset, or of the input.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def run(
     ()
     """
     chosen, place, out = settings or RunSettings(), where or ClusterSettings(), locate(out)
-    found = find(inputs, out=out)
+    found = find(inputs, out=out, dataset=dataset)
     network = segmenter if segmenter or place.distributed else load_segmenter(chosen)
     ids = [scan.id for scan in found.scans]
     named = shard.share(ids) if shard else ids
@@ -89,13 +92,14 @@ def ingest(
     settings: RunSettings | None = None,
     segmenter: Segments | None = None,
     watch: Watch | None = None,
+    dataset: str = "",
 ) -> Outcome:
     """Find and read scans and store their voxels, for `segment_store` to go on with; arguments and errors as `run`.
 
     No network is loaded: the store is made for the weights that the settings name, or for those of ``segmenter``.
     """
     chosen, out = settings or RunSettings(), locate(out)
-    found, told = find(inputs, out=out), watch or Silence()
+    found, told = find(inputs, out=out, dataset=dataset), watch or Silence()
     _tell(found, watch=told)
     with locked(out, say=told.noted) as hold:
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)

@@ -5,6 +5,7 @@ Brain Imaging Data Structure (Gorgolewski et al. 2016): ``sub-01/ses-2/anat/sub-
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -103,6 +104,17 @@ def dataset_of(folder: Location) -> Location | None:
         if inner.name.startswith("sub-") and any((root / name).is_file() for name in ROOT_FILES):
             return root
     return None
+
+
+@cache
+def root_named(folder: Location) -> Location | None:
+    """Resolved root of the dataset that the way to a folder of a subject names, even where nothing lies there; None without a subject.
+
+    >>> root_named(Path("/data/bids/sub-01/anat"))
+    PosixPath('/data/bids')
+    """
+    way = [folder, *folder.parents][: LEVELS - 1]
+    return next((place.parent.resolve() for place in reversed(way) if place.name.startswith("sub-")), None)
 
 
 def why_ignored(path: Location) -> str | None:

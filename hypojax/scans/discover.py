@@ -3,8 +3,7 @@
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
@@ -12,10 +11,15 @@ import hypojax.scans.table as table  # noqa: PLR0402
 from hypojax.location import Location, ObjectPath, beside, listed, locate
 from hypojax.reason import Reason, RunError
 from hypojax.scans.dicom import is_dicom
+from hypojax.scans.found import Discovery, Find, Scan
+from hypojax.scans.identity import in_datasets, settle
 from hypojax.scans.tree import folders
 
 OTHER_FORMATS: Final = (".img", ".nrrd", ".nhdr", ".mnc", ".mha", ".mhd", ".par", ".hdf5")
 """Images that are not read; counted, so that nobody wonders where they are."""
+
+OWN_COLUMNS: Final = ("scan", "dataset")
+"""Columns of a table of scans that are no column of the cohort's participants, besides that of paths."""
 
 NO_T1W: Final = re.compile(
     "FLAIR|MT[RS]|PD|PDT2|PDw|[RT][12]map|T2star|T2starw|T2w|UNIT1|angio|asl|bold|boldref|cbv|defacemask|dseg|dwi|dwiref|epi|fieldmap|"
@@ -24,67 +28,19 @@ NO_T1W: Final = re.compile(
 """Suffixes of BIDS names that say that an image is something else, also outside of a dataset."""
 
 
-@dataclass(frozen=True)
-class Scan:
-    """One scan that was found.
-
-    Parameters
-    ----------
-    id
-        Its name in everything that follows (``sub-01_ses-2``).
-    path
-        The file, or the folder of a DICOM series.
-    entities
-        ``subject``, ``session``, ``run`` and the like, from a BIDS name.
-    columns
-        What the participants, sessions or input table says of it.
-    """
-
-    id: str
-    path: Location
-    entities: Mapping[str, str] = field(default_factory=dict)
-    columns: Mapping[str, str | int | float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """What a search found.
-
-    Parameters
-    ----------
-    scans
-        Sorted by id.
-    ignored
-        How many images of which kind were left aside (``{"bold": 3}``).
-    notes
-        What the user should know of how they were found, a sentence each, with the next step.
-    """
-
-    scans: tuple[Scan, ...]
-    ignored: Mapping[str, int]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Find:
-    """Scans of one input, before names are settled; ``dataset`` is the resolved root of the BIDS dataset they are from.
-
-    ``notes`` is what the user should know of them, a sentence each.
-    """
-
-    scans: tuple[Scan, ...]
-    ignored: Mapping[str, int] = field(default_factory=dict)
-    dataset: Location | None = None
-    notes: tuple[str, ...] = ()
-
-
-def discover(inputs: Sequence[Location | str]) -> Discovery:
+def discover(inputs: Sequence[Location | str], *, dataset: str = "") -> Discovery:
     """Find all scans of the inputs: BIDS datasets, folders, images, DICOM series folders, tables with a column ``path``.
-
-    Each may be a path or a URL (``s3://bucket/bids``).
 
     In a dataset only ``T1w`` images are scans. Where two inputs know the same id, those of datasets are preceded by
     the name of the dataset (``ds000011_sub-01``).
+
+    Parameters
+    ----------
+    inputs
+        Each a path or a URL (``s3://bucket/bids``).
+    dataset
+        Name of the dataset of all scans; when left out, the name of the folder of each BIDS dataset, and that of the input for
+        scans that are in none.
 
     Raises
     ------
@@ -102,6 +58,7 @@ def discover(inputs: Sequence[Location | str]) -> Discovery:
         finds = [find for place in inputs for find in search(locate(place), datasets)]
     except OSError as error:
         raise RunError(Reason.USAGE, f"{error.filename} cannot be looked at ({error.strerror}); allow it or name other inputs") from error
+    finds, homes = in_datasets(finds, named=dataset)
     scans = settle(finds)
     ignored = sum((Counter(find.ignored) for find in finds), Counter[str]())
     if not scans:
@@ -111,7 +68,7 @@ def discover(inputs: Sequence[Location | str]) -> Discovery:
             Reason.NOTHING_FOUND, f"no T1w scan was found in {places} (seen: {seen}); name a BIDS dataset, a folder, an image or a table"
         )
     notes = tuple(dict.fromkeys(note for find in finds for note in find.notes))
-    return Discovery(tuple(sorted(map(_unlisted, scans), key=lambda scan: scan.id)), dict(sorted(ignored.items())), notes)
+    return Discovery(tuple(sorted(map(_unlisted, scans), key=lambda scan: scan.id)), dict(sorted(ignored.items())), notes, homes)
 
 
 def _unlisted(scan: Scan) -> Scan:
@@ -124,10 +81,10 @@ def search(place: Location, datasets: bids.Datasets) -> list[Find]:
     if place.is_dir():
         return search_folder(listed(place) if isinstance(place, ObjectPath) else place, datasets)
     if place.suffix.lower() in table.SUFFIXES and place.is_file():
-        return [search_table(place)]
+        return search_table(place)
     if bids.is_image(place) and _is_there(place):
         root = bids.dataset_of(place.parent)
-        return [Find((_file_scan(place, root, datasets),), dataset=root and root.resolve())]
+        return [Find((_file_scan(place, root, datasets),), dataset=root and root.resolve(), folder=place.parent.resolve())]
     problem = "is neither a readable image (.nii, .nii.gz, .mgz) nor a table (.tsv, .csv, .parquet)" if place.exists() else "does not exist"
     raise RunError(Reason.USAGE, f"input {place} {problem}; name a BIDS dataset, a folder, an image or a table")
 
@@ -183,13 +140,16 @@ def _loose(root: Location, place: Location, files: Iterable[Location], known: bi
     if series:
         parts = place.parts[len(root.parts) :]
         scans.append(Scan("_".join(parts) or place.resolve().name, place))
-    return Find(tuple(scans), ignored, dataset and dataset.resolve())
+    return Find(tuple(scans), ignored, dataset and dataset.resolve(), folder=root.resolve())
 
 
-def search_table(path: Location) -> Find:
-    """Scans listed in a table: column ``path`` (a URL, or relative to the table), optionally ``scan``, and others that are kept."""
-    rows = table.read_table(path, text=("path", "scan"))
-    scans = []
+def search_table(path: Location) -> list[Find]:
+    """Scans listed in a table: column ``path`` (a URL, or relative to the table), perhaps ``scan``, ``dataset``, and others that are kept.
+
+    A scan is of the dataset that the table says, else of the BIDS dataset that its path names, else of the table.
+    """
+    rows = table.read_table(path, text=("path", *OWN_COLUMNS))
+    finds = []
     for number, row in enumerate(rows, start=1):
         named = row.get("path")
         if named is None:
@@ -198,76 +158,12 @@ def search_table(path: Location) -> Find:
                 f"table {path}, row {number} below the header: no value in a column 'path' (columns: {', '.join(row)}); add it",
             )
         file = beside(path.parent, str(named))
-        columns = {name: value for name, value in row.items() if name not in ("path", "scan")}
-        scans.append(Scan(str(row.get("scan") or bids.scan_id(file)), file, bids.entities(file), columns))
-    return Find(tuple(scans))
+        columns = {name: value for name, value in row.items() if name not in ("path", *OWN_COLUMNS)}
+        scan = Scan(str(row.get("scan") or bids.scan_id(file)), file, bids.entities(file), columns, str(row.get("dataset") or ""))
+        finds.append(Find((scan,), folder=bids.root_named(file.parent) or path.parent.resolve() / path.name.removesuffix(path.suffix)))
+    return finds
 
 
 def _file_scan(path: Location, root: Location | None, datasets: bids.Datasets) -> Scan:
     """The scan in a file named by itself, with what the tables of its dataset at ``root`` say of it."""
     return Scan(bids.scan_id(path), path, bids.entities(path), datasets.columns(path, root=root))
-
-
-def settle(finds: Sequence[Find]) -> list[Scan]:
-    """Give every scan an id of its own: datasets put their name before it where ids of several inputs clash.
-
-    Raises
-    ------
-    RunError
-        ``DUPLICATE_SCAN`` naming both files.
-    """
-    roots = {find.dataset for find in finds if find.dataset}
-    if _clash(finds):
-        names = dataset_names(roots)
-        finds = [_prefixed(find, names[find.dataset]) if find.dataset else find for find in finds]
-    return unique(scan for find in finds for scan in find.scans)
-
-
-def _clash(finds: Sequence[Find]) -> bool:
-    """Whether an id stands for different files in a dataset and in another input."""
-    claims: dict[str, set[tuple[Location | None, Location]]] = {}
-    for find in finds:
-        for scan in find.scans:
-            claims.setdefault(scan.id, set()).add((find.dataset, scan.path.resolve()))
-    return any(len({owner for owner, _ in claim}) > 1 and len({path for _, path in claim}) > 1 for claim in claims.values())
-
-
-def dataset_names(roots: Iterable[Location]) -> dict[Location, str]:
-    """A name for each dataset: the last part of its path, or as many as tell it from the others.
-
-    >>> list(dataset_names(locate(place) for place in ("/a/bids", "/b/bids", "/b/other")).values())
-    ['a_bids', 'b_bids', 'other']
-    """
-    places = sorted(set(roots), key=lambda place: place.parts)
-
-    def alone(place: Location, depth: int) -> bool:
-        return sum(other.parts[-depth:] == place.parts[-depth:] for other in places) == 1
-
-    depths = {place: next((depth for depth in range(1, len(place.parts)) if alone(place, depth)), len(place.parts)) for place in places}
-    return {place: "_".join(part for part in place.parts[-depth:] if part != place.anchor) for place, depth in depths.items()}
-
-
-def _prefixed(find: Find, name: str) -> Find:
-    """The same scans with the name of their dataset before their ids."""
-    return dataclasses.replace(find, scans=tuple(dataclasses.replace(scan, id=f"{name}_{scan.id}") for scan in find.scans))
-
-
-def unique(scans: Iterable[Scan]) -> list[Scan]:
-    """The scans; a file named twice is taken once, with the columns of both.
-
-    Raises
-    ------
-    RunError
-        ``DUPLICATE_SCAN`` where two files claim one id.
-    """
-    kept: dict[str, Scan] = {}
-    for scan in scans:
-        first = kept.setdefault(scan.id, scan)
-        if first.path.resolve() != scan.path.resolve():
-            raise RunError(
-                Reason.DUPLICATE_SCAN,
-                f"two files claim the scan id {scan.id!r}: {first.path} and {scan.path}; "
-                "rename one, or list both in a table with columns 'scan' and 'path'",
-            )
-        kept[scan.id] = dataclasses.replace(first, columns={**first.columns, **scan.columns})
-    return list(kept.values())

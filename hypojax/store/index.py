@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError
@@ -17,12 +17,13 @@ Column = str | int | float | None
 
 
 class ScanEntry(TypedDict):
-    """One input: the scan's id, its file, its BIDS entities and its columns of participants tables."""
+    """One input: the scan's id, its file, its BIDS entities, its columns of participants tables, its dataset (older stores have none)."""
 
     scan: str
     path: str
     entities: dict[str, str]
     columns: dict[str, Column]
+    dataset: NotRequired[str]
 
 
 @dataclass(frozen=True)
