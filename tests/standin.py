@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -87,9 +88,13 @@ def phantom_voxels() -> np.ndarray:
     return np.round(render(Phantom(noise=10.0), shape=SHAPE, affine=AFFINE)).astype(np.int16)
 
 
-def write_phantom(path: Path, *, poison: bool = False) -> Path:
-    """A readable scan at ``path``; a poisoned one makes the stand-in raise."""
+def write_phantom(path: Path, *, poison: bool = False, mark: int | None = None) -> Path:
+    """A readable scan at ``path``; a poisoned one makes the stand-in raise.
+
+    A corner voxel differs from name to name, as scans do, unless ``mark`` says what it is.
+    """
     voxels = phantom_voxels().copy()
+    voxels[-1, -1, -1] = crc32(path.name.encode()) % 100 if mark is None else mark
     if poison:
         voxels[0, 0, 0] = int(POISON)
     write_nifti(path, voxels, AFFINE)

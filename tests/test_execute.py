@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from standin import AFFINE, StandIn, phantom_voxels, write_phantom
@@ -21,6 +22,7 @@ import hypojax
 from hypojax import execute
 from hypojax.cli.screen import facts
 from hypojax.cohort import open_cohort
+from hypojax.evaluate.summary import subjects_of
 from hypojax.execute.line import attempt
 from hypojax.execute.lock import locked
 from hypojax.execute.output import source_datasets
@@ -93,12 +95,41 @@ def test_a_run_gives_volumes_tables_and_derivatives(tmp_path: Path) -> None:
 def test_what_the_search_noticed_is_said_at_the_start_and_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, said, watch, read = bids(tmp_path / "in"), "1 table row has no folder", Tally(), Tally()
     found = replace(discover([folder]), notes=(said,))
-    monkeypatch.setattr("hypojax.execute.output.discover", lambda inputs: found)
+    monkeypatch.setattr("hypojax.execute.output.discover", lambda inputs, *, dataset: found)
     outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn(), watch=watch)
     ingested = execute.ingest([folder], out=tmp_path / "read", segmenter=StandIn(), watch=read)
     assert watch.notes[0] == read.notes[0] == f"note: {said}"
     assert outcome.notes == ingested.notes == (said,)
     assert facts(outcome)["to know"] == said
+
+
+def test_a_second_site_with_the_same_labels_joins_an_output_as_other_people(tmp_path: Path) -> None:
+    one, two = bids(tmp_path / "a" / "bids"), bids(tmp_path / "b" / "bids")
+    for subject in ("01", "02"):
+        write_phantom(two / f"sub-{subject}" / "anat" / f"sub-{subject}_T1w.nii.gz", mark=7)
+    execute.run([one], out=tmp_path / "out", segmenter=StandIn())
+    again = Tally()
+    outcome = execute.run([one, two], out=tmp_path / "out", segmenter=StandIn(), watch=again)
+    assert (outcome.done, outcome.kept) == (4, 2)
+    cohort = open_cohort(tmp_path / "out")
+    assert cohort.scan.values.tolist() == ["b_bids_sub-01", "b_bids_sub-02", "sub-01", "sub-02"]
+    assert cohort.dataset.values.tolist() == ["bids-2", "bids-2", "bids", "bids"]
+    assert len(set(subjects_of(cohort))) == 4
+    assert execute.run([two], out=tmp_path / "out", segmenter=StandIn()).kept == 2
+    joined = execute.run([two], out=tmp_path / "other", segmenter=StandIn())
+    joined = execute.run([one], out=tmp_path / "other", segmenter=StandIn())
+    assert joined.done == 4
+    assert any("its new ids begin with bids-2_" in note for note in joined.notes)
+    assert open_cohort(tmp_path / "other").dataset.values.tolist() == ["bids-2", "bids-2", "bids", "bids"]
+
+
+def test_a_dataset_has_the_name_that_the_user_gives_it(tmp_path: Path) -> None:
+    for site in ("a", "b"):
+        execute.run([bids(tmp_path / site / "bids", subjects=("01",))], out=tmp_path / "out", segmenter=StandIn(), dataset=site.upper())
+    cohort = open_cohort(tmp_path / "out")
+    assert dict(zip(cohort.scan.values.tolist(), cohort.dataset.values.tolist(), strict=True)) == {"sub-01": "A", "B_sub-01": "B"}
+    table = pd.read_csv(tmp_path / "out" / "volumes.tsv", sep="\t")
+    assert set(table["dataset"]) == {"A", "B"}
 
 
 def test_an_unforeseen_fault_takes_no_neighbour_along(tmp_path: Path) -> None:

@@ -123,6 +123,29 @@ def test_clashing_datasets_are_told_apart_by_name(tmp_path: Path) -> None:
     assert ids(discover([tmp_path])) == ["a_bids_sub-01", "b_bids_sub-01", "b_bids_sub-02", "c_sub-07", "sub-01", "x"]
 
 
+def datasets(found: Discovery) -> dict[str, str]:
+    """Scan → dataset."""
+    return {scan.id: scan.dataset for scan in found.scans}
+
+
+def test_a_scan_is_of_the_dataset_whose_folder_it_lies_in_else_of_its_input(tmp_path: Path) -> None:
+    dataset(tmp_path / "a/bids", "01")
+    dataset(tmp_path / "b/bids", "01", "02")
+    touch(tmp_path, "loose/deep/x.nii")
+    found = discover([tmp_path / "b/bids", tmp_path / "a", tmp_path / "loose"])
+    assert datasets(found) == {"a_bids_sub-01": "bids", "b_bids_sub-01": "bids-2", "b_bids_sub-02": "bids-2", "x": "loose"}
+    assert datasets(discover([tmp_path / "b/bids/sub-02", tmp_path / "loose/deep/x.nii"])) == {"sub-02": "bids", "x": "deep"}
+    assert set(datasets(discover([tmp_path], dataset="ours")).values()) == {"ours"}
+
+
+def test_a_table_says_which_dataset_a_scan_is_of(tmp_path: Path) -> None:
+    rows = ["scan\tpath\tdataset", "a\ts1/sub-01/anat/sub-01_T1w.nii\tADNI", "b\ts1/sub-01/anat/sub-01_T1w.nii.gz\tn/a", "c\tc.nii\tn/a"]
+    (tmp_path / "list.tsv").write_text("\n".join(rows))
+    found = discover([tmp_path / "list.tsv"])
+    assert datasets(found) == {"a": "ADNI", "b": "s1", "c": "list"}
+    assert all("dataset" not in scan.columns for scan in found.scans)
+
+
 def test_a_folder_gives_its_images_by_name(tmp_path: Path) -> None:
     touch(
         tmp_path,

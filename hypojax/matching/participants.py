@@ -14,6 +14,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.scans.table import MISSING, read_table, typed_column
 
 SUBJECT_NAMES: Final = ("participantid", "subjectid", "subject", "subj", "sub", "patientid", "patient", "id", "mrid", "scan")
+DATASET_NAMES: Final = ("dataset",)
 AGE_NAMES: Final = ("age", "ageyears", "ageinyears", "ageatscan", "agescan", "ageatentry")
 SEX_NAMES: Final = ("sex", "gender")
 CATEGORY_NAMES: Final = (*SEX_NAMES, "site", "center", "centre", "scanner", "dataset", "study", "session", "group", "diagnosis")
@@ -62,13 +63,15 @@ def read_participants(path: Path, *, plan: SplitPlan) -> Participants:
         ``USAGE``: it cannot be read, has no rows, or lacks the columns that are needed.
     """
     rows = _text_table(path)
-    names = plan.subject or (_find(rows, SUBJECT_NAMES, what="subject", option="--subject"),)
+    names = plan.subject or (*_datasets(rows), _find(rows, SUBJECT_NAMES, what="subject", option="--subject"))
     match = plan.match or tuple(name for name in (_find_any(rows, AGE_NAMES), _find_any(rows, SEX_NAMES)) if name)
     if not match:
         raise RunError(Reason.USAGE, f"table {path} has no column of age or sex; name columns to match with --match ({_columns(rows)})")
     if absent := [name for name in (*names, *match, *filter(None, [plan.group])) if name not in rows]:
         raise RunError(Reason.USAGE, f"table {path} has no column {absent[0]!r} ({_columns(rows)})")
     subject, notes = _subjects(rows, names=names, pattern=plan.subject_from)
+    if names[:-1] and not plan.subject:
+        notes.insert(0, f"people of the same id in several datasets count as several ({' and '.join(names)}); else: --subject {names[-1]}")
     people = pd.DataFrame({SUBJECT: subject})
     for name in dict.fromkeys([*match, *filter(None, [plan.group])]):
         people[_own(name)], found = _clean(rows[name], name)
@@ -116,6 +119,13 @@ def _find(rows: pd.DataFrame, names: Sequence[str], *, what: str, option: str) -
         raise RunError(Reason.USAGE, f"no column looks like that of {what}; name it with {option} ({_columns(rows)})")
     # A cohort's own table names subjects without their dataset; its scans have both.
     return "scan" if found == "subject" and "scan" in rows and rows["scan"].str.contains("sub-", regex=False).all() else found
+
+
+def _datasets(rows: pd.DataFrame) -> tuple[str, ...]:
+    """The column of datasets, where every row names one and there are several: within one only is an id a person."""
+    name = _find_any(rows, DATASET_NAMES)
+    known = rows[name].map(lambda cell: cell is not None and cell not in MISSING) if name else None
+    return (name,) if name and known is not None and known.all() and rows[name].nunique() > 1 else ()
 
 
 def _subjects(rows: pd.DataFrame, *, names: Sequence[str], pattern: str | None) -> tuple[pd.Series, list[str]]:

@@ -159,7 +159,8 @@ def search_table(path: Location) -> list[Find]:
             )
         file = beside(path.parent, str(named))
         columns = {name: value for name, value in row.items() if name not in ("path", *OWN_COLUMNS)}
-        scan = Scan(str(row.get("scan") or bids.scan_id(file)), file, bids.entities(file), columns, str(row.get("dataset") or ""))
+        scan_id, dataset = ("" if (value := row.get(name)) is None or value in table.MISSING else str(value) for name in OWN_COLUMNS)
+        scan = Scan(scan_id or bids.scan_id(file), file, bids.entities(file), columns, dataset)
         finds.append(Find((scan,), folder=bids.root_named(file.parent) or path.parent.resolve() / path.name.removesuffix(path.suffix)))
     return finds
 
