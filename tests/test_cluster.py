@@ -25,12 +25,15 @@ LOCAL = ClusterSettings("local", workers=2)
 
 @dataclass
 class Deadly(StandIn):
-    """Dies of a poisoned scan, as of a fault in a C library."""
+    """Dies of a poisoned scan, as of a fault in a C library; each death leaves a file in a folder."""
+
+    deaths: Path = Path()
 
     def segment_batch(self, scans: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Segmentation]:
         try:
             return super().segment_batch(scans)
         except ZeroDivisionError:
+            (self.deaths / f"{os.getpid()}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
             raise
 
@@ -61,8 +64,10 @@ def test_a_cluster_gives_the_cohort_of_one_process(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_scan_that_takes_its_worker_down_fails_alone(tmp_path: Path) -> None:
     scans = folder(tmp_path / "in", scans=12, poisoned=(5,))
-    outcome = execute.run([scans], out=tmp_path / "out", segmenter=Deadly(), where=LOCAL)
+    (deaths := tmp_path / "deaths").mkdir()
+    outcome = execute.run([scans], out=tmp_path / "out", segmenter=Deadly(deaths=deaths), where=LOCAL)
     assert (outcome.done, outcome.failed) == (11, 1)
+    assert len(list(deaths.iterdir())) == 3, "with others, alone on its worker, and with nothing else at work"
     (failure,) = outcome.failures
     assert (failure.scan, failure.reason) == ("sub-05", Reason.CRASHED)
     assert "--retry-failed" in failure.message

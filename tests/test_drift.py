@@ -137,6 +137,20 @@ def test_adjusting_takes_out_what_head_size_explains() -> None:
     assert low <= covered <= high
 
 
+def test_the_interval_at_equal_head_size_carries_the_error_of_the_slope() -> None:
+    """Groups far apart in head size, alike in number and spread: the interval of least squares."""
+    random = np.random.default_rng(0)
+    group, size = np.arange(400) >= 200, random.normal(0, 0.1, 400)
+    size[group] += 0.3
+    volume = np.exp(0.6 * size + random.normal(0, 0.05, 400))
+    found = adjusted_ratio(volume[~group], volume[group], given=(size[~group, None], size[group, None]))
+    design = np.stack([np.ones(400), group, size], axis=1)
+    fit, rest, _, _ = np.linalg.lstsq(design, np.log(volume))
+    error = np.sqrt(rest[0] / 397 * np.linalg.inv(design.T @ design)[1, 1])
+    reach = stats.t.ppf(0.975, 397) * error
+    assert np.log1p([found.effect.low, found.effect.high]) == pytest.approx([fit[1] - reach, fit[1] + reach], abs=0.05 * reach)
+
+
 @pytest.mark.parametrize("sizes", [(200, 30), (25, 25)])
 def test_each_test_keeps_its_level_and_each_interval_its_confidence(sizes: tuple[int, int]) -> None:
     """No difference, 400 times: p below 0.05 in about 5 %, also where the spreads differ; intervals hold zero in about 95 %."""

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hypojax.forward import Turn, exhausted
+from hypojax.forward import Turn, box_outputs, exhausted, place_of
+from hypojax.schema import BOX_SPACING, HEAD_SPACING
+from hypojax.unet import UNet
 
 PATIENCE = 10.0
 """Seconds to wait for another thread; none of these tests waits so long unless something is wrong."""
@@ -71,3 +73,36 @@ def test_devices_are_free_again_after_an_error() -> None:
 )
 def test_errors_of_memory(error: Exception, is_so: bool) -> None:
     assert exhausted(error) is is_so
+
+
+def test_sides_are_exchanged_back_in_the_mirrored_box() -> None:
+    """A network that calls the left half of whatever it sees label 1 and the right half label 6 is as sure of the mean of both views."""
+    left, right, sure = 1, 6, 20.0
+
+    class Halves(UNet):
+        def __init__(self) -> None:
+            pass
+
+        def __call__(self, images: jax.Array) -> jax.Array:
+            halves = jnp.arange(images.shape[3]) < images.shape[3] // 2
+            return jnp.zeros((*images.shape[:4], 11)).at[..., left].set(sure * halves).at[..., right].set(sure * ~halves)
+
+    posteriors, volumes = box_outputs(Halves(), jnp.zeros((1, 4, 4, 6, 1)))
+    expected = np.zeros((10, 4, 4, 6), np.uint8)
+    expected[left - 1, :, :, :3] = expected[right - 1, :, :, 3:] = 255
+    np.testing.assert_array_equal(posteriors[0], expected)
+    half = 4 * 4 * 3 * BOX_SPACING**3
+    np.testing.assert_allclose(volumes[0, :, [left - 1, right - 1]], half, rtol=1e-5)  # of each view
+
+
+def test_the_place_is_the_mean_within_twelve_millimetres_of_the_likeliest_voxel() -> None:
+    """Posterior 10 mm away counts, posterior 14 mm away does not, whatever the spacing."""
+    peak, near, far = (round(mm / HEAD_SPACING) for mm in (20, 30, 34))
+    logits = jnp.full((24, 4, 4), -30.0)
+    logits = logits.at[peak, 2, 2].set(jnp.log(0.5)).at[near, 2, 2].set(jnp.log(0.25))
+    one, share = place_of(logits)
+    assert float(share) == pytest.approx(1.0, abs=1e-6)
+    assert one.tolist() == pytest.approx([peak + (near - peak) / 3, 2, 2], abs=1e-4)
+    other, share = place_of(logits.at[far, 2, 2].set(jnp.log(0.25)))
+    assert float(share) == pytest.approx(0.75, abs=1e-6)
+    assert other.tolist() == pytest.approx(one.tolist(), abs=1e-4)
