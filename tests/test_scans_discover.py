@@ -146,6 +146,145 @@ def test_a_table_says_which_dataset_a_scan_is_of(tmp_path: Path) -> None:
     assert all("dataset" not in scan.columns for scan in found.scans)
 
 
+def said(found: Discovery) -> str:
+    """All that a search noticed, as one text."""
+    return "\n".join(found.notes)
+
+
+def test_a_study_folder_gives_each_brain_once(tmp_path: Path) -> None:
+    dataset(tmp_path / "rawdata", "01", "02")
+    touch(tmp_path, "rawdata/derivatives/x/sub-01_T1w.nii.gz", "rawdata/sub-01/derivatives/sub-01_T1w.nii.gz")
+    dataset(tmp_path / "derivatives/fmriprep", "02")
+    dataset(tmp_path / "pipelines/smriprep", "02")
+    (tmp_path / "pipelines/smriprep/dataset_description.json").write_text('{"DatasetType": "derivative"}')
+    touch(
+        tmp_path, "sourcedata/P002/mprage.nii.gz", "Sourcedata/IM_1.dcm", "freesurfer/sub-02/mri/orig.mgz", "freesurfer/sub-02/mri/aseg.mgz"
+    )
+    found = discover([tmp_path])
+    assert ids(found) == ["sub-01", "sub-02"]
+    for aside in ("derivatives (1 image)", "pipelines/smriprep (1 image)", "sourcedata (1 image)", "Sourcedata (1 DICOM file)"):
+        assert aside in said(found)
+    assert "sub-01/derivatives (1 image)" in said(found)
+    assert "1 folder (sub-02) of FreeSurfer" in said(found)
+    assert ids(discover([tmp_path / "derivatives"])) == ids(discover([tmp_path / "pipelines/smriprep"])) == ["sub-02"]
+    assert ids(discover([tmp_path / "sourcedata"])) == ["mprage"]
+    assert ids(discover([tmp_path / "freesurfer"])) == ["sub-02"]
+
+
+def test_scans_taken_besides_a_dataset_are_said(tmp_path: Path) -> None:
+    dataset(tmp_path / "bids", "01")
+    touch(tmp_path, "export/P01.nii")
+    assert "besides 1 dataset" in said(discover([tmp_path]))
+    assert "1 scan (" in said(discover([tmp_path]))
+    assert not discover([tmp_path / "bids"]).notes
+
+
+def test_folders_that_look_like_subjects_and_people_without_any_are_said(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "study", "01", "05")
+    for name in ("Sub-02", "sub_03", "SUB-04"):
+        touch(root, f"{name}/anat/{name}_T1w.nii.gz")
+    touch(root, "sub-06/anat/sub-06_t1w.nii.gz", "sub-07/Ses-1/anat/sub-07_Ses-1_T1w.nii.gz", "sub-01/anat/sub-1_run-2_T1w.nii.gz")
+    (root / "participants.tsv").write_text("participant_id\tage\n" + "".join(f"sub-0{number}\t30\n" for number in range(1, 8)))
+    found = discover([root])
+    assert ids(found) == ["sub-01", "sub-05", "sub-07_Ses-1", "sub-1_run-2"]
+    for text in (
+        "3 folders (SUB-04, Sub-02, …)", "3 rows (sub-02, sub-03, …)", "1 folder (sub-07/Ses-1)", "1 image (sub-06_t1w.nii.gz)",
+        "1 subject folder (sub-06)", "1 T1w image (sub-1_run-2_T1w.nii.gz)",
+    ):  # fmt: skip
+        assert text in said(found)
+    alone = tmp_path / "alone"
+    touch(alone, "dataset_description.json", "SUB01/anat/T1.nii")
+    reason, message = refusal(alone)
+    assert reason == Reason.NOTHING_FOUND
+    assert "1 folder (SUB01)" in message
+
+
+def test_a_sound_dataset_gives_no_notes(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "study", "01", "02")
+    touch(root, "README", "code/x.py", "subjects/notes.txt", "sub-01/anat/sub-01_T2w.nii.gz")
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-01\t35\nsub-02\t36\n")
+    assert discover([root]).notes == ()
+
+
+MGZ = ("rawavg", "orig/001", "orig", "nu", "T1", "brainmask", "norm", "brain", "aseg", "wm", "ribbon", "aparc+aseg", "orig/T2raw")
+
+
+def freesurfer(folder: Path, *, without: int = 0) -> Path:
+    """A subject's folder of FreeSurfer, without the first few of its images."""
+    touch(folder, *(f"mri/{name}.mgz" for name in MGZ[without:]), "surf/lh.white", "mri/transforms/talairach.xfm")
+    return folder
+
+
+def test_freesurfer_gives_one_scan_a_subject_named_after_its_folder(tmp_path: Path) -> None:
+    for number, name in enumerate(("bert", "ernie", "sub-03")):
+        freesurfer(tmp_path / "fs" / name, without=number)
+    touch(tmp_path / "fs/fast", "mri/orig.mgz", "mri/orig_nu.mgz", "mri/aparc.DKTatlas+aseg.deep.mgz", "mri/mask.mgz")
+    touch(tmp_path / "fs/last", "mri/T1.mgz", "mri/brain.mgz")
+    found = discover([tmp_path / "fs"])
+    taken = {scan.id: str(scan.path.relative_to(tmp_path / "fs" / scan.id)) for scan in found.scans if isinstance(scan.path, Path)}
+    assert taken == {
+        "bert": "mri/rawavg.mgz", "ernie": "mri/orig/001.mgz", "fast": "mri/orig.mgz", "last": "mri/T1.mgz", "sub-03": "mri/orig.mgz",
+    }  # fmt: skip
+    assert set(datasets(found).values()) == {"fs"}
+    assert "5 subjects (bert, ernie, …)" in said(found)
+    assert "mri/orig.mgz of 2" in said(found)
+    for place in (tmp_path / "fs/bert", tmp_path / "fs/bert/mri"):
+        assert [(scan.id, scan.path.name) for scan in discover([place]).scans] == [("bert", "rawavg.mgz")]
+    freesurfer(tmp_path / "gs/bert")
+    assert ids(discover([tmp_path / "fs", tmp_path / "gs"]))[:2] == ["fs_bert", "fs_ernie"]
+
+
+def test_templates_and_visits_done_again_are_no_scans_of_their_own(tmp_path: Path) -> None:
+    for name in ("v1", "v2", "v1.long.base", "v2.long.base", "v3.long.base", "base", "fsaverage5", "lh.EC_average"):
+        freesurfer(tmp_path / "fs" / name)
+    touch(tmp_path, "fs/base/base-tps", "template/mri/orig.mgz")
+    (tmp_path / "fs/fsaverage").symlink_to(tmp_path / "template")
+    found = discover([tmp_path / "fs"])
+    assert ids(found) == ["v1", "v2", "v3.long.base"]
+    assert "6 folders (base, fsaverage, …)" in said(found)
+
+
+def test_what_spm_and_cat12_made_is_left_aside(tmp_path: Path) -> None:
+    made = ("mri/mwp1sub.nii", "mri/p0sub.nii", "mri/y_sub.nii", "mri/wmsub.nii", "c1sub.nii", "msub.nii", "y_sub.nii", "sub_brain.nii.gz")
+    touch(tmp_path / "a", "sub.nii", *made, "report/catreport_sub.pdf", "surf/lh.central.sub.gii")
+    assert ids(discover([tmp_path / "a"])) == ["sub"]
+    root = dataset(tmp_path / "study", "01")
+    touch(root, "sub-01/anat/mri/mwp1sub-01_T1w.nii", "sub-01/anat/msub-01_T1w.nii", "sub-01/anat/mri/p0sub-01_T1w.nii")
+    assert ids(discover([root])) == ["sub-01"]
+    touch(tmp_path / "alone", "T1_brain.nii", "m01.nii", "1.nii", "mT1.nii")
+    assert ids(discover([tmp_path / "alone"])) == ["1", "T1_brain", "m01", "mT1"]
+
+
+def test_what_a_converter_s_names_say_is_believed_but_not_of_a_file_that_is_named(tmp_path: Path) -> None:
+    left = "5_mprage_ROI1 5_mprage_Eq_1 5_mprage_ph 5_mprage_phMag 1_localizer 2_AAHScout_i00002 7_t2_space 8_FLAIR 9_ep2d_bold 10_DTI_ADC"
+    touch(tmp_path, *(f"{name}.nii.gz" for name in left.split()), "5_mprage.nii.gz", "6_AxT1FLAIR.nii.gz", "fmri_study_T1.nii.gz")
+    touch(tmp_path, "3_ct.nii.gz", "3_ct_Tilt_1.nii.gz", "11_SWI_Images.nii.gz")
+    found = discover([tmp_path])
+    assert ids(found) == ["3_ct_Tilt_1", "5_mprage", "6_AxT1FLAIR", "fmri_study_T1"]
+    assert sum(found.ignored.values()) == 12
+    assert "12 images were left aside for what the name says" in said(found)
+    assert "2 phase (5_mprage_ph.nii.gz, 5_mprage_phMag.nii.gz)" in said(found)
+    for name in left.split():
+        assert ids(discover([tmp_path / f"{name}.nii.gz"])) == [name]
+
+
+def test_a_dicom_series_is_judged_by_its_folder_too(tmp_path: Path) -> None:
+    touch(tmp_path, "P1/localizer/1.dcm", "P1/t1_mprage/1.dcm")
+    assert ids(discover([tmp_path])) == ["P1_t1_mprage"]
+    assert ids(discover([tmp_path / "P1/localizer"])) == ["localizer"]
+
+
+def test_several_images_of_one_scan_are_said(tmp_path: Path) -> None:
+    root = tmp_path / "study"
+    touch(root, "dataset_description.json", *(f"sub-01/anat/sub-01_echo-{echo}_T1w.nii.gz" for echo in range(1, 5)))
+    touch(root, *(f"sub-02/anat/sub-02_inv-{number}_part-{part}_T1w.nii.gz" for number in (1, 2) for part in ("mag", "phase")))
+    found = discover([root])
+    assert len(found.scans) == 6
+    assert "sub-01 has 4 T1w images of one scan, sub-02 has 2 T1w images of one scan" in said(found)
+    touch(tmp_path / "plain", "7_memprage_e1.nii", "7_memprage_e2.nii", "8_other_e1.nii")
+    assert "7_memprage has 2 T1w images" in said(discover([tmp_path / "plain"]))
+
+
 def test_a_folder_gives_its_images_by_name(tmp_path: Path) -> None:
     touch(
         tmp_path,

@@ -14,7 +14,7 @@ from hypojax.grid import Affine
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
 from hypojax.scans.bids import Datasets, Participants, dataset_of, entities, is_image, modality, stem
-from hypojax.scans.discover import NO_T1W
+from hypojax.scans.kind import NO_T1W
 from hypojax.scans.table import Value
 from hypojax.scans.tree import walk
 from hypojax.schema import LABELS

@@ -4,16 +4,15 @@ Brain Imaging Data Structure (Gorgolewski et al. 2016): ``sub-01/ses-2/anat/sub-
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from hypojax.location import Location, ObjectPath, names
+from hypojax.location import Location, ObjectPath
 from hypojax.reason import Reason, RunError
 from hypojax.scans.table import Row, read_table
-from hypojax.scans.tree import walk
 
 IMAGE_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh")
 
@@ -131,13 +130,6 @@ def why_ignored(path: Location) -> str | None:
     return None if named.get("part", "mag") == "mag" else f"T1w (part-{named['part']})"
 
 
-def subject_images(root: Location) -> Iterator[Location]:
-    """All images of a dataset's subjects, in order; hidden files, ``derivatives`` and ``sourcedata`` are not among them."""
-    for subject in names(root)[0]:
-        if subject.startswith("sub-"):
-            yield from (path for path in walk(root / subject, skip=("derivatives", "sourcedata")) if is_image(path))
-
-
 class Datasets:
     """The tables of the datasets that files named one by one belong to, each read once."""
 
@@ -171,6 +163,11 @@ class Participants:
         self._root = root
         self._people = _by_id(root / "participants.tsv", "participant_id", "sub-")
         self._sessions: dict[str, Mapping[str, Row]] = {}
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Labels of the people that the table of participants names."""
+        return frozenset(self._people)
 
     def columns(self, named: Mapping[str, str]) -> dict[str, str | int | float | None]:
         """Columns for the scan with these entities; those of its session win over those of its participant."""

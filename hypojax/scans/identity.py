@@ -33,7 +33,7 @@ def in_datasets(finds: Sequence[Find], *, named: str = "") -> tuple[list[Find], 
     named
         The name that the user chose for all of them; no folder stands for it.
     """
-    homes = [home for find in finds if (home := find.home)]
+    homes = [home for find in finds if find.scans and (home := find.home)]
     names = dict.fromkeys(homes, named) if named else folder_names(homes)
     settled = [_of_dataset(find, names.get(find.home, named) if find.home else named) for find in finds]
     return settled, {} if named else {name: home for home, name in names.items()}

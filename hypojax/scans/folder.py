@@ -1,0 +1,165 @@
+"""The scans of a folder that is no dataset: datasets, subjects of FreeSurfer, images and DICOM series in it, at any depth."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
+from hypojax.location import Location, names
+from hypojax.scans.dataset import MADE, search_dataset, several_of_one, with_origin
+from hypojax.scans.dicom import is_dicom
+from hypojax.scans.found import Find, Scan
+from hypojax.scans.kind import what_name_says, what_words_say
+from hypojax.scans.left_out import ASIDE, left_out
+from hypojax.scans.near_miss import SHOWN, counted, like_subjects
+from hypojax.scans.processed import Subjects, subject_image, subjects_in
+from hypojax.scans.tree import folders
+
+OTHER_FORMATS: Final = (".img", ".nrrd", ".nhdr", ".mnc", ".mha", ".mhd", ".par", ".hdf5")
+"""Images that are not read; counted, so that nobody wonders where they are."""
+
+DERIVATIVES: Final = "derivatives"
+OWN: Final = "cohort.zarr"
+"""Beside derivatives of hypojax itself, of which nothing need be said."""
+
+
+def search_folder(root: Location, known: bids.Datasets) -> list[Find]:
+    """Scans of a folder: itself a dataset or a subject of FreeSurfer, or with datasets, images and DICOM series at any depth."""
+    if bids.is_dataset(root):
+        return [search_dataset(root)]
+    place = root.resolve()
+    subject = place.parent if place.name == "mri" else place
+    if image := subject_image(subject):
+        return [of_subjects(subject.parent, Subjects({subject.name: image}, ()), known)]
+    return _Search(root, known).finds()
+
+
+def file_scan(path: Location, root: Location | None, known: bids.Datasets) -> Scan:
+    """The scan in a file, with what the tables of its dataset at ``root`` say of it."""
+    return Scan(bids.scan_id(path), path, bids.entities(path), known.columns(path, root=root))
+
+
+def of_subjects(folder: Location, subjects: Subjects, known: bids.Datasets) -> Find:
+    """One scan for each subject of FreeSurfer or FastSurfer in a folder, named after the subject's folder."""
+    table = folder if (folder / "participants.tsv").is_file() else None
+    scans = [
+        Scan(name, path, bids.entities(folder / name), known.columns(folder / name, root=table)) for name, path in subjects.scans.items()
+    ]
+    taken = Counter("/".join(path.parts[len((folder / name).parts) :]) for name, path in subjects.scans.items())
+    kinds = ", ".join(f"{name} of {count}" for name, count in taken.items())
+    said = f"{counted(list(subjects.scans), 'subject')} of FreeSurfer or FastSurfer in {folder}: one T1 each is taken ({kinds})"
+    aside = f"{counted(subjects.aside, 'folder')} of templates and of visits done again with one left out" if subjects.aside else ""
+    return Find(tuple(scans), dataset=folder.resolve(), notes=tuple(note for note in (said if scans else "", aside) if note))
+
+
+def of_subjects_beside(folder: Location, subjects: Subjects, known: bids.Datasets) -> Find:  # noqa: ARG001  (as `of_subjects`)
+    """No scan of such subjects where datasets lie beside them, which hold the scans that they were made from."""
+    said = f"left out {counted([*subjects.scans, *subjects.aside], 'folder')} of FreeSurfer or FastSurfer in {folder}, beside datasets"
+    return Find((), notes=(f"{said}; name {folder} as INPUT by itself to take them",))
+
+
+class _Search:
+    """One search of a folder.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    known
+        Tables of datasets.
+    """
+
+    def __init__(self, root: Location, known: bids.Datasets) -> None:
+        self._root, self._known = root, known
+        self._inside_derivatives = DERIVATIVES in root.resolve().parts
+        self._aside: list[Location] = []
+        self._said_aside: dict[str, list[str]] = {}
+        self._datasets: list[Find] = []
+        self._subjects: list[tuple[Location, Subjects]] = []
+        self._loose: list[Find] = []
+
+    def finds(self) -> list[Find]:
+        """All that is there. What FreeSurfer made lies aside where there are datasets, whose scans it began with."""
+        for place, inner, files in folders(self._root):
+            inner[:] = self._entered(place, inner)
+            self._loose.append(self._images(place, files))
+        made = [
+            (of_subjects_beside if self._datasets else of_subjects)(folder, subjects, self._known) for folder, subjects in self._subjects
+        ]
+        notes = (*left_out(self._aside, root=self._root), *self._besides(), *self._named_otherwise(), *self._near_misses())
+        return [*self._loose, *self._datasets, *made, Find((), notes=notes)]
+
+    def _entered(self, place: Location, inner: list[str]) -> list[str]:
+        """The folders among ``inner`` that are searched further; datasets, what lies aside of them, and subjects are noted."""
+        aside = [name for name in inner if name.lower() in ASIDE]
+        rest = [name for name in inner if name not in aside]
+        datasets = [name for name in rest if bids.is_dataset(place / name)]
+        derived = [name for name in datasets if not self._inside_derivatives and is_derived(place / name)]
+        own = DERIVATIVES if (place / OWN).is_dir() else ""
+        self._aside += [place / name for name in (*aside, *derived) if name != own]
+        self._datasets += [search_dataset(place / name) for name in datasets if name not in derived]
+        subjects = subjects_in(place, [name for name in rest if name not in datasets])
+        if subjects.scans or subjects.aside:
+            self._subjects.append((place, subjects))
+        gone = {*datasets, *subjects.scans, *subjects.aside}
+        return [name for name in rest if name not in gone]
+
+    def _images(self, place: Location, files: Iterable[str]) -> Find:
+        """Scans directly in one folder that is not searched as part of a dataset."""
+        dataset, files = bids.dataset_of(place), list(files)
+        ignored: Counter[str] = Counter()
+        scans = []
+        for path, made in with_origin(place, files):
+            kind = MADE if made else what_name_says(path)
+            if kind is None:
+                scans.append(file_scan(path, dataset, self._known))
+            else:
+                ignored[kind] += 1
+                self._said_aside.setdefault(kind, []).append(path.name)
+        others = [path for path in (place / name for name in files) if not bids.is_image(path)]
+        ignored.update(path.suffix.lower() for path in others if path.suffix.lower() in OTHER_FORMATS)
+        scans += self._series(place, others, ignored)
+        return Find(tuple(scans), ignored, dataset and dataset.resolve(), several_of_one(scans), self._root.resolve())
+
+    def _series(self, place: Location, files: Iterable[Location], ignored: Counter[str]) -> Iterator[Scan]:
+        """The DICOM series directly in a folder, unless the folder's name says that it is something else."""
+        if not any(map(is_dicom, files)):
+            return
+        parts = place.parts[len(self._root.parts) :]
+        if parts and (kind := what_words_say(parts[-1])):
+            ignored[kind] += 1
+            self._said_aside.setdefault(kind, []).append(parts[-1])
+        else:
+            yield Scan("_".join(parts) or place.resolve().name, place)
+
+    def _besides(self) -> Iterator[str]:
+        """A sentence on images that were taken besides datasets."""
+        loose = [scan for find in self._loose for scan in find.scans]
+        if self._datasets and loose:
+            roots = counted([find.dataset for find in self._datasets], "dataset")
+            scans = counted([scan.path for scan in loose], "scan")
+            yield f"besides {roots} {scans} outside of them were taken; name the datasets alone as INPUT to leave these out"
+
+    def _named_otherwise(self) -> Iterator[str]:
+        """A sentence on images whose names say that they are no T1w scan."""
+        if self._said_aside:
+            kinds = ", ".join(f"{len(found)} {kind} ({', '.join(found[:SHOWN])})" for kind, found in sorted(self._said_aside.items()))
+            total = sum(map(len, self._said_aside.values()))
+            one = "1 image was" if total == 1 else f"{total} images were"
+            yield f"{one} left aside for what the name says: {kinds}; name one as INPUT by itself to take it"
+
+    def _near_misses(self) -> Iterator[str]:
+        """A sentence where a table of participants lies beside folders that are not named as BIDS has them."""
+        if (self._root / "participants.tsv").is_file() and (likely := like_subjects(names(self._root)[0])):
+            said = f"{counted(likely, 'folder')} of {self._root} look like subject folders but are not BIDS"
+            yield f"{said}: their images are taken, and nothing that participants.tsv says of them; rename (sub-01)"
+
+
+def is_derived(root: Location) -> bool:
+    """Whether a dataset says of itself that it was made from another."""
+    try:
+        description = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(description, dict) and description.get("DatasetType") == "derivative"

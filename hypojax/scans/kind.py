@@ -1,0 +1,127 @@
+"""What the name of an image says that it is, where it is no T1w scan: names of BIDS, of converters (dcm2niix), of SPM, FSL and CAT12.
+
+Names are judged where a folder is searched. An image that is named by itself is always taken.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from hypojax.location import Location
+from hypojax.scans.bids import entities, modality, stem, why_ignored
+
+NO_T1W: Final = re.compile(
+    "FLAIR|MT[RS]|PD|PDT2|PDw|[RT][12]map|T2star|T2starw|T2w|UNIT1|angio|asl|bold|boldref|cbv|defacemask|dseg|dwi|dwiref|epi|fieldmap|"
+    "inplaneT[12]|m0scan|magnitude[12]?|mask|phase[12]|phasediff|probseg|sbref|xfm"
+)
+"""Suffixes of BIDS names that say that an image is something else, also outside of a dataset."""
+
+NEVER: Final = {
+    "region of interest": r"roi\d*",
+    "phase": r"(ph|pha|phmag|phase|imag|imaginary|real)(_e?\d+)?$|pha(se)?_?(map|image)s?",
+    "localizer": r"locali[sz]ers?|lokalizer|loc|(aa?h?head_?|aah_?)?scout\d*|survey|(3|three)_?planes?(_?loc)?|plane_?loc|smart_?brain",
+    "calibration": r"calibration|coil_?survey|ref_?head|sense_?ref(_?scan)?|asset(_?cal)?|b[01]_?map\w*|field_?map\w*|gre_field\w*|shim",
+    "T1 map": r"[rt][12]_?map|t1_images",
+    "label map": r"(brain_?)?mask|seg(mentation)?|labels?(_?map)?|aseg|aparc\w*|parcellation",
+    "mosaic": r"mosaics?",
+    "report": r"phoenix\w*|screen_?(save|shot)s?|evidence_?docs?",
+}
+"""What an image is → words that say so whatever else its name says; whole words in small letters."""
+
+OTHERWISE: Final = {
+    "t2": r"t2(w|fs|tse|star|space|flair|weighted)?|haste",
+    "flair": r"flair|dark_?fluid",
+    "swi": r"swi|swan|qsm|m?in?_?ip|mip|mag_images|pha_images",
+    "dwi": r"dwi|dti|dki|hardi|noddi|diffusion|adc|colfa|tracew|trace|tensor|fa_?map",
+    "bold": r"bold|fmri|rs_?fmri|ep2d|epi|func|rest(ing)?(_?state)?|sbref|moco\w*",
+    "perfusion": r"p?c?asl|pasl|pcasl|perf(usion)?|dsc|dce|cbf|cbv|mtt|ttp|relcbf|relcbv",
+    "angiography": r"tof|mra|mrv|angio\w*",
+    "proton density": r"pdw|pd_?t2|proton(_?density)?",
+}
+"""The same for words that mean nothing where the name says too that the image is T1-weighted (``study_fmri_mprage``)."""
+
+T1: Final = r"(3d_?)?t1(w|_?weighted|mprage|_?mpr|_?space|_?tfe|_?ffe|_?fl\w*)?|mprage|mpr|mp2rage|i?r?f?spgr|bravo|tfl(3d)?|mdeft|memprage"
+"""Words that say that an image is T1-weighted."""
+
+BESIDE: Final = re.compile(
+    r"_(tilt_)?eq_?\d*|_crop_?\d*|_roi\d*|_(brain|bet|ss|skull_?strip(ped)?|strip(ped)?)(_mask)?|_mask|_bias_?(corr(ected)?|field)?|_restore\w*|_n[34]\w*"
+    r"|_seg(mentation)?(_\d)?|_pve(seg|_\d)?|_mixeltype|_prob_\d|_(de|re)faced?|_reg\w*|_warped|_mni\w*|_to_\w+|_norm(ali[sz]ed)?|_resampled?\w*|_conform(ed)?|_?\dmm",
+    re.IGNORECASE,
+)
+"""What programs put behind the name of the image that they began with."""
+
+BEFORE: Final = re.compile(r"s?(m0|m)?w?p\d|s?m?r?w?c\d|rp\d|cat_|(i?y|u)_(rc1)?|avg_|n4_")
+"""What SPM and CAT12 put before it."""
+
+LETTERS: Final = re.compile("[smrw]{1,3}")
+"""The same where it is letters alone: smoothed, modulated or corrected, resliced, warped."""
+
+TILT: Final = re.compile(r"_tilt(_\d+)?", re.IGNORECASE)
+"""What dcm2niix puts behind the name of an image whose slanting slices it has set straight: that one is right, and the other is not."""
+
+SHORTEST: Final = 3
+"""Letters that what follows `LETTERS` must have, so that ``m1`` is not made from ``1``."""
+
+
+def what_name_says(path: Location) -> str | None:
+    """What an image is when its name says that it is no T1w scan; None where it may be one.
+
+    >>> from pathlib import Path
+    >>> [what_name_says(Path(f"{name}.nii")) for name in ("1_AAHScout", "5_mprage_ph", "7_t2_space", "fmri_study_T1", "P017")]
+    ['localizer', 'phase', 't2', None, None]
+    """
+    if NO_T1W.fullmatch(modality(path)):
+        return modality(path)
+    if entities(path) and modality(path) == "T1w":
+        return why_ignored(path)
+    return what_words_say(stem(path))
+
+
+def what_words_say(name: str) -> str | None:
+    """The same of any name, such as that of a folder with a DICOM series.
+
+    >>> what_words_say("AxialT2FLAIR"), what_words_say("T1_FLAIR"), what_words_say("t1_localizer")
+    ('t2', None, 'localizer')
+    """
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    texts = [re.sub(r"[^a-z0-9]+", "_", text.lower()) for text in (name, parted)]
+    said = _first(NEVER, texts)
+    return said or (None if any(_has(T1, text) for text in texts) else _first(OTHERWISE, texts))
+
+
+def made_from(name: str, others: Collection[str]) -> str | None:
+    """The image beside it that another was made from, as their names without suffixes say; None where it is none of those.
+
+    Parameters
+    ----------
+    name
+        Of the image in question.
+    others
+        Of the images in its folder.
+
+    Examples
+    --------
+    >>> made_from("T1_brain", {"T1", "T1_brain"}), made_from("c1T1", {"T1", "c1T1"}), made_from("T1", {"T1", "T1_Tilt_1"})
+    ('T1', 'T1', 'T1_Tilt_1')
+    """
+    return next((other for other in sorted(set(others) - {name}) if _is_from(name, other)), None)
+
+
+def _is_from(name: str, other: str) -> bool:
+    """Whether a name is that of another image with something before or behind it, or that image is the same set straight."""
+    if name.startswith(other):
+        return bool(BESIDE.fullmatch(name[len(other) :]))
+    if other.startswith(name):
+        return bool(TILT.fullmatch(other[len(name) :]))
+    before = name.removesuffix(other)
+    return before != name and bool(BEFORE.fullmatch(before) or (len(other) >= SHORTEST and LETTERS.fullmatch(before)))
+
+
+def _first(kinds: dict[str, str], texts: Collection[str]) -> str | None:
+    """The first kind that a name has a word of."""
+    return next((kind for kind, words in kinds.items() if any(_has(words, text) for text in texts)), None)
+
+
+def _has(words: str, text: str) -> bool:
+    """Whether a name has one of these words; digits may stand beside it, letters may not."""
+    return re.search(rf"(?<![a-z])(?:{words})(?![a-z])", text) is not None
