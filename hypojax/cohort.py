@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import xarray as xr
 from jaxtyping import Shaped
 
-from hypojax.location import Location, locate
+from hypojax.location import Location, Place, locate
 from hypojax.schema import DATASET, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.store import Record, ScanEntry, check_table
 from hypojax.store.index import Column
@@ -128,7 +128,7 @@ def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
     return xr.Dataset(variables, coords={**coordinates, **_dataset(entries), **_participants(entries)})
 
 
-def open_cohort(path: Location | str) -> xr.Dataset:
+def open_cohort(path: Place) -> xr.Dataset:
     """The table of a cohort store, read whole into memory.
 
     Parameters

@@ -16,6 +16,7 @@ import xarray as xr
 from jaxtyping import Float32, UInt8
 
 from hypojax.grid import Affine
+from hypojax.location import Disk, on_disk
 from hypojax.perturb import RadialMap, deformed
 from hypojax.scans import Image, read, write_nifti
 
@@ -95,9 +96,9 @@ def deform(voxels: UInt8[np.ndarray, "i j k"], affine: Affine, *, factor: float)
     return result
 
 
-def write_cohort(folder: Path, *, subjects: Sequence[Subject] = COHORT) -> Path:
+def write_cohort(folder: Disk, *, subjects: Sequence[Subject] = COHORT) -> Path:
     """Write the cohort as a small BIDS dataset and return its folder; the same bytes each time."""
-    scan = read("colin27", sample_scan())
+    scan, folder = read("colin27", sample_scan()), on_disk(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for number, subject in enumerate(subjects):
         path = folder / f"sub-{subject.name}" / "anat" / f"sub-{subject.name}_T1w.nii.gz"

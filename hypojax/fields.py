@@ -1,6 +1,7 @@
 """A frozen dataclass from a table of names and values, as TOML and JSON have them; what is wrong is said of the key it stands at."""
 
 import difflib
+import os
 import tomllib
 import types
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or f
 """What a value must be, for the reader of an error."""
 
 
-def read_toml(path: Path, parse: Callable[[dict[str, Any]], T], *, like: str) -> T:
+def read_toml(path: str | os.PathLike[str], parse: Callable[[dict[str, Any]], T], *, like: str) -> T:
     """Read a configuration file.
 
     Parameters
@@ -34,7 +35,7 @@ def read_toml(path: Path, parse: Callable[[dict[str, Any]], T], *, like: str) ->
         ``USAGE``: there is no such file, it is not TOML, or a key or value is wrong; file and key are named.
     """
     try:
-        return parse(tomllib.loads(path.read_text(encoding="utf-8")))
+        return parse(tomllib.loads(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
         raise RunError(Reason.USAGE, f"{path} cannot be read ({error.strerror}); give a TOML file such as {like}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -18,8 +18,8 @@ from jaxtyping import Float32, Float64, Num
 from hypojax.foreground import find_head
 from hypojax.grid import Affine, Grid, conformed_grid, directions, resample, voxel_sizes
 from hypojax.intensity import Statistics, zscore
-from hypojax.reason import HypojaxError, Reason
-from hypojax.schema import MODEL_DIMS, VOXELS, Variable
+from hypojax.reason import HypojaxError, Reason, WrongTypeError
+from hypojax.schema import AFFINE, MODEL_DIMS, VOXELS, Variable
 
 CONFORMED: Final = Variable(
     "conformed",
@@ -40,7 +40,7 @@ STATISTICS: Final = (BACKGROUND, THRESHOLD, MEAN, STD)
 
 
 def scan_dataset(voxels: Num[np.ndarray, "i j k"] | da.Array, *, affine: Affine, slope: float = 1.0, intercept: float = 0.0) -> xr.Dataset:
-    """One scan as a Dataset: voxels as stored, lazily, with what turns them into intensities (slope, intercept) and places.
+    """One scan as a Dataset: voxels as stored, lazily, with what turns them into intensities (slope, intercept) and places (affine).
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def scan_dataset(voxels: Num[np.ndarray, "i j k"] | da.Array, *, affine: Affine,
     >>> ds["voxels"].dtype, ds["voxels"].chunks
     (dtype('int16'), ((4,), (5,), (6,)))
     """
-    attributes = {**VOXELS.attributes, "affine": affine.tolist(), "slope": slope, "intercept": intercept}
-    return xr.Dataset({VOXELS.name: (VOXELS.dims, voxels, attributes)}).chunk()
+    attributes = {**VOXELS.attributes, "slope": slope, "intercept": intercept}
+    return xr.Dataset({VOXELS.name: (VOXELS.dims, voxels, attributes)}).chunk().assign_coords({AFFINE.name: _affine_variable(affine)})
 
 
 def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
@@ -67,26 +67,28 @@ def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
     Parameters
     ----------
     ds
-        One scan: ``voxels`` (i, j, k) with the attributes ``affine``, ``slope`` and ``intercept``, on the variable or on
-        the Dataset, as `scan_dataset` and the store's ``native`` groups have them.
+        One scan: ``voxels`` (i, j, k) and ``affine``, with the attributes ``slope`` and ``intercept``, as `scan_dataset` and
+        `hypojax.store.CohortStore.open_scan` give them. ``affine`` may be an attribute too, of the Dataset or of ``voxels``.
     spacing
         Voxel edge of the result, mm.
 
     Returns
     -------
     ``conformed`` (anterior, superior, right) with coordinates in mm along these axes (world coordinates where the scan
-    lies straight) and the attribute ``affine``; and the statistics of the z-score, from this scan alone: mean and
+    lies straight) and its ``affine``; and the statistics of the z-score, from this scan alone: mean and
     standard deviation of what Otsu's threshold calls tissue, between the 5th and 90th percentile.
 
     Raises
     ------
     HypojaxError
         When the Dataset holds no such variable or attribute.
+    WrongTypeError
+        It is no Dataset.
 
     Examples
     --------
     >>> ds = preprocess(scan_dataset(np.zeros((4, 5, 6), np.int16), affine=np.diag([1.0, 2.0, 3.0, 1.0])))
-    >>> dict(ds.sizes)
+    >>> dict(ds["conformed"].sizes)
     {'anterior': 10, 'superior': 18, 'right': 4}
     """
     voxels, affine, slope, intercept = _scan(ds)
@@ -97,11 +99,9 @@ def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
     statistics = _lazily(partial(_statistics_row, affine=affine), volume, sizes={"statistic": len(STATISTICS)}, dtype="float64")
     conform_it = partial(_conform_row, affine=affine, grid=grid)
     conformed = _lazily(conform_it, volume, statistics, sizes=dict(zip(MODEL_DIMS, grid.shape, strict=True)))
-    image = conformed.assign_attrs(CONFORMED.attributes, affine=grid.affine.tolist())
-    rows = zip(STATISTICS, statistics, strict=True)
-    return xr.Dataset(
-        {CONFORMED.name: image, **{row.name: value.assign_attrs(row.attributes) for row, value in rows}}, coords=_coordinates(grid)
-    )
+    image = conformed.assign_attrs(CONFORMED.attributes)
+    rows = {row.name: value.assign_attrs(row.attributes) for row, value in zip(STATISTICS, statistics, strict=True)}
+    return xr.Dataset({CONFORMED.name: image, **rows}, coords={**_coordinates(grid), AFFINE.name: _affine_variable(grid.affine)})
 
 
 def conform(volume: Num[np.ndarray, "i j k"], affine: Affine, *, grid: Grid, statistics: Statistics) -> Float32[np.ndarray, "a s r"]:
@@ -128,15 +128,22 @@ def fill_nonfinite(volume: Float32[np.ndarray, "i j k"]) -> Float32[np.ndarray, 
 
 def _scan(ds: xr.Dataset) -> tuple[xr.DataArray, Affine, float, float]:
     """Voxels (bare, one chunk), affine, slope and intercept of a Dataset that holds one scan."""
+    if not isinstance(ds, xr.Dataset):
+        raise WrongTypeError("preprocess takes a Dataset with voxels and affine, as scan_dataset makes it", ds)
     if VOXELS.name not in ds or ds[VOXELS.name].dims != VOXELS.dims:
         found = f"has no variable {VOXELS.name!r} with dims {VOXELS.dims} (it has {list(ds)})"
         raise HypojaxError(Reason.USAGE, f"preprocess: the Dataset {found}; make one with scan_dataset")
-    attributes = {**ds.attrs, **ds[VOXELS.name].attrs}
-    if "affine" not in attributes:
-        raise HypojaxError(Reason.USAGE, f"preprocess: {VOXELS.name!r} has no attribute 'affine'; make the Dataset with scan_dataset")
+    attributes = {**ds.attrs, **ds[VOXELS.name].attrs, **({AFFINE.name: ds[AFFINE.name].values} if AFFINE.name in ds else {})}
+    if AFFINE.name not in attributes:
+        raise HypojaxError(Reason.USAGE, f"preprocess: the Dataset has no variable {AFFINE.name!r}; make it with scan_dataset")
     bare = ds[VOXELS.name].drop_attrs().reset_coords(drop=True).chunk(dict.fromkeys(VOXELS.dims, -1))
-    affine = np.asarray(attributes["affine"], np.float64)
+    affine = np.asarray(attributes[AFFINE.name], np.float64)
     return bare, affine, float(attributes.get("slope", 1.0)), float(attributes.get("intercept", 0.0))
+
+
+def _affine_variable(affine: Affine) -> xr.Variable:
+    """A voxel-to-world matrix with its named dims."""
+    return xr.Variable(AFFINE.dims, np.array(affine, np.float64), AFFINE.attributes)
 
 
 def _lazily(function: Callable[..., np.ndarray], *inputs: xr.DataArray, sizes: Mapping[str, int], dtype: str = "float32") -> xr.DataArray:

@@ -100,6 +100,27 @@ class RunError(HypojaxError):
     """The run as a whole cannot start or go on (usage, store, weights)."""
 
 
+class WrongTypeError(RunError, TypeError):
+    """A function was given something of a type that it does not take.
+
+    Parameters
+    ----------
+    taken
+        What the function takes, as the beginning of the sentence.
+    value
+        What it was given.
+
+    Examples
+    --------
+    >>> str(WrongTypeError("a place is a path or a URL", 3))
+    'a place is a path or a URL, not int (3)'
+    """
+
+    def __init__(self, taken: str, value: object) -> None:
+        shown = " ".join(repr(value).split())
+        super().__init__(Reason.USAGE, f"{taken}, not {type(value).__name__} ({shown if len(shown) <= 60 else shown[:60] + '…'})")
+
+
 def _again(kind: type[HypojaxError], message: str, state: dict[str, Any]) -> HypojaxError:
     """An error that came from another process."""
     error = kind.__new__(kind, message)

@@ -110,6 +110,7 @@ TABLE: Final = (
 DATASET: Final = Variable("dataset", SCAN, "str", "", "Dataset: the folder of the BIDS dataset, else of the input, or the name that was chosen; a label of a subject is one person within it only")
 """The coordinate that tells people of the same label apart; it stands before those of participants tables."""
 
+AFFINE: Final = Variable("affine", ("world", "voxel"), "float64", "", "Voxel-to-world matrix: (x, y, z, 1) in mm, RAS+, is affine @ (i, j, k, 1); indices count voxel centres from 0")
 VOXELS: Final = Variable("voxels", ("i", "j", "k"), "native", "", "Voxels exactly as stored in the file (integer dtype kept, slope and intercept not applied)")
 HYPOTHALAMUS: Final = Variable("hypothalamus", ("i", "j", "k"), "uint8", "", "Hypothalamus labels on the scan's own grid: 1-5 left, 6-10 right, 0 background")
 INTRACRANIAL: Final = Variable("intracranial", ("i", "j", "k"), "uint8", "", "Intracranial mask on the scan's own grid")

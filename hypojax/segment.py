@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 import jax
@@ -23,6 +22,7 @@ from hypojax.foreground import Head, find_head, sample_head
 from hypojax.forward import Turn, box_outputs, compiled, exhausted, head_outputs
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
 from hypojax.intensity import BRIGHTEST, NORMALISATION, Statistics, box_statistics, tissue_statistics, zscore
+from hypojax.location import Disk, on_disk
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.release import joint_sum, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
@@ -140,7 +140,7 @@ class Segmenter:
         self._boxes = compiled(boxes, box_outputs, mesh)
 
     @classmethod
-    def load(cls, weights: Path | None = None, *, ensemble: bool = False, batch: int | None = None) -> "Segmenter":
+    def load(cls, weights: Disk | None = None, *, ensemble: bool = False, batch: int | None = None) -> "Segmenter":
         """Load the released weights, or those in a folder with ``head.safetensors``, ``box.safetensors`` and ``SHA256SUMS``.
 
         Parameters
@@ -153,7 +153,7 @@ class Segmenter:
         RunError
             When weights are missing, their hash is wrong, or they learnt from intensities normalised otherwise.
         """
-        files = weights_files(weights or released_folder(), ensemble=ensemble)
+        files = weights_files(released_folder() if weights is None else on_disk(weights), ensemble=ensemble)
         networks = {stage: [_suited(load_checkpoint(file), stage) for file in files[stage]] for stage in files}
         return cls(networks["head"][0], networks["box"], batch=batch)
 

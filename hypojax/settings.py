@@ -1,10 +1,11 @@
 """How and where a run is done: objects that are arguments of the library, options of the command line and part of the record."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, WrongTypeError
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class RunSettings:
     derivatives: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse numbers of scans and threads that are none."""
+        """Take a folder by its name as text too, and refuse numbers of scans and threads that are none."""
+        object.__setattr__(self, "weights", _path(self.weights, "weights is a folder (text or pathlib.Path)"))
         for name, value in (("batch", self.batch), ("read_ahead", self.read_ahead), ("threads", self.threads)):
             if value is not None and value < 1:
                 option = "--" + name.replace("_", "-")
@@ -102,6 +104,7 @@ class ClusterSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
+        object.__setattr__(self, "cluster_config", _path(self.cluster_config, "cluster_config is a TOML file (text or pathlib.Path)"))
         if self.cluster not in KINDS and "://" not in self.cluster:
             known = ", ".join(KINDS)
             raise RunError(Reason.USAGE, f"cluster is {self.cluster!r}; name one of {known}, or an address such as tls://10.0.0.7:8786")
@@ -119,3 +122,10 @@ class ClusterSettings:
     def distributed(self) -> bool:
         """Whether scans are sent to other processes."""
         return self.cluster != HERE
+
+
+def _path(value: object, taken: str) -> Path | None:
+    """What was named as a path, as one."""
+    if value is None or isinstance(value, (str, os.PathLike)):
+        return None if value is None else Path(value)
+    raise WrongTypeError(taken, value)

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from hypojax.cli import main
 from hypojax.deploy import ClusterConfig, cuda_environments, recipes
 from hypojax.deploy.script import CACHE_LINES
+from hypojax.execute.cluster import visible_gpus
 
 BY_HAND = {"README.md", "cluster.toml", "constraints.txt"}
 """Files of cluster/ that nothing makes."""
@@ -111,3 +112,16 @@ def test_the_image_installs_what_is_pinned_and_runs_without_rights() -> None:
     final = text.rpartition("\nFROM ")[2]
     assert re.search(r"^USER \d{4,}:\d{4,}$", final, re.MULTILINE)
     assert final.index("USER") < final.index("ENTRYPOINT")
+
+
+@pytest.mark.parametrize(
+    ("named", "gpus"),
+    [
+        ("", []), ("-1", []), ("-1,0", []), (" ", []), ("NoDevFiles", []), ("none", []),
+        ("0", ["0"]), ("3, 1", ["3", "1"]), ("0,-1,1", ["0"]),
+        ("GPU-8932f937,MIG-2a/1/0", ["GPU-8932f937", "MIG-2a/1/0"]),
+    ],
+)  # fmt: skip
+def test_gpus_are_those_that_cuda_would_see(monkeypatch: pytest.MonkeyPatch, named: str, gpus: list[str]) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert visible_gpus() == gpus

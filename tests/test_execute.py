@@ -382,7 +382,17 @@ def test_one_scan_from_file_and_array(tmp_path: Path) -> None:
     array = hypojax.segment(phantom_voxels(), affine=AFFINE, segmenter=StandIn())
     np.testing.assert_array_equal(array.intracranial, dataset.intracranial)
     np.testing.assert_array_equal(array.volume_mm3, dataset.volume_mm3)
-    assert array.attrs["affine"] == AFFINE.tolist()
+    np.testing.assert_array_equal(array.affine, AFFINE)
+
+
+def test_one_input_needs_no_list_and_several_may_be_anything_iterable(tmp_path: Path) -> None:
+    folder = bids(tmp_path / "in")
+    for number, inputs in enumerate([str(folder), folder, (folder,), iter([str(folder), folder])]):
+        outcome = execute.ingest(inputs, str(tmp_path / f"out{number}"), segmenter=StandIn())
+        assert [result.scan for result in outcome.results] == ["sub-01", "sub-02"]
+    assert hypojax.run(str(folder), str(tmp_path / "out0"), segmenter=StandIn()).done == 2
+    with pytest.raises(RunError, match="an empty text"):
+        execute.ingest("", tmp_path / "none")
 
 
 def test_a_missing_intracranial_volume_has_an_empty_mask_that_says_why(tmp_path: Path) -> None:

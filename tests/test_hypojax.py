@@ -1,9 +1,10 @@
 """The package itself: public names load when they are used, and rooms of the same name do not hide them."""
 
-import importlib
+import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -15,11 +16,71 @@ def test_every_public_name_is_there_and_explains_itself(name: str) -> None:
     assert getattr(hypojax, name).__doc__
 
 
-def test_functions_keep_their_names_beside_rooms_of_the_same_name() -> None:
-    rooms = [importlib.import_module(f"hypojax.{name}") for name in ("segment", "preprocess")]
-    assert callable(hypojax.segment)
-    assert callable(hypojax.preprocess)
-    assert hasattr(rooms[0], "Segmenter")
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import hypojax.segment as room, hypojax.preprocess; room.Segmenter",
+        "from hypojax import segment, preprocess; import hypojax.segment as room; room.Segmenter",
+        "import hypojax.execute, hypojax; hypojax.preprocess; import hypojax.segment; hypojax.segment.Segmenter",
+    ],
+)
+def test_functions_and_rooms_of_one_name_are_both_there_in_any_order_of_imports(first: str) -> None:
+    code = f"""
+{first}
+import hypojax, inspect, pickle
+assert list(inspect.signature(hypojax.segment).parameters) == ["scan", "affine", "segmenter"]
+assert pickle.loads(pickle.dumps(hypojax.segment)) is hypojax.segment
+hypojax.preprocess.scan_dataset
+for call in (lambda: hypojax.segment("/nowhere.nii"), lambda: hypojax.preprocess({{}})):
+    try:
+        call()
+    except hypojax.RunError as error:
+        print(error)
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line[:20] for line in shown] == ["input /nowhere.nii d", "preprocess takes a D"]
+
+
+def test_names_in_the_readme_need_no_import_but_that_of_hypojax() -> None:
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    names = sorted({*re.findall(r"\bhypojax(?:\.[A-Za-z_]+)+(?=[`(])", text), "hypojax.demo.write_cohort", "hypojax.drift.drift_of"})
+    assert "hypojax.evaluate.compare" in names
+    code = "; ".join(["import hypojax", *names])
+    subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+
+
+WRONG = """
+import numpy as np, hypojax
+from hypojax import execute
+from hypojax.settings import RunSettings
+from hypojax.evaluate import compare
+takes = {
+    "one path or URL, or several": lambda: hypojax.run(3, "out"),
+    "a place is a path": lambda: hypojax.run([b"in"], "out"),
+    "not NoneType": lambda: execute.ingest("in", None),
+    "several in a list, not dict": lambda: execute.plan({"in": 1}),
+    "or a URL (s3://bucket/key), not float": lambda: hypojax.open_cohort(1.5),
+    "a place is a path (text": lambda: hypojax.Segmenter.load(["a"]),
+    "weights is a folder": lambda: RunSettings(weights=3),
+    "a nibabel image, a DataArray": lambda: hypojax.segment(["a.nii", "b.nii"]),
+    "matrix of 4 × 4 numbers": lambda: hypojax.segment(np.ones((3, 3, 3)), affine="straight"),
+    "a Dataset with voxels and affine": lambda: hypojax.preprocess("a.nii"),
+    "not ndarray": lambda: compare(np.ones(3), "reference"),
+    "not list": lambda: hypojax.drift.drift_of(["a"]),
+}
+for sentence, call in takes.items():
+    try:
+        call()
+    except TypeError as error:
+        assert isinstance(error, hypojax.RunError) and sentence in str(error), (sentence, error)
+    else:
+        raise AssertionError(sentence)
+"""
+"""In a process of its own: under pytest, jaxtyping would refuse the types first."""
+
+
+def test_what_a_function_does_not_take_is_refused_in_a_sentence_that_says_what_it_takes() -> None:
+    subprocess.run([sys.executable, "-c", WRONG], check=True)
 
 
 def test_import_loads_nothing() -> None:

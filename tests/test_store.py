@@ -275,7 +275,7 @@ def test_open_scan_is_lazy(tmp_path: Path) -> None:
     scan = store.open_scan(DONE)
     assert scan.voxels.chunks == ((9,), (70,), (5,))
     np.testing.assert_array_equal(scan.voxels.values, native(0).voxels)
-    np.testing.assert_array_equal(np.array(scan.attrs["affine"]), native(0).affine)
+    np.testing.assert_array_equal(scan["affine"], native(0).affine)
 
 
 def test_reading_what_is_not_there_names_the_scan(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from hypojax.drift.limits import Limits
 from hypojax.drift.page import html, markdown
 from hypojax.drift.repeat import compare_repeats
 from hypojax.drift.trend import trend_findings, trend_of
+from hypojax.location import Disk, on_disk
 from hypojax.store.objects import place
 
 
-def drift_of(reference: Path, new: Path | None = None, *, choice: Choice | None = None, limits: Limits | None = None) -> Drift:
+def drift_of(reference: Disk, new: Disk | None = None, *, choice: Choice | None = None, limits: Limits | None = None) -> Drift:
     """What moved between two outputs of hypojax, or between parts of one.
 
     Parameters
@@ -33,13 +34,14 @@ def drift_of(reference: Path, new: Path | None = None, *, choice: Choice | None 
     RunError
         ``NOTHING_FOUND``, ``STORE_DAMAGED`` or ``USAGE``.
     """
+    reference, new = on_disk(reference), None if new is None else on_disk(new)
     batches = open_batches(reference, new, choice=choice)
     found = (compare_repeats if batches.same else compare)(batches.reference, batches.new, limits=limits)
     trend = trend_of(*dict.fromkeys(filter(None, (reference, new))))
     return replace(found, findings=(*found.findings, *trend_findings(trend)), notes=(*batches.notes, *found.notes), trend=trend)
 
 
-def write_drift(drift: Drift, out: Path) -> tuple[Path, Path, Path]:
+def write_drift(drift: Drift, out: Disk) -> tuple[Path, Path, Path]:
     """Write ``drift.tsv``, ``drift.md`` and ``drift.html`` into a folder.
 
     Returns
@@ -51,7 +53,8 @@ def write_drift(drift: Drift, out: Path) -> tuple[Path, Path, Path]:
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
-    table, text, page = out / "drift.tsv", out / "drift.md", out / "drift.html"
+    folder = on_disk(out)
+    table, text, page = folder / "drift.tsv", folder / "drift.md", folder / "drift.html"
     place(table, frame(drift).to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n").encode())
     place(text, markdown(drift).encode())
     place(page, html(drift).encode())

@@ -18,6 +18,7 @@ from hypojax.evaluate.metric import METRICS, ROWS, Scores
 from hypojax.evaluate.pairs import Pair, Pairing, find_pairs
 from hypojax.evaluate.participants import ParticipantsTable, columns_of
 from hypojax.evaluate.score import score_mask, score_pair
+from hypojax.location import Disk, on_disk
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.schema import PARTS, REGIONS, SCAN_REGION, Variable
 from hypojax.store import ScanEntry
@@ -84,7 +85,7 @@ class Watch(Protocol):
 
 
 def compare(
-    predicted: Path, reference: Path, *, participants: Path | None = None, structure: str | None = None, watch: Watch | None = None
+    predicted: Disk, reference: Disk, *, participants: Disk | None = None, structure: str | None = None, watch: Watch | None = None
 ) -> xr.Dataset:
     """Score all label maps at one place against those at another.
 
@@ -108,7 +109,8 @@ def compare(
     RunError
         There is nothing to compare. A file that cannot be used is a row with a reason.
     """
-    table = ParticipantsTable(participants) if participants else None
+    predicted, reference = on_disk(predicted), on_disk(reference)
+    table = ParticipantsTable(on_disk(participants)) if participants else None
     pairing = find_pairs(predicted, reference, structure=structure)
     scans = {scan: tuple(pairs) for scan, pairs in groupby(pairing.pairs, key=lambda pair: pair.scan)}
     if watch:

@@ -14,6 +14,7 @@ import xarray as xr
 from hypojax.cohort import NOT_AVAILABLE
 from hypojax.evaluate.page import html, markdown
 from hypojax.evaluate.summary import GROUP, GROUP_METRIC, SUMMARY
+from hypojax.location import Disk, on_disk
 from hypojax.schema import SCAN_REGION
 from hypojax.store.objects import place
 
@@ -26,7 +27,7 @@ TYPE_NAMES: Final = frozenset({"byte", "char", "short", "ushort", "int", "uint",
 """Words that NetCDF keeps for types."""
 
 
-def write_evaluation(evaluation: xr.Dataset, summary: xr.Dataset, folder: Path) -> tuple[Path, ...]:
+def write_evaluation(evaluation: xr.Dataset, summary: xr.Dataset, folder: Disk) -> tuple[Path, ...]:
     """Write an evaluation and its summary, each file whole or not at all; the same evaluation gives the same bytes.
 
     Parameters
@@ -51,7 +52,7 @@ def write_evaluation(evaluation: xr.Dataset, summary: xr.Dataset, folder: Path) 
     pages = (markdown(evaluation, summary).encode(), html(evaluation, summary).encode())
     regions, metrics = (summary[[variable.name for variable in SUMMARY if variable.dims == dims]] for dims in (GROUP, GROUP_METRIC))
     numbers = (netcdf(summary), tsv(regions, rows=GROUP), tsv(metrics, rows=GROUP_METRIC))
-    paths = tuple(folder / name for name in NAMES)
+    paths = tuple(on_disk(folder) / name for name in NAMES)
     for path, content in zip(paths, (*scans, *pages, *numbers), strict=True):
         place(path, content)
     return paths

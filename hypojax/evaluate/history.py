@@ -10,13 +10,14 @@ import pandas as pd
 import xarray as xr
 
 from hypojax.evaluate.maps import STORE
+from hypojax.location import Disk, on_disk
 from hypojax.store import append_evaluation, read_evaluations
 
 OF_MEAN: Final = {"mean": "", "mean_low": "_low", "mean_high": "_high", "median": "_median", "worst": "_worst"}
 """Statistic of a metric → what is put behind its name in a record (``dice``, ``dice_low``)."""
 
 
-def record(out: Path, summary: xr.Dataset, *, date: datetime | None = None) -> str:
+def record(out: Disk, summary: xr.Dataset, *, date: datetime | None = None) -> str:
     """Add an evaluation to the history of a cohort; nothing that stands there is changed.
 
     Parameters
@@ -43,7 +44,7 @@ def record(out: Path, summary: xr.Dataset, *, date: datetime | None = None) -> s
     return append_evaluation(_store(out), content, date=when)
 
 
-def read_history(out: Path) -> pd.DataFrame:
+def read_history(out: Disk) -> pd.DataFrame:
     """All recorded evaluations of a cohort, oldest first: one row an evaluation, stratum and region.
 
     Parameters
@@ -86,6 +87,7 @@ def _known(region: dict[str, Any]) -> dict[str, Any]:
     return {name: float("nan") if value is None else value for name, value in region.items()}
 
 
-def _store(out: Path) -> Path:
+def _store(named: Disk) -> Path:
     """The store in an output folder, or the folder itself."""
+    out = on_disk(named)
     return out / STORE if (out / STORE).is_dir() else out

@@ -17,7 +17,7 @@ from hypojax.scans.bids import Datasets, Participants, dataset_of, entities, is_
 from hypojax.scans.kind import NO_T1W
 from hypojax.scans.table import Value
 from hypojax.scans.tree import walk
-from hypojax.schema import LABELS
+from hypojax.schema import AFFINE, LABELS
 from hypojax.store import CohortStore, ScanEntry
 
 STORE: Final = "cohort.zarr"
@@ -220,7 +220,7 @@ def _load_stored(found: LabelMap, store: CohortStore) -> Labels:
         raise ScanError(Reason(reason), found.scan, f"its intracranial volume was not measured ({reason}); leave it out of the references")
     labels = store.open_scan(found.key, group="labels")
     name = schema.HYPOTHALAMUS.name if found.structure == HYPOTHALAMUS else schema.INTRACRANIAL.name
-    return Labels(np.asarray(labels[name].values), np.array(labels.attrs["affine"], np.float64))
+    return Labels(np.asarray(labels[name].values), labels[AFFINE.name].values)
 
 
 def _checked(image: Image, found: LabelMap) -> UInt8[np.ndarray, "i j k"]:

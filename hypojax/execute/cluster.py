@@ -2,11 +2,13 @@
 
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +49,9 @@ PAGES: Final = {
     "distributed.worker.http.routes": [],
 }
 """With a dashboard; Dask's proxy to other machines stays out."""
+
+GPU: Final = re.compile(r"\d+|(?:GPU|MIG)-\S+")
+"""A GPU, or a part of one, in CUDA_VISIBLE_DEVICES: its number or its UUID."""
 
 BATCHES: Final = 2
 """Batches that a worker is at in the same time, so that the networks have work while one of them begins or ends."""
@@ -197,9 +202,12 @@ def gpu_environments(workers: int | None = None) -> list[dict[str, str]]:
 
 
 def visible_gpus() -> list[str]:
-    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; found without loading JAX."""
+    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; found without loading JAX.
+
+    As CUDA does, the names count up to the first that is none: of "0,-1,1" it is the first alone, of "-1" and of "" none.
+    """
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in named.split(",") if name]
+        return list(takewhile(GPU.fullmatch, map(str.strip, named.split(","))))
     return [path.name.removeprefix("nvidia") for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
 
 

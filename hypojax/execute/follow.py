@@ -6,13 +6,13 @@ from typing import Final
 
 from hypojax.execute.outcome import ScanResult, Watch, from_record
 from hypojax.execute.output import STORE
-from hypojax.location import Location, locate
+from hypojax.location import Place, locate
 from hypojax.store import CohortStore
 
 SECOND: Final = 1.0
 
 
-def follow(out: Location | str, *, every: float, watch: Watch, pause: Callable[[float], None] = time.sleep) -> None:
+def follow(out: Place, *, every: float, watch: Watch, pause: Callable[[float], None] = time.sleep) -> None:
     """Tell of every scan that others finish in ``out``, until none waits. Nothing is changed.
 
     Scans that shards or later runs add to the store are not seen.

@@ -1,7 +1,7 @@
 """The output folder of a run: whether it is one, the store in it, and what that says of its making."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
@@ -10,7 +10,7 @@ from typing import Final
 from hypojax.execute.known import adopt
 from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
-from hypojax.location import Location, ObjectPath, inside, locate
+from hypojax.location import Location, ObjectPath, Place, inside, locate, locate_all
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
@@ -26,7 +26,7 @@ RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
 """What lies at the top of a folder of scans and of no output."""
 
 
-def find(inputs: Sequence[Location | str], *, out: Location, dataset: str = "") -> Discovery:
+def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "") -> Discovery:
     """What the inputs hold, without what an earlier run wrote into ``out``, under the names that the store there knows.
 
     ``dataset`` is the name of the dataset of all scans; that of its folder when empty.
@@ -36,8 +36,9 @@ def find(inputs: Sequence[Location | str], *, out: Location, dataset: str = "") 
     RunError
         Nothing found, two files with one id, or ``out`` is itself a folder of scans.
     """
+    places = locate_all(inputs)
     refuse_raw(out)
-    found = discover(inputs, dataset=dataset)
+    found = discover(places, dataset=dataset)
     own = out.resolve()
     foreign = tuple(scan for scan in found.scans if not inside(scan.path.resolve(), own))
     if not foreign:

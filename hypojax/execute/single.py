@@ -1,50 +1,45 @@
 """One scan, from a file or an array to a Dataset, with nothing written."""
 
+import os
 import time
-from typing import Final
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Num
 
 from hypojax import cohort
 from hypojax.execute.line import Segments
 from hypojax.execute.network import load_segmenter, provenance
 from hypojax.execute.record import full_row, intracranial_mask, measure_scan, region_entries, row_of
 from hypojax.grid import Affine
-from hypojax.location import Location, locate
-from hypojax.reason import HypojaxError, Reason, RunError, ScanError
+from hypojax.location import Location, ObjectPath, Place, locate
+from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
 from hypojax.scans import Image, discover, read
-from hypojax.scans.header import checked_affine, checked_shape, unsupported_dtype
-from hypojax.scans.image import survey
-from hypojax.schema import HYPOTHALAMUS, INTRACRANIAL
+from hypojax.scans.memory import TAKEN, Held, image_of, is_held
+from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL
 from hypojax.settings import RunSettings
 from hypojax.store import Record, ScanEntry
 from hypojax.store.ledger import regions_of_record
 from hypojax.volumes import Measurement
 
-ARRAY: Final = "array"
-"""Scan id of voxels that came without a file."""
 
-
-def segment(
-    scan: Location | str | Num[np.ndarray, "..."], *, affine: Affine | None = None, segmenter: Segments | None = None
-) -> xr.Dataset:
+def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segments | None = None) -> xr.Dataset:
     """Segment and measure one scan.
 
     Parameters
     ----------
     scan
-        An image file or DICOM series folder, or the URL of an image; or voxels of any real dtype, in any orientation.
+        An image file or DICOM series folder, or the URL of an image; a nibabel image; a DataArray of voxels with the
+        attribute ``affine``, or a Dataset that holds both as `hypojax.preprocess.scan_dataset` makes it; or voxels of any
+        real dtype, in any orientation.
     affine
-        Voxel-to-world matrix (mm, RAS+) of voxels; a file has its own.
+        Voxel-to-world matrix (mm, RAS+) of voxels; a file and a nibabel image have their own.
     segmenter
         A loaded network, for many scans in a loop; the released weights are loaded when left out.
 
     Returns
     -------
     Volumes by ``region`` (mm³) and quality measures, as in a cohort; label maps ``hypothalamus`` and ``intracranial`` on
-    the scan's own voxels (dims ``i j k``), with the affine in the attributes. Where the intracranial volume is missing
+    the scan's own voxels (dims ``i j k``), and their ``affine``. Where the intracranial volume is missing
     (skull-stripped, cut off) its mask is empty, and its attribute ``missing_reason`` says why.
 
     Raises
@@ -53,6 +48,8 @@ def segment(
         The scan cannot be used, with the reason why.
     RunError
         The weights are missing or corrupted, or an array came without an affine.
+    WrongTypeError
+        ``scan`` is nothing that can hold a scan.
 
     Examples
     --------
@@ -61,7 +58,7 @@ def segment(
     947.2
     """
     network = segmenter or load_segmenter(RunSettings())
-    entry, image = _from_array(scan, affine) if isinstance(scan, np.ndarray) else _from_file(locate(scan))
+    entry, image = _entry_and_image(scan, affine)
     start, volume = time.perf_counter(), image.scaled()
     try:
         measured = measure_scan(volume, image.affine, network.segment_batch([network.prepare(volume, image.affine)])[0])
@@ -78,7 +75,10 @@ def segment(
         settings_sha256="",
     )
     table = cohort.build([record], [entry]).isel(scan=0)
-    return table.assign(label_maps(measured)).assign_attrs({**provenance(network), "affine": image.affine.tolist()})
+    # As one of its index's values, the id would have a fixed length, of which Zarr warns.
+    own = {"scan": xr.Variable((), np.array(table["scan"].item(), object), table["scan"].attrs)}
+    own[AFFINE.name] = xr.Variable(AFFINE.dims, image.affine, AFFINE.attributes)
+    return table.assign(label_maps(measured)).assign_coords(own).assign_attrs(provenance(network))
 
 
 def label_maps(measured: Measurement) -> dict[str, xr.Variable]:
@@ -90,6 +90,18 @@ def label_maps(measured: Measurement) -> dict[str, xr.Variable]:
     }
 
 
+def _entry_and_image(scan: object, affine: Affine | None) -> tuple[ScanEntry, Image]:
+    """A scan as a cohort would list it, and its voxels."""
+    if is_held(scan):
+        name, image = image_of(scan, affine=affine)
+        return ScanEntry(scan=name, path="", entities={}, columns={}), image
+    if not isinstance(scan, (str, os.PathLike, ObjectPath)):
+        raise WrongTypeError(TAKEN, scan)
+    if affine is not None:
+        raise RunError(Reason.USAGE, f"{scan} has an affine of its own; leave affine= out")
+    return _from_file(locate(scan))
+
+
 def _from_file(path: Location) -> tuple[ScanEntry, Image]:
     """A scan in a file or folder, under the name that a cohort would give it."""
     scans = discover([path]).scans
@@ -99,19 +111,3 @@ def _from_file(path: Location) -> tuple[ScanEntry, Image]:
         scan=scans[0].id, path=str(path), entities=dict(scans[0].entities), columns=dict(scans[0].columns), dataset=scans[0].dataset
     )
     return entry, read(scans[0].id, scans[0].path)
-
-
-def _from_array(voxels: Num[np.ndarray, "..."], affine: Affine | None) -> tuple[ScanEntry, Image]:
-    """Voxels that came without a file, held against the same bounds as those of a file."""
-    if affine is None:
-        raise RunError(Reason.USAGE, "voxels need affine=, their voxel-to-world matrix (4 × 4, mm, RAS+)")
-    try:
-        shape = checked_shape(list(voxels.shape))
-        if voxels.dtype.kind not in "iuf" or voxels.dtype.itemsize > np.dtype(np.float64).itemsize:
-            raise unsupported_dtype(voxels.dtype.name)
-        matrix = checked_affine(np.asarray(affine, np.float64))
-        nonfinite = survey(voxels.reshape(shape), slope=1.0, intercept=0.0)
-    except HypojaxError as error:
-        raise ScanError(error.reason, ARRAY, str(error)) from error
-    image = Image(voxels.reshape(shape), matrix, 1.0, 0.0, b"", "array", nonfinite)
-    return ScanEntry(scan=ARRAY, path="", entities={}, columns={}), image

@@ -1,7 +1,7 @@
 """The stages of a run, all together and each alone. The ledger of the store says what is done, so any of them can be run again."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib import metadata
@@ -17,16 +17,16 @@ from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.refuse import refuse_unfit
 from hypojax.execute.shard import Shard
 from hypojax.execute.todo import Todo, todo_of
-from hypojax.location import Location, locate
+from hypojax.location import Location, Place, locate
 from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore, Problem
 
 
 def run(
-    inputs: Sequence[Location | str],
+    inputs: Place | Iterable[Place],
+    out: Place,
     *,
-    out: Location | str,
     settings: RunSettings | None = None,
     where: ClusterSettings | None = None,
     shard: Shard | None = None,
@@ -39,7 +39,8 @@ def run(
     Parameters
     ----------
     inputs
-        BIDS datasets, folders, image files, DICOM series folders or tables, in any mixture; paths or URLs (``s3://bucket/bids``).
+        BIDS datasets, folders, image files, DICOM series folders or tables, in any mixture; paths or URLs (``s3://bucket/bids``). One
+        alone needs no list.
     out
         Folder, or URL of one, for ``cohort.zarr``, ``volumes.parquet``, ``volumes.tsv`` and ``derivatives/``.
     settings
@@ -64,7 +65,7 @@ def run(
 
     Examples
     --------
-    >>> run(["bids"], out="out").failures  # doctest: +SKIP
+    >>> run("bids", "out").failures  # doctest: +SKIP
     ()
     """
     chosen, place, out = settings or RunSettings(), where or ClusterSettings(), locate(out)
@@ -86,9 +87,9 @@ def run(
 
 
 def ingest(
-    inputs: Sequence[Location | str],
+    inputs: Place | Iterable[Place],
+    out: Place,
     *,
-    out: Location | str,
     settings: RunSettings | None = None,
     segmenter: Segments | None = None,
     watch: Watch | None = None,
@@ -108,7 +109,7 @@ def ingest(
 
 
 def segment_store(
-    out: Location | str, *, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
+    out: Place, *, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
 ) -> Outcome:
     """Segment and measure what has not been segmented; arguments and errors as `run`.
 
@@ -123,7 +124,7 @@ def segment_store(
         return _segment(Job(store, out, chosen, ClusterSettings(), hold.turn, network), todo, watch=Guarded(told, hold.check))
 
 
-def export(out: Location | str, *, watch: Watch | None = None) -> Outcome:
+def export(out: Place, *, watch: Watch | None = None) -> Outcome:
     """Write the table, ``volumes.parquet``, ``volumes.tsv`` and the BIDS derivatives again from the store.
 
     Raises
@@ -138,7 +139,7 @@ def export(out: Location | str, *, watch: Watch | None = None) -> Outcome:
         return _export(CohortStore.open(out / STORE), out=out, watch=Guarded(told, hold.check))
 
 
-def status(out: Location | str) -> Outcome:
+def status(out: Place) -> Outcome:
     """How far the cohort in ``out`` is; nothing is changed.
 
     Raises
@@ -150,7 +151,7 @@ def status(out: Location | str) -> Outcome:
     return Outcome(from_records(store.records(), scans=store.index.ids), summary=cohort.summary(cohort.build(store.records(), store.scans)))
 
 
-def verify(out: Location | str) -> tuple[Problem, ...]:
+def verify(out: Place) -> tuple[Problem, ...]:
     """Everything in the store of ``out`` that is not as it was written; raises as `status`."""
     return CohortStore.open(locate(out) / STORE).verify()
 

@@ -11,19 +11,23 @@ from hypojax.location.listing import listed
 from hypojax.location.object_file import ObjectFile
 from hypojax.location.object_path import ObjectPath
 from hypojax.location.patience import wait_at_most
-from hypojax.location.place import Location, beside, inside, locate, names
+from hypojax.location.place import Disk, Location, Place, beside, inside, locate, locate_all, names, on_disk
 
 __all__ = [
     "ConflictError",
+    "Disk",
     "Location",
     "ObjectFile",
     "ObjectPath",
+    "Place",
     "Version",
     "beside",
     "each",
     "inside",
     "listed",
     "locate",
+    "locate_all",
     "names",
+    "on_disk",
     "wait_at_most",
 ]

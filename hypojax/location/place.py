@@ -1,27 +1,37 @@
 """`Location`: a path or a place in a bucket, and the few questions that both answer."""
 
+import os
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from hypojax.location.bucket import SCHEMES
 from hypojax.location.object_path import ObjectPath
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, WrongTypeError
 
 Location = Path | ObjectPath
+
+Place = Location | str | os.PathLike[str]
+"""What a user may name a location by."""
+
+Disk = str | os.PathLike[str]
+"""What a user may name a path on a disk by."""
 
 URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//?)([^/]*)(?:/(.*))?", re.DOTALL)
 
 
-def locate(place: str | Path | ObjectPath) -> Location:
+def locate(place: Place) -> Location:
     """The location that a user named: a URL, or a path.
 
     Raises
     ------
     RunError
         ``USAGE``: a URL of another kind, or one without a bucket; or the extra ``cloud`` is not installed.
+    WrongTypeError
+        It is neither text nor a path.
 
     Examples
     --------
@@ -33,10 +43,13 @@ def locate(place: str | Path | ObjectPath) -> Location:
     """
     if isinstance(place, ObjectPath):
         return place
-    found = URL.fullmatch(str(place))
+    named: object = os.fspath(place) if hasattr(place, "__fspath__") else place
+    if not isinstance(named, str):
+        raise WrongTypeError("a place is a path (text or pathlib.Path) or a URL (s3://bucket/key)", place)
+    found = URL.fullmatch(named)
     # pathlib folds the two slashes of a URL into one; a folder "s3:" is not what was meant.
     if found is None or (found[2] == "/" and found[1] not in SCHEMES):
-        return Path(place)
+        return Path(named)
     scheme, _, bucket, key = found.groups()
     if scheme not in SCHEMES or not bucket:
         message = f"{place} is neither a path nor in a bucket that can be used"
@@ -44,6 +57,50 @@ def locate(place: str | Path | ObjectPath) -> Location:
     if "obstore" not in sys.modules and find_spec("obstore") is None:
         raise RunError(Reason.USAGE, f"{place} needs a package that is not installed; run: python -m pip install 'hypojax[cloud]'")
     return ObjectPath(f"{scheme}://{bucket}") / (key or "")
+
+
+def locate_all(places: Place | Iterable[Place]) -> list[Location]:
+    """The locations that a user named: one, or several in any iterable.
+
+    Raises
+    ------
+    RunError
+        As `locate`; a text of no characters names nothing.
+
+    Examples
+    --------
+    >>> locate_all("/data/bids"), locate_all(["a", Path("b")])
+    ([PosixPath('/data/bids')], [PosixPath('a'), PosixPath('b')])
+    """
+    if isinstance(places, (str, os.PathLike, ObjectPath)):
+        return locate_all([places])
+    if isinstance(places, (bytes, Mapping)) or not isinstance(places, Iterable):
+        raise WrongTypeError("inputs are one path or URL, or several in a list", places)
+    named = list(places)
+    if "" in [place for place in named if isinstance(place, str)]:
+        raise RunError(Reason.USAGE, "an input is an empty text, which names no place; give a folder, an image or a table")
+    return [locate(place) for place in named]
+
+
+def on_disk(place: Disk) -> Path:
+    """The path that a user named, where a bucket will not do.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: it is a URL.
+    WrongTypeError
+        It is neither text nor a path.
+
+    Examples
+    --------
+    >>> on_disk("checkpoints")
+    PosixPath('checkpoints')
+    """
+    found = locate(place)
+    if isinstance(found, ObjectPath):
+        raise RunError(Reason.USAGE, f"{found} lies in a bucket, and a path on a disk is wanted; copy it and name the copy")
+    return found
 
 
 def beside(folder: Location, named: str) -> Location:

@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from hypojax.location import Disk, on_disk
 from hypojax.matching.balance import UNBALANCED
 from hypojax.matching.participants import SUBJECT, read_participants
 from hypojax.matching.plan import SplitPlan
@@ -46,7 +47,7 @@ class Split:
     counts: dict[str, int]
 
 
-def split_table(path: Path, *, plan: SplitPlan) -> Split:
+def split_table(path: Disk, *, plan: SplitPlan | None = None) -> Split:
     """Split a table of participants (tsv, csv, parquet) by subject.
 
     Raises
@@ -54,6 +55,7 @@ def split_table(path: Path, *, plan: SplitPlan) -> Split:
     RunError
         ``USAGE``: the table cannot be read or split so; the message says what to change.
     """
+    plan, path = plan or SplitPlan(), on_disk(path)
     read = read_participants(path, plan=plan)
     known = read.people[read.people[SUBJECT].notna()]
     if known.empty:
@@ -68,7 +70,7 @@ def split_table(path: Path, *, plan: SplitPlan) -> Split:
     return Split(table, sets.balance, sets.compared, (*read.notes, *_summed(sets.notes, known[SUBJECT])), counts)
 
 
-def write_split(split: Split, out: Path) -> tuple[Path, Path, Path]:
+def write_split(split: Split, out: Disk) -> tuple[Path, Path, Path]:
     """Write ``split.tsv``, ``balance.tsv`` and ``balance.md`` into a folder.
 
     Returns
@@ -80,7 +82,8 @@ def write_split(split: Split, out: Path) -> tuple[Path, Path, Path]:
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
-    table, tsv, markdown = out / "split.tsv", out / "balance.tsv", out / "balance.md"
+    folder = on_disk(out)
+    table, tsv, markdown = folder / "split.tsv", folder / "balance.tsv", folder / "balance.md"
     clean = split.table.map(lambda cell: " ".join(str(cell).split()), na_action="ignore").replace("", NOT_AVAILABLE)
     place(table, _tsv(clean))
     place(tsv, _tsv(split.balance.replace("", NOT_AVAILABLE)))

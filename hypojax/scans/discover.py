@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.scans.table as table  # noqa: PLR0402
-from hypojax.location import Location, ObjectPath, beside, listed, locate
+from hypojax.location import Location, ObjectPath, Place, beside, listed, locate_all
 from hypojax.reason import Reason, RunError
 from hypojax.scans.folder import file_scan, search_folder
 from hypojax.scans.found import Discovery, Find, Scan
@@ -17,7 +17,7 @@ OWN_COLUMNS: Final = ("scan", "dataset")
 """Columns of a table of scans that are no column of the cohort's participants, besides that of paths."""
 
 
-def discover(inputs: Sequence[Location | str], *, dataset: str = "") -> Discovery:
+def discover(inputs: Place | Iterable[Place], *, dataset: str = "") -> Discovery:
     """Find all scans of the inputs: BIDS datasets, folders, images, DICOM series folders, tables with a column ``path``.
 
     In a dataset only ``T1w`` images are scans. Where two inputs know the same id, those of datasets are preceded by
@@ -26,7 +26,7 @@ def discover(inputs: Sequence[Location | str], *, dataset: str = "") -> Discover
     Parameters
     ----------
     inputs
-        Each a path or a URL (``s3://bucket/bids``).
+        Each a path or a URL (``s3://bucket/bids``); one alone needs no list.
     dataset
         Name of the dataset of all scans; when left out, the name of the folder of each BIDS dataset, and that of the input for
         scans that are in none.
@@ -42,9 +42,10 @@ def discover(inputs: Sequence[Location | str], *, dataset: str = "") -> Discover
     Traceback (most recent call last):
     hypojax.reason.RunError: input /nowhere does not exist; name a BIDS dataset, a folder, an image or a table
     """
+    places = locate_all(inputs)
     try:
         datasets = bids.Datasets()
-        finds = [find for place in inputs for find in search(locate(place), datasets)]
+        finds = [find for place in places for find in search(place, datasets)]
     except OSError as error:
         raise RunError(Reason.USAGE, f"{error.filename} cannot be looked at ({error.strerror}); allow it or name other inputs") from error
     finds, homes = in_datasets(finds, named=dataset)
@@ -53,8 +54,8 @@ def discover(inputs: Sequence[Location | str], *, dataset: str = "") -> Discover
     ignored = sum((Counter(find.ignored) for find in finds), Counter[str]())
     if not scans:
         seen = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items())) or "no images at all"
-        places = ", ".join(str(place) for place in inputs) or "no input"
-        message = f"no T1w scan was found in {places} (seen: {seen}); name a BIDS dataset, a folder, an image or a table"
+        where = ", ".join(map(str, places)) or "no input"
+        message = f"no T1w scan was found in {where} (seen: {seen}); name a BIDS dataset, a folder, an image or a table"
         raise RunError(Reason.NOTHING_FOUND, ". Note: ".join((message, *notes)))
     return Discovery(tuple(sorted(map(_unlisted, scans), key=lambda scan: scan.id)), dict(sorted(ignored.items())), notes, homes)
 

@@ -23,7 +23,7 @@ from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.grid import Affine, Grid
 from hypojax.location import Location, ObjectPath
-from hypojax.schema import HYPOTHALAMUS, INTRACRANIAL, LABELS, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL, VOXELS, Variable
+from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL, LABELS, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL, VOXELS, Variable
 from hypojax.store.document import NAME, encode, group_document
 from hypojax.store.memory import open_array
 from hypojax.store.objects import Objects
@@ -207,14 +207,31 @@ def read_segmented(folder: Location) -> Segmented:
 
 
 def open_group(folder: Location, group: str) -> xr.Dataset:
-    """One group of a scan as a lazy Dataset, one Dask chunk an array; errors as `read_native`."""
+    """One group of a scan as a lazy Dataset, one Dask chunk an array, fit for NetCDF; errors as `read_native`."""
     # Left alone, xarray takes the chunks inside the shard, and every one of them opens the shard again: hence -1.
     dataset: xr.Dataset
     if isinstance(folder, ObjectPath):
         dataset = xr.open_zarr(ObjectStore((folder / group).connection(), read_only=True), chunks=-1)
     else:
         dataset = xr.open_zarr(folder / group, chunks=-1)
-    return dataset
+    return _described(dataset)
+
+
+def _described(dataset: xr.Dataset) -> xr.Dataset:
+    """The same group with what is more than a line of its attributes as variables: NetCDF has no nested attributes.
+
+    ``affine`` becomes a coordinate, names of labels the coordinate of their dim or CF's ``flag_values`` and ``flag_meanings``.
+    """
+    attributes = dict(dataset.attrs)
+    made = dataset.assign_coords({AFFINE.name: (AFFINE.dims, np.array(attributes.pop(AFFINE.name), np.float64), AFFINE.attributes)})
+    names = attributes.pop("labels", None)
+    if isinstance(names, Mapping):
+        flags = {"flag_values": np.array(list(map(int, names)), np.uint8), "flag_meanings": " ".join(names.values())}
+        made[HYPOTHALAMUS.name] = made[HYPOTHALAMUS.name].assign_attrs(flags)
+    elif names is not None:
+        made = made.assign_coords(label=("label", np.array(names, object), {"long_name": "Subunit"}))
+    made.attrs = attributes
+    return made
 
 
 def chunk_length(length: int) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from hypojax.fields import build, read_toml
+from hypojax.location import Disk
 from hypojax.reason import Reason, RunError
 from hypojax.schema import BOX_SHAPE, LABELS
 from hypojax.train.box import BoxConfig
@@ -145,7 +146,7 @@ class TrainConfig:
         return replace(self, loop=loop, out=self.out / f"fold{fold}")
 
 
-def read_config(path: Path) -> TrainConfig:
+def read_config(path: Disk) -> TrainConfig:
     """Read a configuration.
 
     Raises

@@ -1,7 +1,7 @@
 """`Plan`: what a run will take, held against what there is."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from hypojax.execute.plan.costs import MEGAVOXEL, Span, fitted, time_span
 from hypojax.execute.plan.workers import Workers
 from hypojax.execute.room import amount, disk_free, memory_free
 from hypojax.execute.sizes import Size, held, in_flight, read_sizes
-from hypojax.location import Location, locate
+from hypojax.location import Location, Place, locate
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover
 from hypojax.settings import RunSettings
@@ -86,9 +86,9 @@ class Plan:
 
 
 def plan(
-    inputs: Sequence[Location | str],
+    inputs: Place | Iterable[Place],
+    out: Place | None = None,
     *,
-    out: Location | str | None = None,
     settings: RunSettings | None = None,
     workers: Workers | None = None,
     sample: int = SCANS,
@@ -114,7 +114,7 @@ def plan(
 
     Examples
     --------
-    >>> plan([Path("bids")], out=Path("out"), workers=Workers(count=8, memory_bytes=16_000_000_000)).fits  # doctest: +SKIP
+    >>> plan("bids", "out", workers=Workers(count=8, memory_bytes=16_000_000_000)).fits  # doctest: +SKIP
     True
     """
     out = None if out is None else locate(out)
