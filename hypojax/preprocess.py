@@ -19,6 +19,7 @@ from hypojax.foreground import find_head
 from hypojax.grid import Affine, Grid, conformed_grid, directions, resample, voxel_sizes
 from hypojax.intensity import Statistics, zscore
 from hypojax.reason import HypojaxError, Reason, WrongTypeError
+from hypojax.scaling import intensities
 from hypojax.schema import AFFINE, MODEL_DIMS, VOXELS, Variable
 
 CONFORMED: Final = Variable(
@@ -94,8 +95,8 @@ def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
     voxels, affine, slope, intercept = _scan(ds)
     i, j, k = voxels.shape
     grid = conformed_grid((i, j, k), affine, spacing=spacing)
-    scaled = (voxels.astype(np.float64) * slope + intercept).astype(np.float32)
-    volume = _lazily(fill_nonfinite, scaled, sizes=dict(zip(VOXELS.dims, voxels.shape, strict=True)))
+    made = partial(intensities, slope=slope, intercept=intercept)
+    volume = _lazily(made, voxels, sizes=dict(zip(VOXELS.dims, voxels.shape, strict=True)))
     statistics = _lazily(partial(_statistics_row, affine=affine), volume, sizes={"statistic": len(STATISTICS)}, dtype="float64")
     conform_it = partial(_conform_row, affine=affine, grid=grid)
     conformed = _lazily(conform_it, volume, statistics, sizes=dict(zip(MODEL_DIMS, grid.shape, strict=True)))
@@ -112,18 +113,6 @@ def conform(volume: Num[np.ndarray, "i j k"], affine: Affine, *, grid: Grid, sta
 def scan_statistics(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Statistics:
     """Statistics of the tissue of a scan (finite intensities), as the whole-head network normalises by."""
     return find_head(volume, affine).statistics
-
-
-def fill_nonfinite(volume: Float32[np.ndarray, "i j k"]) -> Float32[np.ndarray, "i j k"]:
-    """The same volume with NaN and infinities replaced by its lowest finite value.
-
-    >>> fill_nonfinite(np.array([[[1.0, np.nan, np.inf]]], np.float32)).tolist()
-    [[[1.0, 1.0, 1.0]]]
-    """
-    finite = np.isfinite(volume)
-    if finite.all():
-        return volume
-    return np.where(finite, volume, volume.min(where=finite, initial=np.float32(np.inf)))
 
 
 def _scan(ds: xr.Dataset) -> tuple[xr.DataArray, Affine, float, float]:

@@ -100,7 +100,7 @@ TABLE: Final = (
     Variable("quality_noise", SCAN, "float64", "1", "Noise standard deviation near the hypothalamus over the standard deviation of the tissue of the head (after Immerkaer 1996)"),
     Variable("extracranial_signal", SCAN, "float64", "1", "Share of voxels 6 to 14 mm outside the intracranial mask, above its centre, that are brighter than background"),
     Variable("icv_cut_off", SCAN, "float64", "1", "Share of the intracranial surface that lies on the border of the field of view"),
-    Variable("nonfinite_voxels", SCAN, "float64", "1", "Voxels of the file that were NaN or infinite"),
+    Variable("nonfinite_voxels", SCAN, "float64", "1", "Voxels of the file that were NaN or infinite, or marks of missing values far beyond all others"),
     Variable("voxel_size_mm", ("scan", "axis"), "float64", "mm", "Voxel edge along each stored axis"),
     Variable("path", SCAN, "str", "", "Input file as given"),
     Variable("seconds", SCAN, "float64", "s", "Time this scan took, decode to volumes"),

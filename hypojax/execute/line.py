@@ -264,7 +264,7 @@ def path_of(store: CohortStore, scan: str) -> str:
 
 def prepare(network: Segments, image: Image) -> "Prepared":
     """Scale the voxels of a scan and do what comes before the network."""
-    volume, affine = image.scaled(), image.affine
+    volume, affine = image.intensities(), image.affine
     del image  # its voxels are free from here, if the caller keeps none
     return network.prepare(volume, affine)
 

@@ -59,7 +59,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     """
     network = segmenter or load_segmenter(RunSettings())
     entry, image = _entry_and_image(scan, affine)
-    start, volume = time.perf_counter(), image.scaled()
+    start, volume = time.perf_counter(), image.intensities()
     try:
         measured = measure_scan(volume, image.affine, network.segment_batch([network.prepare(volume, image.affine)])[0])
     except HypojaxError as error:

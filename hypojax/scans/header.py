@@ -188,8 +188,9 @@ def size_notes(counted: Affine, named: Float[np.ndarray, "3"], *, names: tuple[s
     >>> size_notes(np.eye(4), np.array([1.0, 1.1, 1.0]), names=("sform", "pixdim"))
     ('its sform gives voxels of 1 × 1 × 1 mm and its pixdim 1 × 1.1 × 1 mm (the sform counts); find out which is right and fix the header',)
     """
-    found, said = voxel_sizes(counted), np.abs(named.astype(np.float64))
+    found = voxel_sizes(counted)
     with np.errstate(invalid="ignore"):
+        said = np.abs(named.astype(np.float64))
         apart = np.isfinite(said) & (said > 0) & (np.abs(said - found) > SIZE_TOLERANCE * found)
     if not apart.any():
         return ()

@@ -1,13 +1,17 @@
 """One scan in memory: voxels as stored, and the scaled volume that everything else works on."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float32, Num
 
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason
+from hypojax.scaling import Range, find_range, intensities, scale, slabs
+
+LEAST_STEPS: Final = 64
+"""Numbers between lowest and highest value below which an image in a floating type has lost its contrast."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,7 @@ class Image:
     format
         ``nifti1``, ``nifti2``, ``mgh``; ``dicom`` for a converted series, whose header is NIfTI-1.
     nonfinite
-        Voxels that are NaN, infinite, or beyond float32 once scaled.
+        Voxels that hold no intensity: NaN, infinite, or so far from all others that they mark a missing value.
     flags
         What the header gives reason to look at: see `hypojax.scans.header.Header`.
     notes
@@ -54,16 +58,20 @@ class Image:
         [[[10.5, 11.5]]]
         """
         volume = np.empty_like(self.voxels, dtype=np.float32)
-        for stored, target in zip(_slabs(self.voxels), _slabs(volume), strict=True):
-            _scale(stored, target, self.slope, self.intercept)
+        for stored, target in zip(slabs(self.voxels), slabs(volume), strict=True):
+            scale(stored, target, self.slope, self.intercept)
         if self.nonfinite:
             finite = np.isfinite(volume)
             np.copyto(volume, volume.min(where=finite, initial=np.inf), where=~finite)
         return volume
 
+    def intensities(self) -> Float32[np.ndarray, "i j k"]:
+        """What a network is to see: as `scaled`, without marks of missing values, and in a range that float32 holds (`hypojax.scaling`)."""
+        return intensities(self.voxels, slope=self.slope, intercept=self.intercept)
+
 
 def survey(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: float) -> int:
-    """Count the voxels that are not finite once scaled, and refuse an image without contrast.
+    """Count the voxels that hold no intensity (not finite once scaled, or marks), and refuse an image without contrast.
 
     Raises
     ------
@@ -75,42 +83,32 @@ def survey(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: float) 
     >>> survey(np.array([[[1.0, np.nan, 2.0]]]), slope=1.0, intercept=0.0)
     1
     """
-    low, high, nonfinite = _finite_range(voxels, slope, intercept)
-    if low > high:
+    found = find_range(voxels, slope=slope, intercept=intercept)
+    if found.low > found.high:
         raise HypojaxError(Reason.NO_FINITE_VOXELS, "no voxel of it is a finite number; export it again or exclude the scan")
-    if low == high:
-        raise HypojaxError(Reason.CONSTANT_IMAGE, f"all its voxels are {low:g}; export it again or exclude the scan")
-    return nonfinite
+    if found.low == found.high:
+        scaling = "" if (slope, intercept) == (1.0, 0.0) else f" (slope {slope:g}, intercept {intercept:g})"
+        raise HypojaxError(Reason.CONSTANT_IMAGE, f"all its voxels are {found.low:g}{scaling}; export it again or exclude the scan")
+    if (count := steps(voxels.dtype, found, slope=slope, intercept=intercept)) < LEAST_STEPS:
+        stored = f"{voxels.dtype.name}, slope {slope:g}, intercept {intercept:g}"
+        values = f"its voxels lie between {found.low:g} and {found.high:g} with {count:.0f} steps between ({stored})"
+        raise HypojaxError(Reason.CONSTANT_IMAGE, f"{values}, so that contrast is lost; export it again or exclude the scan")
+    return found.left_out
 
 
-def _finite_range(voxels: Num[np.ndarray, "i j k"], slope: float, intercept: float) -> tuple[float, float, int]:
-    """Lowest and highest finite scaled value, and how many are not finite; low > high where none is."""
-    if voxels.dtype.kind in "iu":
-        ends = np.array([voxels.min(), voxels.max()]) * slope + intercept
-        if abs(ends).max() <= np.finfo(np.float32).max:
-            low, high = sorted(ends.astype(np.float32).tolist())
-            return low, high, 0
-    low, high, nonfinite = np.inf, -np.inf, 0
-    for stored in _slabs(voxels):
-        target = np.empty_like(stored, dtype=np.float32)
-        _scale(stored, target, slope, intercept)
-        # One NaN makes both ends NaN, so that sound slabs need no mask.
-        if not np.isfinite([target.min(), target.max()]).all():
-            finite = target[np.isfinite(target)]
-            nonfinite += target.size - finite.size
-            target = finite
-        low = min(low, float(target.min(initial=np.inf)))
-        high = max(high, float(target.max(initial=-np.inf)))
-    return low, high, nonfinite
+def steps(dtype: np.dtype[Any], found: Range, *, slope: float, intercept: float) -> float:
+    """How many numbers lie between lowest and highest value: of the stored type, where it is a floating one, and of float64 once scaled.
 
-
-def _slabs(volume: Num[np.ndarray, "i j k"]) -> Iterator[Num[np.ndarray, "p q"]]:
-    """Views of neighbouring memory: slices along the axis that varies slowest."""
-    slowest = int(np.argmax(np.abs(volume.strides)))
-    return iter(np.moveaxis(volume, slowest, 0))
-
-
-def _scale(stored: Num[np.ndarray, "p q"], target: Float32[np.ndarray, "p q"], slope: float, intercept: float) -> None:
-    """Write the scaled values of one slab; slabs fit the cache, so that memory is passed once."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        target[...] = stored if (slope, intercept) == (1.0, 0.0) else stored.astype(np.float64) * slope + intercept
+    >>> round(steps(np.dtype(np.float32), Range(0.0, 1.4e-45, 0), slope=1.0, intercept=0.0))
+    1
+    >>> steps(np.dtype(np.int16), Range(1e17, 1e17 + 128, 0), slope=1.0, intercept=1e17)
+    8.0
+    """
+    with np.errstate(all="ignore"):
+        stored = (np.array([found.low, found.high]) - intercept) / slope if dtype.kind == "f" else np.array([found.low, found.high])
+        kind = dtype.type if dtype.kind == "f" else np.float64
+        counts = [
+            float(np.abs(ends[1] / 2 - ends[0] / 2) / np.spacing(of(np.abs(ends).max())) * 2)
+            for of, ends in ((kind, stored), (np.float64, np.array([found.low, found.high])))
+        ]
+    return min((count for count in counts if np.isfinite(count)), default=np.inf)

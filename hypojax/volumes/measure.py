@@ -158,8 +158,10 @@ def _require(head: Structure, box: Structure) -> None:
         found = f"only {intracranial / 1000:.0f} ml look intracranial"
         raise HypojaxError(Reason.NO_BRAIN, f"{found}; look at the scan: is it a head, is its orientation right?")
     sides = [soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] for first in (0, 5)]
-    if max(sides) < LEAST_SIDE:
+    undecided = not (box.whole > 0.5).any()
+    if undecided or max(sides) < LEAST_SIDE:
         found = f"only {sides[0]:.0f} mm3 on the left and {sides[1]:.0f} mm3 on the right look like hypothalamus"
+        found += ", and no voxel more than half" * undecided
         raise HypojaxError(Reason.NO_HYPOTHALAMUS, f"{found}; look at the scan: is it T1-weighted, is the head whole?")
 
 
