@@ -85,6 +85,8 @@ class Summary:
         Median time of a finished scan.
     regions
         Region → its volumes.
+    duplicates
+        Scans with the voxels of one before them.
     """
 
     scans: int
@@ -96,6 +98,7 @@ class Summary:
     flags: Mapping[str, int]
     seconds: float
     regions: Mapping[str, RegionSummary]
+    duplicates: int = 0
 
 
 def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
@@ -121,7 +124,7 @@ def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
     """
     entries = sorted(scans, key=lambda entry: entry["scan"])
     by_scan = {record["scan"]: record for record in records}
-    rows = [_row(entry, by_scan.get(entry["scan"])) for entry in entries]
+    rows = _with_duplicates({entry["scan"]: _row(entry, by_scan.get(entry["scan"])) for entry in entries})
     variables = {variable.name: _variable(variable, rows) for variable in TABLE}
     index = {"scan": [_text(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES)}
     coordinates = {name: xr.Variable((name,), np.array(index[name], object), {"long_name": text}) for name, text in COORDINATES.items()}
@@ -204,6 +207,7 @@ def summary(dataset: xr.Dataset) -> Summary:
         flags=_counts(flags),
         seconds=_quantile(done["seconds"].values, 0.5),
         regions={str(region): _region_summary(done["volume_mm3"].sel(region=region).values) for region in dataset["region"].values},
+        duplicates=int((dataset["duplicate_of"].values != "").sum()),
     )
 
 
@@ -222,6 +226,19 @@ def _row(entry: ScanEntry, record: Record | None) -> dict[str, Any]:
         "reason": record["reason"],
         "message": record["message"],
     }
+
+
+def _with_duplicates(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows, by scan and in order of ids, with the first scan that has the same voxels.
+
+    >>> [row["duplicate_of"] for row in _with_duplicates({name: {"voxels_checksum": name[0]} for name in ("a1", "a2", "b1")})]
+    ['', 'a1', '']
+    """
+    first: dict[str, str] = {}
+    for scan, row in rows.items():
+        first.setdefault(row.get("voxels_checksum") or f"of {scan} alone", scan)
+    same = {scan: first.get(row.get("voxels_checksum") or "", scan) for scan, row in rows.items()}
+    return [{**row, "duplicate_of": same[scan] if same[scan] != scan else ""} for scan, row in rows.items()]
 
 
 def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Variable:

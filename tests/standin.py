@@ -91,10 +91,10 @@ def phantom_voxels() -> np.ndarray:
 def write_phantom(path: Path, *, poison: bool = False, mark: int | None = None) -> Path:
     """A readable scan at ``path``; a poisoned one makes the stand-in raise.
 
-    A corner voxel differs from name to name, as scans do, unless ``mark`` says what it is.
+    Two corner voxels differ from name to name, as scans do, unless ``mark`` says what they are.
     """
     voxels = phantom_voxels().copy()
-    voxels[-1, -1, -1] = crc32(path.name.encode()) % 100 if mark is None else mark
+    voxels[-1, -1, -2:] = divmod(crc32(path.name.encode()) % 10_000, 100) if mark is None else mark
     if poison:
         voxels[0, 0, 0] = int(POISON)
     write_nifti(path, voxels, AFFINE)

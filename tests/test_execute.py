@@ -132,6 +132,51 @@ def test_a_dataset_has_the_name_that_the_user_gives_it(tmp_path: Path) -> None:
     assert set(table["dataset"]) == {"A", "B"}
 
 
+def same_heads(folder: Path) -> Path:
+    """Five scans of two heads: one as float32 in an uncompressed file, and one with another affine."""
+    voxels, other = phantom_voxels(), phantom_voxels().copy()
+    other[0, 0, 0] += 1
+    moved = AFFINE.copy()
+    moved[:3, 3] += 1.0
+    for name, stored, affine in (
+        ("b", voxels, AFFINE), ("c", voxels.astype(np.float32), AFFINE), ("d", other, AFFINE), ("e", voxels, AFFINE), ("f", voxels, moved),
+    ):  # fmt: skip
+        write_nifti(folder / f"{name}.nii{'' if name == 'c' else '.gz'}", stored, affine)
+    return folder
+
+
+@pytest.mark.parametrize("settings", [RunSettings(), RunSettings(batch=4, threads=2)])
+def test_the_same_voxels_keep_their_rows_are_segmented_once_and_name_the_first(tmp_path: Path, settings: RunSettings) -> None:
+    network = StandIn()
+    outcome = execute.run([same_heads(tmp_path / "in")], out=tmp_path / "out", settings=settings, segmenter=network)
+    assert (outcome.done, outcome.failed, sum(network.batches)) == (5, 0, 3)
+    assert outcome.summary is not None
+    assert outcome.summary.duplicates == 3
+    assert "3 scans" in facts(outcome)["same voxels as another scan"]
+    cohort = open_cohort(tmp_path / "out")
+    assert cohort.duplicate_of.values.tolist() == ["", "b", "", "b", "b"]
+    first = cohort.volume_mm3.sel(scan="b").values
+    for scan in ("c", "e"):
+        np.testing.assert_array_equal(cohort.volume_mm3.sel(scan=scan).values, first)
+    assert (cohort.status == "done").all()
+
+
+def test_shards_resumed_runs_and_stages_name_the_same_duplicates(tmp_path: Path) -> None:
+    folder = same_heads(tmp_path / "in")
+    execute.run([folder], out=tmp_path / "whole", segmenter=StandIn())
+    expected = stable(open_cohort(tmp_path / "whole"))
+    for number in (2, 1):
+        execute.run([folder], out=tmp_path / "shards", segmenter=StandIn(), shard=execute.parse_shard(f"{number}/2"))
+    execute.run([folder / "e.nii.gz", folder / "f.nii.gz"], out=tmp_path / "resumed", segmenter=StandIn())
+    execute.run([folder], out=tmp_path / "resumed", segmenter=StandIn())
+    execute.ingest([folder], out=tmp_path / "stages", segmenter=StandIn())
+    read = open_cohort(tmp_path / "stages")
+    execute.segment_store(tmp_path / "stages", segmenter=StandIn())
+    assert read.duplicate_of.values.tolist() == expected.duplicate_of.values.tolist()
+    for name in ("shards", "resumed", "stages"):
+        xr.testing.assert_equal(stable(open_cohort(tmp_path / name)), expected)
+
+
 def test_an_unforeseen_fault_takes_no_neighbour_along(tmp_path: Path) -> None:
     folder = bids(tmp_path / "in", subjects=("01", "02", "03"), poisoned=("02",))
     outcome = execute.run([folder], out=tmp_path / "out", settings=RunSettings(batch=3), segmenter=StandIn())

@@ -306,6 +306,8 @@ def facts(outcome: "Outcome") -> dict[str, str]:
     if outcome.summary is not None:
         found |= {f"flag {flag}": f"{count} scans" for flag, count in outcome.summary.flags.items()}
         found |= {f"missing: {reason}": f"{count} regions" for reason, count in outcome.summary.missing_reasons.items()}
+        if outcome.summary.duplicates:
+            found["same voxels as another scan"] = f"{outcome.summary.duplicates} scans: count one of each (column duplicate_of)"
     if outcome.notes:
         found["to know"] = "\n".join(outcome.notes)
     return found

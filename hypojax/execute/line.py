@@ -18,6 +18,7 @@ from hypojax.execute.item import Loaded, Ready, Refused, Segmented
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.record import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
+from hypojax.execute.same_voxels import Recent, distinct, key_of
 from hypojax.grid import Affine
 from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError, ScanError
@@ -111,17 +112,25 @@ class Line:
         return Refused(found, row) if isinstance(found, ScanResult) else Ready(scan, header, row, found, time.perf_counter() - start)
 
     def segment(self, items: Iterable[Ready | Refused], *, batch: int) -> Generator[Segmented | Refused, None, None]:
-        """Segment scans, ``batch`` at a time; scans that were refused pass through."""
+        """Segment scans, ``batch`` at a time; scans that were refused pass through.
+
+        Voxels that one of the last few scans had too, in the same place, are not segmented again: the same head under other names mostly
+        comes soon after. Elsewhere (far apart, in another process, in another run) they are, to equal values.
+        """
         waiting: list[Ready] = []
+        recent = Recent()
         for item in items:
             if isinstance(item, Refused):
                 yield item
                 continue
+            if known := recent.of(item):
+                yield segmented(item, known, seconds=item.seconds)
+                continue
             waiting.append(item)
             del item  # so that its voxels are free once it is finished
             if len(waiting) >= batch:
-                yield from self._segment_all(waiting)
-        yield from self._segment_all(waiting)
+                yield from self._segment_all(waiting, recent)
+        yield from self._segment_all(waiting, recent)
 
     def finish(self, item: Segmented | Refused) -> ScanResult:
         """Measure, store, export and commit one scan, the ledger record last; a scan that failed gets its record too."""
@@ -152,20 +161,21 @@ class Line:
             raise ValueError("this line has no network")
         return self.segmenter
 
-    def _segment_all(self, waiting: list[Ready]) -> Generator[Segmented | Refused, None, None]:
+    def _segment_all(self, waiting: list[Ready], recent: Recent) -> Generator[Segmented | Refused, None, None]:
         """Segment the scans that wait, and hand them on one by one, so that each is free as soon as it is finished."""
         found = deque(self._segment(waiting) if waiting else ())
         waiting.clear()
+        recent.add(found)
         while found:
             yield found.popleft()
 
     def _segment(self, batch: Sequence[Ready]) -> "list[Segmented | Refused]":
-        """Segment scans together; when that fails each is tried alone."""
-        start = time.perf_counter()
-        together = attempt(batch[0].scan, lambda: self._network.segment_batch([item.prepared for item in batch]), since=start)
+        """Segment scans together, the same voxels once; when that fails each is tried alone."""
+        start, firsts = time.perf_counter(), distinct(batch)
+        together = attempt(batch[0].scan, lambda: self._network.segment_batch([item.prepared for item in firsts]), since=start)
         if not isinstance(together, ScanResult):
-            share = (time.perf_counter() - start) / len(batch)
-            return [segmented(item, found, seconds=item.seconds + share) for item, found in zip(batch, together, strict=True)]
+            share, known = (time.perf_counter() - start) / len(batch), dict(zip(map(key_of, firsts), together, strict=True))
+            return [segmented(item, known[key_of(item)], seconds=item.seconds + share) for item in batch]
         return [Refused(together, batch[0].row)] if len(batch) == 1 else [found for item in batch for found in self._segment([item])]
 
     def _finish(self, item: Segmented, *, since: float) -> ScanResult:

@@ -36,6 +36,7 @@ def row_of(image: Image) -> dict[str, Any]:
     """What the table can say of a scan once it is read."""
     return {
         "nonfinite_voxels": image.nonfinite,
+        "voxels_checksum": image.checksum(),
         "voxel_size_mm": voxel_sizes(image.affine).tolist(),
         "flags": " ".join(image.flags),
         "notes": " ".join(f"{note}." for note in image.notes),

@@ -15,8 +15,8 @@ LEDGER: Final = "ledger"
 STATUSES: Final = ("done", "failed", "pending")
 """``pending`` in a record: the voxels are stored, the segmentation is not."""
 
-OWN: Final = ("status", "reason", "message", "path")
-"""Columns of the table that a record, or the index, holds by themselves."""
+OWN: Final = ("status", "reason", "message", "path", "duplicate_of")
+"""Columns of the table that a record, or the index, holds by themselves, or that several scans together tell."""
 
 QUANTITIES: Final = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3")
 
