@@ -16,7 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from hypojax.reason import Reason, RunError
 from hypojax.release import FOLDERS, STAGES, SUMS, listed_sum, released_folder, require
@@ -64,8 +64,8 @@ def save_checkpoint(path: Path, weights: PyTree, *, network: UNetConfig, header:
     arrays = {name: np.asarray(leaf) for name, leaf in _named(weights).items()}
     about = {"network": asdict(network), **header}
     temporary = path.with_suffix(".part")
-    save_file(arrays, temporary, metadata={HEADER_KEY: json.dumps(about, sort_keys=True)})
-    temporary.chmod(0o644)  # safetensors writes for its owner alone
+    # Written here, because `safetensors.save_file` writes for its owner alone, whatever the umask says.
+    temporary.write_bytes(save(arrays, metadata={HEADER_KEY: json.dumps(about, sort_keys=True)}))
     temporary.replace(path)
     return sha256(path)
 

@@ -2,20 +2,26 @@
 
 import os
 import signal
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from distributed import Client
 from standin import StandIn, write_phantom
 from test_execute import Tally, bytes_below, stable
 
 from hypojax import execute
 from hypojax.cohort import open_cohort
+from hypojax.execute.cluster import on_this_machine
 from hypojax.execute.dispatch import batches
 from hypojax.execute.shard import Shard, parse_shard
+from hypojax.execute.turn import Turn
+from hypojax.execute.worker import Assignment, assigned
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.segment import Segmentation
 from hypojax.settings import ClusterSettings, RunSettings
@@ -163,3 +169,31 @@ def test_whoever_looks_on_is_told_of_each_scan_once(tmp_path: Path) -> None:
     execute.follow(out, every=0.0, watch=watch, pause=pause)
     assert (watch.total, watch.kept) == (4, 0)
     assert [result.scan for result in watch.results] == ["sub-00", "sub-02", "sub-01", "sub-03"]
+
+
+def plugins(client: Client) -> set[str]:
+    """Plugins of hypojax that a scheduler and its workers have."""
+    kept = client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.worker_plugins, *dask_scheduler.plugins])
+    held = client.run(lambda dask_worker: list(dask_worker.plugins))
+    return {name for name in (*kept, *(name for names in held.values() for name in names)) if name.startswith("hypojax-")}
+
+
+@pytest.mark.floor
+def test_a_cluster_forgets_a_run_however_it_ends(tmp_path: Path) -> None:
+    """By an error in the client, and by a client that is gone and cleans up nothing."""
+    ends, vanishes = (Assignment(Turn(None, f"hypojax-{name}"), tmp_path, RunSettings()) for name in ("ends", "vanishes"))
+    with on_this_machine([{}]) as cluster, Client(cluster) as onlooker:
+        onlooker.wait_for_workers(1, timeout=120)
+        with suppress(KeyboardInterrupt), assigned(onlooker, ends):
+            assert plugins(onlooker) == {"hypojax-ends", "hypojax-ends-farewell"}
+            raise KeyboardInterrupt
+        assert plugins(onlooker) == set()
+        going = Client(cluster, set_as_default=False)
+        block = assigned(going, vanishes)
+        block.__enter__()  # and never its end
+        assert plugins(onlooker) == {"hypojax-vanishes", "hypojax-vanishes-farewell"}
+        going.close()
+        end = time.monotonic() + 120
+        while plugins(onlooker) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert plugins(onlooker) == set()

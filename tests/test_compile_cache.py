@@ -57,7 +57,7 @@ def test_a_folder_that_others_can_write_to_is_not_used(
     (home / "hypojax").chmod(0o700)
     (home / which).chmod(0o777)
     assert use_compile_cache() is None
-    assert FOLDER not in os.environ
+    assert not os.environ[FOLDER]
     assert "chmod 700" in caplog.text
 
 
@@ -67,12 +67,28 @@ def test_a_link_to_elsewhere_is_not_followed(home: Path) -> None:
     assert use_compile_cache() is None
 
 
-def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    monkeypatch.setenv(FOLDER, "/somewhere")
-    assert use_compile_cache() == Path("/somewhere")
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path) -> None:
+    monkeypatch.setenv(FOLDER, "gs://bucket/cache")
+    assert use_compile_cache() == Path("gs://bucket/cache")
+    monkeypatch.setenv(FOLDER, str(tmp_path / "mine"))
+    assert use_compile_cache() == tmp_path / "mine"
+    assert os.environ[FOLDER] == str(tmp_path / "mine")
     monkeypatch.setenv(FOLDER, "")
     assert use_compile_cache() is None
     assert not home.exists()
+
+
+def test_a_folder_that_the_user_has_set_and_others_can_write_to_is_not_run_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What lies in it is machine code."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    monkeypatch.setenv(FOLDER, str(shared))
+    assert use_compile_cache() is None
+    assert not os.environ[FOLDER]
+    assert "chmod 700" in caplog.text
 
 
 def test_without_a_place_to_write_the_run_goes_on(home: Path) -> None:

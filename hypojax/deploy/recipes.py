@@ -98,7 +98,9 @@ def write_recipes(config: ClusterConfig, folder: Path) -> list[Path]:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
-            path.chmod(0o755 if name.endswith(".sh") else 0o644)
+            if name.endswith(".sh"):
+                mode = path.stat().st_mode
+                path.chmod(mode | (mode & 0o444) >> 2)  # to be run by whoever may read it
             written.append(path)
     except OSError as error:
         raise RunError(Reason.NOT_WRITABLE, f"{folder} cannot be written ({error.strerror}); give another folder") from error

@@ -23,7 +23,8 @@ def use_compile_cache() -> Path | None:
     """Have JAX keep what it compiles for the next process; to be called before JAX is imported, by a program and not by a library.
 
     The folder is ``hypojax/`` and a name for this processor below ``XDG_CACHE_HOME`` (``~/.cache`` when that is not set). Where
-    ``JAX_COMPILATION_CACHE_DIR`` is set already nothing is changed; set to nothing, it turns the cache off.
+    ``JAX_COMPILATION_CACHE_DIR`` is set already that folder is taken, if nobody else can write to it; set to nothing, it turns the
+    cache off.
 
     Returns
     -------
@@ -34,12 +35,14 @@ def use_compile_cache() -> Path | None:
     >>> use_compile_cache()  # doctest: +SKIP
     PosixPath('/home/me/.cache/hypojax/3f1c0a9be2d47c55')
     """
-    if (chosen := os.environ.get(FOLDER)) is not None:
+    chosen = os.environ.get(FOLDER)
+    if chosen == "" or (chosen and "://" in chosen):
         return Path(chosen) if chosen else None
     try:
-        folder = private_folder(private_folder(_cache_home() / "hypojax") / processor())
+        folder = private_folder(Path(chosen)) if chosen else private_folder(private_folder(_cache_home() / "hypojax") / processor())
     except (OSError, RuntimeError) as error:
         LOG.warning("compiled networks are not kept: %s", error)
+        os.environ[FOLDER] = ""  # else JAX would run what lies there
         return None
     os.environ[FOLDER] = str(folder)
     os.environ.setdefault(LEAST_SECONDS, WORTH)

@@ -53,7 +53,7 @@ def convert(folder: Path, *, into: Path) -> Path:
     """
     try:
         result = subprocess.run(  # noqa: S603  # paths are arguments of their own, no shell
-            [_converter(), *OPTIONS, "-o", str(into), str(folder)],
+            [_converter(), *OPTIONS, "-o", str(into), str(folder.absolute())],  # a folder "-x" is none of its options
             capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

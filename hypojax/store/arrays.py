@@ -211,9 +211,9 @@ def open_group(folder: Location, group: str) -> xr.Dataset:
     # Left alone, xarray takes the chunks inside the shard, and every one of them opens the shard again: hence -1.
     dataset: xr.Dataset
     if isinstance(folder, ObjectPath):
-        dataset = xr.open_zarr(ObjectStore((folder / group).connection(), read_only=True), chunks=-1)
+        dataset = xr.open_zarr(ObjectStore((folder / group).connection(), read_only=True), chunks=-1, zarr_format=3)
     else:
-        dataset = xr.open_zarr(folder / group, chunks=-1)
+        dataset = xr.open_zarr(folder / group, chunks=-1, zarr_format=3)
     return _described(dataset)
 
 

@@ -25,11 +25,13 @@ def memory_store(objects: Objects) -> MemoryStore:
 def open_array(folder: Location, keys: Iterable[str]) -> "zarr.Array[Any]":
     """The array in a folder; from a bucket its objects, which have these keys, are fetched at once.
 
+    Only version 3 of Zarr is read: in version 2 an array may name a codec that unpickles, so that a store from elsewhere could run code.
+
     Raises
     ------
     Exception
         Whatever Zarr raises on damaged documents; `OSError` where an object in a bucket is missing.
     """
     if isinstance(folder, ObjectPath):
-        return zarr.open_array(memory_store(fetch(folder, keys)), mode="r")
-    return zarr.open_array(str(folder), mode="r")
+        return zarr.open_array(memory_store(fetch(folder, keys)), mode="r", zarr_format=3)
+    return zarr.open_array(str(folder), mode="r", zarr_format=3)

@@ -181,11 +181,11 @@ def check_table(root: Location) -> None:
 
 
 def open_table(root: Location) -> xr.Dataset:
-    """The table at the root: lazy from a disk, fetched whole from a bucket."""
+    """The table at the root: lazy from a disk, fetched whole from a bucket; of version 3 as in `open_array`."""
     if not isinstance(root, ObjectPath):
-        return xr.open_zarr(root, chunks=None)
+        return xr.open_zarr(root, chunks=None, zarr_format=3)
     found = _column_keys(root, read_root(root))
-    return xr.open_zarr(memory_store(fetch(root, (NAME, *found))), chunks=None)
+    return xr.open_zarr(memory_store(fetch(root, (NAME, *found))), chunks=None, zarr_format=3)
 
 
 def table_statuses(root: Location) -> dict[str, str]:

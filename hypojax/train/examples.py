@@ -5,9 +5,11 @@ from anybody's scans and label maps.
 """
 
 import csv
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile
 
 import jax.numpy as jnp
 import numpy as np
@@ -59,7 +61,7 @@ def refuse_unknown(never: Collection[str], folder: Path, files: Collection[str])
     """
     known: set[str] = set()
     for file in files:
-        with np.load(_existing(folder / file)) as stored:
+        with _stored(folder / file) as stored:
             known.update(stored["names"].tolist())
     if unknown := sorted(set(never) - known):
         raise RunError(Reason.USAGE, f"never names {', '.join(unknown)}, which {folder} has not; it has {', '.join(sorted(known))}")
@@ -77,7 +79,7 @@ def load_boxes(folder: Path, *, whole_heads: float, held_out: Collection[str] = 
     held_out
         Names to leave out.
     """
-    with np.load(_existing(folder / name)) as stored:
+    with _stored(folder / name) as stored:
         kept = _kept(stored["names"], held_out, folder / name)
         intracranial = stored["intracranial"][kept]
         return Boxes(
@@ -103,7 +105,7 @@ def drawing_odds(whole: Bool[np.ndarray, " n"], share: float) -> Float32[np.ndar
 
 def plain_boxes(folder: Path, *, held_out: Collection[str], name: str = BOXES) -> list[Example]:
     """The held-out boxes without variation, for validation."""
-    with np.load(_existing(folder / name)) as stored:
+    with _stored(folder / name) as stored:
         held = np.isin(stored["names"], list(held_out))
         parts = [stored[part][held] for part in ("images", "posteriors", "intracranial")]
         return [plain_box(*map(jnp.asarray, box)) for box in zip(*parts, strict=True)]
@@ -111,13 +113,13 @@ def plain_boxes(folder: Path, *, held_out: Collection[str], name: str = BOXES) -
 
 def load_maps(folder: Path, *, held_out: Collection[str] = ()) -> HeadMaps:
     """Head label maps to learn from, with what their classes are: all but those held out."""
-    with np.load(_existing(folder / MAPS)) as stored:
+    with _stored(folder / MAPS) as stored:
         return _maps(stored, _kept(stored["names"], held_out, folder / MAPS))
 
 
 def held_out_maps(folder: Path, *, held_out: Collection[str]) -> HeadMaps:
     """Head label maps to test on; refused when none is held out."""
-    with np.load(_existing(folder / MAPS)) as stored:
+    with _stored(folder / MAPS) as stored:
         chosen = np.isin(stored["names"], list(held_out))
         if not chosen.any():
             raise RunError(Reason.NOTHING_FOUND, f"none of the {len(chosen)} label maps in {folder / MAPS} was kept from training")
@@ -139,13 +141,13 @@ def _maps(stored: Mapping[str, np.ndarray], chosen: Bool[np.ndarray, " n"]) -> H
 
 def load_heads(folder: Path, *, held_out: Collection[str] = ()) -> RealHeads:
     """Real heads to learn from: all but those held out."""
-    with np.load(_existing(folder / HEADS)) as stored:
+    with _stored(folder / HEADS) as stored:
         return _heads(stored, _kept(stored["names"], held_out, folder / HEADS))
 
 
 def held_out_heads(folder: Path, *, held_out: Collection[str]) -> RealHeads:
     """Real heads to validate on."""
-    with np.load(_existing(folder / HEADS)) as stored:
+    with _stored(folder / HEADS) as stored:
         return _heads(stored, np.isin(stored["names"], list(held_out)))
 
 
@@ -165,6 +167,22 @@ def _kept(names: np.ndarray, held_out: Collection[str], path: Path) -> Bool[np.n
     if not kept.any():
         raise RunError(Reason.NOTHING_FOUND, f"{path} has {len(names)} examples and all of them are held out; give more, or fewer folds")
     return kept
+
+
+@contextmanager
+def _stored(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """Arrays of an ``.npz`` file by name; nothing in it is unpickled.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``: there is no such file. ``USAGE``: it is no such file, or an array is missing or of objects.
+    """
+    try:
+        with np.load(_existing(path), allow_pickle=False) as stored:
+            yield stored
+    except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise RunError(Reason.USAGE, f"{path} holds no training examples ({error}); {MAKE}") from error
 
 
 def _existing(path: Path) -> Path:

@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, PyTree
 from safetensors import SafetensorError
-from safetensors.flax import load_file, save_file
+from safetensors.flax import load_file, save
 
 from hypojax.reason import Reason, RunError
 from hypojax.train.config import LoopConfig
@@ -58,7 +58,7 @@ def save_tree(path: Path, tree: PyTree) -> None:
     """Write the arrays of a tree, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
-    save_file(_named(tree), temporary)
+    temporary.write_bytes(save(_named(tree)))  # `save_file` would not follow the umask
     temporary.replace(path)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import psutil
 import pytest
 from child import Child, run_of, wait_until
+from distributed import Client
 from standin import StandIn
-from test_execute import Tally
+from test_cluster import plugins
 from test_faults_processes import LOCAL, done, ledger
 from undisturbed import undisturbed, write_scans, written
 
@@ -129,15 +130,15 @@ def test_a_scheduler_that_is_killed_ends_the_run_with_a_sentence(scans: Path, ex
 
 @pytest.mark.long
 def test_workers_of_a_client_that_is_killed_never_meet_the_next_run(scans: Path, expected: dict[str, Any], tmp_path: Path) -> None:
-    """They belong to a scheduler that lives on, so they go on with their batch; the next run waits for that, and keeps it."""
+    """They belong to a scheduler that lives on: they end the scans that they are at, begin no other, and forget the run."""
     out = tmp_path / "out"
     with scheduler(tmp_path) as (_, address), workers(address, tmp_path):
         with run_of("--sleep", 0.5, scans, out, "--cluster", address, log=tmp_path / "log") as child:
             child.until(lambda: done(out) >= 2)
             child.kill_all()
-        watch = Tally()
-        outcome = execute.run([scans], out=out, segmenter=StandIn(), watch=watch)
-        assert "workers of an earlier run are still writing" in watch.notes[0]
+        with Client(address) as onlooker:
+            wait_until(lambda: plugins(onlooker) == set())
+        outcome = execute.run([scans], out=out, segmenter=StandIn())
         assert (outcome.done, outcome.failed) == (SCANS, 0)
         assert written(out) == expected
         with run_of(scans, out, "--cluster", address, log=tmp_path / "log") as child:  # its workers serve the next client
