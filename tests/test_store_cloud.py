@@ -184,11 +184,11 @@ def test_a_deleted_object_is_no_zeros(bucket: Bucket, root: ObjectPath) -> None:
 
 
 def test_the_record_goes_last(bucket: Bucket, root: ObjectPath) -> None:
-    """Whatever put fails: no record speaks of what is not there, and going on gives the whole store."""
+    """Whatever put fails, the claim or the record too: no record speaks of what is not there, and going on gives the whole store."""
     small_store(root)
     expected = bucket.snapshot()
     puts = sum(f"/{DONE}/" in key for key in expected)
-    for number in (0, 3, puts // 2, puts - 1):
+    for number in (0, 1, 2, puts // 2, puts + 1):
         count = iter(range(10_000))
 
         def failing(method: str, path: str, before: int, *, last: int = number, count: Iterator[int] = count) -> str:
@@ -199,7 +199,7 @@ def test_the_record_goes_last(bucket: Bucket, root: ObjectPath) -> None:
             with pytest.raises(RunError, match="Permission denied; choose an output folder that you may write to") as caught:
                 write(CohortStore.open(root), DONE)
             assert caught.value.reason is Reason.NOT_WRITABLE
-        assert DONE in CohortStore.open(root).missing()
+        assert (DONE in CohortStore.open(root).missing()) == (number > 1)  # until it is taken back, the old record counts
         write(CohortStore.open(root), DONE)
         assert bucket.snapshot() == expected
 

@@ -8,11 +8,11 @@ from hypojax.execute.item import Refused
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.lock import settling
 from hypojax.execute.outcome import ScanResult, Watch
-from hypojax.execute.output import DERIVATIVES
+from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.process import process
 from hypojax.execute.todo import Todo
 from hypojax.execute.turn import Turn
-from hypojax.location import Location
+from hypojax.location import Location, ObjectPath
 from hypojax.reason import Reason
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore
@@ -83,14 +83,15 @@ class Job:
         from hypojax.execute.dispatch import Dispatch
         from hypojax.execute.worker import Assignment, assigned
 
-        assignment = Assignment(self.turn, self.out.resolve(), self.settings, self.network)
+        out = self.out if isinstance(self.out, ObjectPath) else self.out.resolve()  # an object's place carries its fence to the workers
+        assignment = Assignment(self.turn, out, self.settings, self.network)
         with connected(self.where, say=watch.noted) as client, assigned(client, assignment):
             sent = Dispatch(client, self.turn.name, begun=self.store.begun, say=watch.noted)
             yield from sent.results(todo, least=self.settings.batch or 1)
         yield from self._condemned(sent)
-        with settling(self.out):  # shards share the index
+        with settling(self.out) as common:  # shards share the index
             for made in sent.provenance.values():
-                now = CohortStore.open(self.store.root)
+                now = CohortStore.open(common / STORE)
                 CohortStore.create(now.root, scans=now.scans, settings=now.index.settings, provenance=made)
 
     def _condemned(self, sent: "Dispatch") -> Iterator[ScanResult]:

@@ -24,7 +24,7 @@ from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
 from hypojax.settings import RunSettings
-from hypojax.store import CohortStore
+from hypojax.store import CohortStore, TakenError
 
 if TYPE_CHECKING:
     from hypojax.segment import Prepared, Segmentation
@@ -102,8 +102,9 @@ class Line:
 
     def prepare(self, scan: str) -> Ready | Refused:
         """Mark one scan as being worked on, read it, store its voxels and make it ready for the network."""
-        self.store.begin(scan)
-        start, loaded = time.perf_counter(), self.load(scan)
+        start = time.perf_counter()
+        taken = attempt(scan, lambda: self.store.begin(scan), since=start)
+        loaded = Refused(taken) if taken else self.load(scan)
         if isinstance(loaded, Refused):
             return loaded
         row, header, images = loaded.row, loaded.image.header, [loaded.image]
@@ -145,8 +146,7 @@ class Line:
         """Write the record of a scan whose voxels are stored and that is not segmented yet."""
         if isinstance(item, Refused):
             return self._commit_failure(item)
-        self.store.commit(item.scan, status="pending", row={**item.row, "seconds": item.seconds})
-        return ScanResult(item.scan, "pending", seconds=item.seconds, notes=str(item.row.get("notes", "")))
+        return attempt(item.scan, lambda: self._record_ingested(item), since=time.perf_counter() - item.seconds)
 
     def export(self, scan: str) -> ScanResult:
         """Write the BIDS derivatives of a finished scan again, from the store."""
@@ -183,15 +183,28 @@ class Line:
         measured = measure_scan(item.volume, item.affine, item.segmentation)
         self.store.write_segmentation(item.scan, stored_form(item.affine, item.segmentation, measured))
         regions = region_entries(measured)
-        self._export(item.scan, scan_maps(measured, regions, affine=item.affine, header=item.header), regions)
+        maps = scan_maps(measured, regions, affine=item.affine, header=item.header)
+        self._export(item.scan, maps, regions, root=self.store.behind_claim(item.scan, self.derivatives_root))
         seconds = time.perf_counter() - since
         self.store.commit(item.scan, status="done", row=full_row(item.row, measured, seconds=seconds), regions=regions)
         return ScanResult(item.scan, "done", seconds=seconds, notes=str(item.row.get("notes", "")))
 
     def _commit_failure(self, item: Refused) -> ScanResult:
         """Write the record of a scan that failed, so that it keeps its row, and leave no label maps of an earlier run."""
-        remove_scan(self.derivatives_root, stem=scan_stem(item.result.scan))
+        result = item.result
+        if not result.failed:
+            return result  # another process has taken the scan
+        return attempt(result.scan, lambda: self._record_failure(item), since=time.perf_counter() - result.seconds)
+
+    def _record_ingested(self, item: Loaded) -> ScanResult:
+        """As `commit_ingested`, where nobody takes the scan away."""
+        self.store.commit(item.scan, status="pending", row={**item.row, "seconds": item.seconds})
+        return ScanResult(item.scan, "pending", seconds=item.seconds, notes=str(item.row.get("notes", "")))
+
+    def _record_failure(self, item: Refused) -> ScanResult:
+        """As `_commit_failure`, where nobody takes the scan away."""
         result, row = item.result, {**item.row, "seconds": item.result.seconds}
+        remove_scan(self.store.behind_claim(result.scan, self.derivatives_root), stem=scan_stem(result.scan))
         self.store.commit(result.scan, status="failed", reason=Reason(result.reason), message=result.message, row=row)
         return result
 
@@ -199,18 +212,21 @@ class Line:
         """Write the BIDS derivatives of a scan from what the store has of it."""
         record, native = self.store.record(scan), self.store.read_native(scan)
         regions = record["regions"] if record else {}
-        self._export(scan, scan_maps(self.store.read_segmentation(scan), regions, affine=native.affine, header=native.header), regions)
+        maps = scan_maps(self.store.read_segmentation(scan), regions, affine=native.affine, header=native.header)
+        self._export(scan, maps, regions, root=self.derivatives_root)
 
-    def _export(self, scan: str, maps: ScanMaps, regions: Mapping[str, Mapping[str, Any]]) -> None:
+    def _export(self, scan: str, maps: ScanMaps, regions: Mapping[str, Mapping[str, Any]], *, root: Location) -> None:
         """Write the BIDS derivatives of one scan, where any are wanted."""
         if not self.write_maps:
             return
         volumes = {region: entry["volume_mm3"] for region, entry in regions.items()}
-        write_scan(self.derivatives_root, stem=scan_stem(scan), source=path_of(self.store, scan), maps=maps, volumes=volumes)
+        write_scan(root, stem=scan_stem(scan), source=path_of(self.store, scan), maps=maps, volumes=volumes)
 
 
 def attempt(scan: str, step: Callable[[], Result], *, since: float) -> Result | ScanResult:
     """Do one step of one scan, begun at ``since`` (`time.perf_counter`); whatever goes wrong with this scan becomes its refusal.
+
+    A scan that another process has taken meanwhile is left to that one: it is neither done nor failed.
 
     Raises
     ------
@@ -221,6 +237,8 @@ def attempt(scan: str, step: Callable[[], Result], *, since: float) -> Result | 
         return step()
     except RunError:
         raise
+    except TakenError as error:
+        return ScanResult(scan, "pending", str(error.reason), str(error), time.perf_counter() - since)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise RunError(Reason.DISK_FULL, f"no space left on the disk ({error}); free some and run the same command again") from error

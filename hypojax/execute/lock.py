@@ -1,13 +1,19 @@
 """Who may write into an output folder: one run, or the shards of one run together, after the workers of runs before.
 
-On a disk locks go with the process, however it ends; file systems without locks do without. In a bucket they are leases, which can be lost;
-there a run of all scans and shards do not know of each other.
+On a disk locks go with the process, however it ends, and stay with one that is stopped: nobody takes over from it. File systems without
+locks do without; there, and where a file server forgets the locks of a host that was cut off, the claims on scans are what is left
+(`hypojax.store.claim`).
+
+In a bucket they are leases, which can be lost while a process is stopped. So whatever is written there asks first whether the lease is
+still held (`hypojax.location.fenced`). A run of all scans and shards each take their own lease first and then look for those of the
+others, so that of two that come at once at least one is refused.
 """
 
 import fcntl
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +21,10 @@ from typing import IO, Final
 
 from hypojax.execute.shard import Shard
 from hypojax.execute.turn import Turn, take_turn
-from hypojax.location import Location, ObjectPath
+from hypojax.location import Location, ObjectPath, fence_of, fenced
 from hypojax.partial import lock
 from hypojax.reason import Reason, RunError
-from hypojax.store.lease import INTERVAL, NAME, Lease, acquire, lease
+from hypojax.store.lease import INTERVAL, NAME, Lease, acquire, lease, refuse_holder
 from hypojax.store.objects import writing
 
 LOCK: Final = ".hypojax.lock"
@@ -26,6 +32,10 @@ LOCK: Final = ".hypojax.lock"
 
 SETTLING: Final = ".hypojax.settling"
 """Held for moments, by whoever writes what all shards have in common: index and table."""
+
+SHARD: Final = ".shard-"
+SHARE: Final = f".hypojax{SHARD}"
+"""First parts of the names of what a shard holds."""
 
 Say = Callable[[str], None]
 
@@ -36,12 +46,15 @@ class Hold:
 
     Parameters
     ----------
+    out
+        The folder, in a bucket behind a fence that stands while it is held: everything is written through it.
     turn
         What lets workers of this run write.
     check
         Raises `RunError` (``BUSY``) where another run took over, which only happens in a bucket.
     """
 
+    out: Location
     turn: Turn
     check: Callable[[], None] = lambda: None
 
@@ -68,22 +81,23 @@ def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: No
         ``BUSY``: another run holds it; ``NOT_WRITABLE``.
     """
     name = f"hypojax-{uuid.uuid4().hex[:12]}"
-    share = f".shard-{shard.number}-of-{shard.count}" if shard else ""
+    share = f"{SHARD}{shard.number}-of-{shard.count}" if shard else ""
     if isinstance(out, ObjectPath):
         with lease(out / f".hypojax{share}" if share else out) as held:
-            yield Hold(Turn(None, name), held.check)
+            _refuse_others(out, shard=shard, interval=held.interval)
+            yield Hold(fenced(out, held.fence()), Turn(None, name), held.check)
     elif shard is None:
         with _held(out, LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB, who="another run"):
-            yield Hold(take_turn(out, name, shard=share, say=say))
+            yield Hold(out, take_turn(out, name, shard=share, say=say))
     else:
         whole = _held(out, LOCK, fcntl.LOCK_SH | fcntl.LOCK_NB, who="a run of all scans")
         with whole, _held(out, f".hypojax{share}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB, who=f"shard {shard}"):
-            yield Hold(take_turn(out, name, shard=share, say=say))
+            yield Hold(out, take_turn(out, name, shard=share, say=say))
 
 
 @contextmanager
-def settling(out: Location) -> Iterator[None]:
-    """Hold what all shards write, after waiting for whoever has it.
+def settling(out: Location) -> Iterator[Location]:
+    """Hold what all shards write, after waiting for whoever has it; gives the folder through which to write it.
 
     Raises
     ------
@@ -92,13 +106,21 @@ def settling(out: Location) -> Iterator[None]:
     """
     if not isinstance(out, ObjectPath):
         with _held(out, f"{SETTLING}.lock", fcntl.LOCK_EX, who="a shard"):
-            yield
+            yield out
         return
-    held = _waited_for(out / SETTLING)
+    held = _waited_for(out.resolve() / SETTLING)
     try:
-        yield
+        yield fenced(out, held.fence(around=fence_of(out)))
     finally:
         held.give_back()
+
+
+def _refuse_others(out: ObjectPath, *, shard: Shard | None, interval: float) -> None:
+    """Refuse to go on where a run of all scans is at work beside a shard, or a shard beside a run of all scans."""
+    others = [out] if shard else [out / name for name in out.names()[0] if name.startswith(SHARE)]
+    with ThreadPoolExecutor(max(1, len(others))) as pool:  # each may have to be watched for a while
+        for _ in pool.map(lambda other: refuse_holder(other / NAME, interval=interval), others):
+            pass
 
 
 def _waited_for(place: ObjectPath) -> Lease:

@@ -76,8 +76,11 @@ def run(
     told = watch or Silence()
     _tell(found, watch=told)
     with locked(out, shard=shard, say=told.noted) as hold:
-        with settling(out):
-            store = open_for(entries_of(found.scans), out=out, settings=chosen, network=network)
+        out = hold.out
+        with settling(out) as common:
+            made = open_for(entries_of(found.scans), out=common, settings=chosen, network=network)
+            made.take_over(named if shard else made.index.ids)
+        store = CohortStore(out / STORE, index=made.index)
         todo = todo_of(store, named, settings=chosen)
         unread = set(store.missing())
         refuse_unfit([scan for scan in found.scans if scan.id in todo and scan.id in unread], out=out, memory=not place.distributed)
@@ -103,7 +106,9 @@ def ingest(
     found, told = find(inputs, out=out, dataset=dataset), watch or Silence()
     _tell(found, watch=told)
     with locked(out, say=told.noted) as hold:
+        out = hold.out
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
+        store.take_over(store.index.ids)
         outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=Guarded(told, hold.check))
     return replace(outcome, ignored=found.ignored, notes=found.notes)
 
@@ -119,7 +124,9 @@ def segment_store(
     CohortStore.open(out / STORE)  # no store, no weights to load
     network, told = segmenter or load_segmenter(chosen), watch or Silence()
     with locked(out, say=told.noted) as hold:
+        out = hold.out
         store = open_for(CohortStore.open(out / STORE).scans, out=out, settings=chosen, network=network)
+        store.take_over(store.index.ids)
         todo = todo_of(store, store.index.ids, settings=chosen)
         return _segment(Job(store, out, chosen, ClusterSettings(), hold.turn, network), todo, watch=Guarded(told, hold.check))
 
@@ -136,7 +143,9 @@ def export(out: Place, *, watch: Watch | None = None) -> Outcome:
     CohortStore.open(out / STORE)  # no store, no folder to make
     told = watch or Silence()
     with locked(out, say=told.noted) as hold:
-        return _export(CohortStore.open(out / STORE), out=out, watch=Guarded(told, hold.check))
+        store = CohortStore.open(hold.out / STORE)
+        store.take_over(store.index.ids)
+        return _export(store, out=hold.out, watch=Guarded(told, hold.check))
 
 
 def status(out: Place) -> Outcome:
@@ -183,8 +192,8 @@ def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
     if todo.left:
         watch.noted(f"{todo.left} scans failed before and are left alone; --retry-failed tries them again")
     if job.settings.derivatives:
-        with settling(job.out):
-            describe_derivatives(job.store, job.out)
+        with settling(job.out) as common:
+            describe_derivatives(job.store, common)
     try:
         with closing(job.results(todo, watch=watch)) as results:
             for result in results:
@@ -222,12 +231,12 @@ def describe_derivatives(store: CohortStore, out: Location) -> None:
 
 def _concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
     """Write the table and its exports, and say how it went."""
-    with settling(out):
-        store = CohortStore.open(store.root)  # its index knows by now what workers said of themselves
+    with settling(out) as common:
+        store = CohortStore.open(common / STORE)  # its index knows by now what workers said of themselves
         records = store.records()
         table = cohort.build(records, store.scans)
         store.write_table(table)
-        cohort.export_table(table, out)
+        cohort.export_table(table, common)
     results = from_records(records, scans=store.index.ids)
     return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))
 

@@ -7,6 +7,7 @@ flushing, links) stays with `pathlib.Path`. The only room with obstore.
 from hypojax.location.bucket import Version
 from hypojax.location.crowd import each
 from hypojax.location.fault import ConflictError
+from hypojax.location.fenced import Fence, FencedPath, fence_of, fenced
 from hypojax.location.listing import listed
 from hypojax.location.object_file import ObjectFile
 from hypojax.location.object_path import ObjectPath
@@ -16,6 +17,8 @@ from hypojax.location.place import Disk, Location, Place, beside, inside, locate
 __all__ = [
     "ConflictError",
     "Disk",
+    "Fence",
+    "FencedPath",
     "Location",
     "ObjectFile",
     "ObjectPath",
@@ -23,6 +26,8 @@ __all__ = [
     "Version",
     "beside",
     "each",
+    "fence_of",
+    "fenced",
     "inside",
     "listed",
     "locate",

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from hypojax.location.fault import diagnose, no_credentials
+from hypojax.location.fault import ConflictError, diagnose, no_credentials
 from hypojax.location.patience import CONNECT, FIRST, LONGEST, REQUEST, longest_wait
 
 if TYPE_CHECKING:
@@ -92,8 +92,34 @@ def exchange(bucket: str, key: str, data: bytes, *, seen: Version | None) -> Ver
     import obstore
 
     mode: Any = dict(seen) if seen else "create"
-    put = _tried(lambda: obstore.put(connection(bucket), key, data, mode=mode, use_multipart=False), f"{bucket}/{key}")
+    try:
+        put = _tried(lambda: obstore.put(connection(bucket), key, data, mode=mode, use_multipart=False), f"{bucket}/{key}")
+    except FileNotFoundError as error:  # how S3 says that an object that was seen is gone
+        raise ConflictError(f"{bucket}/{key} was deleted by somebody else") from error
     return _version(put)
+
+
+def version(bucket: str, key: str) -> Version | None:
+    """The version of an object as it is now; None where there is none."""
+    import obstore
+
+    try:
+        return _version(_tried(lambda: obstore.head(connection(bucket), key), f"{bucket}/{key}"))
+    except FileNotFoundError:
+        return None
+
+
+def versions_below(bucket: str, key: str) -> dict[str, Version]:
+    """Key, relative to ``key``, of every object below it → its version."""
+    import obstore
+
+    below = f"{key}/" if key else ""
+
+    def collect() -> dict[str, Version]:
+        pages = obstore.list(connection(bucket), prefix=key or None)
+        return {meta["path"].removeprefix(below): _version(meta) for page in pages for meta in page}
+
+    return _tried(collect, f"{bucket}/{key}")
 
 
 def delete(bucket: str, keys: Sequence[str]) -> None:

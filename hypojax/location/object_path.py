@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import hypojax.location.bucket as requests
+from hypojax.location.fault import ConflictError
 from hypojax.location.object_file import ObjectFile
 
 if TYPE_CHECKING:
@@ -173,6 +174,16 @@ class ObjectPath:
         """All bytes of the object, and the version they are."""
         return requests.read(self.bucket, self.key)
 
-    def exchange(self, data: bytes, *, seen: requests.Version | None) -> requests.Version:
-        """Put the object only where it still is the version that was seen (None: not there); see `hypojax.location.bucket.exchange`."""
-        return requests.exchange(self.bucket, self.key, data, seen=seen)
+    def swap(self, data: bytes, *, seen: requests.Version | None) -> requests.Version | None:
+        """Put the object only where it still is the version that was seen (None: not there), and give the new one; None where it is not.
+
+        A put whose answer was lost is tried again, and then finds itself: that counts as done.
+        """
+        try:
+            return requests.exchange(self.bucket, self.key, data, seen=seen)
+        except ConflictError:
+            try:
+                found, version = self.read_version()
+            except FileNotFoundError:
+                return None
+            return version if found == data else None

@@ -1,6 +1,7 @@
 """The cohort store: native voxels, segmentation, ledger and table in one Zarr v3 group. The only room with zarr."""
 
 from hypojax.store.arrays import Native, NativeImage, Posterior, Segmented
+from hypojax.store.claim import TakenError
 from hypojax.store.cohort_store import CohortStore
 from hypojax.store.history import append_evaluation, read_evaluations
 from hypojax.store.index import ScanEntry
@@ -19,6 +20,7 @@ __all__ = [
     "RegionEntry",
     "ScanEntry",
     "Segmented",
+    "TakenError",
     "append_evaluation",
     "check_table",
     "limit_threads",

@@ -1,31 +1,31 @@
 """The cohort store: created from a list of scans, then written one scan at a time, ledger record last."""
 
 from collections.abc import Callable, Mapping, Sequence
+from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 import xarray as xr
 
 import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.store.table as table  # noqa: PLR0402
-from hypojax.location import Location, names
+from hypojax.location import FencedPath, Location, fenced, names
 from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.store.arrays import Native, NativeImage, Segmented
+from hypojax.store.claim import Claim, begun, shut_out, take
 from hypojax.store.document import NAME, encode, group_document
 from hypojax.store.index import Index, ScanEntry, index_bytes, index_path, make_index, merge, read_index
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import (
     LEDGER,
     STATUSES,
+    Entry,
     Record,
     read_record,
     read_records,
-    record_bytes,
-    record_path,
     regions_of_record,
     row_of_record,
 )
-from hypojax.store.marks import begun, clear_mark, mark_path, set_mark
 from hypojax.store.objects import Objects, digests, flush, place, place_all, prune, writing
 from hypojax.store.verify import Problem, check_documents, verify
 
@@ -44,8 +44,8 @@ class CohortStore:
         cohort.zarr/scans/<scan>/labels            label maps on the same voxels
         cohort.zarr/scans/<scan>/head, box         posteriors on the model grids
         cohort.zarr/ledger/zarr.json               settings and inputs
-        cohort.zarr/ledger/<scan>/zarr.json        the record of a scan, written last
-        cohort.zarr/ledger/<scan>/in-flight.json   while a process works on the scan, or where one died of it
+        cohort.zarr/ledger/<scan>/zarr.json        a claim on the scan while a process works on it, or where one died of it;
+                                                   at last its record
 
     A scan is done when its ledger record says so. Without a record, whatever is stored of it counts for nothing and
     is written again, to the same bytes. Several threads may write different scans.
@@ -72,6 +72,7 @@ class CohortStore:
         self.root = root
         self.index = index
         self._files: dict[str, dict[str, str]] = {}
+        self._claims: dict[str, Claim] = {}
 
     @classmethod
     def create(
@@ -111,7 +112,7 @@ class CohortStore:
             _refuse_foreign(root)
             table.write_empty_table(root, index=index)
         place(root / table.SCANS / NAME, SHARED)
-        place(index_path(root), index_bytes(index))
+        put_index(root, index)
         return cls(root, index=index)
 
     @classmethod
@@ -149,27 +150,60 @@ class CohortStore:
         finished = {record["scan"] for record in self.records() if record["status"] != "pending"}
         return tuple(scan for scan in self.index.ids if scan not in finished)
 
+    def take_over(self, scans: Sequence[str]) -> None:
+        """Shut out whoever wrote before and may still be on the way: from here on nothing of that changes the store.
+
+        Parameters
+        ----------
+        scans
+            Those that this process may write, if several share the store.
+
+        Raises
+        ------
+        RunError
+            ``DISK_FULL`` or ``NOT_WRITABLE``; ``BUSY``: another run took over meanwhile.
+        """
+        if isinstance(self.root, FencedPath):
+            put_index(self.root, self.index)
+        shut_out(self.root, scans)
+
     def begin(self, scan: str) -> None:
-        """Mark a scan as being worked on, until `commit`; errors as `write_native`."""
-        set_mark(mark_path(self.root, scan))
+        """Claim a scan and count it as begun, until `commit`; errors as `write_native`."""
+        self._forget(scan)
+        self._claims[scan] = take(self.root, scan, count=True)
 
     def begun(self, scan: str) -> int:
         """How often a scan was begun and never committed: a process worked on it when it died, or is working on it."""
-        return begun(mark_path(self.root, scan))
+        return begun(self.root, scan)
 
     def withdraw(self, scan: str) -> None:
         """Take back the record of a scan: nothing stored of it counts any more; errors as `write_native`."""
-        path = record_path(self.root, scan)
-        with writing(path):
-            path.unlink(missing_ok=True)
+        self._withdraw(scan)
+        self._forget(scan)
+
+    def behind_claim(self, scan: str, place: Location) -> Location:
+        """A place where something of a scan is written beside the store: in a bucket, only while the claim on the scan stands.
+
+        Raises
+        ------
+        TakenError
+            Another process has begun with the scan since.
+        """
+        claim = self._claim(scan)
+        if isinstance(place, FencedPath):
+            return fenced(place, claim)
+        claim.check()
+        return place
 
     def write_native(self, scan: str, image: NativeImage) -> None:
         """Store the voxels, geometry and header of a scan.
 
         Raises
         ------
+        TakenError
+            Another process has begun with the scan since.
         RunError
-            ``DISK_FULL`` or ``NOT_WRITABLE``.
+            ``DISK_FULL`` or ``NOT_WRITABLE``; ``BUSY``: another run took over.
         """
         self._write(scan, arrays.native_objects(image))
 
@@ -206,8 +240,8 @@ class CohortStore:
         ------
         ValueError
             A finished scan lacks a region, or the scan or status is unknown.
-        RunError
-            ``DISK_FULL`` or ``NOT_WRITABLE``.
+        TakenError, RunError
+            As `write_native`; the ledger stays as it is.
         """
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is not one of {STATUSES}")
@@ -221,13 +255,12 @@ class CohortStore:
             files=self._files_of(scan),
             settings_sha256=self.index.settings_sha256,
         )
-        folder, path = self._folder(scan), record_path(self.root, scan)
+        claim, folder = self._claim(scan), self.behind_claim(scan, self._folder(scan))
         prune(folder, keep=record["files"])
         if record["files"]:
             flush(folder)
-        clear_mark(mark_path(self.root, scan))  # first: a record that counts never has a mark beside it
-        place(path, record_bytes(record))
-        self._files.pop(scan, None)
+        claim.put(Entry(record), through=True)
+        self._forget(scan)
         return record
 
     def read_native(self, scan: str) -> Native:
@@ -276,6 +309,22 @@ class CohortStore:
         """Folder of a scan's arrays."""
         return self.root / table.SCANS / scan_key(scan)
 
+    def _claim(self, scan: str) -> Claim:
+        """The claim on a scan, taken now where this store has none."""
+        if scan not in self._claims:
+            self._claims[scan] = take(self.root, scan, count=False)
+        return self._claims[scan]
+
+    def _withdraw(self, scan: str) -> None:
+        """Leave of a scan's entry the claim alone."""
+        claim = self._claim(scan)
+        self._claims[scan] = claim.put(Entry(None, claim.entry.begun, claim.entry.claim))
+
+    def _forget(self, scan: str) -> None:
+        """Know nothing more of a scan than the store does."""
+        self._files.pop(scan, None)
+        self._claims.pop(scan, None)
+
     def _files_of(self, scan: str) -> dict[str, str]:
         """Digests of what is stored of a scan: what its record has and what was written since, ordered by key."""
         if scan not in self.index.by_id:
@@ -289,8 +338,8 @@ class CohortStore:
         """Place objects of a scan. A record that speaks of them is withdrawn first, so that it is never wrong."""
         files, whole = self._files_of(scan), {**objects, NAME: SHARED}
         if set(files) & set(objects):
-            self.withdraw(scan)
-        place_all(self._folder(scan), whole)
+            self._withdraw(scan)
+        place_all(self.behind_claim(scan, self._folder(scan)), whole)
         self._files[scan] = {**files, **digests(whole)}
 
     def _read(self, scan: str, groups: Sequence[str], reader: Callable[[Location], Stored]) -> Stored:
@@ -305,6 +354,17 @@ class CohortStore:
         except Exception as error:
             message = f"what the store has of it cannot be read ({error}); do the run again with --check, which writes it anew"
             raise ScanError(Reason.STORE_DAMAGED, scan, message) from error
+
+
+def put_index(root: Location, index: Index) -> None:
+    """Place the index. Behind a fence its bytes are never twice the same, so that nothing that saw the one before can replace it.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    place(index_path(root), index_bytes(index, writer=token_hex(8) if isinstance(root, FencedPath) else ""))
 
 
 def _index_of(root: Location) -> Index | None:

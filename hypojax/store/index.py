@@ -69,9 +69,10 @@ def index_path(root: Location) -> Location:
     return root / LEDGER / NAME
 
 
-def index_bytes(index: Index) -> bytes:
-    """The stored form of an index: a sealed group document."""
-    attributes = {"format": FORMAT, "settings": index.settings, "provenance": index.provenance, "scans": index.scans}
+def index_bytes(index: Index, *, writer: str = "") -> bytes:
+    """The stored form of an index: a sealed group document, with a name of whoever puts it if need be."""
+    by = {"writer": writer} if writer else {}
+    attributes = {"format": FORMAT, **by, "settings": index.settings, "provenance": index.provenance, "scans": index.scans}
     return seal(group_document(plain(attributes)))
 
 

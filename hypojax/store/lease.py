@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final
 
-from hypojax.location import ConflictError, ObjectPath, Version
+from hypojax.location import ConflictError, Fence, ObjectPath, Version
 from hypojax.reason import HypojaxError, Reason, RunError
 
 NAME: Final = ".hypojax.lease"
@@ -74,6 +74,48 @@ def decoded(data: bytes) -> Claim:
         return Claim("unreadable", "an unknown process")
 
 
+@dataclass(frozen=True)
+class LeaseFence:
+    """Lets writers through while a lease is held, whichever process asks: workers of a run have none of their own.
+
+    Parameters
+    ----------
+    path
+        The object of the lease.
+    token
+        Of the holder.
+    around
+        A fence that must stand as well.
+    """
+
+    path: ObjectPath
+    token: str
+    around: Fence | None = None
+
+    def check(self) -> None:
+        """Ask the server whose the lease is.
+
+        Raises
+        ------
+        RunError
+            ``BUSY``: another took it, or it was given back.
+        """
+        try:
+            token = decoded(self.path.read_bytes()).token
+        except FileNotFoundError:
+            token = ""
+        if token != self.token:
+            raise taken(self.path)
+        if self.around is not None:
+            self.around.check()
+
+
+def taken(path: ObjectPath) -> RunError:
+    """What to say where another holds a lease."""
+    message = f"another run took over {path.parent}, since this one could not renew its lease in time; it stops here"
+    return RunError(Reason.BUSY, f"{message}, and what is done is kept: wait until the other ends, then run the same command again")
+
+
 class Lease:
     """A lease that is held and renewed in a thread until it is given back.
 
@@ -96,6 +138,15 @@ class Lease:
         self._news, self._ended = threading.Condition(), threading.Event()
         self._thread = threading.Thread(target=self._renew_on, name="hypojax-lease", daemon=True)
         self._thread.start()
+
+    def fence(self, around: Fence | None = None) -> LeaseFence:
+        """What lets writers through while it is held."""
+        return LeaseFence(self._path, self._claim.token, around)
+
+    @property
+    def interval(self) -> float:
+        """Seconds between renewals."""
+        return self._interval
 
     @property
     def held(self) -> bool:
@@ -123,7 +174,7 @@ class Lease:
             return
         try:
             if swapped(self._path, Claim("", self._claim.holder, self._claim.count), seen=self._version) is None:
-                self._lost = self._taken()
+                self._lost = taken(self._path)
         except (OSError, HypojaxError):
             return  # it ends by itself
 
@@ -144,13 +195,8 @@ class Lease:
         begun, claim = now(), Claim(self._claim.token, self._claim.holder, self._claim.count + 1)
         version = swapped(self._path, claim, seen=self._version)
         if version is None:
-            raise self._taken()
+            raise taken(self._path)
         self._claim, self._version, self._good_until = claim, version, begun + BELIEVED * self._interval
-
-    def _taken(self) -> RunError:
-        """What to say where another holds it."""
-        message = f"another run took over {self._path.parent}, since this one could not renew its lease in time; it stops here"
-        return RunError(Reason.BUSY, f"{message}, and what is done is kept: wait until the other ends, then run the same command again")
 
 
 @contextmanager
@@ -192,19 +238,28 @@ def acquire(path: ObjectPath, *, interval: float) -> Lease:
 
 
 def swapped(path: ObjectPath, claim: Claim, *, seen: Version | None) -> Version | None:
-    """Put a claim where the object still is as it was seen; None where it is not.
+    """Put a claim where the object still is as it was seen; None where it is not."""
+    return path.swap(claim.encoded(), seen=seen)
 
-    A put whose answer was lost is tried again, and then finds itself: that counts as done.
+
+def refuse_holder(path: ObjectPath, *, interval: float) -> None:
+    """Return once nobody holds a lease that is not one's own: who died with it is shut out from here on.
+
+    Raises
+    ------
+    RunError
+        ``BUSY``: it is renewed.
     """
-    data = claim.encoded()
-    try:
-        return path.exchange(data, seen=seen)
-    except ConflictError:
+    while True:
         try:
-            found, version = path.read_version()
+            claim = decoded(path.read_version()[0])
         except FileNotFoundError:
-            return None
-        return version if found == data else None
+            return
+        if not claim.token:
+            return
+        seen = _watched(path, interval)
+        if seen is None or swapped(path, Claim("", claim.holder, claim.count), seen=seen) is not None:
+            return
 
 
 def _watched(path: ObjectPath, interval: float) -> Version | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from hypojax.location import Location, each
@@ -134,6 +135,25 @@ def _region(values: Mapping[str, Any]) -> RegionEntry:
     )
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What stands in the ledger for one scan: its record, a claim on it, or both.
+
+    Parameters
+    ----------
+    record
+        Says what became of the scan; None where nothing that is stored of it counts.
+    begun
+        How often the scan was begun since it had a record that ended its turn.
+    claim
+        Names whoever is at work on it, or died of it; empty where nobody is.
+    """
+
+    record: Record | None = None
+    begun: int = 0
+    claim: str = ""
+
+
 def record_path(root: Location, scan: str) -> Location:
     """Where the record of a scan stands in the store at ``root``."""
     return root / LEDGER / scan_key(scan) / NAME
@@ -144,28 +164,40 @@ def record_bytes(record: Record) -> bytes:
     return seal(group_document(record))
 
 
+def entry_bytes(entry: Entry, scan: str) -> bytes:
+    """The stored form of an entry: that of its record, with the claim beside it."""
+    own: Mapping[str, Any] = entry.record if entry.record is not None else {"scan": scan}
+    return seal(group_document({**own, "begun": entry.begun, "claim": entry.claim} if entry.claim else own))
+
+
 def read_record(root: Location, scan: str) -> Record | None:
     """The record of a scan; None where there is none that holds.
 
     A damaged record counts as none, so that the scan is done again; `verify` names it.
     """
     try:
-        return parse_record(record_path(root, scan).read_bytes(), scan)
+        return parse_entry(record_path(root, scan).read_bytes(), scan).record
     except (OSError, DamagedDocumentError):
         return None
 
 
-def parse_record(data: bytes, scan: str) -> Record:
-    """The record in these bytes.
+def parse_entry(data: bytes, scan: str) -> Entry:
+    """The entry in these bytes.
 
     Raises
     ------
     DamagedDocumentError
-        The bytes are not those of a record of ``scan``.
+        The bytes are not those of an entry of ``scan``.
     """
     attributes = unseal(data)["attributes"]
-    if not set(Record.__annotations__) <= set(attributes) or attributes["scan"] != scan:
+    whole = set(Record.__annotations__) <= set(attributes)
+    if attributes.get("scan") != scan or not (whole or "claim" in attributes):
         raise DamagedDocumentError(f"it is not the record of scan {scan!r}")
+    return Entry(_record(attributes) if whole else None, attributes.get("begun", 0), attributes.get("claim", ""))
+
+
+def _record(attributes: Mapping[str, Any]) -> Record:
+    """The record among the attributes of an entry."""
     return Record(
         scan=attributes["scan"],
         status=attributes["status"],

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from hypojax.location import Location, ObjectPath, each
+from hypojax.location import FencedPath, Location, ObjectPath, each
 from hypojax.partial import PARTIAL, replacing
 from hypojax.reason import Reason, RunError
 
@@ -93,6 +93,10 @@ def place_all(folder: Location, objects: Objects) -> None:
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
+    if isinstance(folder, FencedPath):
+        with writing(folder, sum(map(len, objects.values()))):
+            folder.write_all(objects)
+        return
     for _ in each(folder, lambda key: place(folder / key, objects[key], through=False), objects):
         pass
 

@@ -10,8 +10,7 @@ from hypojax.store.document import NAME, DamagedDocumentError, encode, group_doc
 from hypojax.store.history import EVALUATIONS, evaluation_paths, parse_evaluation
 from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.key import scan_key
-from hypojax.store.ledger import LEDGER, Record, parse_record, read_records, record_path
-from hypojax.store.marks import MARK
+from hypojax.store.ledger import LEDGER, Record, parse_entry, read_records, record_path
 from hypojax.store.objects import file_digest, keys
 from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
 
@@ -94,10 +93,10 @@ def _scans(root: Location, index: Index) -> Iterator[Problem]:
 def _scan(root: Location, index: Index, scan: str, status: str) -> Iterator[Problem]:
     """Problems of one scan, to which the table gives ``status``."""
     for key in keys(record_path(root, scan).parent):
-        if key not in (NAME, NAME + PARTIAL, MARK, MARK + PARTIAL):
+        if key not in (NAME, NAME + PARTIAL):
             yield Problem(scan, f"{LEDGER}/{scan_key(scan)}/{key} is no part of its ledger record; {DELETE}")
     try:
-        record = parse_record(record_path(root, scan).read_bytes(), scan)
+        record = parse_entry(record_path(root, scan).read_bytes(), scan).record
     except FileNotFoundError:
         yield from _without_record(root, scan, status)
     except OSError as error:
@@ -105,7 +104,7 @@ def _scan(root: Location, index: Index, scan: str, status: str) -> Iterator[Prob
     except DamagedDocumentError as error:
         yield Problem(scan, f"its ledger record is damaged: {error}; {AGAIN}")
     else:
-        yield from _with_record(root, record, index)
+        yield from _with_record(root, record, index) if record is not None else _without_record(root, scan, status)
 
 
 def _without_record(root: Location, scan: str, status: str) -> Iterator[Problem]:

@@ -1,0 +1,163 @@
+"""Claims: who is at work on a scan. A claim stands in the ledger, in the place of the scan's record, until the record takes it.
+
+The record is put only where the claim still stands, so that of two who work on one scan (a worker believed lost and the one that took
+its scan; a run that was stopped and the one that took over) only the last to claim it can commit, and what the other puts beside is
+refused. A claim that stays behind names a scan that was at work when its process died.
+
+A record that still counts is not taken back in one step: first the claim is put beside it, in one document. Whoever takes over an output
+renews every claim that it finds (`shut_out`), so that nothing that was on its way can still take back a record or write one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from secrets import token_hex
+from typing import Final
+
+from hypojax.location import Location, ObjectPath, Version, each, fence_of
+from hypojax.reason import HypojaxError, Reason, RunError, ScanError
+from hypojax.store.document import DamagedDocumentError
+from hypojax.store.ledger import Entry, entry_bytes, parse_entry, record_path
+from hypojax.store.objects import place, writing
+
+TRIES: Final = 20
+"""Times that an entry may be another one when it is to be replaced; each time somebody else got on."""
+
+
+class TakenError(ScanError):
+    """Another process has begun with the scan since: it is left to that one."""
+
+    def __init__(self, scan: str) -> None:
+        super().__init__(Reason.BUSY, scan, "another process has begun with it since; it is left to that one")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim on one scan, as it was put into the ledger.
+
+    Parameters
+    ----------
+    path
+        Of the scan's entry.
+    scan
+        Its id.
+    entry
+        What was put there.
+    version
+        The version that a bucket gave it.
+    """
+
+    path: Location
+    scan: str
+    entry: Entry
+    version: Version | None = None
+
+    def check(self) -> None:
+        """Ask whether it still stands.
+
+        Raises
+        ------
+        TakenError
+            Another process claimed the scan since.
+        RunError
+            ``BUSY``: another run took over.
+        """
+        if read_entry(self.path, self.scan)[0].claim != self.entry.claim:
+            fence_of(self.path).check()
+            raise TakenError(self.scan)
+
+    def put(self, entry: Entry, *, through: bool = False) -> "Claim":
+        """Replace the entry where the claim still stands; errors as `check`, and ``DISK_FULL`` or ``NOT_WRITABLE``."""
+        if not isinstance(self.path, ObjectPath):
+            self.check()
+        version = swap(self.path, entry, self.scan, seen=self.version, through=through)
+        if version is None:
+            self.check()  # says why
+            raise TakenError(self.scan)
+        return replace(self, entry=entry, version=version)
+
+
+def take(root: Location, scan: str, *, count: bool) -> Claim:
+    """Claim a scan; a record of it stays, beside the claim.
+
+    Parameters
+    ----------
+    root
+        The store.
+    scan
+        Its id.
+    count
+        Whether the scan counts as begun one time more.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``; ``BUSY``: another run took over.
+    """
+    path = record_path(root, scan)
+    for _ in range(TRIES):
+        before, seen = read_entry(path, scan)
+        entry = Entry(before.record, before.begun + count, token_hex(8))
+        version = swap(path, entry, scan, seen=seen)
+        if version is not None:
+            _confirm(path, scan, before=before, version=version)
+            return Claim(path, scan, entry, version)
+    raise TakenError(scan)
+
+
+def shut_out(root: Location, scans: Iterable[str]) -> None:
+    """Renew every claim on these scans, so that nobody who was at work on them can commit or take back a record.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``; ``BUSY``: another run took over.
+    """
+    for _ in each(root, lambda scan: _renewed(record_path(root, scan), scan), scans):
+        pass
+
+
+def begun(root: Location, scan: str) -> int:
+    """How often a scan was begun and not brought to its record."""
+    return read_entry(record_path(root, scan), scan)[0].begun
+
+
+def read_entry(path: Location, scan: str) -> tuple[Entry, Version | None]:
+    """The entry of a scan and, in a bucket, its version; an empty one where none is or it does not hold."""
+    version: Version | None = None
+    try:
+        if isinstance(path, ObjectPath):
+            data, version = path.read_version()
+        else:
+            data = path.read_bytes()
+        return parse_entry(data, scan), version
+    except (OSError, DamagedDocumentError):
+        return Entry(), version
+
+
+def swap(path: Location, entry: Entry, scan: str, *, seen: Version | None, through: bool = False) -> Version | None:
+    """Put an entry, in a bucket only where it still is as it was seen; None where it is not."""
+    data = entry_bytes(entry, scan)
+    if not isinstance(path, ObjectPath):
+        place(path, data, through=through)
+        return {}
+    with writing(path, len(data)):
+        return path.swap(data, seen=seen)
+
+
+def _confirm(path: Location, scan: str, *, before: Entry, version: Version) -> None:
+    """Ask once more whether the claim could be put: whoever takes over from here on finds it. A claim that came too late is taken back."""
+    try:
+        fence_of(path).check()
+    except HypojaxError:
+        if isinstance(path, ObjectPath) and before != Entry():
+            path.resolve().swap(entry_bytes(before, scan), seen=version)
+        raise
+
+
+def _renewed(path: Location, scan: str) -> None:
+    """Renew the claim on one scan, if there is one."""
+    for _ in range(TRIES):
+        entry, seen = read_entry(path, scan)
+        if not entry.claim or swap(path, replace(entry, claim=token_hex(8)), scan, seen=seen) is not None:
+            return
+    raise RunError(Reason.BUSY, f"{path} is written by somebody else; let one program alone write there, then run the same command again")
