@@ -12,6 +12,9 @@ import hypojax.location.bucket as requests
 
 LIMIT = 120.0
 
+LEASE = ".hypojax.lease"
+"""Whoever stops before he holds it has lost nothing; whoever renews it stops with the others."""
+
 
 @dataclass
 class Stopped:
@@ -37,7 +40,7 @@ class Stopped:
     def meet(self, method: str, key: str) -> None:
         """Called before a write: stops here, or where another thread has stopped."""
         with self._lock:
-            if not self._going_on.is_set() and not self._stopping.is_set():
+            if not self._going_on.is_set() and not self._stopping.is_set() and not key.endswith(LEASE):
                 if self.at(method, key, len(self.writes)):
                     self._stopping.set()
                 self.writes.append((method, key))

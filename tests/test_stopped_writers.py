@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from s3_server import Bucket
 from standin import StandIn, write_phantom
-from stopped import Stopped, stoppable
+from stopped import LEASE, Stopped, stoppable
 
 from hypojax import execute
 from hypojax.reason import Reason, RunError
@@ -61,7 +61,8 @@ def stopped_and_overtaken(
         assert isinstance(one.error, RunError), (one.error, one.writes[-1])
         assert one.error.reason is Reason.BUSY
         found = bucket.snapshot("out/")
-        assert [key for key in {**found, **expected} if found.get(key) != expected.get(key)] == [], one.writes[-1]
+        changed = [key for key in {**found, **expected} if found.get(key) != expected.get(key) and not key.endswith(LEASE)]
+        assert changed == [], one.writes[-1]
     return one
 
 
@@ -90,6 +91,7 @@ def test_nor_does_one_that_would_do_all_again(bucket: Bucket, scans: str, kind: 
     assert stopped_and_overtaken(bucket, again, second, lambda _method, key, _before: KINDS[kind] in key)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("first", [ONE, AGAIN])
 def test_at_every_step(bucket: Bucket, scans: str, first: RunSettings) -> None:

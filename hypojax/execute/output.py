@@ -15,7 +15,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
 from hypojax.settings import RunSettings
-from hypojax.store import CohortStore, ScanEntry
+from hypojax.store import CohortStore, ScanEntry, index_of
 
 STORE: Final = "cohort.zarr"
 DERIVATIVES: Final = "derivatives"
@@ -49,7 +49,8 @@ def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "") -
 
 def known_entries(out: Location) -> tuple[ScanEntry, ...]:
     """All inputs that the store in ``out`` has; none where there is no store yet."""
-    return CohortStore.open(out / STORE).scans if (out / STORE).is_dir() else ()
+    index = index_of(out / STORE)
+    return index.scans if index is not None else ()
 
 
 def refuse_raw(out: Location) -> None:

@@ -4,7 +4,7 @@ from hypojax.store.arrays import Native, NativeImage, Posterior, Segmented
 from hypojax.store.claim import TakenError
 from hypojax.store.cohort_store import CohortStore
 from hypojax.store.history import append_evaluation, read_evaluations
-from hypojax.store.index import ScanEntry
+from hypojax.store.index import ScanEntry, index_of
 from hypojax.store.ledger import Record, RegionEntry
 from hypojax.store.table import check_table
 from hypojax.store.threads import limit_threads
@@ -23,6 +23,7 @@ __all__ = [
     "TakenError",
     "append_evaluation",
     "check_table",
+    "index_of",
     "limit_threads",
     "read_evaluations",
     "verify",

@@ -14,7 +14,7 @@ from hypojax.reason import Reason, RunError, ScanError
 from hypojax.store.arrays import Native, NativeImage, Segmented
 from hypojax.store.claim import Claim, begun, shut_out, take
 from hypojax.store.document import NAME, encode, group_document
-from hypojax.store.index import Index, ScanEntry, index_bytes, index_path, make_index, merge, read_index
+from hypojax.store.index import Index, ScanEntry, index_bytes, index_of, index_path, make_index, merge, read_index
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import (
     LEDGER,
@@ -105,7 +105,7 @@ class CohortStore:
             ``OTHER_SETTINGS`` with the keys that differ, ``DUPLICATE_SCAN``, ``STORE_DAMAGED``, ``NOT_WRITABLE``, ``DISK_FULL``.
         """
         index = make_index(scans, settings=settings, provenance=provenance or {})
-        if (before := _index_of(root)) is not None:
+        if (before := index_of(root)) is not None:
             recorded = frozenset(record["scan"] for record in read_records(root, before.ids))
             index = merge(before, index, root=root, recorded=recorded, anew=anew)
         else:
@@ -365,16 +365,6 @@ def put_index(root: Location, index: Index) -> None:
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
     place(index_path(root), index_bytes(index, writer=token_hex(8) if isinstance(root, FencedPath) else ""))
-
-
-def _index_of(root: Location) -> Index | None:
-    """The index of the store at ``root``; None where there is no store yet."""
-    try:
-        return read_index(root)
-    except RunError as error:
-        if error.reason is Reason.NOTHING_FOUND:
-            return None
-        raise
 
 
 def _refuse_foreign(root: Location) -> None:

@@ -100,6 +100,16 @@ def read_index(root: Location) -> Index:
     return Index(settings=attributes["settings"], provenance=attributes["provenance"], scans=tuple(attributes["scans"]))
 
 
+def index_of(root: Location) -> Index | None:
+    """The index of the store at ``root``; None where there is no store yet."""
+    try:
+        return read_index(root)
+    except RunError as error:
+        if error.reason is Reason.NOTHING_FOUND:
+            return None
+        raise
+
+
 def make_index(scans: Sequence[ScanEntry], *, settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> Index:
     """An index in its stored form: JSON values, scans ordered by id.
 
