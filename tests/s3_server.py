@@ -93,6 +93,8 @@ class Trouble:
     decide
         Told method, path and how often this request came before: what to do with it (`pass`, `drop_request`, `drop_answer`, `slow`,
         or an HTTP status, with a code behind it: ``403 AccessDenied``).
+    answer
+        What a refusal says instead of its code.
     seen
         Requests that came, by method and path.
     done
@@ -100,6 +102,7 @@ class Trouble:
     """
 
     decide: Callable[[str, str, int], str]
+    answer: str = ""
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -183,7 +186,8 @@ class Relay(BaseHTTPRequestHandler):
 
     def refuse(self, status: str, code: str = "SlowDown") -> None:
         """Answer for the server."""
-        body = b"" if self.command == "HEAD" else f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+        said = self.trouble.answer or f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+        body = b"" if self.command == "HEAD" else said.encode()
         self.send_response_only(int(status))
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from s3_server import SECRET, Bucket, Trouble, first, proxy
 
-from hypojax.location import ConflictError, ObjectPath, beside, each, inside, listed, locate, names, wait_at_most
+from hypojax.location import ConflictError, FencedPath, ObjectPath, beside, each, fenced, inside, listed, locate, names, wait_at_most
 from hypojax.location import bucket as requests
 from hypojax.location.fault import diagnose
 from hypojax.location.object_file import ObjectFile
@@ -146,16 +147,90 @@ def test_an_object_as_a_file(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) ->
     assert ObjectFile(bucket.url, "empty").size == 0
 
 
-def test_exchange_is_for_one_only(bucket: Bucket) -> None:
+def test_swapping_is_for_one_only(bucket: Bucket) -> None:
     place = locate(f"{bucket.url}/x")
     assert isinstance(place, ObjectPath)
-    before = place.exchange(b"1", seen=None)
-    with pytest.raises(ConflictError):
-        place.exchange(b"2", seen=None)
-    after = place.exchange(b"3", seen=before)
-    with pytest.raises(ConflictError):
-        place.exchange(b"4", seen=before)
+    before = place.swap(b"1", seen=None)
+    assert place.swap(b"2", seen=None) is None
+    after = place.swap(b"3", seen=before)
+    assert place.swap(b"4", seen=before) is None
     assert place.read_version() == (b"3", after)
+    assert place.swap(b"3", seen=before) == after  # one's own write, whose answer was lost
+    bucket.delete("x")
+    assert place.swap(b"5", seen=after) is None
+
+
+def test_writes_that_race_are_tried_again(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sees two at once refuses one with 409; nothing is lost by that, and no condition is taken for broken."""
+    trouble = Trouble(lambda method, _path, before: "409 ConditionalRequestConflict" if method == "PUT" and before < 2 else "pass")
+    with proxy(bucket.endpoint, trouble) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        assert requests.exchange(bucket.url, "a", b"1", seen=None)
+        requests.write(bucket.url, "b", b"2")
+    assert (bucket.get("a"), bucket.get("b"), trouble.done.total()) == (b"1", b"2", 6)
+
+
+@dataclass
+class Lost:
+    """A fence that falls after so many questions."""
+
+    stands: int
+
+    def check(self) -> None:
+        self.stands -= 1
+        if self.stands < 0:
+            raise RunError(Reason.BUSY, "another run took over")
+
+
+def test_behind_a_fence_nothing_is_written_that_came_too_late(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither once the fence fell, nor over what another wrote between the question and the put."""
+    place = fenced(locate(f"{bucket.url}/a"), Lost(2))
+    assert isinstance(place, FencedPath)
+    assert (place / "b").parent.fence == Lost(2)
+    (place / "b").write_bytes(b"mine")
+    swap = ObjectPath.swap
+
+    def late(path: ObjectPath, data: bytes, *, seen: object) -> object:
+        bucket.put("a/b", b"theirs")
+        return swap(path, data, seen=seen)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ObjectPath, "swap", late)
+    for write in (lambda: (place / "b").write_bytes(b"late"), lambda: place.write_all({"b": b"late"}), lambda: place.delete_below(["b"])):
+        with pytest.raises(RunError, match="another run took over"):
+            write()
+        assert bucket.get("a/b") == b"theirs"
+
+
+def test_an_object_that_others_write_all_the_time_is_said(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = fenced(locate(f"{bucket.url}/a"), Lost(10**6))
+    monkeypatch.setattr("hypojax.location.fence.LONGEST", 0.0)
+    bucket.put("a", b"theirs")
+    with proxy(bucket.endpoint, Trouble(lambda method, *_: "412 PreconditionFailed" if method == "PUT" else "pass")) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(RunError, match=r"is written by somebody else at the same time.*; let one program alone write there") as caught:
+            place.write_bytes(b"mine")
+    assert caught.value.reason is Reason.BUSY
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        ("AccessDenied", PermissionError, "a and 1 more"),
+        ("InternalError", RunError, "a and 1 more cannot be reached: the server answers Int"),
+    ],
+)
+def test_some_objects_of_many_that_are_not_deleted_are_said(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, code: str, kind: type[Exception], said: str
+) -> None:
+    answer = (
+        f"<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>b</Key><Code>{code}</Code><Message>no</Message></Error></DeleteResult>"
+    )
+    trouble = Trouble(lambda method, *_: "200" if method == "POST" else "pass", answer=answer)
+    with proxy(bucket.endpoint, trouble) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        wait_at_most(0.3)
+        with pytest.raises(kind, match=said):
+            requests.delete(bucket.url, ["a", "b"])
 
 
 @pytest.mark.parametrize("what", ["503", "500", "429", "drop_request", "drop_answer", "slow"])

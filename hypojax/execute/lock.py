@@ -5,7 +5,7 @@ locks do without; there, and where a file server forgets the locks of a host tha
 (`hypojax.store.claim`).
 
 In a bucket they are leases, which can be lost while a process is stopped. So whatever is written there asks first whether the lease is
-still held (`hypojax.location.fenced`). A run of all scans and shards each take their own lease first and then look for those of the
+still held (`hypojax.location.fence`). A run of all scans and shards each take their own lease first and then look for those of the
 others, so that of two that come at once at least one is refused.
 """
 

@@ -7,7 +7,7 @@ flushing, links) stays with `pathlib.Path`. The only room with obstore.
 from hypojax.location.bucket import Version
 from hypojax.location.crowd import each
 from hypojax.location.fault import ConflictError
-from hypojax.location.fenced import Fence, FencedPath, fence_of, fenced
+from hypojax.location.fence import Fence, FencedPath, fence_of, fenced
 from hypojax.location.listing import listed
 from hypojax.location.object_file import ObjectFile
 from hypojax.location.object_path import ObjectPath

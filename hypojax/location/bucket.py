@@ -3,6 +3,7 @@
 Connections follow the environment as it is at the time: credentials, region, and ``AWS_ENDPOINT_URL`` for servers that speak S3.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +79,10 @@ def write(bucket: str, key: str, data: bytes) -> None:
     import obstore
 
     # In several parts a broken-off upload leaves parts that are paid for and not seen.
-    _tried(lambda: obstore.put(connection(bucket), key, data, use_multipart=False), f"{bucket}/{key}")
+    try:
+        _tried(lambda: obstore.put(connection(bucket), key, data, use_multipart=False), f"{bucket}/{key}")
+    except ConflictError as error:  # no condition was set
+        raise OSError(errno.EIO, "the server refuses to replace it", f"{bucket}/{key}") from error
 
 
 def exchange(bucket: str, key: str, data: bytes, *, seen: Version | None) -> Version:
@@ -127,7 +131,8 @@ def delete(bucket: str, keys: Sequence[str]) -> None:
     import obstore
 
     if keys:
-        _tried(lambda: obstore.delete(connection(bucket), list(keys)), f"{bucket}/{keys[0]}")
+        others = f" and {len(keys) - 1} more" if len(keys) > 1 else ""  # a server can delete some and not others
+        _tried(lambda: obstore.delete(connection(bucket), list(keys)), f"{bucket}/{keys[0]}{others}")
 
 
 def is_object(bucket: str, key: str) -> bool:

@@ -12,7 +12,9 @@ from typing import Final
 from hypojax.reason import Reason, RunError
 
 STATUS: Final = re.compile(r"status code: (\d{3})")
-CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>|\"(?:code|error)\":\s*\"?(\w{1,60})|x-ms-error-code\W{1,6}(\w{1,60})")
+CODE: Final = re.compile(
+    r"<Code>(\w{1,60})</Code>|\"(?:code|error)\":\s*\"?(\w{1,60})|x-ms-error-code\W{1,6}(\w{1,60})|\(code: (\w{1,60})\)"
+)
 """How S3, Google and Azure name what is wrong."""
 
 NO_BUCKET: Final = frozenset({"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"})
@@ -20,6 +22,9 @@ FORBIDDEN: Final = frozenset(
     {"AccessDenied", "AllAccessDisabled", "AuthorizationPermissionMismatch", "AuthorizationFailure", "Forbidden", ""}
 )
 """Codes of a 403 that speak of one object; the others speak of who asks."""
+
+RACING: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
+"""Codes of a 409 that say that another request for the same object was under way."""
 
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 509, 529})
 """Answers after which the same request may succeed."""
@@ -132,11 +137,13 @@ def no_credentials(where: str) -> RunError:
 
 def _of_object(answer: Answer, where: str) -> Exception | None:
     """What is wrong with this object, however often it is asked for; None where that may pass."""
+    if answer.code in RACING:
+        return None
     if answer.status == 412 or answer.kind in ("AlreadyExistsError", "PreconditionError"):
         return ConflictError(f"{where} was written by somebody else")
     if answer.status == 404 or answer.kind == "FileNotFoundError":
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
-    if answer.status == 403 or answer.kind == "PermissionDeniedError":
+    if answer.status == 403 or answer.kind == "PermissionDeniedError" or (answer.code and answer.code in FORBIDDEN):
         return PermissionError(errno.EACCES, os.strerror(errno.EACCES), where)
     if answer.status and answer.status not in PASSING:
         return OSError(errno.EIO, f"the server refuses the request ({answer.code or answer.status})", where)
@@ -146,6 +153,6 @@ def _of_object(answer: Answer, where: str) -> Exception | None:
 def _unreachable(answer: Answer, where: str) -> RunError:
     """What to say once patience is at its end."""
     silent = next((said for sign, said in KINDS.items() if sign in answer.text), "the connection breaks")
-    cause = f"the server answers {answer.status}" if answer.status else silent
+    cause = f"the server answers {answer.status or answer.code}" if answer.status or answer.code else silent
     message = f"{where} cannot be reached: {cause}; check the network and the server, then run the same command again: what is done is kept"
     return RunError(Reason.UNREACHABLE, message)

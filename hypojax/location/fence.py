@@ -9,6 +9,7 @@ Two things a bucket cannot do. On S3 the tag of an object is a digest of its byt
 looks untouched. And an object cannot be deleted under a condition: the fence is asked, and the object deleted if it is there.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 TRIES: Final = 20
 """Times that an object may turn out to be another one while its writer holds the place: somebody writes there who knows of no lease."""
+
+FIRST, LONGEST = 0.01, 0.5
+"""Seconds between these tries, doubled from the first on."""
 
 THREADS: Final = 16
 
@@ -95,9 +99,10 @@ class FencedPath(ObjectPath):
 
     def _put(self, data: bytes, seen: requests.Version | None) -> None:
         """Put the object where it is as it was seen before the fence was asked; ask again where it is not."""
-        for _ in range(TRIES):
+        for number in range(TRIES):
             if ObjectPath.swap(self, data, seen=seen) is not None:
                 return
+            time.sleep(min(LONGEST, FIRST * 2**number))
             seen = requests.version(self.bucket, self.key)
             self.fence.check()
         message = f"{self} is written by somebody else at the same time, again and again"
