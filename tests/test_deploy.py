@@ -25,7 +25,7 @@ configs = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 
 def test_the_committed_recipes_are_those_of_the_example(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deploy", str(CLUSTER / "cluster.toml"), str(tmp_path)]) == 0
-    told = {Path(line) for line in capsys.readouterr().err.splitlines()}
+    told = {Path(line) for line in capsys.readouterr().out.splitlines()}
     made = {path.relative_to(tmp_path): path for path in tmp_path.rglob("*") if path.is_file()}
     assert told == set(made.values())
     committed = {path.relative_to(CLUSTER) for path in CLUSTER.rglob("*") if path.is_file()}

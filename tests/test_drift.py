@@ -359,10 +359,10 @@ def test_verb_writes_what_moved_and_says_it_by_its_exit_code(tmp_path: Path, cap
     noisy = stored(tmp_path / "noisy", generated(60, seed=2, name="new", noise=1.5), weights="cd34")
     out = tmp_path / "out"
     assert main(["drift", str(reference), str(same), "--out", str(out)]) == 0
-    assert "Nothing moved beyond its limits, as far as can be seen" in capsys.readouterr().err
+    assert "Nothing moved beyond its limits, as far as can be seen" in capsys.readouterr().out
     assert main(["drift", str(reference), str(noisy), "--out", str(out)]) == 2
     shown = capsys.readouterr()
-    assert "signal to noise fell by" in " ".join(shown.err.split())
+    assert "signal to noise fell by" in " ".join(shown.out.split())
     assert "made differently: weights_head_sha256 ab12 → cd34" in " ".join(shown.err.split())
     table = pd.read_csv(out / "drift.tsv", sep="\t")
     assert table.loc[table.verdict == "moved", "measure"].tolist().count("quality_noise") == 2
@@ -448,7 +448,7 @@ def test_an_evaluation_beyond_the_interval_of_the_one_before_moved(
     out, place = stored(tmp_path / "out", generated(120, seed=0)), tmp_path / "drift"
     recorded(out, ("teacher", 0.9), ("teacher", dice))
     assert main(["drift", str(out), "--select", "sex=F", "--quality", "1", "--volume", "1", "--share", "1", "--out", str(place)]) == code
-    shown = " ".join(capsys.readouterr().err.split())
+    shown = " ".join("".join(capsys.readouterr()).split())
     assert ("1 recorded evaluation lies beyond the interval of the one before" in shown) == (code == 2)
     assert f"from 0.900 to {dice:.3f} since 2026-01-01, {'beyond both' if code else 'within the'} intervals" in shown
     table = pd.read_csv(place / "drift.tsv", sep="\t")

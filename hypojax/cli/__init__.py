@@ -1,9 +1,12 @@
 """The command line: ``hypojax run INPUT OUT`` and its parts. One frozen dataclass a verb, in `hypojax.cli.verbs`."""
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import metadata
 
 import tyro
 
@@ -12,7 +15,7 @@ from hypojax.cli.terminal import spelled_out, standard_streams
 from hypojax.cli.termination import Terminated, terminable
 from hypojax.cli.verb import USAGE, Verb
 from hypojax.cli.verbs import OVERVIEW, VERBS
-from hypojax.reason import HypojaxError
+from hypojax.reason import HypojaxError, Reason, RunError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -24,7 +27,9 @@ ABOUT = """Hypothalamus and intracranial volume of T1-weighted MRI scans, as xar
 
 $ hypojax run bids/ out/
 
-hypojax VERB --help explains a verb."""
+hypojax VERB --help explains a verb and its exit codes. Of all verbs: 0 all is well, 1 wrong usage or it could not go on,
+2 some scans failed, 3 none succeeded, 130 interrupted (Ctrl-C), 143 or 129 asked to end (SIGTERM, SIGHUP).
+hypojax --version shows the version, hypojax completion SHELL makes a shell complete verbs and options."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except HypojaxError as error:
             Screen().error(str(error))
             return USAGE
-        screen = Screen()
+        screen = Screen(quiet=verb.quiet, as_json=verb.json)
         code = call(verb, screen)
-        screen.lost()
+        screen.finish(next(name for name, kind in VERBS.items() if kind is type(verb)), code)
         return code
 
 
@@ -64,13 +69,31 @@ def parse(arguments: list[str]) -> Verb:
     SystemExit
         With code 0 after help, another after wrong usage; the text is on the screen by then.
     RunError
-        An argument has a value that cannot be.
+        There is no such verb, or an argument has a value that cannot be.
     """
+    if os.environ.get("NO_COLOR"):
+        tyro._experimental_options["ansi_codes"] = False  # tyro does not look at the variable itself
     name = arguments[0] if arguments else ""
     if name in VERBS:
         return tyro.cli(VERBS[name], args=arguments[1:], prog=f"hypojax {name}")
+    if name in ("--version", "-V"):
+        Screen().answer(f"hypojax {metadata.version('hypojax')}")
+        raise SystemExit(0)
+    if name and not name.startswith("-"):
+        raise RunError(Reason.USAGE, no_such_verb(name))
     chosen: Verb = tyro.cli(OVERVIEW, args=arguments or ["--help"], prog="hypojax", description=ABOUT)
     return chosen
+
+
+def no_such_verb(name: str) -> str:
+    """What to say of a word that is no verb, with the verb that was most likely meant.
+
+    >>> no_such_verb("segmnet")
+    "hypojax has no verb 'segmnet'; did you mean `segment`? hypojax --help shows all"
+    """
+    close = get_close_matches(name.casefold(), VERBS, n=1)
+    meant = f"did you mean `{close[0]}`? " if close else "for example: hypojax run bids/ out/; "
+    return f"hypojax has no verb {name!r}; {meant}hypojax --help shows all"
 
 
 def call(verb: Verb, screen: Screen) -> int:

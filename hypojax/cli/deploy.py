@@ -32,6 +32,8 @@ class Deploy(Verb):
         """Write, and say what was written."""
         from hypojax.deploy import read_config, write_recipes
 
-        for path in write_recipes(read_config(self.config), self.folder):
-            screen.say(str(path))
+        written = write_recipes(read_config(self.config), self.folder)
+        screen.add(paths=list(map(str, written)))
+        for path in written:
+            screen.answer(str(path))
         return OK

@@ -51,10 +51,11 @@ class Drift(Verb):
             screen.say(f"note: {note}")
         if found.moved:
             screen.table("Moved", *screen_rows(found.moved))
-        for text in sentences(found):
-            screen.say(text)
-        screen.say(verdict(found))
-        screen.say(f"written: {', '.join(map(str, written))}")
+        for text in (*sentences(found), verdict(found)):
+            screen.answer(text)
+        screen.written(written)
+        screen.add(compared=len(found.compared), moved=[one.measure.name for one in found.moved], scans=found.scans)
+        screen.add(verdict=verdict(found), sentences=sentences(found), notes=found.notes)
         if found.moved:
             return SOME_FAILED
         return OK if found.compared else NONE_SUCCEEDED

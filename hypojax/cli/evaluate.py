@@ -57,9 +57,11 @@ class Evaluate(Verb):
         for note in notes(scores.attrs):
             screen.say(f"note: {note}")
         if self.record is not None:
-            screen.say(f"recorded in {self.record}: {evaluate.record(self.record, summary)}")
-        screen.say(f"written: {', '.join(map(str, written))}")
+            screen.answer(f"recorded in {self.record}: {evaluate.record(self.record, summary)}")
+        screen.written(written)
         failed = int((scores["status"] == "failed").sum())
+        screen.add(scans={"scored": scores.sizes["scan"] - failed, "failed": failed}, notes=notes(scores.attrs))
+        screen.add(table={"header": table.header, "rows": table.rows})
         return exit_code(scores.sizes["scan"] - failed, failed)
 
 

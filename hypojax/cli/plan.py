@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from hypojax.cli.document import of_plan
 from hypojax.cli.screen import Screen, duration
 from hypojax.cli.verb import OK, SOME_FAILED, Verb
 from hypojax.reason import Reason, RunError
@@ -58,6 +59,7 @@ class Plan(Verb):
         screen.say("Reading headers, then sending a few scans down the line …")
         projection = execute.plan(inputs, out=out, settings=self.settings, workers=self._described(), sample=self.sample)
         screen.pairs("hypojax plan", facts(projection))
+        screen.add(**of_plan(projection))
         for refusal in projection.refused:
             screen.say(f"refused: {refusal.message}")
         for note in projection.notes:

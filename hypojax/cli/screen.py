@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isnan
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hypojax.cli.document import dumped, of_outcome
 from hypojax.cli.terminal import Outlet, Terminal
 from hypojax.location import Location
 
@@ -176,12 +177,20 @@ class Screen:
         For what was asked for; standard output when left out.
     messages
         For progress and errors; standard error when left out.
+    quiet
+        Show no progress and no notes.
+    as_json
+        Collect what was asked for in one document, which `finish` prints, instead of showing it.
     """
 
-    def __init__(self, *, console: Console | None = None, messages: Console | None = None) -> None:
+    def __init__(
+        self, *, console: Console | None = None, messages: Console | None = None, quiet: bool = False, as_json: bool = False
+    ) -> None:
         self._outlet = Outlet(sys.stdout)
         self._console = console or Terminal(self._outlet)
         self._messages = messages or Terminal(Outlet(sys.stderr))
+        self._console.quiet, self._messages.quiet = as_json, quiet
+        self._document: dict[str, Any] | None = {} if as_json else None
 
     @property
     def messages(self) -> Console:
@@ -205,13 +214,37 @@ class Screen:
         with Progress(*columns, console=self._messages) as bar:
             yield LiveWatch(bar)
 
+    def add(self, **facts: object) -> None:
+        """Facts for the JSON document, where one is wanted."""
+        if self._document is not None:
+            self._document |= facts
+
+    def finish(self, verb: str, code: int) -> None:
+        """Print the JSON document, where one is wanted: one line, the verb and its exit code first."""
+        if self._document is not None:
+            self._outlet.write(dumped({"verb": verb, "exit_code": code, **self._document}) + "\n")
+        self.lost()
+
+    def answer(self, text: str) -> None:
+        """One line of what was asked for."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def written(self, paths: Sequence[Location]) -> None:
+        """Where results lie now."""
+        self.add(paths=list(map(str, paths)))
+        self.answer(f"written: {', '.join(map(str, paths))}")
+
     def say(self, text: str) -> None:
         """One line about what goes on."""
         self._messages.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def error(self, sentence: str) -> None:
-        """One sentence about what went wrong."""
+        """One sentence about what went wrong; it is shown also where all else is quiet."""
+        if self._document is not None:
+            self._document.setdefault("errors", []).append(sentence)
+        quiet, self._messages.quiet = self._messages.quiet, False
         self._messages.print(f"[bold red]error:[/bold red] {escape(sentence)}", highlight=False, soft_wrap=True)
+        self._messages.quiet = quiet
 
     def detail(self, text: str) -> None:
         """Text for whoever mends the software, of several lines."""
@@ -246,12 +279,14 @@ class Screen:
 
     def outcome(self, outcome: "Outcome", out: Location) -> None:
         """The summary at the end of a run."""
+        self.add(**of_outcome(outcome, out))
         self._volumes(outcome)
         self._failures(outcome.failures)
         self.pairs("Summary", {**facts(outcome), "results": str(out)})
 
     def problems(self, problems: Sequence["Problem"], out: Location) -> None:
         """What `hypojax verify` found."""
+        self.add(out=out, problems=list(problems))
         if not problems:
             self._console.print(f"{out}: every stored byte is as it was written", markup=False, highlight=False, soft_wrap=True)
             return

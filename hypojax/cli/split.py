@@ -22,6 +22,8 @@ class Split(Verb):
     $ hypojax split participants.tsv --size 0.2 --match age sex site
     $ hypojax split participants.tsv --folds 5
     $ hypojax split participants.tsv --group diagnosis --cases ALS --size all
+
+    Exit code: 0 split, 1 the table cannot be read or split so.
     """
 
     table: Annotated[Positional[Path], arg(metavar="TABLE")]
@@ -41,6 +43,7 @@ class Split(Verb):
             screen.say(f"note: {note}")
         subjects = ", ".join(f"{count} in {name}" for name, count in split.counts.items())
         screen.table(f"Subjects: {subjects}", *balance_lines(split))
-        screen.say(verdict(split))
-        screen.say(f"written: {', '.join(map(str, written))}")
+        screen.answer(verdict(split))
+        screen.add(subjects=split.counts, verdict=verdict(split), notes=split.notes)
+        screen.written(written)
         return OK

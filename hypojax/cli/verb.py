@@ -19,6 +19,10 @@ class Verb:
 
     debug: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
     """Show where unexpected errors come from."""
+    quiet: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
+    """Show results and errors alone: no progress, no notes."""
+    json: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
+    """Print one JSON document to standard output instead of tables; its `exit_code` is that of the process."""
 
     def __call__(self, screen: Screen) -> int:
         """Do it and give the exit code."""

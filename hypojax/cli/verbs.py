@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Union
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
+from hypojax.cli.completion import Completion
 from hypojax.cli.deploy import Deploy
 from hypojax.cli.drift import Drift
 from hypojax.cli.evaluate import Evaluate
@@ -82,6 +83,8 @@ class Ingest(Verb):
 
     $ hypojax ingest bids/ out/
     $ hypojax segment out/
+
+    Exit code: 0 all scans read, 2 some failed, 3 none succeeded, 1 it could not start or go on.
     """
 
     paths: Paths = ()
@@ -107,6 +110,8 @@ class Segment(Verb):
     """Only segment and measure what OUT/cohort.zarr holds and has not segmented yet.
 
     $ hypojax segment out/
+
+    Exit code: 0 all scans done, 2 some failed or wait, 3 none succeeded, 1 it could not start or go on.
     """
 
     out: Out
@@ -129,6 +134,8 @@ class Export(Verb):
     """Only write the tables and BIDS derivatives of OUT/cohort.zarr again.
 
     $ hypojax export out/
+
+    Exit code: 0 written, 2 some scans failed, 3 none succeeded, 1 there is no store, or OUT cannot be written.
     """
 
     out: Out
@@ -199,6 +206,8 @@ class Info(Verb):
     """Show versions, devices and weights.
 
     $ hypojax info
+
+    Exit code: 0 a run could start, 1 it could not (weights missing or damaged).
     """
 
     weights: Path | None = None
@@ -210,6 +219,7 @@ class Info(Verb):
 
         info = execute.info(self.weights)
         screen.pairs("hypojax info", info.facts)
+        screen.add(facts=info.facts)
         if info.problem is not None:
             raise info.problem
         return OK
@@ -221,6 +231,8 @@ class Demo(Verb):
 
     $ hypojax demo
     $ hypojax demo /tmp/demo
+
+    Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 it could not start or go on.
     """
 
     out: Annotated[Positional[Path], arg(metavar="[OUT]")] = Path("hypojax-demo")
@@ -238,8 +250,9 @@ class Demo(Verb):
         screen.outcome(outcome, results)
         if not outcome.failed:
             with cohort.open_cohort(results / "cohort.zarr") as dataset:
+                screen.add(ratio={"measured": demo.group_ratio(dataset), "known": demo.GROUP_FACTOR})
                 screen.comparison(demo.compare(dataset), measured=demo.group_ratio(dataset), known=demo.GROUP_FACTOR)
-        screen.say(f"The scans lie in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
+        screen.answer(f"The scans lie in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
         return exit_code(outcome.done, outcome.failed)
 
 
@@ -258,6 +271,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "evaluate": Evaluate,
     "train": Train,
     "deploy": Deploy,
+    "completion": Completion,
 }
 
 OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be

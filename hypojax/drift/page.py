@@ -126,7 +126,7 @@ def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _cells(finding: Finding) -> list[str]:
     """One finding as cells of `HEADER`."""
-    sides = [f"{_value(finding, side)} (n = {finding.scans[side]})" for side in (0, 1)]
+    sides = [f"{_value(finding, side)} (n = {count})" if count else "no scan" for side, count in enumerate(finding.scans)]
     name = f"{finding.measure.title.rstrip(',')}{' (distribution)' if finding.test == 'Kolmogorov-Smirnov' else ''}"
     if finding.difference is None:
         return [name, *sides, "", "", "", "", finding.verdict]
@@ -140,6 +140,8 @@ def _cells(finding: Finding) -> list[str]:
 def _value(finding: Finding, side: int) -> str:
     """Middle of one side."""
     value = finding.middles[side]
+    if not isfinite(value):
+        return "too few"
     if finding.measure.scale == "share":
         return per_cent(value)
     if finding.measure.scale == "score":

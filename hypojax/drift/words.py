@@ -24,7 +24,9 @@ def _of_scans(drift: Drift) -> str:
     """The comparison of scans in a sentence."""
     compared, moved = len(drift.compared), sum(finding.moved for finding in drift.compared)
     if not compared:
-        return f"Too few scans to say anything: a comparison takes {drift.limits.minimum} on each side."
+        first, second = drift.scans
+        sides = f"{second} measured twice" if drift.paired else f"{second} new against {first}"
+        return f"Too few scans to say anything: {sides}, and a comparison takes {drift.limits.minimum} on each side."
     of = f"{drift.scans[1]} scans measured twice" if drift.paired else f"{drift.scans[1]} new scans against {drift.scans[0]}"
     if not moved:
         nothing = "No measure of the scans" if drift.moved else "Nothing"

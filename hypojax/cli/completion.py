@@ -1,0 +1,119 @@
+"""`hypojax completion`: what a shell needs to complete verbs, options and file names."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from hypojax.cli.screen import Screen
+from hypojax.cli.verb import OK, Verb
+
+WHOLE: Final = ("--help", "--version")
+"""Options that stand in place of a verb."""
+
+POSITIONAL: Final = Positional[int].__metadata__[0]  # type: ignore[attr-defined]  # a marker of tyro, which hides in the annotation
+ALONE: Final = FlagCreatePairsOff[bool].__metadata__[0]  # type: ignore[attr-defined]
+
+BASH: Final = """_hypojax() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} words=
+    if ((COMP_CWORD == 1)); then
+        words='{verbs}'
+    elif [[ $word == -* ]]; then
+        case ${{COMP_WORDS[1]}} in
+{cases}
+        esac
+    fi
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+}}
+complete -o bashdefault -o default -F _hypojax hypojax
+"""
+"""Where nothing is offered, bash falls back to file names."""
+
+ZSH: Final = """#compdef hypojax
+_hypojax() {{
+    local -a options
+    if ((CURRENT == 2)); then
+        compadd -- {verbs}
+        return
+    fi
+    case $words[2] in
+{cases}
+    esac
+    if [[ $PREFIX == -* ]]; then
+        compadd -- $options
+    else
+        _files
+    fi
+}}
+compdef _hypojax hypojax
+"""
+
+
+@dataclass(frozen=True)
+class Completion(Verb):
+    """Print the lines with which a shell completes verbs, options and file names of hypojax.
+
+    Put the line for your shell into its start file, ~/.bashrc, ~/.zshrc (after compinit) or ~/.config/fish/config.fish.
+
+    $ eval "$(hypojax completion bash)"
+    $ eval "$(hypojax completion zsh)"
+    $ hypojax completion fish | source
+
+    Exit code: 0 printed, 1 wrong usage.
+    """
+
+    shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(metavar="bash|zsh|fish")]
+    """Shell that will read it."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Print the script."""
+        from hypojax.cli.verbs import VERBS
+
+        for line in script(self.shell, VERBS).splitlines():
+            screen.answer(line)
+        return OK
+
+
+def script(shell: Literal["bash", "zsh", "fish"], verbs: Mapping[str, type[Verb]]) -> str:
+    """What a shell has to read to complete these verbs.
+
+    >>> print(script("fish", {"completion": Completion}).splitlines()[-1])
+    complete -c hypojax -n '__fish_seen_subcommand_from completion' -l json
+    """
+    known = {name: ["--help", *options(verb)] for name, verb in verbs.items()}
+    if shell == "fish":
+        return "\n".join([*(line for name, verb in verbs.items() for line in _fish(name, verb, known[name]))])
+    names = " ".join([*verbs, *WHOLE])
+    if shell == "zsh":
+        cases = "\n".join(f"        {name}) options=({' '.join(of)}) ;;" for name, of in known.items())
+        return ZSH.format(verbs=names, cases=cases)
+    cases = "\n".join(f"            {name}) words='{' '.join(of)}' ;;" for name, of in known.items())
+    return BASH.format(verbs=names, cases=cases)
+
+
+def options(verb: type[Any]) -> Iterator[str]:
+    """The options of a verb, as its help names them.
+
+    >>> list(options(Completion))
+    ['--debug', '--quiet', '--json']
+    """
+    hints = get_type_hints(verb, include_extras=True)
+    for field in fields(verb):
+        kind, *marks = get_args(hints[field.name]) if hasattr(hints[field.name], "__metadata__") else (hints[field.name],)
+        if is_dataclass(kind) and isinstance(kind, type):
+            yield from options(kind)
+        elif POSITIONAL not in marks:
+            named = next((mark.name for mark in marks if getattr(mark, "name", None)), field.name)
+            option = named.replace("_", "-")
+            yield f"--{option}"
+            if kind is bool and ALONE not in marks:
+                yield f"--no-{option}"
+
+
+def _fish(name: str, verb: type[Verb], of: list[str]) -> Iterator[str]:
+    """Lines for fish: the verb with the first sentence of its help, and its options."""
+    about = str(verb.__doc__).partition("\n")[0].rstrip(".").replace("'", "\\'")
+    yield f"complete -c hypojax -n __fish_use_subcommand -f -a {name} -d '{about}'"
+    for option in of:
+        yield f"complete -c hypojax -n '__fish_seen_subcommand_from {name}' -l {option.removeprefix('--')}"
