@@ -1,6 +1,7 @@
 """How and where a run is done: objects that are arguments of the library, options of the command line and part of the record."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,9 @@ class RunSettings:
         Scans read while others are segmented, at least; each takes the memory of its scaled voxels.
     threads
         Threads that read ahead, and as many that write behind; chosen from the cores when left out.
+    memory
+        Memory of one process, as in 16GB; a scan that needs more is refused from its header. What this machine has when left out,
+        counting the limits of containers and batch systems.
     check
         First hold what is stored of finished scans against its checksums, and do damaged scans again.
     retry_failed
@@ -37,7 +41,7 @@ class RunSettings:
     Raises
     ------
     RunError
-        ``USAGE``: a batch, a read-ahead or a number of threads below 1.
+        ``USAGE``: a batch, a read-ahead or a number of threads below 1, or a memory that is no amount.
 
     Examples
     --------
@@ -50,6 +54,7 @@ class RunSettings:
     batch: int | None = None
     read_ahead: int = 1
     threads: int | None = None
+    memory: str | None = None
     check: bool = False
     retry_failed: bool = False
     recompute: bool = False
@@ -62,6 +67,27 @@ class RunSettings:
             if value is not None and value < 1:
                 option = "--" + name.replace("_", "-")
                 raise RunError(Reason.USAGE, f"{name} is {value}, it must be 1 or more; leave {option} out, or give a larger number")
+        bytes_of(self.memory)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Memory of one process, bytes; None where that of the machine counts."""
+        return bytes_of(self.memory)
+
+
+def bytes_of(text: str | None) -> int | None:
+    """Bytes that a text such as ``16GB`` or ``16GiB`` names.
+
+    >>> bytes_of("16GB"), bytes_of("1.5 GiB"), bytes_of(None)
+    (16000000000, 1610612736, None)
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
+    size = float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2].lower() or " ") if found else 0
+    if size < 1:
+        raise RunError(Reason.USAGE, f"--memory {text} is no amount of memory; name one such as 16GB")
+    return int(size)
 
 
 HERE: Final = "here"

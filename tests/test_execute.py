@@ -312,6 +312,7 @@ def test_the_store_says_how_it_was_made(tmp_path: Path) -> None:
         "check": False,
         "derivatives": True,
         "ensemble": False,
+        "memory": None,
         "read_ahead": 3,
         "recompute": False,
         "retry_failed": False,

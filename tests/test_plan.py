@@ -1,8 +1,10 @@
 """The plan: it recovers what scans cost, grows with what there is to do, and refuses what cannot fit."""
 
+import gzip
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_scans import nifti_header
 from standin import StandIn, write_phantom
 
 from hypojax import execute
 from hypojax.cli import main
-from hypojax.cli.plan import bytes_of
+from hypojax.cli.plan import facts
 from hypojax.cli.verb import OK, SOME_FAILED, USAGE
 from hypojax.demo import sample_scan
 from hypojax.execute import refuse, room
@@ -29,7 +32,7 @@ from hypojax.execute.sizes import Size, held, in_flight, read_sizes
 from hypojax.grid import centred_grid, resample
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover, read, write_nifti
-from hypojax.settings import RunSettings
+from hypojax.settings import RunSettings, bytes_of
 
 FIXED, RATE = 0.5, 0.05
 """Seconds of a made-up scan, and for each million voxels."""
@@ -171,7 +174,7 @@ def test_too_little_memory_does_not_fit(scans: Path) -> None:
     assert planned(scans, workers=Workers(memory_bytes=700_000_000)).fits
     (plain,) = planned(scans, workers=Workers(memory_bytes=600_000_000)).shortages
     assert "memory: about 662 MB a worker is needed and there are 600 MB; leave out the largest scans" in plain
-    (batched,) = planned(scans, settings=RunSettings(batch=8, read_ahead=4), workers=Workers(memory_bytes=10**8)).shortages
+    (batched,) = planned(scans, settings=RunSettings(batch=8, read_ahead=4), workers=Workers(memory_bytes=3 * 10**8)).shortages
     assert "try --batch 4 --read-ahead 2" in batched
 
 
@@ -289,9 +292,46 @@ def test_a_run_that_cannot_fit_is_refused_from_file_sizes(scans: Path, monkeypat
     assert small.value.reason == Reason.OUT_OF_MEMORY
 
 
+def test_a_scan_that_no_process_may_hold_fails_alone_from_its_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two megabytes that may well be two thousand million voxels of one byte, which take twelve gigabytes to work on."""
+    write_phantom(tmp_path / "in" / "good.nii.gz")
+    header = nifti_header(np.zeros((2, 2, 2), np.uint8), affine=np.diag([0.2, 0.2, 0.2, 1.0]), dim=[3, 1270, 1270, 1270, 1, 1, 1, 1])
+    (tmp_path / "in" / "large.nii.gz").write_bytes(gzip.compress(header + np.random.default_rng(0).bytes(2_100_000), 1))
+    tracemalloc.start()
+    try:
+        outcome = execute.run([tmp_path / "in"], out=tmp_path / "out", settings=RunSettings(memory="8GB"), segmenter=StandIn())
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+    good, large = outcome.results
+    assert (good.status, large.reason) == ("done", Reason.TOO_LARGE)
+    for said in ("scan 'large'", "1270×1270×1270 voxels of uint8 take 12.3 GB", "7.8 GB are there", "--memory"):
+        assert said in large.message
+    made = planned(tmp_path / "in", workers=Workers(memory_bytes=8 * 10**9))
+    assert [refusal.scan for refusal in made.refused] == ["large"]
+    assert not planned(tmp_path / "in", workers=Workers(memory_bytes=10**11)).refused
+    assert facts(made)["largest scan"] == "200 MB of memory with the network; a scan may take 8.0 GB"
+    capsys.readouterr()
+
+
+def test_the_memory_that_a_process_may_take_counts_groups_and_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MEMBERSHIP", tmp_path / "none")
+    machine = room.memory_limit()
+    assert room.machine_free() <= machine
+    monkeypatch.setattr(room, "CGROUPS", tmp_path)
+    monkeypatch.setattr(room, "MEMBERSHIP", tmp_path / "membership")
+    (tmp_path / "membership").write_text("0::/job/step\n")
+    (tmp_path / "job" / "step").mkdir(parents=True)
+    (tmp_path / "job" / "step" / "memory.max").write_text("max\n")
+    (tmp_path / "job" / "memory.max").write_text("5000000\n")
+    assert room.memory_limit() == 5_000_000
+    monkeypatch.setattr(room.resource, "getrlimit", lambda kind: (4_000_000 if kind == room.resource.RLIMIT_AS else -1, -1))
+    assert room.memory_limit() == 4_000_000
+
+
 def test_the_check_before_a_run_reads_few_headers(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(refuse, "read_sizes", lambda scans: (looked.extend(scan.id for scan in scans), ((), ()))[1])
+    monkeypatch.setattr(refuse, "read_sizes", lambda scans, **_: (looked.extend(scan.id for scan in scans), ((), ()))[1])
     gone = Scan("gone", scans / "gone.nii.gz")
     refuse_unfit([*discover([scans]).scans, gone] * 20, out=scans)
     assert len(looked) == refuse.LOOKED_AT

@@ -40,8 +40,6 @@ class Plan(Verb):
     """Workers of the cluster, each a process with networks of its own."""
     cores: int | None = None
     """Cores of one worker; all of this machine when left out."""
-    memory: str | None = None
-    """Memory of one worker, as in 16GB."""
     gpus: int = 0
     """GPUs of one worker."""
     sample: int = 4
@@ -72,26 +70,7 @@ class Plan(Verb):
         """The cluster that the options describe."""
         from hypojax.execute import Workers
 
-        return Workers(count=self.workers, cores=self.cores, gpus=self.gpus, memory_bytes=bytes_of(self.memory))
-
-
-def bytes_of(text: str | None) -> int | None:
-    """Bytes that a text such as ``16GB`` or ``16GiB`` names.
-
-    >>> bytes_of("16GB"), bytes_of("1GiB"), bytes_of(None)
-    (16000000000, 1073741824, None)
-    """
-    if text is None:
-        return None
-    from dask.utils import parse_bytes
-
-    try:
-        found = parse_bytes(text)
-    except ValueError:
-        found = 0
-    if found < 1:
-        raise RunError(Reason.USAGE, f"--memory {text} is no amount of memory; name one such as 16GB")
-    return found
+        return Workers(count=self.workers, cores=self.cores, gpus=self.gpus, memory_bytes=self.settings.memory_bytes)
 
 
 def facts(plan: "Projection") -> dict[str, str]:
@@ -109,12 +88,14 @@ def facts(plan: "Projection") -> dict[str, str]:
     }
     room = amount(plan.memory_room) if plan.memory_room else "not known how much"
     where = "a worker has" if plan.workers.count > 1 or plan.workers.memory_bytes else "free"
+    most = amount(plan.workers.memory_limit) if plan.workers.memory_limit else "as much as a worker has"
     free = "as much as the bucket gives" if plan.disk_room is None else amount(plan.disk_room)
     crew = {"workers": f"{plan.workers.count:,}"} if plan.workers.count > 1 else {}
     return {
         **found,
         **crew,
         "memory": f"about {amount(plan.memory_bytes)} at the peak; {where}: {room}",
+        "largest scan": f"{amount(plan.largest_bytes)} of memory with the network; a scan may take {most}",
         "device memory": device_memory(plan),
         "disk": f"about {amount(plan.disk_bytes)}; free: {free} ({plan.place.resolve()})",
     }

@@ -10,6 +10,7 @@ from hypojax.execute.lock import settling
 from hypojax.execute.outcome import ScanResult, Watch
 from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.process import process
+from hypojax.execute.room import scan_room
 from hypojax.execute.todo import Todo
 from hypojax.execute.turn import Turn
 from hypojax.location import Location, ObjectPath
@@ -57,7 +58,8 @@ class Job:
     @property
     def line(self) -> Line:
         """Where scans come from and go to."""
-        return Line(self.store, self.out / DERIVATIVES, self.network, write_maps=self.settings.derivatives)
+        room = scan_room(self.settings.memory_bytes)
+        return Line(self.store, self.out / DERIVATIVES, self.network, write_maps=self.settings.derivatives, room=room)
 
     def results(self, todo: Todo, *, watch: Watch) -> Generator[ScanResult, None, None]:
         """What becomes of each scan, as it is known.

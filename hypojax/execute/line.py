@@ -68,12 +68,15 @@ class Line:
         The network; None where nothing is segmented.
     write_maps
         Whether derivatives are written; those of a scan that fails are removed either way.
+    room
+        Bytes that the voxels of a scan may take; a scan that needs more is refused.
     """
 
     store: CohortStore
     derivatives_root: Location
     segmenter: Segments | None = None
     write_maps: bool = True
+    room: int | None = None
 
     def results(self, scans: Iterable[str], *, settings: RunSettings) -> Generator[ScanResult, None, None]:
         """What becomes of each scan, in order, but for those that are refused, which wait for no batch.
@@ -97,7 +100,7 @@ class Line:
     def load(self, scan: str) -> Loaded | Refused:
         """Read one scan, from its file or as it was ingested, and store its voxels."""
         start = time.perf_counter()
-        found = attempt(scan, lambda: load(self.store, scan), since=start)
+        found = attempt(scan, lambda: load(self.store, scan, room=self.room), since=start)
         return Refused(found) if isinstance(found, ScanResult) else found
 
     def prepare(self, scan: str) -> Ready | Refused:
@@ -246,8 +249,8 @@ def attempt(scan: str, step: Callable[[], Result], *, since: float) -> Result | 
         return refusal(scan, error, seconds=time.perf_counter() - since)
 
 
-def load(store: CohortStore, scan: str) -> Loaded:
-    """Read one scan: its voxels as they were ingested, else its file, which are then stored.
+def load(store: CohortStore, scan: str, *, room: int | None = None) -> Loaded:
+    """Read one scan: its voxels as they were ingested, else its file, which are then stored; ``room`` as `hypojax.scans.read` has it.
 
     Raises
     ------
@@ -259,7 +262,7 @@ def load(store: CohortStore, scan: str) -> Loaded:
     if ingested is not None:
         image, row = ingested
         return Loaded(scan, image, row, time.perf_counter() - start)
-    image = read(scan, locate(path_of(store, scan)))
+    image = read(scan, locate(path_of(store, scan)), room=room)
     store.write_native(scan, image)
     return Loaded(scan, image, row_of(image), time.perf_counter() - start)
 

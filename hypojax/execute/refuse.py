@@ -5,7 +5,7 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Final
 
-from hypojax.execute.room import amount, disk_free, memory_free
+from hypojax.execute.room import LEAST_NETWORK, amount, disk_free, memory_free, scan_room
 from hypojax.execute.sizes import read_sizes
 from hypojax.location import Location
 from hypojax.reason import Reason, RunError
@@ -17,14 +17,11 @@ LEAST_STORED: Final = 0.5
 LEAST_PLAIN: Final = 0.1
 """The same for a file that is not compressed: 0.12 to 0.82."""
 
-LEAST_NETWORK: Final = 200_000_000
-"""Bytes that a first batch takes besides its voxels, once the weights are loaded, at least: 250 MB (`benchmarks/room.py`)."""
-
 LOOKED_AT: Final = 8
 """Largest files whose headers are read."""
 
 
-def refuse_unfit(scans: Sequence[Scan], *, out: Location, memory: bool = True) -> None:
+def refuse_unfit(scans: Sequence[Scan], *, out: Location, memory: bool = True, limit: int | None = None) -> None:
     """Refuse a run for which the disk or the memory cannot suffice, whatever the scans hold; less than a millisecond a scan.
 
     What passes may still be too large: `plan` projects, this only knows bounds. DICOM series and scans in buckets count nothing.
@@ -37,6 +34,8 @@ def refuse_unfit(scans: Sequence[Scan], *, out: Location, memory: bool = True) -
         The output folder.
     memory
         Whether they are held in the memory of this machine.
+    limit
+        Bytes of memory that a process may take; what the machine has when left out.
 
     Raises
     ------
@@ -52,12 +51,12 @@ def refuse_unfit(scans: Sequence[Scan], *, out: Location, memory: bool = True) -
             "name another OUT, free some, or see what they take with hypojax plan",
         )
     if memory:
-        refuse_large([scan for scan, _ in nlargest(LOOKED_AT, files, key=lambda file: file[1])])
+        refuse_large([scan for scan, _ in nlargest(LOOKED_AT, files, key=lambda file: file[1])], limit)
 
 
-def refuse_large(scans: Sequence[Scan]) -> None:
-    """Refuse scans of which one alone does not fit into memory beside the network."""
-    sizes, _ = read_sizes(scans)
+def refuse_large(scans: Sequence[Scan], limit: int | None) -> None:
+    """Refuse scans of which one alone does not fit into the memory that is free; one that no process may hold fails alone, later."""
+    sizes, _ = read_sizes(scans, room=scan_room(limit))
     largest = max(sizes, key=lambda size: size.held_bytes, default=None)
     if largest is None or (need := LEAST_NETWORK + largest.held_bytes) <= (room := memory_free()):
         return

@@ -2,10 +2,14 @@
 
 import os
 import re
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+LEAST_NETWORK: Final = 200_000_000
+"""Bytes that a first batch takes besides its voxels, once the weights are loaded, at least: 250 MB (`benchmarks/room.py`)."""
 
 UNITS: Final = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 MEMORY: Final = Path("/proc/meminfo")
@@ -24,6 +28,28 @@ def memory_free() -> int:
     """Bytes of memory that a process started now could take."""
     rooms = [room_in(*group) for group in control_groups(MEMBERSHIP.read_text() if MEMBERSHIP.exists() else "")]
     return max(0, min([machine_free(), *(room for room in rooms if room is not None)]))
+
+
+def memory_limit() -> int:
+    """Bytes of memory that a process may ever take: of the machine, of its control groups, and by the limits set for it (ulimit)."""
+    groups = [limit_of(folder / names[0]) for folder, names in control_groups(MEMBERSHIP.read_text() if MEMBERSHIP.exists() else "")]
+    own = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    found = [limit for limit in groups if limit is not None] + [limit for limit in own if limit != resource.RLIM_INFINITY]
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *found])
+
+
+def scan_room(memory: int | None) -> int:
+    """Bytes that the voxels of one scan may take beside the network, where a process has ``memory`` bytes, or what there is."""
+    return (memory or memory_limit()) - LEAST_NETWORK
+
+
+def limit_of(path: Path) -> int | None:
+    """The limit in a file of a control group; None where there is none."""
+    try:
+        limit = path.read_text().strip()
+    except OSError:
+        return None
+    return int(limit) if limit.isdigit() else None
 
 
 def machine_free() -> int:

@@ -10,6 +10,7 @@ from hypojax import cohort
 from hypojax.execute.line import Segments
 from hypojax.execute.network import load_segmenter, provenance
 from hypojax.execute.record import full_row, intracranial_mask, measure_scan, region_entries, row_of
+from hypojax.execute.room import scan_room
 from hypojax.grid import Affine
 from hypojax.location import Location, ObjectPath, Place, locate
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
@@ -110,4 +111,4 @@ def _from_file(path: Location) -> tuple[ScanEntry, Image]:
     entry = ScanEntry(
         scan=scans[0].id, path=str(path), entities=dict(scans[0].entities), columns=dict(scans[0].columns), dataset=scans[0].dataset
     )
-    return entry, read(scans[0].id, scans[0].path)
+    return entry, read(scans[0].id, scans[0].path, room=scan_room(None))

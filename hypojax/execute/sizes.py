@@ -12,15 +12,13 @@ from hypojax.execute.overlap import threads_for
 from hypojax.location import Location
 from hypojax.reason import HypojaxError, ScanError
 from hypojax.scans import Scan
+from hypojax.scans.header import work_bytes
 from hypojax.scans.read import read_header
 from hypojax.scans.stream import open_source
 from hypojax.settings import RunSettings
 
 THREADS: Final = 8
 """Headers read at once: on a network disk each waits for its answer, and 50,000 one after another would take minutes."""
-
-SCALED: Final = 4
-"""Bytes of a scaled voxel, float32."""
 
 SLICE_VOXEL: Final = 2
 """Bytes of a voxel in a DICOM series, whose headers are not read here; nearly all scanners write 16 bits."""
@@ -55,12 +53,12 @@ class Size:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the voxels as stored and once more as scaled: what a scan on the line holds."""
-        return self.voxels * (self.voxel_bytes + SCALED)
+        """Bytes of the voxels as stored, or as label maps, and once more as scaled: what a scan on the line holds."""
+        return work_bytes(self.voxels, itemsize=self.voxel_bytes)
 
 
-def size_of(scan: Scan) -> Size:
-    """Read the header of a scan; of a DICOM series, whose headers say less, the sizes of its files.
+def size_of(scan: Scan, *, room: int | None = None) -> Size:
+    """Read the header of a scan, which may take ``room`` bytes; of a DICOM series, whose headers say less, the sizes of its files.
 
     Raises
     ------
@@ -72,18 +70,18 @@ def size_of(scan: Scan) -> Size:
             total = sum(file.stat().st_size for file in scan.path.iterdir() if file.is_file())
             return Size(scan.id, scan.path, total // SLICE_VOXEL, SLICE_VOXEL, total)
         with open_source(scan.path) as source:
-            header = read_header(source)
+            header = read_header(source, room=room)
         return Size(scan.id, scan.path, header.voxel_bytes // header.dtype.itemsize, header.dtype.itemsize, source.file_bytes)
     except HypojaxError as error:
         raise ScanError(error.reason, scan.id, f"{error} ({scan.path})") from error
 
 
-def read_sizes(scans: Sequence[Scan]) -> tuple[tuple[Size, ...], tuple[ScanResult, ...]]:
-    """Sizes of the scans, in order, and the results of those whose header is refused; no voxel is read."""
+def read_sizes(scans: Sequence[Scan], *, room: int | None = None) -> tuple[tuple[Size, ...], tuple[ScanResult, ...]]:
+    """Sizes of the scans, in order, and the results of those whose header is refused (``room`` as `size_of`); no voxel is read."""
 
     def size_or_refusal(scan: Scan) -> Size | ScanResult:
         try:
-            return size_of(scan)
+            return size_of(scan, room=room)
         except (ScanError, OSError) as error:
             return refusal(scan.id, error, seconds=0.0)
 

@@ -15,6 +15,7 @@ from hypojax.execute.outcome import Guarded, Outcome, Silence, Watch, from_recor
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for, source_datasets
 from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.refuse import refuse_unfit
+from hypojax.execute.room import scan_room
 from hypojax.execute.shard import Shard
 from hypojax.execute.todo import Todo, todo_of
 from hypojax.location import Location, Place, locate
@@ -83,7 +84,8 @@ def run(
         store = CohortStore(out / STORE, index=made.index)
         todo = todo_of(store, named, settings=chosen)
         unread = set(store.missing())
-        refuse_unfit([scan for scan in found.scans if scan.id in todo and scan.id in unread], out=out, memory=not place.distributed)
+        fresh = [scan for scan in found.scans if scan.id in todo and scan.id in unread]
+        refuse_unfit(fresh, out=out, memory=not place.distributed, limit=chosen.memory_bytes)
         job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, watch=Guarded(told, hold.check))
     return replace(outcome, ignored=found.ignored, notes=found.notes)
@@ -177,7 +179,7 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings
     todo = [scan for scan in scans if scan not in known]
     kept = len(scans) - len(todo)
     watch.started(total=len(todo), kept=kept)
-    line = Line(store, out / DERIVATIVES)
+    line = Line(store, out / DERIVATIVES, room=scan_room(settings.memory_bytes))
     threads = settings.threads or threads_here()
     with closing(overlapped(todo, line.load, depth=max(settings.read_ahead, threads), threads=threads)) as loaded:
         for item in loaded:

@@ -18,6 +18,7 @@ from hypojax.execute.line import Line, Segments
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
+from hypojax.execute.room import scan_room
 from hypojax.execute.turn import Turn
 from hypojax.location import Location
 from hypojax.reason import Reason, RunError
@@ -84,12 +85,13 @@ class LinePlugin(WorkerPlugin):
         self.name = assignment.turn.name
         self.dismissed = False
 
-    def setup(self, worker: Worker) -> None:  # noqa: ARG002  (as Dask calls it)
+    def setup(self, worker: Worker) -> None:
         """Keep to the cores given, before JAX counts them; nothing heavy, the worker's own heart beats in this thread."""
         if cores := os.environ.get(CORES):
             os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
         limit_threads(STORE_THREADS)
         use_compile_cache()
+        self._memory: int | None = worker.memory_manager.memory_limit  # beyond it Dask ends the process
         self._lock = threading.Lock()
         self._line: Line | None = None
 
@@ -115,7 +117,8 @@ class LinePlugin(WorkerPlugin):
             if store.index.settings.get(name) != value:
                 message = f"a worker has other weights ({name} {value}) than the run began with ({store.index.settings.get(name)})"
                 raise RunError(Reason.OTHER_SETTINGS, f"{message}; install the same hypojax, and the same --weights, for all workers")
-        return Line(store, out / DERIVATIVES, network, write_maps=settings.derivatives)
+        room = scan_room(min(filter(None, (settings.memory_bytes, self._memory)), default=None))
+        return Line(store, out / DERIVATIVES, network, write_maps=settings.derivatives, room=room)
 
 
 def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Mapping[str, str]]:

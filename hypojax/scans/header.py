@@ -23,6 +23,12 @@ LARGEST_VOXEL: Final = 10.0
 LARGEST_BYTES: Final = 1 << 31
 """Decoded voxels; a matrix of 512 a side in float64 takes half of it."""
 
+SCALED: Final = 4
+"""Bytes of a voxel that is scaled, float32: what a network is made ready from."""
+
+MAPS: Final = 2
+"""Bytes of a voxel in the two label maps of a scan, which come when its voxels as stored are gone."""
+
 LARGEST_OFFSET: Final = 1 << 26
 """Bytes that may lie before the first voxel (header extensions)."""
 
@@ -79,6 +85,20 @@ class Header:
     def voxel_bytes(self) -> int:
         """Size of all voxels, bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory that the scan takes while it is worked on."""
+        return work_bytes(math.prod(self.shape), itemsize=self.dtype.itemsize)
+
+
+def work_bytes(voxels: int, *, itemsize: int) -> int:
+    """Memory that so many voxels take while they are worked on: scaled, and beside that as stored, or later as label maps.
+
+    >>> work_bytes(1270**3, itemsize=1) / 1e9
+    12.290298
+    """
+    return voxels * (SCALED + max(itemsize, MAPS))
 
 
 def checked_shape(sizes: list[int]) -> tuple[int, int, int]:
@@ -197,6 +217,30 @@ def size_notes(counted: Affine, named: Float[np.ndarray, "3"], *, names: tuple[s
     counts, other = names
     sentence = f"its {counts} gives voxels of {edges(found)} and its {other} {edges(said)} (the {counts} counts)"
     return (f"{sentence}; find out which is right and fix the header",)
+
+
+def check_memory(header: Header, *, room: int) -> None:
+    """Hold what a scan will take of memory against what there is, from its header alone.
+
+    Parameters
+    ----------
+    header
+        The header.
+    room
+        Bytes that the voxels of one scan may take.
+
+    Raises
+    ------
+    HypojaxError
+        ``TOO_LARGE``.
+    """
+    if header.work_bytes <= room:
+        return
+    declared = f"{'×'.join(str(size) for size in header.shape)} voxels of {header.dtype.name}"
+    need = f"{header.work_bytes / 1e9:.3g} GB of memory (as stored, in float32, and as label maps)"
+    there = f"{max(room, 0) / 1e9:.3g} GB are there for a scan beside the network"
+    step = "give more with --memory, take a machine with more, or exclude the scan"
+    raise HypojaxError(Reason.TOO_LARGE, f"its {declared} take {need}, and {there}; {step}")
 
 
 def check_bytes(header: Header, *, most: int) -> None:

@@ -14,7 +14,7 @@ from hypojax.location import Location, ObjectPath
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans.dicom import FULL, convert
 from hypojax.scans.disguise import LOOKED_AT, no_image
-from hypojax.scans.header import Header, check_bytes
+from hypojax.scans.header import Header, check_bytes, check_memory
 from hypojax.scans.image import Image, survey
 from hypojax.scans.mgh import SIZE as MGH_SIZE
 from hypojax.scans.mgh import is_mgh, parse_mgh
@@ -31,7 +31,7 @@ MGH_TAGS: Final = 1 << 24
 """Bytes of any kind that may follow the voxels of an MGH file: repetition time, history and other tags."""
 
 
-def read(scan_id: str, path: Location) -> Image:
+def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
     """Read one scan: NIfTI or MGH, gzipped or not (its content decides, not its name), or a folder with a DICOM series.
 
     Parameters
@@ -40,6 +40,9 @@ def read(scan_id: str, path: Location) -> Image:
         Name of the scan in errors.
     path
         The file or folder, or an object of a bucket.
+    room
+        Bytes that its voxels may take while they are worked on (`hypojax.scans.header.work_bytes`); a scan that needs more is refused
+        from its header. Any number when left out.
 
     Returns
     -------
@@ -62,8 +65,8 @@ def read(scan_id: str, path: Location) -> Image:
     """
     try:
         if isinstance(path, ObjectPath):
-            return read_object(path)
-        return read_series(path) if path.is_dir() else read_file(path)
+            return read_object(path, room=room)
+        return read_series(path, room=room) if path.is_dir() else read_file(path, room=room)
     except RunError:
         raise
     except HypojaxError as error:
@@ -76,11 +79,11 @@ def read(scan_id: str, path: Location) -> Image:
         raise ScanError(Reason.TOO_LARGE, scan_id, f"its voxels do not fit into memory; free some or exclude the scan ({path})") from error
 
 
-def read_series(folder: Path) -> Image:
+def read_series(folder: Path, *, room: int | None = None) -> Image:
     """Read the one DICOM series of a folder."""
     try:
         with tempfile.TemporaryDirectory(prefix="hypojax-") as temporary:
-            image = read_converted(folder, into=Path(temporary))
+            image = read_converted(folder, into=Path(temporary), room=room)
     except OSError as error:
         if error.errno in FULL:
             raise no_room(Path(tempfile.gettempdir())) from error
@@ -88,10 +91,10 @@ def read_series(folder: Path) -> Image:
     return dataclasses.replace(image, format="dicom")
 
 
-def read_object(path: ObjectPath) -> Image:
+def read_object(path: ObjectPath, *, room: int | None = None) -> Image:
     """Read one NIfTI or MGH object of a bucket as it streams in; a DICOM series is refused, since its converter needs a folder."""
     try:
-        return read_file(path)
+        return read_file(path, room=room)
     except HypojaxError as error:
         if isinstance(error.__cause__, FileNotFoundError) and path.is_dir():
             message = "a DICOM series in a bucket cannot be read; copy the series to a disk, or convert it to NIfTI, or exclude the scan"
@@ -99,10 +102,10 @@ def read_object(path: ObjectPath) -> Image:
         raise
 
 
-def read_converted(folder: Path, *, into: Path) -> Image:
+def read_converted(folder: Path, *, into: Path, room: int | None = None) -> Image:
     """Convert a series and read what came of it. The converter does not always say that the disk is full, hence the look at it."""
     try:
-        return read_file(convert(folder, into=into))
+        return read_file(convert(folder, into=into), room=room)
     except HypojaxError as error:
         if shutil.disk_usage(into).free < ROOM:
             raise no_room(into.parent) from error
@@ -118,10 +121,10 @@ def no_room(folder: Path) -> RunError:
     )
 
 
-def read_file(path: Location) -> Image:
+def read_file(path: Location, *, room: int | None = None) -> Image:
     """Read one NIfTI or MGH file; errors are those of `read`, without the scan's name."""
     with open_source(path) as source:
-        header = read_header(source)
+        header = read_header(source, room=room)
         take(source.stream, header.offset - len(header.raw))
         voxels = _read_voxels(source.stream, header)
         _check_end(source.stream, tags=header.format == "mgh")
@@ -138,7 +141,7 @@ def read_file(path: Location) -> Image:
     )
 
 
-def read_header(source: Source) -> Header:
+def read_header(source: Source, *, room: int | None = None) -> Header:
     """Read and check the header at the front of a source; nothing behind its fixed part is touched.
 
     Raises
@@ -155,6 +158,8 @@ def read_header(source: Source) -> Header:
         raise HypojaxError(Reason.TRUNCATED, f"it ends after {len(raw)} bytes, inside its header; fetch the file again or exclude the scan")
     header = parse_nifti(raw) if byte_order(start) else parse_mgh(raw)
     check_bytes(header, most=source.most)
+    if room is not None:
+        check_memory(header, room=room)
     return header
 
 

@@ -11,7 +11,7 @@ from hypojax.execute.output import STORE, find
 from hypojax.execute.plan.calibration import SCANS, Calibration, calibrate, choose
 from hypojax.execute.plan.costs import MEGAVOXEL, Span, fitted, time_span
 from hypojax.execute.plan.workers import Workers
-from hypojax.execute.room import amount, disk_free, memory_free
+from hypojax.execute.room import LEAST_NETWORK, amount, disk_free, memory_free
 from hypojax.execute.sizes import Size, held, in_flight, read_sizes
 from hypojax.location import Location, Place, locate
 from hypojax.reason import Reason, RunError
@@ -80,6 +80,11 @@ class Plan:
         return max(self.sizes, key=lambda size: size.voxels)
 
     @property
+    def largest_bytes(self) -> int:
+        """Memory that the scan that takes most takes alone, with the network."""
+        return LEAST_NETWORK + max(size.held_bytes for size in self.sizes)
+
+    @property
     def median_voxels(self) -> float:
         """Voxels of a scan, the median."""
         return float(statistics.median(size.voxels for size in self.sizes))
@@ -122,7 +127,7 @@ def plan(
     search = find(inputs, out=out) if out else discover(inputs)
     found = search.scans
     todo = unfinished(found, out)
-    sizes, refused = read_sizes(todo)
+    sizes, refused = read_sizes(todo, room=crew.scan_room)
     if not sizes:
         why = (
             f"all {len(refused)} headers are refused, the first: {refused[0].message}" if refused else f"all {len(found)} are done in {out}"

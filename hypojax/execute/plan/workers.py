@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hypojax.execute.room import memory_limit, scan_room
 from hypojax.reason import Reason, RunError
 
 
@@ -23,6 +24,16 @@ class Workers:
     cores: int | None = None
     gpus: int = 0
     memory_bytes: int | None = None
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Memory that one worker may take: as described, or that of this machine where it is this machine; None where nobody knows."""
+        return self.memory_bytes or (memory_limit() if self.count == 1 else None)
+
+    @property
+    def scan_room(self) -> int | None:
+        """Bytes that the voxels of one scan may take there; None where nobody knows."""
+        return None if self.memory_limit is None else scan_room(self.memory_limit)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
