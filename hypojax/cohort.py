@@ -20,6 +20,10 @@ from hypojax.store import Record, ScanEntry, check_table
 from hypojax.store.index import Column
 from hypojax.store.objects import place
 from hypojax.store.table import open_table
+from hypojax.tables import is_age_name, text_of
+from hypojax.tables.age import age_of
+from hypojax.tables.column import per_year
+from hypojax.tables.write import tsv
 
 AXES: Final = ("i", "j", "k")
 """Stored axes of a scan, the labels of dimension ``axis``."""
@@ -41,9 +45,6 @@ RESERVED: Final = frozenset(
 
 LONGEST_NAME: Final = 120
 """Bytes of a coordinate's name: columns can be whole questions, file systems take 255 bytes."""
-
-NOT_AVAILABLE: Final = "n/a"
-"""What BIDS writes for a missing value in a TSV file."""
 
 
 @dataclass(frozen=True)
@@ -178,10 +179,10 @@ def export_table(dataset: xr.Dataset, folder: Location) -> tuple[Location, Locat
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
     frame = tidy(dataset)
-    parquet, tsv = folder / "volumes.parquet", folder / "volumes.tsv"
+    parquet, text = folder / "volumes.parquet", folder / "volumes.tsv"
     place(parquet, _parquet(frame, dataset))
-    place(tsv, _tsv(frame))
-    return parquet, tsv
+    place(text, tsv(frame))
+    return parquet, text
 
 
 def summary(dataset: xr.Dataset) -> Summary:
@@ -273,7 +274,9 @@ def _participants(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:
         for column in dict.fromkeys(name for row in table for name in row):
             name = _coordinate_name(column, taken)
             taken.add(name.casefold())
-            found[name] = xr.Variable(SCAN, _column([row.get(column) for row in table]), {"long_name": f"{origin} {_text(column)!r}"})
+            found[name] = xr.Variable(
+                SCAN, _column([row.get(column) for row in table], column), {"long_name": f"{origin} {_text(column)!r}"}
+            )
     return found
 
 
@@ -293,8 +296,16 @@ def _coordinate_name(column: str, taken: set[str]) -> str:
     return name
 
 
-def _column(values: Sequence[Column]) -> Shaped[np.ndarray, "scan"]:
-    """Values of a participants column: integers, or numbers (missing is NaN), or else text (missing is empty)."""
+def _column(values: Sequence[Column], name: str = "") -> Shaped[np.ndarray, "scan"]:
+    """Values of a participants column: integers, or numbers (missing is NaN), or else text (missing is empty).
+
+    Ages are numbers where any of them is one, whatever another table of the same cohort holds in their place.
+    """
+    if is_age_name(name):
+        ages = [None if value is None else age_of(text_of(value), per_year=per_year(name)) for value in values]
+        if any(age is not None for age in ages) or all(value is None for value in values):
+            whole = all(isinstance(value, int) for value in values)
+            return np.array([np.nan if age is None else age for age in ages], np.int64 if whole else np.float64)
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, int) and abs(value) < 2**63 for value in known) and len(known) == len(values):
         return np.array(values, np.int64)
@@ -332,13 +343,6 @@ def _column_metadata(column: str, dataset: xr.Dataset) -> dict[str, str]:
     """Attributes of the variable that a column comes from."""
     name = column if column in dataset.variables else column.rsplit("_", 1)[0]
     return {key: str(value) for key, value in dataset[name].attrs.items()}
-
-
-def _tsv(frame: pd.DataFrame) -> bytes:
-    """The frame as BIDS tabular text: no tab or line break in a cell, ``n/a`` where there is no value."""
-    text = frame.select_dtypes(exclude="number").columns
-    clean = frame.assign(**{name: frame[name].str.replace(r"\s+", " ", regex=True).replace("", NOT_AVAILABLE) for name in text})
-    return clean.to_csv(sep="\t", index=False, na_rep=NOT_AVAILABLE, lineterminator="\n").encode()
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

@@ -35,6 +35,9 @@ class RunSettings:
         Try scans again that failed before; they are left alone otherwise.
     recompute
         Do all scans named again, finished or not, and accept that weights or version differ from those the cohort was made with.
+    strict_tables
+        Refuse a table of people that is not as it should be (a row with too few cells, one person named twice, a scan without a
+        row), before any scan is read. Otherwise that costs the columns or rows concerned, and is said.
     derivatives
         Write BIDS derivatives (label maps in every scan's own space) besides the cohort.
 
@@ -58,6 +61,7 @@ class RunSettings:
     check: bool = False
     retry_failed: bool = False
     recompute: bool = False
+    strict_tables: bool = False
     derivatives: bool = True
 
     def __post_init__(self) -> None:

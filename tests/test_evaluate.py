@@ -206,9 +206,11 @@ def test_participants_of_a_table(places: tuple[Path, Path], tmp_path: Path) -> N
     table.write_text("name,age\nsub-1,31\n")
     with pytest.raises(RunError, match="has no column"):
         compare(*places, participants=table)
-    table.write_text("participant_id,age\nsub-1,31\n1,32\n")
-    with pytest.raises(RunError, match="names 1 twice"):
-        compare(*places, participants=table)
+    table.write_text("participant_id,age,sex\nsub-1,31,F\n1,32,F\n")
+    twice = compare(*places, participants=table)
+    assert np.isnan(twice.age.values[0])
+    assert twice.sex.values[0] == "F"
+    assert "sub-1 2 times (lines 2, 3): they differ in age" in twice.attrs["tables"]
 
 
 def test_a_session_of_a_participant_is_told_from_another(tmp_path: Path) -> None:

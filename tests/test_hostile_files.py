@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import zarr
+from hypojax.scans.table import read_table
 from pyarrow import parquet
 from sample_store import DONE, small_store
 
@@ -29,7 +30,6 @@ from hypojax.deploy import read_config
 from hypojax.reason import HypojaxError
 from hypojax.release import SUMS
 from hypojax.scans.read import read
-from hypojax.scans.table import read_table
 from hypojax.store import CohortStore
 from hypojax.store.arrays import open_group, read_native
 from hypojax.store.document import NAME, seal

@@ -274,7 +274,7 @@ def test_subjects_of_several_datasets_are_told_apart(tmp_path: Path) -> None:
     told = split_table(path, plan=SplitPlan())
     assert told.counts == {"test": 4, "train": 16}
     assert "--subject participant_id" in told.notes[0]
-    assert sum(split_table(path, plan=SplitPlan(subject=("participant_id",))).counts.values()) == 20
+    assert sum(split_table(path, plan=SplitPlan(subject=("participant_id",))).counts.values()) == 10
     text = "\n".join(f"{dataset}_sub-{n} {n} {20 + n} {region}" for dataset in ("A", "B") for n in range(10) for region in ("icv", "left"))
     path = write(tmp_path, f"scan subject age region\n{text}\n")
     assert split_table(path, plan=SplitPlan()).counts == {"test": 4, "train": 16}

@@ -73,4 +73,5 @@ def notes(about: dict[str, str]) -> list[str]:
     """
     unused, without = about["unused_predictions"], about["structures_without_predictions"]
     found = [f"predictions without a reference: {unused}"] if unused != "0" else []
-    return found + ([f"references of {without} were left out: there is no prediction of it"] if without != "none" else [])
+    found += [f"references of {without} were left out: there is no prediction of it"] if without != "none" else []
+    return found + ([about["tables"]] if "tables" in about else [])

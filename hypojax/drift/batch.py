@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from jaxtyping import Bool
 
 from hypojax.cohort import open_cohort
 from hypojax.drift.choice import Choice
 from hypojax.reason import Reason, RunError
+from hypojax.tables import text_of
+from hypojax.tables.date import SHIFTED, span_of
 
 DATES: Final = ("acq_time", "scan_date", "acquisition_date", "date")
 """Columns that may hold the date of a scan; BIDS has the first."""
@@ -79,18 +80,35 @@ def chosen(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
     RunError
         ``USAGE``: a column is not there, or holds no dates.
     """
-    mask, notes = np.ones(cohort.sizes["scan"], bool), []
+    notes: list[str] = []
+    mask = np.ones(cohort.sizes["scan"], bool)
     for name, value in choice.conditions.items():
         mask &= _text(_column(cohort, name)) == value
     if choice.since is not None:
-        name = choice.date or next((name for name in DATES if name in cohort.variables), DATES[0])
-        dates = pd.to_datetime(pd.Series(_text(_column(cohort, name))), errors="coerce", format="ISO8601", utc=True)
-        if dates.isna().all():
-            raise RunError(Reason.USAGE, f"column {name!r} holds no dates as 2024-06-30; name another with --date")
-        if unknown := int(dates.isna().sum()):
-            notes.append(f"{unknown} scans without a date in {name!r} count as not new")
-        mask &= (dates >= pd.Timestamp(choice.since, tz="UTC")).to_numpy()
+        late, said = _since(cohort, choice)
+        mask, notes = mask & late, [*notes, *said]
     return mask, notes
+
+
+def _since(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
+    """Which scans are of the date asked for or later, and what was noticed."""
+    known = [name for name in DATES if name in cohort.variables]
+    named = [choice.date] if choice.date else known or DATES[:1]
+    spans = {name: [span_of(text) for text in _text(_column(cohort, name))] for name in named}
+    name = next((name for name, found in spans.items() if any(found)), None)
+    since = span_of(choice.since or "")
+    if name is None or since is None:
+        raise RunError(Reason.USAGE, f"column {next(iter(spans))!r} holds no dates as 2024-06-30; name another with --date")
+    told = [span is not None and (since[0] <= span[0] or span[1] <= since[0]) for span in spans[name]]
+    vague = sum(span is not None and not sure for span, sure in zip(spans[name], told, strict=True))
+    moved = sum(span is not None and span[0].year < SHIFTED for span in spans[name])
+    said = {
+        f"{spans[name].count(None)} scans without a date in {name!r} count as not new": None in spans[name],
+        f"{vague} scans count as not new: their dates in {name!r} are of a whole year or month, which {choice.since} divides": vague > 0,
+        f"{moved} dates in {name!r} lie before {SHIFTED}, as those do that BIDS shifts: they were compared as they are": moved > 0,
+    }
+    late = [sure and span is not None and since[0] <= span[0] for span, sure in zip(spans[name], told, strict=True)]
+    return np.array(late, bool), [sentence for sentence, holds in said.items() if holds]
 
 
 def _column(cohort: xr.Dataset, name: str) -> xr.DataArray:
@@ -103,7 +121,7 @@ def _column(cohort: xr.Dataset, name: str) -> xr.DataArray:
 
 def _text(column: xr.DataArray) -> np.ndarray:
     """Values of a column as text; 3.0 is 3."""
-    return np.array([f"{value:g}" if isinstance(value, float) else str(value) for value in column.values.tolist()], object)
+    return np.array([text_of(value) for value in column.values.tolist()], object)
 
 
 def _matched(first: xr.Dataset, second: xr.Dataset, choice: Choice, notes: list[str]) -> Batches:

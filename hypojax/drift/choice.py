@@ -1,10 +1,10 @@
 """Which scans are compared with which: one object that is the argument of the library and the options of the command line."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from hypojax.reason import Reason, RunError
+from hypojax.tables.date import span_of
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,8 @@ class Choice:
         for condition in self.select:
             if not all(condition.partition("=")[::2]):
                 raise RunError(Reason.USAGE, f"select is {condition!r}; write column=value, for example: --select scanner=Prisma")
-        if self.since is not None:
-            try:
-                datetime.fromisoformat(self.since)
-            except ValueError as error:
-                raise RunError(Reason.USAGE, f"since is {self.since!r}; write a date as year-month-day: --since 2024-06-30") from error
+        if self.since is not None and span_of(self.since) is None:
+            raise RunError(Reason.USAGE, f"since is {self.since!r}; write a date as year-month-day: --since 2024-06-30")
 
     @property
     def conditions(self) -> dict[str, str]:

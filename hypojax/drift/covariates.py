@@ -8,7 +8,10 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float64
 
-from hypojax.matching.participants import AGE_NAMES, SEX_NAMES, SEXES, plain
+from hypojax.matching.participants import AGE_NAMES, SEX_NAMES, SEXES
+from hypojax.tables import plain, text_of
+from hypojax.tables.age import age_of
+from hypojax.tables.column import per_year
 
 KNOWN: Final = 0.8
 """Share of the scans of each side that must have a covariate."""
@@ -48,21 +51,28 @@ def _head_size(dataset: xr.Dataset) -> Float64[np.ndarray, "scan"]:
 
 def _age(dataset: xr.Dataset) -> Float64[np.ndarray, "scan"]:
     """Age, years."""
-    values = _column(dataset, AGE_NAMES)
-    return pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
+    name = _name(dataset, AGE_NAMES)
+    unit = per_year(name or "age")
+    ages = [None if pd.isna(value) else age_of(text_of(value), per_year=unit) for value in _column(dataset, AGE_NAMES)]
+    return np.array([np.nan if age is None else age / unit for age in ages], np.float64)
 
 
 def _sex(dataset: xr.Dataset) -> pd.Series:
     """Sex as the table has it, words as M and F; missing where there is none."""
-    values = _column(dataset, SEX_NAMES).map(lambda value: f"{value:g}" if isinstance(value, float) else str(value), na_action="ignore")
+    values = _column(dataset, SEX_NAMES).map(text_of, na_action="ignore").astype(object)
     return values.replace("", np.nan).map(lambda value: SEXES.get(value.casefold(), value), na_action="ignore")
 
 
 def _column(dataset: xr.Dataset, names: tuple[str, ...]) -> pd.Series:
     """A column of the participants table by any of its names."""
-    by_name = {plain(str(name)): str(name) for name in dataset.coords if dataset[name].dims == ("scan",)}
-    name = next((by_name[name] for name in names if name in by_name), None)
+    name = _name(dataset, names)
     return pd.Series(dataset[name].values.tolist() if name else np.nan, index=range(dataset.sizes["scan"]), dtype=object)
+
+
+def _name(dataset: xr.Dataset, names: tuple[str, ...]) -> str | None:
+    """The first of some names that a column of scans has, as it is spelled there."""
+    by_name = {plain(str(name)): str(name) for name in dataset.coords if dataset[name].dims == ("scan",)}
+    return next((by_name[name] for name in names if name in by_name), None)
 
 
 def _coded(reference: pd.Series, new: pd.Series) -> Columns:

@@ -8,6 +8,7 @@ from typing import Final
 from hypojax.drift.finding import Drift, Finding
 from hypojax.drift.trend import trend_rows, trend_sentences
 from hypojax.drift.words import per_cent, sentences, verdict
+from hypojax.tables.write import markdown_table
 
 HEADER: Final = ("measure", "reference", "new", "difference (95 % CI)", "limit", "detectable", "p, Holm", "verdict")
 
@@ -43,8 +44,8 @@ WIDTH, LABEL, ROW = 900, 330, 22
 def markdown(drift: Drift) -> str:
     """The comparison as Markdown."""
     said = [*_bullets(sentences(drift)), *_bullets([*drift.notes, *trend_sentences(drift.trend)])]
-    table = _markdown_table([HEADER, *(_cells(finding) for finding in drift.findings)])
-    history = [] if drift.trend.empty else ["", "## Evaluations", "", *_markdown_table(trend_rows(drift.trend))]
+    table = markdown_table([HEADER, *(_cells(finding) for finding in drift.findings)])
+    history = [] if drift.trend.empty else ["", "## Evaluations", "", *markdown_table(trend_rows(drift.trend))]
     return "\n".join(["# Drift", "", f"**{verdict(drift)}**", "", *said, *table, "", _method(drift), *history, ""])
 
 
@@ -117,11 +118,6 @@ def _html_table(rows: Sequence[Sequence[str]], *, kinds: Sequence[str]) -> str:
         for row, kind in zip(rows[1:], kinds, strict=False)
     ]
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-
-
-def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table, its header first."""
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]]]
 
 
 def _cells(finding: Finding) -> list[str]:

@@ -13,6 +13,7 @@ from hypojax.drift.repeat import compare_repeats
 from hypojax.drift.trend import trend_findings, trend_of
 from hypojax.location import Disk, on_disk
 from hypojax.store.objects import place
+from hypojax.tables.write import tsv
 
 
 def drift_of(reference: Disk, new: Disk | None = None, *, choice: Choice | None = None, limits: Limits | None = None) -> Drift:
@@ -55,7 +56,7 @@ def write_drift(drift: Drift, out: Disk) -> tuple[Path, Path, Path]:
     """
     folder = on_disk(out)
     table, text, page = folder / "drift.tsv", folder / "drift.md", folder / "drift.html"
-    place(table, frame(drift).to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n").encode())
+    place(table, tsv(frame(drift)))
     place(text, markdown(drift).encode())
     place(page, html(drift).encode())
     return table, text, page

@@ -20,6 +20,7 @@ from hypojax.evaluate.participants import ParticipantsTable, columns_of
 from hypojax.evaluate.score import score_mask, score_pair
 from hypojax.location import Disk, on_disk
 from hypojax.reason import HypojaxError, Reason, RunError
+from hypojax.scans.participants import Datasets
 from hypojax.schema import PARTS, REGIONS, SCAN_REGION, Variable
 from hypojax.store import ScanEntry
 
@@ -109,9 +110,9 @@ def compare(
     RunError
         There is nothing to compare. A file that cannot be used is a row with a reason.
     """
-    predicted, reference = on_disk(predicted), on_disk(reference)
-    table = ParticipantsTable(on_disk(participants)) if participants else None
-    pairing = find_pairs(predicted, reference, structure=structure)
+    predicted, reference, datasets = on_disk(predicted), on_disk(reference), Datasets()
+    pairing = find_pairs(predicted, reference, structure=structure, known=datasets)
+    table = ParticipantsTable(on_disk(participants), pairing.pairs) if participants else None
     scans = {scan: tuple(pairs) for scan, pairs in groupby(pairing.pairs, key=lambda pair: pair.scan)}
     if watch:
         watch.started(total=len(scans), kept=0)
@@ -123,7 +124,8 @@ def compare(
     dataset = tabulate(results, [_entry(scan, pairs, table) for scan, pairs in scans.items()])
     counts = {"unused_predictions": str(pairing.unused), "structures_without_predictions": " ".join(pairing.left_out) or "none"}
     places = {"predicted": str(predicted.absolute()), "reference": str(reference.absolute())}
-    return dataset.assign_attrs(**places, **counts, **provenance(pairing))
+    notes = (*datasets.notes(), *(table.notes if table else ()))
+    return dataset.assign_attrs(**places, **counts, **provenance(pairing), **({"tables": "; ".join(notes)} if notes else {}))
 
 
 def score_scan(scan: str, pairs: Sequence[Pair]) -> ScanScores:

@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from hypojax.cohort import NOT_AVAILABLE
 from hypojax.evaluate.page import html, markdown
 from hypojax.evaluate.summary import GROUP, GROUP_METRIC, SUMMARY
 from hypojax.location import Disk, on_disk
 from hypojax.schema import SCAN_REGION
 from hypojax.store.objects import place
+from hypojax.tables import write
 
 NAMES: Final = (
     "evaluation.nc", "evaluation.tsv", "evaluation.md", "evaluation.html", "summary.nc", "summary.tsv", "summary_metrics.tsv",
@@ -71,15 +71,12 @@ def netcdf(dataset: xr.Dataset) -> bytes:
 
 
 def tsv(dataset: xr.Dataset, *, rows: Sequence[str]) -> bytes:
-    r"""One row for each combination of some dims, as BIDS tabular text: no tab or line break in a cell, ``n/a`` where there is no value.
+    r"""One row for each combination of some dims, as `hypojax.tables.write.tsv` has it.
 
     >>> tsv(xr.Dataset({"dice": ("scan", [0.5, np.nan])}, coords={"scan": ["a", "b"]}), rows=["scan"])
     b'scan\tdice\na\t0.5\nb\tn/a\n'
     """
-    frame = dataset.to_dataframe(dim_order=[*rows]).reset_index()
-    text = frame.select_dtypes(exclude="number").columns
-    clean = frame.assign(**{name: frame[name].astype(str).str.replace(r"\s+", " ", regex=True).replace("", NOT_AVAILABLE) for name in text})
-    return clean.to_csv(sep="\t", index=False, na_rep=NOT_AVAILABLE, lineterminator="\n").encode()
+    return write.tsv(dataset.to_dataframe(dim_order=[*rows]).reset_index())
 
 
 def _fits(values: np.ndarray) -> bool:

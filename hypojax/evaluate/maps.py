@@ -13,12 +13,13 @@ from hypojax import schema
 from hypojax.grid import Affine
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
-from hypojax.scans.bids import Datasets, Participants, dataset_of, entities, is_image, modality, stem
+from hypojax.scans.bids import dataset_of, entities, is_image, is_there, modality, stem
 from hypojax.scans.kind import NO_T1W
-from hypojax.scans.table import Value
+from hypojax.scans.participants import Datasets
 from hypojax.scans.tree import walk
 from hypojax.schema import AFFINE, LABELS
 from hypojax.store import CohortStore, ScanEntry
+from hypojax.tables import Value
 
 STORE: Final = "cohort.zarr"
 HYPOTHALAMUS: Final = "hypothalamus"
@@ -90,7 +91,7 @@ class Labels:
     affine: Affine
 
 
-def find_maps(place: Path, *, structure: str | None = None) -> tuple[LabelMap, ...]:
+def find_maps(place: Path, *, structure: str | None = None, known: Datasets | None = None) -> tuple[LabelMap, ...]:
     """All label maps at a place, in order.
 
     Parameters
@@ -100,6 +101,8 @@ def find_maps(place: Path, *, structure: str | None = None) -> tuple[LabelMap, .
         with images at any depth, or one image.
     structure
         What they are of, for names that do not say so: all images are then taken.
+    known
+        Tables of datasets that were read before, and are read here.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def find_maps(place: Path, *, structure: str | None = None) -> tuple[LabelMap, .
         raise RunError(Reason.USAGE, message)
     if not place.is_dir():
         return (_file(place, place.parent, structure or structure_of(place) or HYPOTHALAMUS, {}),)
-    columns = _columns_below(place)
+    columns = _columns_below(place, known or Datasets())
     named = ((path, structure or structure_of(path)) for path in walk(place) if is_image(path))
     return tuple(_file(path, place, kind, columns(path)) for path, kind in named if kind)
 
@@ -236,12 +239,11 @@ def _checked(image: Image, found: LabelMap) -> UInt8[np.ndarray, "i j k"]:
     return values.astype(np.uint8)
 
 
-def _columns_below(place: Path) -> Callable[[Path], Mapping[str, Value]]:
+def _columns_below(place: Path, known: Datasets) -> Callable[[Path], Mapping[str, Value]]:
     """What participants tables say of a file: that of the folder itself, or of the dataset that the file belongs to."""
-    datasets = Datasets()
-    own = Participants(place) if (place / "participants.tsv").is_file() else None
+    own = place if is_there(place / "participants.tsv") else None
 
     def columns(path: Path) -> Mapping[str, Value]:
-        return own.columns(entities(path)) if own else datasets.columns(path, root=dataset_of(path.parent))
+        return known.columns(path, root=own or dataset_of(path.parent))
 
     return columns

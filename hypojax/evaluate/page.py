@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from hypojax.evaluate.summary import EVERYONE
+from hypojax.tables.write import markdown_text
 
 WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
 """Regions shown for strata; the Dataset has them all."""
@@ -83,8 +84,8 @@ def markdown(evaluation: xr.Dataset, summary: xr.Dataset) -> str:
     """The tables and how to read them, as Markdown."""
     parts = ["# Evaluation", _markdown_facts(evaluation)]
     for table in tables(evaluation, summary):
-        lines = [table.header, ("---", *["---:"] * (len(table.header) - 1)), *(map(_plain, row) for row in table.rows)]
-        parts += [f"## {_plain(table.title)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+        lines = [table.header, ("---", *["---:"] * (len(table.header) - 1)), *(map(markdown_text, row) for row in table.rows)]
+        parts += [f"## {markdown_text(table.title)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     return "\n\n".join([*parts, "## How to read this", "\n".join(f"- {note}" for note in NOTES)]) + "\n"
 
 
@@ -113,7 +114,7 @@ def _by_region(title: str, summary: xr.Dataset, regions: Sequence[str], columns:
 
 def _markdown_facts(evaluation: xr.Dataset) -> str:
     """What was compared, as a list."""
-    return "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in facts(evaluation).items())
+    return "\n".join(f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in facts(evaluation).items())
 
 
 def _html_table(table: Table) -> str:
@@ -122,11 +123,6 @@ def _html_table(table: Table) -> str:
     kind = ' class="text"' if table.title == "Failed" else ""
     rows = "".join("<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
     return f"<h2>{escape(table.title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _plain(text: str) -> str:
-    """Text as a cell of Markdown: no line break, no bar, no HTML."""
-    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
 def _number(value: float, digits: int = 3) -> str:

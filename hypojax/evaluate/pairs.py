@@ -9,6 +9,7 @@ from typing import Final
 from hypojax.derivatives import scan_stem
 from hypojax.evaluate.maps import HYPOTHALAMUS, INTRACRANIAL, STRUCTURES, LabelMap, find_maps, scan_of
 from hypojax.reason import Reason, RunError
+from hypojax.scans.participants import Datasets
 
 SHORT: Final = ("subject", "session", "run")
 """Entities that are enough where nothing else tells scans apart."""
@@ -58,7 +59,7 @@ class Pairing:
     left_out: tuple[str, ...] = ()
 
 
-def find_pairs(predicted: Path, reference: Path, *, structure: str | None = None) -> Pairing:
+def find_pairs(predicted: Path, reference: Path, *, structure: str | None = None, known: Datasets | None = None) -> Pairing:
     """Find label maps at two places and pair them.
 
     Two single files are a pair whatever their names. Otherwise names decide: dataset and scan, then the scan alone, then the name
@@ -70,13 +71,15 @@ def find_pairs(predicted: Path, reference: Path, *, structure: str | None = None
         Places as `hypojax.evaluate.maps.find_maps` takes them.
     structure
         Compare only this one of `STRUCTURES`, and take all images for label maps of it.
+    known
+        Tables of datasets that were read before, and are read here.
 
     Raises
     ------
     RunError
         ``NOTHING_FOUND``, ``DUPLICATE_SCAN`` where two references are of one scan, or as `find_maps` does.
     """
-    found, wanted = find_maps(predicted, structure=structure), find_maps(reference, structure=structure)
+    found, wanted = (find_maps(place, structure=structure, known=known) for place in (predicted, reference))
     if predicted.is_file() and reference.is_file():
         kind = INTRACRANIAL if INTRACRANIAL in (found[0].structure, wanted[0].structure) else HYPOTHALAMUS
         return Pairing((Pair(wanted[0].scan, replace(wanted[0], structure=kind), replace(found[0], structure=kind)),), unused=0)

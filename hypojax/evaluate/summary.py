@@ -21,6 +21,7 @@ from hypojax.metrics import (
 )
 from hypojax.reason import Reason, RunError
 from hypojax.schema import Variable
+from hypojax.tables import text_of
 from hypojax.ties import MARGIN
 
 GROUP: Final = ("stratum", "region")
@@ -162,14 +163,14 @@ def subjects_of(evaluation: xr.Dataset) -> Shaped[np.ndarray, "scan"]:
     Examples
     --------
     >>> subjects_of(xr.Dataset(coords={"scan": ["a", "b", "c"], "subject": ("scan", [1.0, np.nan, np.nan])})).tolist()
-    ['/sub-1.0', '/b', '/c']
+    ['/sub-1', '/b', '/c']
     """
     scans = evaluation["scan"].values
     blank = np.full(len(scans), "", object)
     subjects, datasets = (evaluation[name].values if name in evaluation.coords else blank for name in ("subject", "dataset"))
     missing = pd.isna(subjects) | (subjects == "")
     named = zip(scans, subjects, datasets, missing, strict=True)
-    return np.array([f"{dataset}/{scan if none else f'sub-{subject}'}" for scan, subject, dataset, none in named], dtype=object)
+    return np.array([f"{dataset}/{scan if none else f'sub-{text_of(subject)}'}" for scan, subject, dataset, none in named], dtype=object)
 
 
 def _bands(name: str, values: Num[np.ndarray, "scan"]) -> Shaped[np.ndarray, "scan"]:
@@ -178,11 +179,11 @@ def _bands(name: str, values: Num[np.ndarray, "scan"]) -> Shaped[np.ndarray, "sc
     if "age" in name.casefold().replace("_", " ").split():
         names = [f"{int(value // 10) * 10} to {int(value // 10) * 10 + 9}" if np.isfinite(value) else UNKNOWN for value in values]
     elif len(np.unique(known)) <= MOST_VALUES:
-        names = [f"{value:g}" if np.isfinite(value) else UNKNOWN for value in values]
+        names = [text_of(value) if np.isfinite(value) else UNKNOWN for value in values.tolist()]
     else:
         edges = np.quantile(known, [0, 1 / 3, 2 / 3, 1])
         thirds = np.searchsorted(edges[1:-1] + MARGIN * np.abs(edges).max(), values, side="left")  # a value on an edge lies below it
-        bands = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+        bands = [" to ".join(text_of(float(f"{edge:g}")) for edge in pair) for pair in pairwise(edges)]
         names = [bands[third] if np.isfinite(value) else UNKNOWN for third, value in zip(thirds, values, strict=True)]
     return np.array(names, object)
 

@@ -26,10 +26,11 @@ RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
 """What lies at the top of a folder of scans and of no output."""
 
 
-def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "") -> Discovery:
+def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "", strict_tables: bool = False) -> Discovery:
     """What the inputs hold, without what an earlier run wrote into ``out``, under the names that the store there knows.
 
     ``dataset`` is the name of the dataset of all scans; that of its folder when empty.
+    ``strict_tables`` refuses tables of people that are not as they should be.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "") -
     """
     places = locate_all(inputs)
     refuse_raw(out)
-    found = discover(places, dataset=dataset)
+    found = discover(places, dataset=dataset, strict_tables=strict_tables)
     own = out.resolve()
     foreign = tuple(scan for scan in found.scans if not inside(scan.path.resolve(), own))
     if not foreign:

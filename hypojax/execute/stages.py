@@ -70,7 +70,7 @@ def run(
     ()
     """
     chosen, place, out = settings or RunSettings(), where or ClusterSettings(), locate(out)
-    found = find(inputs, out=out, dataset=dataset)
+    found = find(inputs, out=out, dataset=dataset, strict_tables=chosen.strict_tables)
     network = segmenter if segmenter or place.distributed else load_segmenter(chosen)
     ids = [scan.id for scan in found.scans]
     named = shard.share(ids) if shard else ids
@@ -105,7 +105,7 @@ def ingest(
     No network is loaded: the store is made for the weights that the settings name, or for those of ``segmenter``.
     """
     chosen, out = settings or RunSettings(), locate(out)
-    found, told = find(inputs, out=out, dataset=dataset), watch or Silence()
+    found, told = find(inputs, out=out, dataset=dataset, strict_tables=chosen.strict_tables), watch or Silence()
     _tell(found, watch=told)
     with locked(out, say=told.noted) as hold:
         out = hold.out

@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from hypojax.reason import Reason, RunError
+from hypojax.tables import is_age_name, text_of
 from hypojax.ties import MARGIN
 
 BANDS: Final = 5
@@ -51,15 +52,15 @@ def by_subject(table: pd.DataFrame, *, subject: str, columns: Sequence[str]) -> 
 
 
 def is_number(column: pd.Series) -> bool:
-    """Whether a column is measured rather than coded: numbers other than a few small whole ones.
+    """Whether a column is measured rather than coded: numbers other than a few small whole ones; ages always.
 
-    >>> is_number(pd.Series([0, 1, 1, 0])), is_number(pd.Series([71, 24, 35]))
-    (False, True)
+    >>> is_number(pd.Series([0, 1, 1, 0])), is_number(pd.Series([71, 24, 35])), is_number(pd.Series([7, 8, 8], name="age"))
+    (False, True, True)
     """
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
     codes = column.dropna().isin(range(10)).all() and column.nunique() <= BANDS
-    return not codes
+    return not codes or is_age_name(str(column.name))
 
 
 def bands(values: pd.Series) -> pd.Series:
@@ -80,7 +81,7 @@ def levels(column: pd.Series) -> pd.Series:
     >>> levels(pd.Series(["F", None, "M"])).tolist(), levels(pd.Series([1.0, 0.5])).tolist()
     (['F', 'missing', 'M'], ['1', '0.5'])
     """
-    return column.astype("object").map(_name, na_action="ignore").astype("object").fillna(MISSING)
+    return column.astype("object").map(text_of, na_action="ignore").astype("object").fillna(MISSING)
 
 
 def strata(subjects: pd.DataFrame) -> pd.DataFrame:
@@ -123,11 +124,6 @@ def _features(column: pd.Series) -> list[Float64[np.ndarray, "subject"]]:
     known = np.isfinite(values)
     centred = np.where(known, values - values[known].mean() if known.any() else 0.0, 0.0)
     return [centred, centred**2, known.astype(float)]
-
-
-def _name(value: object) -> str:
-    """A value as the name of a level."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _commonest(values: pd.Series, ids: pd.Series) -> pd.Series:

@@ -11,11 +11,15 @@ import pandas as pd
 
 from hypojax.matching.plan import SplitPlan
 from hypojax.reason import Reason, RunError
-from hypojax.scans.table import MISSING, read_table, typed_column
+from hypojax.tables import MISSING, plain, read_table, text_of, typed_column
+from hypojax.tables.age import ages_of
 
 SUBJECT_NAMES: Final = ("participantid", "subjectid", "subject", "subj", "sub", "patientid", "patient", "id", "mrid", "scan")
 DATASET_NAMES: Final = ("dataset",)
-AGE_NAMES: Final = ("age", "ageyears", "ageinyears", "ageatscan", "agescan", "ageatentry")
+AGE_NAMES: Final = (
+    *("age", "ageyears", "ageyrs", "ageyr", "ageinyears", "ageatscan", "agescan", "scanage", "ageatmri", "agemri", "ageatvisit"),
+    *("ageatentry", "agemonths", "ageinmonths", "agemo"),
+)
 SEX_NAMES: Final = ("sex", "gender")
 CATEGORY_NAMES: Final = (*SEX_NAMES, "site", "center", "centre", "scanner", "dataset", "study", "session", "group", "diagnosis")
 """Columns that are categories also where their values are numbers; names are compared in small letters without punctuation."""
@@ -23,13 +27,10 @@ CATEGORY_NAMES: Final = (*SEX_NAMES, "site", "center", "centre", "scanner", "dat
 SEXES: Final = {"m": "M", "male": "M", "man": "M", "boy": "M", "f": "F", "female": "F", "woman": "F", "girl": "F"}
 """Spellings of sex; codes such as 0 and 1 stay what they are, since tables do not agree on which is which."""
 
-OLDEST: Final = 120.0
-"""Years; ages beyond it, or below 0, are codes for a missing value (-1, 999)."""
-
 BIDS_SUBJECT: Final = r"^.*?sub-[^_/]+"
 """The part of a BIDS name that is the subject, with what comes before it (the dataset)."""
 
-SUBJECT, ROWS_NAMED = "subject", 5
+SUBJECT, SCAN, ROWS_NAMED = "subject", "scan", 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def read_participants(path: Path, *, plan: SplitPlan) -> Participants:
     RunError
         ``USAGE``: it cannot be read, has no rows, or lacks the columns that are needed.
     """
-    rows = _text_table(path)
+    rows, read = _text_table(path)
     names = plan.subject or (*_datasets(rows), _find(rows, SUBJECT_NAMES, what="subject", option="--subject"))
     match = plan.match or tuple(name for name in (_find_any(rows, AGE_NAMES), _find_any(rows, SEX_NAMES)) if name)
     if not match:
@@ -70,6 +71,7 @@ def read_participants(path: Path, *, plan: SplitPlan) -> Participants:
     if absent := [name for name in (*names, *match, *filter(None, [plan.group])) if name not in rows]:
         raise RunError(Reason.USAGE, f"table {path} has no column {absent[0]!r} ({_columns(rows)})")
     subject, notes = _subjects(rows, names=names, pattern=plan.subject_from)
+    notes = [*read, *notes]
     if names[:-1] and not plan.subject:
         notes.insert(0, f"people of the same id in several datasets count as several ({' and '.join(names)}); else: --subject {names[-1]}")
     people = pd.DataFrame({SUBJECT: subject})
@@ -80,26 +82,17 @@ def read_participants(path: Path, *, plan: SplitPlan) -> Participants:
     return Participants(rows, people, tuple(map(_own, match)), tuple(notes))
 
 
-def plain(name: str) -> str:
-    """A column's name in small letters without punctuation.
-
-    >>> plain("Age at scan")
-    'ageatscan'
-    """
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
-
-
 def _own(name: str) -> str:
     """Name of a column among people, where ``subject`` is taken."""
     return name if name != SUBJECT else f"{name}_column"
 
 
-def _text_table(path: Path) -> pd.DataFrame:
-    """Every cell as it is written."""
-    first = read_table(path)
-    if not first:
+def _text_table(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Every cell as it is written, and what is wrong with the table."""
+    table = read_table(path, all_text=True)
+    if not table.rows:
         raise RunError(Reason.USAGE, f"table {path} has no rows below its header; name a table of participants")
-    return pd.DataFrame(read_table(path, text=frozenset(first[0])), dtype=object)
+    return pd.DataFrame(list(table.rows), columns=list(table.names), dtype=object), table.faults
 
 
 def _columns(rows: pd.DataFrame) -> str:
@@ -118,7 +111,7 @@ def _find(rows: pd.DataFrame, names: Sequence[str], *, what: str, option: str) -
     if (found := _find_any(rows, names)) is None:
         raise RunError(Reason.USAGE, f"no column looks like that of {what}; name it with {option} ({_columns(rows)})")
     # A cohort's own table names subjects without their dataset; its scans have both.
-    return "scan" if found == "subject" and "scan" in rows and rows["scan"].str.contains("sub-", regex=False).all() else found
+    return SCAN if found == SUBJECT and SCAN in rows and rows[SCAN].str.contains("sub-", regex=False).all() else found
 
 
 def _datasets(rows: pd.DataFrame) -> tuple[str, ...]:
@@ -131,6 +124,8 @@ def _datasets(rows: pd.DataFrame) -> tuple[str, ...]:
 def _subjects(rows: pd.DataFrame, *, names: Sequence[str], pattern: str | None) -> tuple[pd.Series, list[str]]:
     """Whose each row is, and what was noticed."""
     ids = rows[list(names)].map(lambda cell: None if cell is None or cell in MISSING else str(cell).strip())
+    if SUBJECT in names and SCAN in rows:
+        ids[SUBJECT] = ids[SUBJECT].fillna(rows[SCAN])  # an image without a subject in its name is one by itself
     known = ids.notna().all(axis=1)
     whole = ids[known].agg(" ".join, axis=1) if known.any() else pd.Series(dtype=object)
     if pattern is not None:
@@ -174,22 +169,25 @@ def _clean(cells: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
     values = pd.Series(list(typed_column(given.tolist())), index=cells.index, dtype=object)
     is_text = values.map(lambda value: isinstance(value, str)).any()
     if is_text or plain(name) in CATEGORY_NAMES:
-        return values.map(lambda value: f"{value:g}" if isinstance(value, float) else str(value), na_action="ignore"), []
+        return values.map(text_of, na_action="ignore"), []
     return values.astype(float), []
 
 
 def _ages(given: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
-    """Ages in years; 90+ is 90, and what cannot be an age is missing, named."""
-    values = pd.to_numeric(given.str.removesuffix("+"), errors="coerce").where(lambda age: age.between(0, OLDEST))
-    odd = given[values.isna() & (given != "")]
-    notes = (
-        [f"{name} {', '.join(map(repr, odd.unique()[:ROWS_NAMED]))} is no age: missing in {_listed(odd.index + 1, 'row')}"]
-        if odd.size
-        else []
-    )
+    """Ages; 90+ is 90, and what cannot be an age is missing, named."""
+    found = ages_of(given.tolist(), name)
+    values = pd.Series(found.values, index=given.index, dtype=float)
+    odd, read = given.iloc[list(found.unread)], given.iloc[list(found.respelled)]
     if values.isna().all():
         raise RunError(Reason.USAGE, f"column {name!r} holds no age (found: {', '.join(given.unique()[:ROWS_NAMED]) or 'nothing'})")
-    return values.astype(float), notes
+    notes = [f"{name} {_quoted(odd)} is no age: missing in {_listed(odd.index + 1, 'row')}"] if odd.size else []
+    notes += [f"{name}: {len(read)} ages are no plain numbers and were read (as {_quoted(read)})"] if read.size else []
+    return values, notes
+
+
+def _quoted(cells: pd.Series) -> str:
+    """A few different cells."""
+    return ", ".join(map(repr, cells.unique()[:ROWS_NAMED]))
 
 
 def _sexes(given: pd.Series, name: str) -> pd.Series:
@@ -201,7 +199,7 @@ def _sexes(given: pd.Series, name: str) -> pd.Series:
         raise RunError(
             Reason.USAGE, f"column {name!r} has both words ({known[words].iloc[0]}) and codes ({known[codes.notna()].iloc[0]}); write one"
         )
-    plainly = known.str.casefold().map(SEXES).fillna(known).where(codes.isna(), codes.map("{:g}".format))
+    plainly = known.str.casefold().map(SEXES).fillna(known).where(codes.isna(), codes.map(text_of))
     return plainly.reindex(given.index).astype(object).replace({np.nan: None})
 
 

@@ -14,7 +14,7 @@ from hypojax.matching.pairing import matched_pairs
 from hypojax.matching.participants import SUBJECT
 from hypojax.matching.plan import SplitPlan
 from hypojax.reason import Reason, RunError
-from hypojax.scans.table import typed_column
+from hypojax.tables import typed_column
 
 CASE, CONTROL = "case", "control"
 

@@ -13,9 +13,9 @@ from hypojax.matching.plan import SplitPlan
 from hypojax.matching.sets import make_sets, set_name
 from hypojax.reason import Reason, RunError
 from hypojax.store.objects import place
+from hypojax.tables.write import markdown_table, tsv
 from hypojax.ties import comparable
 
-NOT_AVAILABLE: Final = "n/a"
 NOTE: Final = "split_note"
 
 TESTS: Final = "Numbers are means ± SD, their p is of Kruskal–Wallis; levels are counts and shares, their p is of chi-squared."
@@ -83,12 +83,11 @@ def write_split(split: Split, out: Disk) -> tuple[Path, Path, Path]:
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
     folder = on_disk(out)
-    table, tsv, markdown = folder / "split.tsv", folder / "balance.tsv", folder / "balance.md"
-    clean = split.table.map(lambda cell: " ".join(str(cell).split()), na_action="ignore").replace("", NOT_AVAILABLE)
-    place(table, _tsv(clean))
-    place(tsv, _tsv(split.balance.replace("", NOT_AVAILABLE)))
+    table, balance, markdown = folder / "split.tsv", folder / "balance.tsv", folder / "balance.md"
+    place(table, tsv(split.table))
+    place(balance, tsv(split.balance))
     place(markdown, balance_markdown(split).encode())
-    return table, tsv, markdown
+    return table, balance, markdown
 
 
 def balance_lines(split: Split) -> tuple[list[str], list[list[str]]]:
@@ -106,7 +105,7 @@ def balance_lines(split: Split) -> tuple[list[str], list[list[str]]]:
 def balance_markdown(split: Split) -> str:
     """The balance table and what is to be said of it, as Markdown."""
     header, rows = balance_lines(split)
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [header, ["---"] * len(header), *rows]]
+    lines = markdown_table([header, *rows])
     subjects = ", ".join(f"{count} in {name}" for name, count in split.counts.items())
     return "\n".join(
         [
@@ -150,8 +149,3 @@ def _cell(line: pd.Series, name: str) -> str:
     if line["level"]:
         return f"{count * mean:.0f} ({mean:.0%})" if count else "–"
     return f"{mean:.1f} ± {spread:.1f}" if count else "–"
-
-
-def _tsv(frame: pd.DataFrame) -> bytes:
-    """Tab-separated text that pandas and R read."""
-    return frame.to_csv(sep="\t", index=False, na_rep=NOT_AVAILABLE, lineterminator="\n").encode()

@@ -1,18 +1,15 @@
-"""The parts of BIDS that finding T1w scans needs: names made of entities, and the tables beside them.
+"""The parts of BIDS that finding T1w scans needs: names made of entities, and where datasets begin.
 
 Brain Imaging Data Structure (Gorgolewski et al. 2016): ``sub-01/ses-2/anat/sub-01_ses-2_run-1_T1w.nii.gz``.
 """
 
 import os
-from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from hypojax.location import Location, ObjectPath
-from hypojax.reason import Reason, RunError
-from hypojax.scans.table import Row, read_table
 
 IMAGE_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh")
 
@@ -37,7 +34,7 @@ LEVELS: Final = 4
 """Folders between the root of a dataset and a file, that of the file included: root, subject, session, ``anat``."""
 
 
-def stem(path: Location) -> str:
+def stem(path: Location | PurePath) -> str:
     """Name of an image file without its suffixes, or of anything else as it is.
 
     >>> stem(Path("sub-01_T1w.nii.gz"))
@@ -89,6 +86,11 @@ def is_dataset(folder: Location) -> bool:
     return (folder / "dataset_description.json").is_file() or any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
+def is_there(path: Location) -> bool:
+    """Whether there is a file, or a link to one whose content was not fetched."""
+    return path.is_file() or (not isinstance(path, ObjectPath) and path.is_symlink())
+
+
 def dataset_of(folder: Location) -> Location | None:
     """Root of the dataset that a folder of a subject belongs to: at most four levels above a file in it; None where there is none.
 
@@ -100,7 +102,7 @@ def dataset_of(folder: Location) -> Location | None:
     place = folder if isinstance(folder, ObjectPath) else Path(os.path.abspath(folder))  # noqa: PTH100
     way: list[Location] = [place, *place.parents]
     for inner, root in pairwise(way[:LEVELS]):
-        if inner.name.startswith("sub-") and any((root / name).is_file() for name in ROOT_FILES):
+        if inner.name.startswith("sub-") and any(is_there(root / name) for name in ROOT_FILES):
             return root
     return None
 
@@ -128,67 +130,3 @@ def why_ignored(path: Location) -> str | None:
     if named.get("space", "orig") not in ("orig", "T1w", "individual"):
         return f"T1w (space-{named['space']})"
     return None if named.get("part", "mag") == "mag" else f"T1w (part-{named['part']})"
-
-
-class Datasets:
-    """The tables of the datasets that files named one by one belong to, each read once."""
-
-    def __init__(self) -> None:
-        self._tables: dict[Location, Participants] = {}
-
-    def columns(self, path: Location, *, root: Location | None) -> dict[str, str | int | float | None]:
-        """What the tables of the dataset at ``root`` say of a file in it; nothing where it is in none."""
-        if root is None:
-            return {}
-        if root not in self._tables:
-            self._tables[root] = Participants(root)
-        return self._tables[root].columns(entities(path))
-
-
-class Participants:
-    """What a dataset's tables say of each scan.
-
-    Parameters
-    ----------
-    root
-        Root of the dataset.
-
-    Raises
-    ------
-    RunError
-        ``USAGE`` where a table has no column of ids or names one twice.
-    """
-
-    def __init__(self, root: Location) -> None:
-        self._root = root
-        self._people = _by_id(root / "participants.tsv", "participant_id", "sub-")
-        self._sessions: dict[str, Mapping[str, Row]] = {}
-
-    @property
-    def ids(self) -> frozenset[str]:
-        """Labels of the people that the table of participants names."""
-        return frozenset(self._people)
-
-    def columns(self, named: Mapping[str, str]) -> dict[str, str | int | float | None]:
-        """Columns for the scan with these entities; those of its session win over those of its participant."""
-        subject = named.get("subject", "")
-        if subject not in self._sessions:
-            path = self._root / f"sub-{subject}" / f"sub-{subject}_sessions.tsv"
-            self._sessions[subject] = _by_id(path, "session_id", "ses-")
-        visit = self._sessions[subject].get(named.get("session", ""), {})
-        return {**self._people.get(subject, {}), **visit}
-
-
-def _by_id(path: Location, column: str, prefix: str) -> dict[str, Row]:
-    """Rows of a table by the value of its id column, without the prefix; empty where there is no table."""
-    if not path.is_file():
-        return {}
-    found: dict[str, Row] = {}
-    for row in read_table(path, text=(column,)):
-        if row.get(column) is None:
-            raise RunError(Reason.USAGE, f"table {path} has no value for {column} in one of its rows (columns: {', '.join(row)}); add it")
-        key = str(row[column]).removeprefix(prefix)
-        if key in found:
-            raise RunError(Reason.USAGE, f"table {path} names {column} {row[column]} twice; keep one row for each")
-        found[key] = {name: value for name, value in row.items() if name != column}
-    return found

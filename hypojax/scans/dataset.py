@@ -12,6 +12,7 @@ from hypojax.scans.found import Find, Scan
 from hypojax.scans.kind import made_from
 from hypojax.scans.left_out import ASIDE, left_out
 from hypojax.scans.near_miss import LIKE_T1W, SHOWN, counted, like_sessions, like_subjects
+from hypojax.scans.participants import Participants
 from hypojax.scans.processed import made_by_cat12, subject_image
 from hypojax.scans.tree import folders
 
@@ -40,9 +41,9 @@ class _Seen:
     misplaced: list[str] = field(default_factory=list)
 
 
-def search_dataset(root: Location) -> Find:
+def search_dataset(root: Location, *, strict: bool = False) -> Find:
     """T1w scans of a BIDS dataset with what its tables say of them."""
-    participants = bids.Participants(root)
+    participants = Participants(root, strict=strict)
     inner = names(root)[0]
     subjects, seen = [name for name in inner if name.startswith("sub-")], _Seen()
     for subject in subjects:
@@ -54,15 +55,15 @@ def search_dataset(root: Location) -> Find:
     skipped = {*subjects, *likely, *NO_IMAGES}
     aside = [root / name for name in inner if name not in skipped and not name.startswith(".") and not name.endswith(".zarr")]
     absent = sorted(participants.ids - {name.removeprefix("sub-") for name in subjects})
-    notes = (*_near_misses(root, likely, seen), *_people(root, absent, seen), *several_of_one(seen.scans))
+    notes = (*participants.notes(), *_near_misses(root, likely, seen), *_people(root, absent, seen), *several_of_one(seen.scans))
     return Find(tuple(seen.scans), seen.ignored, root.resolve(), (*notes, *left_out([*aside, *seen.aside], root=root)))
 
 
-def _search_subject(folder: Location, participants: bids.Participants, seen: _Seen) -> None:
+def _search_subject(folder: Location, participants: Participants, seen: _Seen) -> None:
     """Look through the folder of one subject; one that FreeSurfer made holds one scan."""
     if image := subject_image(folder):
         named = bids.entities(folder)
-        seen.scans.append(Scan(folder.name, image, named, participants.columns(named)))
+        seen.scans.append(Scan(folder.name, image, named, participants.columns(folder)))
         return
     for place, inner, files in folders(folder):
         seen.aside += [place / name for name in inner if name in ASIDE]
@@ -76,7 +77,7 @@ def _search_subject(folder: Location, participants: bids.Participants, seen: _Se
                 continue
             named = bids.entities(path)
             seen.misplaced += [path.name] if f"sub-{named.get('subject', '')}" != folder.name else []
-            seen.scans.append(Scan(bids.scan_id(path), path, named, participants.columns(named)))
+            seen.scans.append(Scan(bids.scan_id(path), path, named, participants.columns(path)))
 
 
 def with_origin(place: Location, files: Iterable[str]) -> Iterator[tuple[Location, bool]]:

@@ -6,18 +6,19 @@ from collections.abc import Iterable
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-import hypojax.scans.table as table  # noqa: PLR0402
 from hypojax.location import Location, ObjectPath, Place, beside, listed, locate_all
 from hypojax.reason import Reason, RunError
 from hypojax.scans.folder import file_scan, search_folder
 from hypojax.scans.found import Discovery, Find, Scan
 from hypojax.scans.identity import in_datasets, settle
+from hypojax.scans.participants import Datasets
+from hypojax.tables import SUFFIXES, read_table
 
 OWN_COLUMNS: Final = ("scan", "dataset")
 """Columns of a table of scans that are no column of the cohort's participants, besides that of paths."""
 
 
-def discover(inputs: Place | Iterable[Place], *, dataset: str = "") -> Discovery:
+def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_tables: bool = False) -> Discovery:
     """Find all scans of the inputs: BIDS datasets, folders, images, DICOM series folders, tables with a column ``path``.
 
     In a dataset only ``T1w`` images are scans. Where two inputs know the same id, those of datasets are preceded by
@@ -30,6 +31,8 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "") -> Discovery
     dataset
         Name of the dataset of all scans; when left out, the name of the folder of each BIDS dataset, and that of the input for
         scans that are in none.
+    strict_tables
+        Whether to refuse a table of people that is not as it should be; else that costs the columns or rows concerned, and is said.
 
     Raises
     ------
@@ -44,13 +47,13 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "") -> Discovery
     """
     places = locate_all(inputs)
     try:
-        datasets = bids.Datasets()
+        datasets = Datasets(strict=strict_tables)
         finds = [find for place in places for find in search(place, datasets)]
     except OSError as error:
         raise RunError(Reason.USAGE, f"{error.filename} cannot be looked at ({error.strerror}); allow it or name other inputs") from error
     finds, homes = in_datasets(finds, named=dataset)
     scans = settle(finds)
-    notes = tuple(dict.fromkeys(note for find in finds for note in find.notes))
+    notes = tuple(dict.fromkeys([*(note for find in finds for note in find.notes), *datasets.notes()]))
     ignored = sum((Counter(find.ignored) for find in finds), Counter[str]())
     if not scans:
         seen = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items())) or "no images at all"
@@ -65,41 +68,37 @@ def _unlisted(scan: Scan) -> Scan:
     return dataclasses.replace(scan, path=scan.path.resolve()) if isinstance(scan.path, ObjectPath) else scan
 
 
-def search(place: Location, datasets: bids.Datasets) -> list[Find]:
+def search(place: Location, datasets: Datasets) -> list[Find]:
     """Scans at one input."""
     if place.is_dir():
         return search_folder(listed(place) if isinstance(place, ObjectPath) else place, datasets)
-    if place.suffix.lower() in table.SUFFIXES and place.is_file():
-        return search_table(place)
-    if bids.is_image(place) and _is_there(place):
+    if place.suffix.lower() in SUFFIXES and place.is_file():
+        return search_table(place, strict=datasets.strict)
+    if bids.is_image(place) and bids.is_there(place):  # a link to nothing is said to be one when it is read
         root = bids.dataset_of(place.parent)
         return [Find((file_scan(place, root, datasets),), dataset=root and root.resolve(), folder=place.parent.resolve())]
     problem = "is neither a readable image (.nii, .nii.gz, .mgz) nor a table (.tsv, .csv, .parquet)" if place.exists() else "does not exist"
     raise RunError(Reason.USAGE, f"input {place} {problem}; name a BIDS dataset, a folder, an image or a table")
 
 
-def _is_there(place: Location) -> bool:
-    """Whether there is a file; a link to nothing is said to be one when it is read."""
-    return place.is_file() or (not isinstance(place, ObjectPath) and place.is_symlink())
-
-
-def search_table(path: Location) -> list[Find]:
+def search_table(path: Location, *, strict: bool = False) -> list[Find]:
     """Scans listed in a table: column ``path`` (a URL, or relative to the table), perhaps ``scan``, ``dataset``, and others that are kept.
 
     A scan is of the dataset that the table says, else of the BIDS dataset that its path names, else of the table.
     """
-    rows = table.read_table(path, text=("path", *OWN_COLUMNS))
-    finds = []
-    for number, row in enumerate(rows, start=1):
-        named = row.get("path")
-        if named is None:
-            raise RunError(
-                Reason.USAGE,
-                f"table {path}, row {number} below the header: no value in a column 'path' (columns: {', '.join(row)}); add it",
-            )
-        file = beside(path.parent, str(named))
+    table = read_table(path, text=OWN_COLUMNS, raw=("path",))
+    if strict and table.faults:
+        raise RunError(Reason.USAGE, f"{table.faults[0]} (refused because of --strict-tables)")
+    if "path" not in table.names:
+        named = ", ".join(table.names)
+        raise RunError(Reason.USAGE, "; ".join([f"table {path} has no column 'path' (columns: {named})", *table.faults, "add it"]))
+    finds = [Find((), notes=(*table.faults, *table.notes))]
+    for line, row in zip(table.lines, table.rows, strict=True):
+        if row["path"] is None:
+            raise RunError(Reason.USAGE, "; ".join([f"table {path}, line {line}: no value in column 'path'", *table.faults, "add it"]))
+        file = beside(path.parent, str(row["path"]))
         columns = {name: value for name, value in row.items() if name not in ("path", *OWN_COLUMNS)}
-        scan_id, dataset = ("" if (value := row.get(name)) is None or value in table.MISSING else str(value) for name in OWN_COLUMNS)
+        scan_id, dataset = (str(row.get(name) or "") for name in OWN_COLUMNS)
         scan = Scan(scan_id or bids.scan_id(file), file, bids.entities(file), columns, dataset)
         finds.append(Find((scan,), folder=bids.root_named(file.parent) or path.parent.resolve() / path.name.removesuffix(path.suffix)))
     return finds

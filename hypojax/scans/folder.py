@@ -13,6 +13,7 @@ from hypojax.scans.found import Find, Scan
 from hypojax.scans.kind import what_name_says, what_words_say
 from hypojax.scans.left_out import ASIDE, left_out
 from hypojax.scans.near_miss import SHOWN, counted, like_subjects
+from hypojax.scans.participants import Datasets
 from hypojax.scans.processed import Subjects, subject_image, subjects_in
 from hypojax.scans.tree import folders
 
@@ -24,10 +25,10 @@ OWN: Final = "cohort.zarr"
 """Beside derivatives of hypojax itself, of which nothing need be said."""
 
 
-def search_folder(root: Location, known: bids.Datasets) -> list[Find]:
+def search_folder(root: Location, known: Datasets) -> list[Find]:
     """Scans of a folder: itself a dataset or a subject of FreeSurfer, or with datasets, images and DICOM series at any depth."""
     if bids.is_dataset(root):
-        return [search_dataset(root)]
+        return [search_dataset(root, strict=known.strict)]
     place = root.resolve()
     subject = place.parent if place.name == "mri" else place
     if image := subject_image(subject):
@@ -35,14 +36,14 @@ def search_folder(root: Location, known: bids.Datasets) -> list[Find]:
     return _Search(root, known).finds()
 
 
-def file_scan(path: Location, root: Location | None, known: bids.Datasets) -> Scan:
+def file_scan(path: Location, root: Location | None, known: Datasets) -> Scan:
     """The scan in a file, with what the tables of its dataset at ``root`` say of it."""
     return Scan(bids.scan_id(path), path, bids.entities(path), known.columns(path, root=root))
 
 
-def of_subjects(folder: Location, subjects: Subjects, known: bids.Datasets) -> Find:
+def of_subjects(folder: Location, subjects: Subjects, known: Datasets) -> Find:
     """One scan for each subject of FreeSurfer or FastSurfer in a folder, named after the subject's folder."""
-    table = folder if (folder / "participants.tsv").is_file() else None
+    table = folder if bids.is_there(folder / "participants.tsv") else None
     scans = [
         Scan(name, path, bids.entities(folder / name), known.columns(folder / name, root=table)) for name, path in subjects.scans.items()
     ]
@@ -53,7 +54,7 @@ def of_subjects(folder: Location, subjects: Subjects, known: bids.Datasets) -> F
     return Find(tuple(scans), dataset=folder.resolve(), notes=tuple(note for note in (said if scans else "", aside) if note))
 
 
-def of_subjects_beside(folder: Location, subjects: Subjects, known: bids.Datasets) -> Find:  # noqa: ARG001  (as `of_subjects`)
+def of_subjects_beside(folder: Location, subjects: Subjects, known: Datasets) -> Find:  # noqa: ARG001  (as `of_subjects`)
     """No scan of such subjects where datasets lie beside them, which hold the scans that they were made from."""
     said = f"left out {counted([*subjects.scans, *subjects.aside], 'folder')} of FreeSurfer or FastSurfer in {folder}, beside datasets"
     return Find((), notes=(f"{said}; name {folder} as INPUT by itself to take them",))
@@ -70,7 +71,7 @@ class _Search:
         Tables of datasets.
     """
 
-    def __init__(self, root: Location, known: bids.Datasets) -> None:
+    def __init__(self, root: Location, known: Datasets) -> None:
         self._root, self._known = root, known
         self._inside_derivatives = DERIVATIVES in root.resolve().parts
         self._aside: list[Location] = []
@@ -98,7 +99,7 @@ class _Search:
         derived = [name for name in datasets if not self._inside_derivatives and is_derived(place / name)]
         own = DERIVATIVES if (place / OWN).is_dir() else ""
         self._aside += [place / name for name in (*aside, *derived) if name != own]
-        self._datasets += [search_dataset(place / name) for name in datasets if name not in derived]
+        self._datasets += [search_dataset(place / name, strict=self._known.strict) for name in datasets if name not in derived]
         subjects = subjects_in(place, [name for name in rest if name not in datasets])
         if subjects.scans or subjects.aside:
             self._subjects.append((place, subjects))

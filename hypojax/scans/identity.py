@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.scans.found import Find, Scan
+from hypojax.tables import merged
 
 
 def settle(finds: Sequence[Find]) -> list[Scan]:
@@ -98,7 +99,7 @@ def unique(scans: Iterable[Scan]) -> list[Scan]:
                 f"two files claim the scan id {scan.id!r}: {first.path} and {scan.path}; "
                 "rename one, or list both in a table with columns 'scan' and 'path'",
             )
-        kept[scan.id] = dataclasses.replace(first, columns={**first.columns, **scan.columns})
+        kept[scan.id] = dataclasses.replace(first, columns=merged(first.columns, scan.columns))
     return list(kept.values())
 
 

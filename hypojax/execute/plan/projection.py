@@ -124,7 +124,8 @@ def plan(
     """
     out = None if out is None else locate(out)
     chosen, crew = settings or RunSettings(), workers or Workers()
-    search = find(inputs, out=out) if out else discover(inputs)
+    strict = chosen.strict_tables
+    search = find(inputs, out=out, strict_tables=strict) if out else discover(inputs, strict_tables=strict)
     found = search.scans
     todo = unfinished(found, out)
     sizes, refused = read_sizes(todo, room=crew.scan_room)

@@ -1,0 +1,107 @@
+"""Ages as people write them: ``31``, ``31,5``, ``34 y``, ``034Y``, ``18 months``, ``89+``."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hypojax.tables.cell import MISSING, is_number
+from hypojax.tables.column import per_year
+
+OLDEST: Final = 120.0
+"""Years; ages beyond it, or below 0, are codes for a missing value (-1, 999)."""
+
+PER_YEAR: Final = {"y": 1.0, "m": 12.0, "w": 52.1775, "d": 365.25}
+"""First letter of a unit → how many of it are a year."""
+
+BOUND: Final = r"(?:[<>≤≥~]=?|over|above|older than|under|below)?\s*"
+BEYOND: Final = r"\s*(?:\+|(?:and|or) (?:older|over|above|more|up))?"
+UNIT: Final = r"(years?|yrs?|yo|y\.o\.|y|months?|mos?|mths?|m|weeks?|wks?|w|days?|d)\.?"
+NUMBER: Final = r"([0-9]+(?:[.,][0-9]+)?|[.,][0-9]+)"
+BARE: Final = re.compile(BOUND + NUMBER + BEYOND)
+PART: Final = re.compile(rf"{NUMBER}\s*{UNIT}[\s,]*(?:and\s+)?")
+SPELLED: Final = re.compile(rf"{BOUND}((?:{PART.pattern})+)(?:\s*(?:old|of age))?{BEYOND}")
+
+
+@dataclass(frozen=True)
+class Ages:
+    """Ages of a column.
+
+    Parameters
+    ----------
+    values
+        In the unit of the column; None where the cell is empty or holds no age.
+    respelled
+        Rows whose age is written otherwise than as a number, and was read.
+    unread
+        Rows that hold something else than an age.
+    """
+
+    values: tuple[int | float | None, ...]
+    respelled: tuple[int, ...]
+    unread: tuple[int, ...]
+
+
+def ages_of(cells: Sequence[str], name: str) -> Ages:
+    """Ages in a column.
+
+    Values beyond what people live (-1, 999) are codes for a missing one, unless most are: then the column is not in the unit that its
+    name says, and its numbers are kept.
+
+    Parameters
+    ----------
+    cells
+        Its cells.
+    name
+        Its name, which may tell another unit than years (``age_months``).
+
+    Examples
+    --------
+    >>> ages_of(["31", "89+", "31,5", "018M", "n/a", "old", "999"], "age").values
+    (31.0, 89.0, 31.5, 1.5, None, None, None)
+    >>> ages_of(["8", "1.5 y"], "age_months").values
+    (8, 18)
+    """
+    unit = per_year(name)
+    found = [None if cell in MISSING else age_of(cell, per_year=unit) for cell in cells]
+    known = [value for value in found if value is not None]
+    possible = [0 <= value <= OLDEST * unit for value in known]
+    if 2 * sum(possible) >= len(possible):
+        found = [value if value is not None and 0 <= value <= OLDEST * unit else None for value in found]
+    whole = all(value.is_integer() for value in found if value is not None)
+    pairs = list(enumerate(zip(cells, found, strict=True)))
+    return Ages(
+        values=tuple(int(value) if value is not None and whole else value for value in found),
+        respelled=tuple(row for row, (cell, value) in pairs if value is not None and not is_number(cell)),
+        unread=tuple(row for row, (cell, value) in pairs if value is None and cell not in MISSING),
+    )
+
+
+def age_of(cell: str, *, per_year: float = 1.0) -> float | None:
+    """The age that a cell holds; None where it holds none.
+
+    Parameters
+    ----------
+    cell
+        As it is written.
+    per_year
+        Of the unit to give, and of a number without one.
+
+    Examples
+    --------
+    >>> [age_of(cell) for cell in ("34 years", "1y 6m", ">89", "30-34", "6 w")]
+    [34.0, 1.5, 89.0, None, 0.114992094]
+    """
+    text = " ".join(cell.casefold().split())
+    if is_number(text):
+        return float(text)
+    if match := BARE.fullmatch(text):
+        return _number(match[1])
+    if match := SPELLED.fullmatch(text):
+        return round(sum(_number(part[1]) * per_year / PER_YEAR[part[2][0]] for part in PART.finditer(match[1])), 9)
+    return None
+
+
+def _number(digits: str) -> float:
+    """A number with a point or a comma."""
+    return float(digits.replace(",", "."))

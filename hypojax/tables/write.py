@@ -1,0 +1,44 @@
+"""Writing tables: tab-separated text for programs and spreadsheets, Markdown for people."""
+
+import csv
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from hypojax.tables.cell import NOT_AVAILABLE, encoded
+from hypojax.visible import visible
+
+
+def tsv(frame: pd.DataFrame) -> bytes:
+    r"""A frame as BIDS tabular text: a line a row, ``n/a`` where there is no value, text as `hypojax.tables.cell` spells it.
+
+    >>> tsv(pd.DataFrame({"scan": ["a\tb", "=1", ""], "dice": [0.5, -1.0, None]}))
+    b"scan\tdice\n'a\\tb\t0.5\n'=1\t-1.0\nn/a\tn/a\n"
+    """
+    columns = [column if pd.api.types.is_numeric_dtype(column.dtype) else column.astype(object).map(_cell) for _, column in frame.items()]
+    rows = pd.concat(columns, axis=1) if columns else frame
+    named = rows.set_axis([encoded(str(name)) for name in frame.columns], axis=1)
+    written = named.to_csv(sep="\t", index=False, na_rep=NOT_AVAILABLE, lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar="\0")
+    return written.encode()
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    r"""Lines of a table in Markdown, its header first: no line break, bar or HTML in a cell.
+
+    >>> markdown_table([["scan"], ["a|b"]])
+    ['| scan |', '| --- |', '| a\\|b |']
+    """
+    return ["| " + " | ".join(map(markdown_text, row)) + " |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]]]
+
+
+def markdown_text(text: str) -> str:
+    """Foreign text in Markdown: on one line, without bars and HTML."""
+    return re.sub(r"[ \t]+", " ", escape(visible(" ".join(text.split())), quote=False)).replace("|", "\\|")
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a column of objects holds
+    """A value that is no number, as a cell."""
+    return NOT_AVAILABLE if pd.isna(value) or value == "" else encoded(str(value))
