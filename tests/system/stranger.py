@@ -11,15 +11,24 @@ from pathlib import Path
 import distributed.comm.tcp  # noqa: F401 - before the rights are dropped
 from distributed import Client, Security
 
-uid, address, mark = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-own = Security.temporary() if address.startswith("tls://") else None
-if uid != os.getuid():
-    os.setgroups([])
-    os.setgid(uid)
-    os.setuid(uid)
-try:
-    with Client(address, security=own, timeout="5s", set_as_default=False) as client:
-        client.run_on_scheduler(lambda: Path(mark).write_text("here"))
-except (OSError, TypeError) as error:
-    print(f"refused: {type(error).__name__}: {error}")
-    sys.exit(7)
+REFUSED = 7
+
+
+def main(uid: int, address: str, mark: str) -> int:
+    """Become that user and try; the exit code."""
+    own = Security.temporary() if address.startswith("tls://") else None
+    if uid != os.getuid():
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+    try:
+        with Client(address, security=own, timeout="5s", set_as_default=False) as client:
+            client.run_on_scheduler(lambda: Path(mark).write_text("here"))
+    except (OSError, TypeError) as error:
+        print(f"refused: {type(error).__name__}: {error}")
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
