@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sample_scans import noise, put_dicom
 
 from hypojax.reason import Reason, RunError, ScanError
@@ -70,7 +72,73 @@ def test_a_missing_slice_is_noticed(series: Path) -> None:
 def test_a_truncated_slice_is_noticed(series: Path) -> None:
     path = series / "IM_1_0007.dcm"
     path.write_bytes(path.read_bytes()[:-100])
-    assert refusal(series)[0] == Reason.NOT_AN_IMAGE
+    reason, message = refusal(series)
+    assert reason == Reason.TRUNCATED
+    assert "IM_1_0007.dcm has 284 of 384 bytes of pixels" in message
+
+
+@pytest.mark.parametrize("number", [0, 3, 7])
+@pytest.mark.parametrize("kept", [0, 100, 200, 600])
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+def test_a_file_that_cannot_be_read_is_named_wherever_its_slice_lies(series: Path, number: int, kept: int, suffix: str) -> None:
+    for path in sorted(series.iterdir()):
+        path.rename(path.with_suffix(suffix))
+    damaged = series / f"IM_1_{number:04d}{suffix}"
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    reason, message = refusal(series)
+    assert reason in (Reason.TRUNCATED, Reason.CORRUPTED)
+    assert f"its file {damaged.name} " in message
+
+
+def test_garbage_in_the_place_of_a_file_is_named(series: Path) -> None:
+    (series / "IM_1_0000.dcm").write_bytes(np.random.default_rng(0).bytes(2000))
+    assert "its file IM_1_0000.dcm " in refusal(series)[1]
+
+
+def test_what_lies_beside_a_series_is_no_part_of_it(series: Path) -> None:
+    whole = read("sub-1", series)
+    for name in ("notes.txt", "DICOMDIR", "._IM_1_0001.dcm", ".DS_Store"):
+        (series / name).write_bytes(b"text")
+    shutil.copy(series / "IM_1_0004.dcm", series / "copy of a slice.dcm")
+    np.testing.assert_array_equal(read("sub-1", series).voxels, whole.voxels)
+
+
+def test_slices_that_the_converter_leaves_out_are_counted(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    less = series.parent / "less"
+    shutil.copytree(series, less)
+    (less / "IM_1_0000.dcm").unlink()
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: run([*command[:-1], str(less)], **options))
+    reason, message = refusal(series)
+    assert reason == Reason.TRUNCATED
+    assert "its folder holds 8 slices in 8 files, and dcm2niix made 7 slices of them" in message
+
+
+@pytest.mark.parametrize("number", [0, 4, 7])
+@pytest.mark.parametrize(("before", "after"), [(b"1.25\\1", b"1.35\\1"), (b"\x11\x00US\x02\x00\x10\x00", b"\x11\x00US\x02\x00\x0f\x00")])
+def test_a_slice_unlike_the_others_is_named(series: Path, number: int, before: bytes, after: bytes) -> None:
+    path = series / f"IM_1_{number:04d}.dcm"
+    path.write_bytes(path.read_bytes().replace(before, after))
+    reason, message = refusal(series)
+    assert reason == Reason.CORRUPTED
+    assert f"{path.name} differ from the other slices" in message
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(number=st.integers(0, 7), place=st.floats(0, 1, exclude_max=True), values=st.binary(min_size=1, max_size=4))
+def test_no_damage_to_a_file_costs_a_slice_or_moves_one_in_silence(series: Path, number: int, place: float, values: bytes) -> None:
+    damaged = series / f"IM_1_{number:04d}.dcm"
+    content = damaged.read_bytes()
+    first = int(place * (len(content) - 384))  # nothing vouches for pixels: what is damaged there is another picture
+    damaged.write_bytes(content[:first] + values + content[first + len(values) :])
+    try:
+        image = read("sub-1", series)
+    except ScanError:
+        return
+    finally:
+        damaged.write_bytes(content)
+    np.testing.assert_array_equal(np.delete(image.scaled(), number, axis=2), np.delete(noise(SHAPE)[:, ::-1], number, axis=2))
+    np.testing.assert_allclose(np.linalg.norm(image.affine[:3, :3], axis=0), [1, 1.25, 1.5], rtol=0.03)
 
 
 def test_a_folder_without_images_is_no_scan(series: Path) -> None:

@@ -2,13 +2,17 @@
 
 import errno
 import importlib
+import math
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from hypojax.location import Location, ObjectPath
 from hypojax.reason import HypojaxError, Reason
+from hypojax.scans.series import check_count, check_series, read_slices
 
 OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s", "-w", "1")
 """No settings of the user's own, no compression, no sidecar, no subfolders, named by series number."""
@@ -44,16 +48,29 @@ def is_dicom(path: Location) -> bool:
 
 
 def convert(folder: Path, *, into: Path) -> Path:
-    """Convert the one series in ``folder`` to a NIfTI file in ``into``.
+    """Convert the one series in ``folder`` to a NIfTI file in ``into``; every file of it must have become a slice.
 
     Raises
     ------
     HypojaxError
-        ``UNREADABLE`` without the converter, ``NOT_AN_IMAGE`` where there is no series or more than one.
+        ``UNREADABLE`` without the converter, ``NOT_AN_IMAGE`` where there is no series or more than one, ``TRUNCATED`` or ``CORRUPTED``
+        where a file is damaged or a slice is missing.
     """
+    program = _converter()
+    slices = read_slices(folder, [path for path in folder.iterdir() if is_dicom(path)])
+    check_series(slices)
+    made = _converted(program, folder, into=into)
+    with made.open("rb") as file:
+        sizes = np.frombuffer(file.read(56)[40:], "<i2")
+    check_count(slices, made=math.prod(int(size) for size in sizes[3 : 1 + sizes[0]]))
+    return made
+
+
+def _converted(program: str, folder: Path, *, into: Path) -> Path:
+    """What the converter makes of a folder."""
     try:
         result = subprocess.run(  # noqa: S603  # paths are arguments of their own, no shell
-            [_converter(), *OPTIONS, "-o", str(into), str(folder.absolute())],  # a folder "-x" is none of its options
+            [program, *OPTIONS, "-o", str(into), str(folder.absolute())],  # a folder "-x" is none of its options
             capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
