@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import zarr
-from hypojax.scans.table import read_table
 from pyarrow import parquet
 from sample_store import DONE, small_store
 
@@ -36,6 +35,7 @@ from hypojax.store.document import NAME, seal
 from hypojax.store.history import append_evaluation, evaluation_paths, read_evaluations
 from hypojax.store.objects import digests, keys
 from hypojax.store.table import _table_digest
+from hypojax.tables import read_table
 from hypojax.train.config import read_config as read_training
 from hypojax.train.examples import load_boxes, load_heads, load_maps
 from hypojax.train.state import load_tree
@@ -130,7 +130,7 @@ def test_tables_of_text_stay_text(tmp_path: Path, mark: Path, suffix: str) -> No
     words = [f"__import__('pathlib').Path('{mark}').touch()", f"!!python/object/apply:os.system ['touch {mark}']", f"$(touch {mark})"]
     path = tmp_path / f"scans{suffix}"
     path.write_text("path\n" + "".join(f'"{word}"\n' if suffix == ".csv" else f"{word}\n" for word in words))
-    assert [row["path"] for row in read_table(path, text=("path",))] == words
+    assert [row["path"] for row in read_table(path, raw=("path",)).rows] == words
     assert not mark.exists()
 
 
