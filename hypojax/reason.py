@@ -25,6 +25,7 @@ class Reason(StrEnum):
     # The voxels hold no head.
     CONSTANT_IMAGE = "constant_image"
     NO_FINITE_VOXELS = "no_finite_voxels"
+    INVERTED = "inverted"
     # The segmentation found nothing it can stand for.
     NO_HYPOTHALAMUS = "no_hypothalamus"
     NO_BRAIN = "no_brain"
@@ -35,6 +36,9 @@ class Reason(StrEnum):
     # One region is missing although the scan is done.
     SKULL_STRIPPED = "skull_stripped"
     CUT_OFF = "cut_off"
+    PARTLY_BLANK = "partly_blank"
+    NOISE_OUTSIDE = "noise_outside_head"
+    NONFINITE_VOXELS = "nonfinite_voxels"
     # A label map and its reference could not be compared.
     NO_PREDICTION = "no_prediction"
     NO_REFERENCE = "no_reference"

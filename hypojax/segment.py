@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 from jaxtyping import Bool, Float32, Float64, Num, UInt8
 
+from hypojax.background import mended
 from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
 from hypojax.foreground import Head, find_head, sample_head
 from hypojax.forward import Turn, box_outputs, compiled, exhausted, head_outputs
@@ -61,6 +62,8 @@ class Segmentation:
         Soft volume of every subunit, mm³, as each network saw it in the box and in its left–right mirror.
     device_seconds
         Its share of the time its batch had the devices.
+    flags
+        What was mended before (see `hypojax.background`).
     """
 
     head_grid: Grid
@@ -71,6 +74,7 @@ class Segmentation:
     located: float
     views: Float32[np.ndarray, "view 10"]
     device_seconds: float = 0.0
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,17 +107,20 @@ class Prepared:
     Parameters
     ----------
     volume, affine
-        The scan: scaled voxels in stored orientation, voxel-to-world matrix (mm, RAS+).
+        The scan: scaled voxels in stored orientation, their background mended, voxel-to-world matrix (mm, RAS+).
     head
         The head found in it.
     image
         What the head network sees: the z-scored head grid.
+    flags
+        What was mended (see `hypojax.background`).
     """
 
     volume: Num[np.ndarray, "i j k"]
     affine: Affine
     head: Head
     image: Float32[np.ndarray, "a s r"]
+    flags: tuple[str, ...] = ()
 
 
 class Segmenter:
@@ -242,8 +249,8 @@ class Segmenter:
         grids, subunits, views = self._settle(turn, whole, around, centres)
         share = turn.seconds / len(scans)
         return [
-            Segmentation(head.grid, icv, grid, posteriors, head.statistics, float(certain), volumes, share)
-            for head, icv, grid, posteriors, certain, volumes in zip(heads, intracranial, grids, subunits, located, views, strict=True)
+            Segmentation(scan.head.grid, icv, grid, posteriors, scan.head.statistics, float(certain), volumes, share, scan.flags)
+            for scan, icv, grid, posteriors, certain, volumes in zip(scans, intracranial, grids, subunits, located, views, strict=True)
         ]
 
     def _settle(
@@ -278,8 +285,9 @@ def _suited(checkpoint: Checkpoint, stage: str) -> Checkpoint:
 
 def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
     """A scan (scaled voxels in stored orientation, voxel-to-world matrix in mm, RAS+) made ready for the networks."""
-    head = find_head(volume, affine)
-    return Prepared(volume, affine, head, head_input(volume, affine, head))
+    scan = mended(volume)
+    head = find_head(scan.volume, affine)
+    return Prepared(scan.volume, affine, head, head_input(scan.volume, affine, head), scan.flags)
 
 
 def head_input(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
