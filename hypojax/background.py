@@ -6,7 +6,7 @@ scan costs no more than that and stays as it is, bit for bit.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
@@ -58,7 +58,6 @@ ROUGH_SHARE: Final = 0.15
 INVERTED: Final = 0.6
 """Brightness of the border, in ranges of the scan, from which on it is no air; 40 real scans lie below 0.05."""
 
-BACKGROUND_REPLACED: Final = "background_replaced"
 NOISE_OUTSIDE: Final = "noise_outside_head"
 
 
@@ -74,7 +73,7 @@ class Mended:
     volume
         Scaled voxels in stored orientation; the same array where nothing was replaced.
     flags
-        What was done, names of `hypojax.volumes.FLAGS`.
+        What somebody should look at, names of `hypojax.volumes.FLAGS`; a constant that was replaced needs no look.
     """
 
     volume: Num[np.ndarray, "i j k"]
@@ -186,7 +185,7 @@ def _without_marks(scan: Mended) -> Mended:
     if not reach or (lowest >= low - reach and highest <= high + reach):
         return scan
     ordinary = found.sample[(found.sample >= low - reach) & (found.sample <= high + reach)]
-    return Mended(np.clip(scan.volume, ordinary.min(), ordinary.max() if highest > high + reach else None), scan.flags)
+    return replace(scan, volume=np.clip(scan.volume, ordinary.min(), ordinary.max() if highest > high + reach else None))
 
 
 def _without_low_air(scan: Mended, found: Look) -> Mended:
@@ -199,7 +198,7 @@ def _without_low_air(scan: Mended, found: Look) -> Mended:
         return scan
     if floor > 0 and not levels.far_below(0.0):
         floor = 0.0  # intensities begin at zero
-    return _noted(scan, np.maximum(scan.volume, np.float32(floor)), BACKGROUND_REPLACED)
+    return replace(scan, volume=np.maximum(scan.volume, np.float32(floor)))
 
 
 def _gap_floor(found: Look) -> list[float]:
@@ -237,7 +236,7 @@ def _without_bright_constants(scan: Mended, found: Look) -> Mended:
             raise HypojaxError(Reason.INVERTED, f"the field of view is {value:g} round a darker head, {ADVICE}")
         volume[padding] = air
         volume[rim & (volume > levels.high)] = air  # values between padding and scan, where it was interpolated
-    return _noted(scan, volume, BACKGROUND_REPLACED)
+    return replace(scan, volume=volume)
 
 
 def _touching_border(mask: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
@@ -262,8 +261,7 @@ def _without_noise(scan: Mended, found: Look) -> Mended:
     air = float(np.percentile(opened[::2, ::2, ::2], CLIP[0]))
     head = _head(~noisy[::2, ::2, ::2] & (opened[::2, ::2, ::2] > otsu_threshold(opened[::2, ::2, ::2])))
     head = head.repeat(2, 0).repeat(2, 1).repeat(2, 2)[tuple(slice(side) for side in opened.shape)]
-    mended_volume = np.where(noisy, np.where(head, opened, air), volume)
-    return _noted(scan, mended_volume, NOISE_OUTSIDE)
+    return Mended(np.where(noisy, np.where(head, opened, np.float32(air)), volume), (NOISE_OUTSIDE,))
 
 
 def _noisy(volume: Float32[np.ndarray, "i j k"]) -> Float32[np.ndarray, "i j k"]:
@@ -298,7 +296,3 @@ def _refuse_inverted(found: Look) -> None:
         brightness = low + float(np.median(border)) * (high - low)
         raise HypojaxError(Reason.INVERTED, f"its border is about {brightness:g} and so brighter than the head, {ADVICE}")
 
-
-def _noted(scan: Mended, volume: Num[np.ndarray, "i j k"], flag: str) -> Mended:
-    """A scan with a new volume, and the flag that says so."""
-    return Mended(volume, (*scan.flags, *([] if flag in scan.flags else [flag])))

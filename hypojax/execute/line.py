@@ -183,7 +183,7 @@ class Line:
 
     def _finish(self, item: Segmented, *, since: float) -> ScanResult:
         """As `finish`, where nothing goes wrong."""
-        measured = measure_scan(item.volume, item.affine, item.segmentation)
+        measured = measure_scan(item.volume, item.affine, item.segmentation, nonfinite=int(item.row["nonfinite_voxels"]))
         self.store.write_segmentation(item.scan, stored_form(item.affine, item.segmentation, measured))
         regions = region_entries(measured)
         maps = scan_maps(measured, regions, affine=item.affine, header=item.header)

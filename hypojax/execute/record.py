@@ -1,6 +1,7 @@
 """What is kept of a scan: its row, its regions, its arrays, its label maps, each made from what the rooms before have found."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxtyping import Float32, UInt8
 
 from hypojax.derivatives import ScanMaps
 from hypojax.grid import Affine, voxel_sizes
+from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import Image
 from hypojax.store import Posterior, Segmented
 from hypojax.volumes import Measurement, measure
@@ -18,18 +20,45 @@ if TYPE_CHECKING:
 Volume = Float32[np.ndarray, "i j k"]
 
 
-def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation") -> Measurement:
-    """Volumes and label maps of one segmented scan."""
-    return measure(
-        volume,
-        affine,
-        head_grid=segmentation.head_grid,
-        intracranial=segmentation.intracranial,
-        box_grid=segmentation.box_grid,
-        subunits=segmentation.subunits,
-        located=segmentation.located,
-        views=segmentation.views,
-    )
+def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *, nonfinite: int = 0) -> Measurement:
+    """Volumes and label maps of one segmented scan, ``nonfinite`` voxels of which were no numbers.
+
+    Raises
+    ------
+    HypojaxError
+        As `hypojax.volumes.measure`; it names the voxels that are no numbers.
+    """
+    try:
+        measured = measure(
+            volume,
+            affine,
+            head_grid=segmentation.head_grid,
+            intracranial=segmentation.intracranial,
+            box_grid=segmentation.box_grid,
+            subunits=segmentation.subunits,
+            located=segmentation.located,
+            views=segmentation.views,
+        )
+    except HypojaxError as error:
+        if not nonfinite:
+            raise
+        raise HypojaxError(error.reason, f"{error} {nonfinite} of its voxels are NaN or infinite: was a mask or a division wrong?") from error
+    measured = replace(measured, flags=(*segmentation.flags, *measured.flags))
+    return _naming_nonfinite(measured) if nonfinite else measured
+
+
+def _naming_nonfinite(measured: Measurement) -> Measurement:
+    """The same, where what is blank near the hypothalamus were voxels that are no numbers."""
+    if "blank_near_hypothalamus" not in measured.flags:
+        return measured
+    flags = tuple("nonfinite_near_hypothalamus" if flag == "blank_near_hypothalamus" else flag for flag in measured.flags)
+    volumes = {
+        region: replace(volume, missing_reason=Reason.NONFINITE_VOXELS)
+        if region != "icv" and volume.missing_reason == Reason.PARTLY_BLANK
+        else volume
+        for region, volume in measured.volumes.items()
+    }
+    return replace(measured, flags=flags, volumes=volumes)
 
 
 def row_of(image: Image) -> dict[str, Any]:

@@ -10,9 +10,20 @@ from jaxtyping import Bool, Float32, Num, UInt8
 from hypojax.grid import Affine, Grid, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import PARTS
+from hypojax.volumes.blank import blank_near, gap_in_head, partly_blank
 from hypojax.volumes.flags import image_flags, volume_flags
 from hypojax.volumes.native import native_labels, native_mask
-from hypojax.volumes.quality import certainty, coarse_head, contrast, cut_off_share, extracranial_signal, neighbourhood, noise
+from hypojax.volumes.quality import (
+    CoarseHead,
+    certainty,
+    coarse_head,
+    contrast,
+    cut_off_share,
+    extracranial_signal,
+    neighbourhood,
+    noise,
+    tissue_limit,
+)
 from hypojax.volumes.score import released_model
 from hypojax.volumes.signs import head_signs, hypothalamus_signs, views_apart
 from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial
@@ -102,6 +113,22 @@ class Structure:
         return self.posterior.sum(axis=0) if self.posterior.ndim == 4 else self.posterior
 
 
+@dataclass(frozen=True)
+class Blank:
+    """What of a scan is blank.
+
+    Parameters
+    ----------
+    head
+        A part of the head.
+    hypothalamus
+        Voxels in or next to the hypothalamus.
+    """
+
+    head: bool
+    hypothalamus: bool
+
+
 def measure(
     volume: Num[np.ndarray, "i j k"],
     affine: Affine,
@@ -141,10 +168,15 @@ def measure(
     _require(head, box)
     labels = native_labels(box.posterior, box_grid, shape=shape, affine=affine)
     mask = native_mask(head.posterior, head_grid, shape=shape, affine=affine)
-    quality = _quality(volume, affine, head, box) | {"quality_location": located}
+    coarse = coarse_head(volume, affine, grid=head_grid, intracranial=head.posterior > 0.5, inside=inside_head)
+    quality = _quality(volume, affine, head, box, coarse=coarse) | {"quality_location": located}
     signs = _signs(head, box, subunits=subunits, views=views, quality=quality)
     quality = quality | {"quality_score": released_model().score(signs)}
-    reasons, reason_flags = _missing(box, quality)
+    blank = Blank(
+        head=partly_blank(coarse) or gap_in_head(volume, affine, mask=mask > 0),
+        hypothalamus=blank_near(volume, affine, structure=box.whole > 0.5, grid=box_grid, tissue=tissue_limit(coarse)),
+    )
+    reasons, reason_flags = _missing(box, quality, blank)
     volumes = _volumes(head, box, hard=_hard_volumes(labels, mask, affine), reasons=reasons, views=views)
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
     flags = (*image_flags(quality, longest_edge=float(voxel_sizes(affine).max())), *reason_flags, *volume_flags(found))
@@ -165,14 +197,14 @@ def _require(head: Structure, box: Structure) -> None:
         raise HypojaxError(Reason.NO_HYPOTHALAMUS, f"{found}; look at the scan: is it T1-weighted, is the head whole?")
 
 
-def _quality(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, box: Structure) -> dict[str, float]:
+def _quality(
+    volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, box: Structure, *, coarse: CoarseHead
+) -> dict[str, float]:
     """Quality measures of posteriors and image."""
     whole = box.whole
     left, right = (float(box.posterior[first : first + 5].sum(dtype=np.float64)) for first in (0, 5))
     centre = to_world(box.grid.affine, np.argwhere(whole > 0.5).mean(axis=0))
     nearby = neighbourhood(volume, affine, centre=centre)
-    intracranial = head.posterior > 0.5
-    coarse = coarse_head(volume, affine, grid=head.grid, intracranial=intracranial, inside=head.inside)
     scale = coarse.std or 1.0
     return {
         "quality_certainty": certainty(whole, whole > 0),
@@ -180,7 +212,7 @@ def _quality(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, 
         "quality_contrast": contrast(nearby) / scale,
         "quality_noise": noise(nearby) / scale,
         "extracranial_signal": extracranial_signal(coarse),
-        "icv_cut_off": cut_off_share(intracranial, head.inside),
+        "icv_cut_off": cut_off_share(head.posterior > 0.5, head.inside),
     }
 
 
@@ -203,7 +235,7 @@ def _signs(
     }
 
 
-def _missing(box: Structure, quality: Mapping[str, float]) -> tuple[dict[str, Reason], tuple[str, ...]]:
+def _missing(box: Structure, quality: Mapping[str, float], blank: Blank) -> tuple[dict[str, Reason], tuple[str, ...]]:
     """Regions that have no volume, with the reason, and the flags that go with them."""
     reasons: dict[str, Reason] = {}
     flags: list[str] = []
@@ -213,8 +245,13 @@ def _missing(box: Structure, quality: Mapping[str, float]) -> tuple[dict[str, Re
     elif quality["icv_cut_off"] > CUT_OFF:
         reasons["icv"] = Reason.CUT_OFF
         flags.append("icv_cut_off")
+    elif blank.head:
+        reasons["icv"] = Reason.PARTLY_BLANK
+        flags.append("partly_blank")
     if cut_off_share(box.whole > 0.5, box.inside) > CUT_OFF:
         return reasons | dict.fromkeys(PARTS, Reason.CUT_OFF), (*flags, "hypothalamus_cut_off")
+    if blank.hypothalamus:
+        return reasons | dict.fromkeys(PARTS, Reason.PARTLY_BLANK), (*flags, "blank_near_hypothalamus")
     absent = {region: Reason.NO_HYPOTHALAMUS for region, values in PARTS.items() if not _all_found(box, values)}
     return reasons | absent, (*flags, *(["one_side"] if "hypothalamus" in absent else []))
 

@@ -84,12 +84,17 @@ def extracranial_signal(head: CoarseHead) -> float:
     shell = head.values[head.inside & (distance >= SHELL[0]) & (distance <= SHELL[1]) & above]
     if shell.size == 0:
         return 1.0
-    background = float(np.percentile(head.values[head.inside], BACKGROUND_PERCENTILE))
-    brain = float(np.median(head.values[head.intracranial]))
-    bright = shell > background + SIGNAL * (brain - background)
+    bright = shell > tissue_limit(head)
     values, counts = np.unique(shell, return_counts=True)
     written = counts.max() > EMPTY * shell.size
     return float((bright & (shell != values[counts.argmax()])).mean() if written else bright.mean())
+
+
+def tissue_limit(head: CoarseHead) -> float:
+    """Intensity above which there is tissue and no air."""
+    background = float(np.percentile(head.values[head.inside], BACKGROUND_PERCENTILE))
+    brain = float(np.median(head.values[head.intracranial]))
+    return background + SIGNAL * (brain - background)
 
 
 def cut_off_share(mask: Bool[np.ndarray, "x y z"], inside: Bool[np.ndarray, "x y z"]) -> float:
