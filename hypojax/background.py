@@ -48,12 +48,18 @@ DARK: Final = 0.15
 LEAST_BLOCKS: Final = 2
 """Blocks of one and the same value that make it a constant written by software."""
 
+LEAST_VOXELS: Final = 100
+"""Voxels, of those looked at, that say something of the levels of a scan."""
+
 ROUGH: Final = 0.12
 """Mean difference of neighbours in a block, in ranges of the scan, from which on it holds noise. Of the blocks on the border of 40 real
 scans at most one in twenty is rougher (edges of skin); noise of the full range reads 0.33."""
 
 ROUGH_SHARE: Final = 0.15
 """Share of the border that is noise from which on the scan is mended."""
+
+NOTHING_ELSE: Final = 0.97
+"""Share of noise above which there is no head to take it away from."""
 
 INVERTED: Final = 0.6
 """Brightness of the border, in ranges of the scan, from which on it is no air; 40 real scans lie below 0.05."""
@@ -129,9 +135,14 @@ class Levels:
         """Whether a constant lies so far below that it is no air."""
         if value < 0 <= self.low:
             return True
-        height = self.tissue - self.low
-        has_air = self.tenth - self.low < AIR_SPREAD * height
-        return self.low - value > (FAR_FROM_AIR if has_air else FAR) * height
+        height, gap = self.tissue - self.low, self.low - value
+        # Nothing but brain on zero is a skull-stripped scan, however little its tissue varies.
+        return gap > FAR_FROM_AIR * height if self.has_air else value < 0 and gap > FAR * height
+
+    @property
+    def has_air(self) -> bool:
+        """Whether its darkest voxels are air."""
+        return self.tenth - self.low < AIR_SPREAD * (self.tissue - self.low)
 
     def above_air(self, value: float) -> bool:
         """Whether a constant is too bright for air."""
@@ -155,7 +166,8 @@ def mended(volume: Num[np.ndarray, "i j k"]) -> Mended:
     found = _without_marks(Mended(volume))
     for step in (_without_low_air, _without_bright_constants, _without_noise):
         found = step(found, look(found.volume))
-    _refuse_inverted(look(found.volume))
+    if not found.flags:
+        _refuse_inverted(look(found.volume))
     return found
 
 
@@ -177,15 +189,14 @@ def _border_blocks(volume: Num[np.ndarray, "i j k"]) -> Iterator[Float32[np.ndar
 
 
 def _without_marks(scan: Mended) -> Mended:
-    """Single voxels beyond all intensities, such as -3e38 for "no value", become the end of the ordinary values."""
-    found = look(scan.volume)
-    low, high = found.ends
+    """Single voxels beyond all intensities, such as -3e38 for "no value", become the end of the others."""
+    volume = scan.volume
+    low, high = look(volume).ends
     reach = EXTREME * (high - low)
-    lowest, highest = float(scan.volume.min()), float(scan.volume.max())
-    if not reach or (lowest >= low - reach and highest <= high + reach):
+    if not reach or (volume.min() >= low - reach and volume.max() <= high + reach):
         return scan
-    ordinary = found.sample[(found.sample >= low - reach) & (found.sample <= high + reach)]
-    return replace(scan, volume=np.clip(scan.volume, ordinary.min(), ordinary.max() if highest > high + reach else None))
+    ordinary = volume[(volume >= low - reach) & (volume <= high + reach)]
+    return replace(scan, volume=np.clip(volume, ordinary.min(), ordinary.max()))
 
 
 def _without_low_air(scan: Mended, found: Look) -> Mended:
@@ -204,20 +215,25 @@ def _without_low_air(scan: Mended, found: Look) -> Mended:
 def _gap_floor(found: Look) -> list[float]:
     """Low end of what is brighter than air, where the gap between the two is wider than any tissue makes it; else nothing."""
     threshold = otsu_threshold(found.sample)
-    above, below = found.sample[found.sample > threshold], found.sample[found.sample <= threshold]
-    if not above.size or not below.size:
+    above, air = _levels_of(found.sample[found.sample > threshold]), found.sample[found.sample <= threshold]
+    if above is None or not air.size:
         return []
-    low, high = np.percentile(above, CLIP)
-    return [float(low)] if low - np.median(below) > FAR_GAP * (high - low) > 0 else []
+    middle = float(np.median(air))
+    wide = above.low - middle > FAR_GAP * (above.high - above.low) > 0
+    return [above.low] if wide and (middle < 0 or above.has_air) else []
 
 
 def _levels(found: Look) -> Levels | None:
-    """Levels of what is not constant; None where there is nothing."""
-    rest = found.sample[~np.isin(found.sample, np.array(found.constants, np.float32))]
-    if rest.size < 100:
+    """Levels of what is not constant; None where there is next to nothing."""
+    return _levels_of(found.sample[~np.isin(found.sample, np.array(found.constants, np.float32))])
+
+
+def _levels_of(values: Float32[np.ndarray, "n"]) -> Levels | None:
+    """Levels of some voxels; None where there are too few."""
+    if values.size < LEAST_VOXELS:
         return None
-    low, tenth, high = np.percentile(rest, (CLIP[0], 10, CLIP[1]))
-    tissue = rest[rest > otsu_threshold(rest)]
+    low, tenth, high = np.percentile(values, (CLIP[0], 10, CLIP[1]))
+    tissue = values[values > otsu_threshold(values)]
     return Levels(float(low), float(tenth), float(tissue.mean()) if tissue.size else float(high), float(high))
 
 
@@ -257,7 +273,9 @@ def _without_noise(scan: Mended, found: Look) -> Mended:
     low, high = found.ends
     volume = np.asarray(scan.volume, np.float32)
     noisy = _noisy(volume) > ROUGH * (high - low)
-    opened = ndimage.grey_opening(volume, size=3)
+    if noisy.mean() > NOTHING_ELSE:
+        return scan
+    opened = ndimage.grey_opening(volume, size=(3, 3, 3))
     air = float(np.percentile(opened[::2, ::2, ::2], CLIP[0]))
     head = _head(~noisy[::2, ::2, ::2] & (opened[::2, ::2, ::2] > otsu_threshold(opened[::2, ::2, ::2])))
     head = head.repeat(2, 0).repeat(2, 1).repeat(2, 2)[tuple(slice(side) for side in opened.shape)]
@@ -295,4 +313,3 @@ def _refuse_inverted(found: Look) -> None:
     if np.percentile(border, 25) > INVERTED:
         brightness = low + float(np.median(border)) * (high - low)
         raise HypojaxError(Reason.INVERTED, f"its border is about {brightness:g} and so brighter than the head, {ADVICE}")
-

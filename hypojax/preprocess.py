@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float32, Float64, Num
 
+from hypojax.background import mended
 from hypojax.foreground import find_head
 from hypojax.grid import Affine, Grid, conformed_grid, directions, resample, voxel_sizes
 from hypojax.intensity import Statistics, zscore
@@ -95,7 +96,7 @@ def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
     voxels, affine, slope, intercept = _scan(ds)
     i, j, k = voxels.shape
     grid = conformed_grid((i, j, k), affine, spacing=spacing)
-    made = partial(intensities, slope=slope, intercept=intercept)
+    made = partial(_sound, slope=slope, intercept=intercept)
     volume = _lazily(made, voxels, sizes=dict(zip(VOXELS.dims, voxels.shape, strict=True)))
     statistics = _lazily(partial(_statistics_row, affine=affine), volume, sizes={"statistic": len(STATISTICS)}, dtype="float64")
     conform_it = partial(_conform_row, affine=affine, grid=grid)
@@ -113,6 +114,11 @@ def conform(volume: Num[np.ndarray, "i j k"], affine: Affine, *, grid: Grid, sta
 def scan_statistics(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Statistics:
     """Statistics of the tissue of a scan (finite intensities), as the whole-head network normalises by."""
     return find_head(volume, affine).statistics
+
+
+def _sound(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: float) -> Float32[np.ndarray, "i j k"]:
+    """Intensities, finite and on air, as a network sees them."""
+    return mended(intensities(voxels, slope=slope, intercept=intercept)).volume
 
 
 def _scan(ds: xr.Dataset) -> tuple[xr.DataArray, Affine, float, float]:

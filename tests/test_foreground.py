@@ -55,6 +55,20 @@ def test_a_second_smaller_object_is_no_head() -> None:
     np.testing.assert_allclose(find_head(arm, affine).grid.centre, find_head(volume, affine).grid.centre, atol=COARSE_VOXEL)
 
 
+@pytest.mark.parametrize("burning", [1.0, 2.4, 5.0])
+def test_shoulders_brighter_than_the_head_are_no_head(burning: float) -> None:
+    """A head of 100 on a neck of 50, and a larger body whose rind, next to the coil, burns."""
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    alone = ball((100, 110, 150), (50.0, 55.0, 105.0), 35)
+    x, y, z = (np.indices(alone.shape).T - np.array([50, 55, 15])).T
+    body = (x / 48) ** 2 + (y / 45) ** 2 + (z / 40) ** 2
+    neck = (x**2 + y**2 < 20**2) & (z > 0) & (z < 70)
+    with_body = np.maximum(alone, np.where(body < 1, np.where(body > 0.8, 100 * burning, 60), np.where(neck, 50, 0))).astype(np.float32)
+    found, expected = find_head(with_body, affine), find_head(alone, affine)
+    np.testing.assert_allclose(found.grid.centre[1:], expected.grid.centre[1:], atol=3 * COARSE_VOXEL)
+    assert found.statistics.mean == pytest.approx(expected.statistics.mean, rel=0.25)
+
+
 @pytest.mark.parametrize(
     "name", ["scans/studyforrest_T1w.nii.gz", "icv_reference/Subj01_T1w.nii.gz", "bids/ds002748/sub-03/anat/sub-03_T1w.nii.gz"]
 )

@@ -1,6 +1,6 @@
 """`hypojax.volumes` against analytic phantoms, a naive loop and what must never change a volume."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -440,3 +440,51 @@ def test_a_mask_with_nothing_massive_is_left_alone() -> None:
     sheet = np.zeros(grid.shape, bool)
     sheet[9:11] = True
     np.testing.assert_array_equal(without_bridges(sheet[:, :18, :18], grid), sheet[:, :18, :18])
+
+
+def places(shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+    """World position of every voxel, mm."""
+    return to_world(affine, np.moveaxis(np.indices(shape), 0, -1))
+
+
+def blanked(scene: Scene, axis: int, limit: float, *, sign: int) -> Measurement:
+    """Measure a scene that is 0 on one side of a plane (world, mm), and whose intracranial posterior ends there."""
+    blank, gone = (
+        sign * (places(shape, affine)[..., axis] - limit) > 0
+        for shape, affine in ((scene.volume.shape, scene.affine), (scene.head_grid.shape, scene.head_grid.affine))
+    )
+    cut = replace(scene, volume=np.where(blank, np.float32(0), scene.volume))
+    return cut.measured(intracranial=np.where(gone, np.uint8(0), scene.intracranial))
+
+
+@pytest.mark.parametrize(("axis", "limit", "sign"), [(0, 35.0, 1), (0, -35.0, -1), (1, -40.0, -1), (1, 45.0, 1), (2, 45.0, 1)])
+def test_a_head_of_which_a_part_is_blank_has_no_intracranial_volume(plain: Scene, axis: int, limit: float, sign: int) -> None:
+    whole, found = plain.measured(), blanked(plain, axis, limit, sign=sign)
+    assert found.volumes["icv"].missing_reason == Reason.PARTLY_BLANK
+    assert "partly_blank" in found.flags
+    assert found.volumes["hypothalamus"] == whole.volumes["hypothalamus"]
+
+
+def test_a_removed_face_takes_nothing_away(plain: Scene) -> None:
+    place = places(plain.volume.shape, plain.affine)
+    face = (place[..., 1] > 60) & (place[..., 2] < -30)
+    found = replace(plain, volume=np.where(face, np.float32(0), plain.volume)).measured()
+    assert found.volumes["icv"].missing_reason == ""
+    assert "partly_blank" not in found.flags
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_blank_slices_within_a_head_take_its_volume_away(plain: Scene, axis: int) -> None:
+    volume = plain.volume.copy()
+    middle = volume.shape[axis] // 2 + 12
+    np.moveaxis(volume, axis, 0)[middle : middle + 3] = 0
+    found = replace(plain, volume=volume).measured()
+    assert found.volumes["icv"].missing_reason == Reason.PARTLY_BLANK
+
+
+def test_a_blank_hypothalamus_is_missing(plain: Scene) -> None:
+    place = places(plain.volume.shape, plain.affine)
+    hole = np.linalg.norm(place - plain.box_grid.centre, axis=-1) < 15
+    found = replace(plain, volume=np.where(hole, plain.volume.min(), plain.volume)).measured()
+    assert {found.volumes[region].missing_reason for region in PARTS} == {Reason.PARTLY_BLANK}
+    assert "blank_near_hypothalamus" in found.flags

@@ -42,7 +42,9 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
     except HypojaxError as error:
         if not nonfinite:
             raise
-        raise HypojaxError(error.reason, f"{error} {nonfinite} of its voxels are NaN or infinite: was a mask or a division wrong?") from error
+        raise HypojaxError(
+            error.reason, f"{error} {nonfinite} of its voxels are NaN or infinite: was a mask or a division wrong?"
+        ) from error
     measured = replace(measured, flags=(*segmentation.flags, *measured.flags))
     return _naming_nonfinite(measured) if nonfinite else measured
 

@@ -62,7 +62,8 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     entry, image = _entry_and_image(scan, affine)
     start, volume = time.perf_counter(), image.intensities()
     try:
-        measured = measure_scan(volume, image.affine, network.segment_batch([network.prepare(volume, image.affine)])[0])
+        prepared = network.prepare(volume, image.affine)
+        measured = measure_scan(prepared.volume, image.affine, network.segment_batch([prepared])[0], nonfinite=image.nonfinite)
     except HypojaxError as error:
         raise ScanError(error.reason, entry["scan"], str(error)) from error
     record = Record(

@@ -197,9 +197,7 @@ def _require(head: Structure, box: Structure) -> None:
         raise HypojaxError(Reason.NO_HYPOTHALAMUS, f"{found}; look at the scan: is it T1-weighted, is the head whole?")
 
 
-def _quality(
-    volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, box: Structure, *, coarse: CoarseHead
-) -> dict[str, float]:
+def _quality(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, box: Structure, *, coarse: CoarseHead) -> dict[str, float]:
     """Quality measures of posteriors and image."""
     whole = box.whole
     left, right = (float(box.posterior[first : first + 5].sum(dtype=np.float64)) for first in (0, 5))
