@@ -7,23 +7,24 @@ scan costs no more than that and stays as it is, bit for bit.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Num
+from jaxtyping import Bool, Float32, Float64, Int, Num
 from scipy import ndimage
 
 from hypojax.intensity import CLIP, otsu_threshold
 from hypojax.reason import HypojaxError, Reason
 
-SAMPLED: Final = 40
+SAMPLED: Final = 32
 """Voxels looked at along each axis."""
 
 BLOCK: Final = 4
 """Edge, voxels, of a block on the border of the field of view."""
 
-BLOCKS: Final = 7
+BLOCKS: Final = 8
 """Blocks along each axis."""
 
 EXTREME: Final = 1000.0
@@ -101,25 +102,26 @@ class Look:
     sample: Float32[np.ndarray, "n"]
     border: Float32[np.ndarray, "block x y z"]
 
-    @property
+    @cached_property
     def ends(self) -> tuple[float, float]:
         """Low and high end of the ordinary values."""
         low, high = np.percentile(self.sample, CLIP)
         return float(low), float(high)
 
-    @property
+    @cached_property
     def constants(self) -> list[float]:
         """Values that fill whole blocks on the border, ascending."""
         flat = self.border.reshape(len(self.border), -1)
         values, counts = np.unique(flat[flat.min(axis=1) == flat.max(axis=1), 0], return_counts=True)
         return [float(value) for value in values[counts >= LEAST_BLOCKS]]
 
-    @property
+    @cached_property
     def roughness(self) -> Float64[np.ndarray, "block"]:
-        """Mean difference of neighbours in each block, in ranges of the scan."""
+        """Roughness in each block, in ranges of the scan; zero in blocks too thin to tell."""
         low, high = self.ends
-        steps = [np.abs(np.diff(self.border, axis=axis)).mean(axis=(1, 2, 3), dtype=np.float64) for axis in (1, 2, 3)]
-        return np.mean(steps, axis=0) / ((high - low) or 1.0)
+        if min(self.border.shape[1:]) < BLOCK:
+            return np.zeros(len(self.border))
+        return rough(self.border).mean(axis=(1, 2, 3), dtype=np.float64) / ((high - low) or 1.0)
 
 
 @dataclass(frozen=True)
@@ -163,35 +165,48 @@ def mended(volume: Num[np.ndarray, "i j k"]) -> Mended:
     >>> mended(head).volume is head
     True
     """
-    found = _without_marks(Mended(volume))
-    for step in (_without_low_air, _without_bright_constants, _without_noise):
-        found = step(found, look(found.volume))
-    if not found.flags:
-        _refuse_inverted(look(found.volume))
-    return found
+    scan, found = Mended(volume), look(volume)
+    for step in (_without_marks, _without_low_air, _without_bright_constants, _without_noise):
+        changed = step(scan, found)
+        if changed is not scan:
+            scan, found = changed, look(changed.volume)
+    if not scan.flags:
+        _refuse_inverted(found)
+    return scan
 
 
 def look(volume: Num[np.ndarray, "i j k"]) -> Look:
     """Look at a few voxels of a scan."""
-    steps = [-(-side // SAMPLED) for side in volume.shape]
-    sample = volume[tuple(slice(step // 2, None, step) for step in steps)].astype(np.float32).ravel()
+    sample = volume[np.ix_(*[_spread(side, SAMPLED) for side in volume.shape])].astype(np.float32).ravel()
     return Look(sample, np.stack(list(_border_blocks(volume))))
 
 
 def _border_blocks(volume: Num[np.ndarray, "i j k"]) -> Iterator[Float32[np.ndarray, "x y z"]]:
     """Blocks that touch the border, evenly spread over it; thin volumes have thin blocks."""
     edges = [min(BLOCK, side) for side in volume.shape]
-    starts = [np.linspace(0, side - edge, BLOCKS).astype(int) for side, edge in zip(volume.shape, edges, strict=True)]
-    for index in product(range(BLOCKS), repeat=3):
-        if {0, BLOCKS - 1} & set(index):
+    starts = [_spread(side - edge + 1, BLOCKS) for side, edge in zip(volume.shape, edges, strict=True)]
+    for index in product(*[range(len(start)) for start in starts]):
+        if any(n in (0, len(start) - 1) for n, start in zip(index, starts, strict=True)):
             place = [slice(start[n], start[n] + edge) for start, n, edge in zip(starts, index, edges, strict=True)]
             yield volume[tuple(place)].astype(np.float32)
 
 
-def _without_marks(scan: Mended) -> Mended:
+def _spread(side: int, count: int) -> Int[np.ndarray, "n"]:
+    """An even ``count`` of places along an axis, the same from either end; all where there are no more.
+
+    >>> _spread(10, 4).tolist(), _spread(3, 4).tolist()
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    if side <= count:
+        return np.arange(side)
+    first = np.floor(np.linspace(0, side - 1, count))[: count // 2].astype(int)
+    return np.concatenate([first, side - 1 - first[::-1]])
+
+
+def _without_marks(scan: Mended, found: Look) -> Mended:
     """Single voxels beyond all intensities, such as -3e38 for "no value", become the end of the others."""
     volume = scan.volume
-    low, high = look(volume).ends
+    low, high = found.ends
     reach = EXTREME * (high - low)
     if not reach or (volume.min() >= low - reach and volume.max() <= high + reach):
         return scan
@@ -272,7 +287,7 @@ def _without_noise(scan: Mended, found: Look) -> Mended:
         return scan
     low, high = found.ends
     volume = np.asarray(scan.volume, np.float32)
-    noisy = _noisy(volume) > ROUGH * (high - low)
+    noisy = ndimage.uniform_filter(rough(np.pad(volume, 1, mode="reflect")[None])[0], 3) > ROUGH * (high - low)
     if noisy.mean() > NOTHING_ELSE:
         return scan
     opened = ndimage.grey_opening(volume, size=(3, 3, 3))
@@ -282,16 +297,18 @@ def _without_noise(scan: Mended, found: Look) -> Mended:
     return Mended(np.where(noisy, np.where(head, opened, np.float32(air)), volume), (NOISE_OUTSIDE,))
 
 
-def _noisy(volume: Float32[np.ndarray, "i j k"]) -> Float32[np.ndarray, "i j k"]:
-    """How much a voxel differs from its neighbours along that axis along which it differs least, averaged over 27 voxels.
+def rough(volumes: Float32[np.ndarray, "n i j k"]) -> Float32[np.ndarray, "n i-2 j-2 k-2"]:
+    """How much every inner voxel departs from the line through its neighbours along that axis along which it departs least.
 
-    Edges and sheets such as skin are smooth along one axis at least; noise is rough along all.
+    Edges, and sheets such as skin, are smooth along one axis at least; noise is rough along all.
     """
-    least = np.full(volume.shape, np.inf, np.float32)
-    for axis in range(3):
-        padded = np.moveaxis(np.pad(volume, [(1, 1) if other == axis else (0, 0) for other in range(3)], mode="reflect"), axis, 0)
-        np.minimum(least, np.moveaxis(np.abs(padded[:-2] - 2 * padded[1:-1] + padded[2:]), 0, axis), out=least)
-    return np.asarray(ndimage.uniform_filter(least, 3))
+    inner = volumes[:, 1:-1, 1:-1, 1:-1]
+    least = np.full(inner.shape, np.inf, np.float32)
+    for axis in range(1, 4):
+        along = np.moveaxis(volumes, axis, 1)[:, :, 1:-1, 1:-1]
+        bend = np.abs(along[:, :-2] - 2 * along[:, 1:-1] + along[:, 2:])
+        np.minimum(least, np.moveaxis(bend, 1, axis), out=least)
+    return least
 
 
 def _head(tissue: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
