@@ -27,7 +27,7 @@ from hypojax.execute.line import attempt
 from hypojax.execute.lock import locked
 from hypojax.execute.output import source_datasets
 from hypojax.execute.overlap import overlapped
-from hypojax.phantom import Phantom
+from hypojax.phantom import HYPOTHALAMUS_CENTRE, Phantom
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import discover, write_nifti
 from hypojax.settings import RunSettings
@@ -440,6 +440,15 @@ def test_one_input_needs_no_list_and_several_may_be_anything_iterable(tmp_path: 
     assert hypojax.run(str(folder), str(tmp_path / "out0"), segmenter=StandIn()).done == 2
     with pytest.raises(RunError, match="an empty text"):
         execute.ingest("", tmp_path / "none")
+
+
+def test_a_hypothalamus_of_nan_is_missing_and_the_flag_names_them() -> None:
+    place = np.moveaxis(np.indices(phantom_voxels().shape), 0, -1) @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+    hole = np.linalg.norm(place - HYPOTHALAMUS_CENTRE, axis=-1) < 16
+    found = hypojax.segment(np.where(hole, np.nan, phantom_voxels()).astype(np.float32), affine=AFFINE, segmenter=StandIn())
+    assert found.missing_reason.sel(region="hypothalamus") == "nonfinite_voxels"
+    assert "nonfinite_near_hypothalamus" in str(found.flags.item()).split()
+    assert found.volume_mm3.sel(region="icv") > 0
 
 
 def test_a_missing_intracranial_volume_has_an_empty_mask_that_says_why(tmp_path: Path) -> None:
