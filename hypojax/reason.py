@@ -26,6 +26,7 @@ class Reason(StrEnum):
     CONSTANT_IMAGE = "constant_image"
     NO_FINITE_VOXELS = "no_finite_voxels"
     INVERTED = "inverted"
+    LABEL_MAP = "label_map"
     # The segmentation found nothing it can stand for.
     NO_HYPOTHALAMUS = "no_hypothalamus"
     NO_BRAIN = "no_brain"

@@ -23,6 +23,7 @@ from hypojax.grid import Affine
 from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
+from hypojax.scans.labels import refuse_label_map
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, TakenError
 
@@ -263,6 +264,7 @@ def load(store: CohortStore, scan: str, *, room: int | None = None) -> Loaded:
         image, row = ingested
         return Loaded(scan, image, row, time.perf_counter() - start)
     image = read(scan, locate(path_of(store, scan)), room=room)
+    refuse_label_map(image)
     store.write_native(scan, image)
     return Loaded(scan, image, row_of(image), time.perf_counter() - start)
 

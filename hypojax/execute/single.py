@@ -15,6 +15,7 @@ from hypojax.grid import Affine
 from hypojax.location import Location, ObjectPath, Place, locate
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
 from hypojax.scans import Image, discover, read
+from hypojax.scans.labels import refuse_label_map
 from hypojax.scans.memory import TAKEN, Held, image_of, is_held
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL
 from hypojax.settings import RunSettings
@@ -62,6 +63,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     entry, image = _entry_and_image(scan, affine)
     start, volume = time.perf_counter(), image.intensities()
     try:
+        refuse_label_map(image)
         prepared = network.prepare(volume, image.affine)
         measured = measure_scan(prepared.volume, image.affine, network.segment_batch([prepared])[0], nonfinite=image.nonfinite)
     except HypojaxError as error:
