@@ -24,6 +24,7 @@ from hypojax.tables import is_age_name, text_of
 from hypojax.tables.age import age_of
 from hypojax.tables.column import per_year
 from hypojax.tables.write import tsv
+from hypojax.volumes.peers import peer_notes
 
 AXES: Final = ("i", "j", "k")
 """Stored axes of a scan, the labels of dimension ``axis``."""
@@ -126,6 +127,7 @@ def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
     entries = sorted(scans, key=lambda entry: entry["scan"])
     by_scan = {record["scan"]: record for record in records}
     rows = _with_duplicates({entry["scan"]: _row(entry, by_scan.get(entry["scan"])) for entry in entries})
+    rows = _with_peers(rows, [entry.get("dataset", "") for entry in entries])
     variables = {variable.name: _variable(variable, rows) for variable in TABLE}
     index = {"scan": [_text(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES)}
     coordinates = {name: xr.Variable((name,), np.array(index[name], object), {"long_name": text}) for name, text in COORDINATES.items()}
@@ -240,6 +242,21 @@ def _with_duplicates(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, An
         first.setdefault(row.get("voxels_checksum") or f"of {scan} alone", scan)
     same = {scan: first.get(row.get("voxels_checksum") or "", scan) for scan, row in rows.items()}
     return [{**row, "duplicate_of": same[scan] if same[scan] != scan else ""} for scan, row in rows.items()]
+
+
+def _with_peers(rows: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows with the flags and notes that only the other scans of a dataset can raise."""
+    found = zip(rows, peer_notes(rows, datasets=datasets), strict=True)
+    return [
+        {
+            **row,
+            "flags": " ".join(filter(None, (str(row.get("flags") or ""), *raised))),
+            "notes": " ".join(filter(None, (str(row.get("notes") or ""), *(f"{note}." for note in raised.values())))),
+        }
+        if raised
+        else dict(row)
+        for row, raised in found
+    ]
 
 
 def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Variable:

@@ -102,6 +102,7 @@ TABLE: Final = (
     Variable("icv_cut_off", SCAN, "float64", "1", "Share of the intracranial surface that lies on the border of the field of view"),
     Variable("nonfinite_voxels", SCAN, "float64", "1", "Voxels of the file that were NaN or infinite, or marks of missing values far beyond all others"),
     Variable("voxel_size_mm", ("scan", "axis"), "float64", "mm", "Voxel edge along each stored axis"),
+    Variable("matrix", ("scan", "axis"), "float64", "1", "Voxels along each stored axis"),
     Variable("path", SCAN, "str", "", "Input file as given"),
     Variable("voxels_checksum", SCAN, "str", "", "Checksum of shape and scaled voxels, whatever the file's format, type or header: equal where the voxels are"),
     Variable("duplicate_of", SCAN, "str", "", "First scan, in order of ids, with the same voxels; empty for that one, and where no other scan has them"),

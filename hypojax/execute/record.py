@@ -69,6 +69,7 @@ def row_of(image: Image) -> dict[str, Any]:
         "nonfinite_voxels": image.nonfinite,
         "voxels_checksum": image.checksum(),
         "voxel_size_mm": voxel_sizes(image.affine).tolist(),
+        "matrix": list(image.voxels.shape),
         "flags": " ".join(image.flags),
         "notes": " ".join(f"{note}." for note in image.notes),
     }

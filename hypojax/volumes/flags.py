@@ -31,7 +31,7 @@ THICKEST_VOXEL: Final = 2.0
 USUAL_HYPOTHALAMUS: Final = (300.0, 1500.0)
 """Soft volume, mm³; the label maps lie between 583 and 1167, and published protocols between 700 and 1500 on average."""
 
-USUAL_ICV: Final = (900_000.0, 2_200_000.0)
+USUAL_ICV: Final = (1_000_000.0, 2_200_000.0)
 """Soft intracranial volume, mm³: adults of population studies, with a margin for small children and large heads."""
 
 FLAGS: Final[dict[str, str]] = {
@@ -42,6 +42,8 @@ FLAGS: Final[dict[str, str]] = {
     "orientation_conflict": "sform and qform of the file contradict each other (the sform counts): left and right may be exchanged",
     "template_space": "the file says that it lies in a template's space: its volumes are those after registration, not of the head",
     "voxel_size_conflict": "the file gives two voxel sizes (see notes; the sform counts): volumes are wrong if the other is right",
+    "voxel_size_unlike_others": "the other scans of its dataset with the same matrix have another voxel size (see notes)",
+    "icv_unlike_others": "its intracranial volume lies far from those of the other scans of its dataset (see notes)",
     "asymmetric": f"left and right hypothalamus differ by more than {LARGEST_ASYMMETRY:.0%} of their sum",
     "low_contrast": f"little contrast near the hypothalamus (quality_contrast below {LOWEST_CONTRAST})",
     "noisy": f"much noise near the hypothalamus (quality_noise above {HIGHEST_NOISE})",
