@@ -15,7 +15,9 @@ from scipy import stats
 
 from hypojax.cli import main
 from hypojax.drift import Drift, Limits, compare, drift_of
+from hypojax.drift.batch import chosen
 from hypojax.drift.choice import Choice
+from hypojax.drift.covariates import covariates
 from hypojax.drift.difference import adjusted_ratio, holm, ratio, share, superiority
 from hypojax.drift.page import html, markdown
 from hypojax.drift.repeat import compare_repeats, paired_ratio, typical_change
@@ -396,6 +398,55 @@ def test_one_cohort_is_compared_with_itself_by_date_or_column(tmp_path: Path) ->
         (["--volume", "-1"], "volume is -1"),
     ):
         assert main(["drift", out, *wrong, *place]) == 1, what
+
+
+def dated(**columns: list[object]) -> xr.Dataset:
+    """Scans with columns of dates."""
+    count = len(next(iter(columns.values())))
+    kinds = {name: object if any(isinstance(value, str) for value in values) else float for name, values in columns.items()}
+    found = {name: ("scan", np.array(values, kinds[name])) for name, values in columns.items()}
+    return xr.Dataset(coords={"scan": [str(number) for number in range(count)], **found})
+
+
+@pytest.mark.parametrize(
+    ("dates", "new"),
+    [
+        (["2023-01-01", "2024-06-30", "2024-07-01T10:00:00"], [False, True, True]),
+        (["2023-01-01", "", "2024-07-01"], [False, False, True]),
+        ([20230101.0, float("nan"), 20240701.0], [False, False, True]),
+        (["20230101", "20240630", "20240630101112.5"], [False, True, True]),
+        (["2023", "2024", "2025"], [False, False, True]),
+        (["2024-05", "2024-06", "2024-07"], [False, False, True]),
+        (["1900-01-01T00:00:00", "1850-01-01", "2024-07-01T00:00:00.000Z"], [False, False, True]),
+        (["1500-01-01", "30.06.2024", "2024-06-30T00:30:00+02:00"], [False, False, False]),
+    ],
+)
+def test_new_scans_are_told_by_whatever_date_they_have(dates: list[object], new: list[bool]) -> None:
+    mask, notes = chosen(dated(acq_time=dates), Choice(since="2024-06-30"))
+    assert mask.tolist() == new
+    said = " ".join(notes)
+    assert ("without a date" in said) == any(value in ("", "30.06.2024") or value != value for value in dates)  # noqa: PLR0124 (NaN)
+    assert ("of a whole year or month" in said) == ("2024" in dates or "2024-06" in dates)
+    assert ("before 1926" in said) == any(str(value).startswith(("1900", "1850", "1500")) for value in dates)
+
+
+def test_the_column_of_dates_is_the_first_that_has_any() -> None:
+    cohort = dated(acq_time=["", ""], scan_date=["2023-01-01", "2025-01-01"])
+    assert chosen(cohort, Choice(since="2024-06-30"))[0].tolist() == [False, True]
+    with pytest.raises(RunError, match="holds no dates"):
+        chosen(dated(acq_time=["", ""]), Choice(since="2024-06-30"))
+
+
+def test_a_value_is_selected_as_the_table_has_it() -> None:
+    for values, value in (([1.0, 2.0], "1"), ([1e7, float("nan")], "10000000"), (["01", "1"], "01")):
+        assert chosen(dated(site=values), Choice(select=(f"site={value}",)))[0].tolist() == [True, False]
+
+
+def test_ages_in_months_and_years_are_one_covariate() -> None:
+    years, months = generated(60, seed=1), generated(60, seed=2)
+    months = months.rename(age="age_months").assign_coords(age_months=("scan", months.age.values * 12))
+    ages = covariates(years, months)["age"]
+    assert np.nanmedian(ages[1]) == pytest.approx(np.nanmedian(generated(60, seed=2).age.values))
 
 
 def test_the_same_files_with_other_weights_are_paired(tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from hypojax.cli import main
 from hypojax.matching import SplitPlan, balance_table, folds, hold_out, matched_pairs, split_table
 from hypojax.matching.balance import standardized_difference
 from hypojax.matching.pairing import assign
+from hypojax.matching.split import write_split
 from hypojax.reason import Reason, RunError
+from hypojax.tables import read_table
+from hypojax.tables.write import tsv
 
 AGES = st.one_of(st.none(), st.floats(18, 90))
 PERSON = st.tuples(AGES, st.sampled_from(["F", "M", None]), st.sampled_from(["here", "there"]), st.integers(1, 3))
@@ -231,6 +234,54 @@ def test_a_messy_table_is_read_as_it_is_meant(tmp_path: Path, name: str) -> None
     assert balance.variable.tolist() == ["age", "gender", "gender"]
     assert balance.level.tolist()[1:] == ["F", "M"]
     assert "balanced" in (tmp_path / "out" / "balance.md").read_text()
+
+
+@pytest.mark.parametrize("ages", [[5, 6, 7, 8, 9], [7], [7.5, 8.25], ["7,5", "8 y"], ["018M", "2 y"], ["89+", "31"]])
+@pytest.mark.parametrize("plan", [SplitPlan(size=4), SplitPlan(folds=3), SplitPlan(size="all", group="dx", cases=("ill",))])
+def test_ages_are_numbers_however_few_and_however_written(tmp_path: Path, ages: list[object], plan: SplitPlan) -> None:
+    """Five different ages of children are no categories: their balance is told by means."""
+    lines = [f"{n:02d}|{ages[n // 2 % len(ages)]}|{'ill' if n % 2 else 'well'}|F" for n in range(20)]
+    (tmp_path / "t.tsv").write_text("\n".join(["participant_id|age|dx|sex", *lines]).replace("|", "\t") + "\n")
+    found = split_table(tmp_path / "t.tsv", plan=plan)
+    age = found.balance[found.balance.variable == "age"]
+    assert age.level.tolist() == [""]
+    assert age.test.tolist() == ["Kruskal-Wallis"]
+    assert found.table.participant_id.tolist() == [f"{n:02d}" for n in range(20)]
+    if plan.folds:
+        assert sorted(found.counts.values()) == [6, 7, 7]
+
+
+@pytest.mark.parametrize("kind", ["text", "whole", "float", "tsv", "csv"])
+def test_ids_of_a_split_are_those_of_its_table(tmp_path: Path, kind: str) -> None:
+    ids = {"text": [f"{n:03d}" for n in range(10)], "whole": range(10**7, 10**7 + 10), "float": [float(10**7 + n) for n in range(10)]}
+    frame = pd.DataFrame({"subject_id": list(ids.get(kind, ids["text"])), "age": range(20, 30), "site": [1.0] * 5 + [None] * 5})
+    path = tmp_path / f"t.{kind if kind in ('tsv', 'csv') else 'parquet'}"
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, sep="\t" if kind == "tsv" else ",", index=False)
+    split = split_table(path, plan=SplitPlan(match=("age", "site")))
+    write_split(split, tmp_path / "out")
+    written = pd.read_csv(tmp_path / "out" / "split.tsv", sep="\t", dtype=str)
+    assert written.subject_id.tolist() == [f"{n:03d}" if kind in ("text", "tsv", "csv") else str(10**7 + n) for n in range(10)]
+    assert "1" in set(split.balance.level)
+
+
+def test_a_split_of_a_faulty_table_says_so(tmp_path: Path) -> None:
+    text = "participant_id age sex\n" + "".join(f"{n:02d} {20 + n} F\n" for n in range(10)) + "10 31\n"
+    notes = " ".join(split_table(write(tmp_path, text), plan=SplitPlan(size=2)).notes)
+    assert "2 cells for 3 columns in line 12" in notes
+
+
+def test_the_cells_of_a_split_are_read_back_as_they_were(tmp_path: Path) -> None:
+    sites = ["=1+1", "a|b", "-x", "'q'", "@s", '"r"', "n\\t", "x  y", "é", "+"]
+    frame = pd.DataFrame({"participant_id": [f"{n:02d}" for n in range(10)], "age": range(20, 30), "site": sites})
+    (tmp_path / "t.tsv").write_bytes(tsv(frame))
+    first = split_table(tmp_path / "t.tsv", plan=SplitPlan(size=2))
+    assert first.table.site.tolist() == sites
+    write_split(first, tmp_path / "out")
+    again = read_table(tmp_path / "out" / "split.tsv", all_text=True)
+    assert [row["site"] for row in again.rows] == sites
 
 
 def test_wrong_use_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
