@@ -94,6 +94,9 @@ def bytes_of(text: str | None) -> int | None:
     return int(size)
 
 
+SHORTEST: Final = 10
+"""Shortest walltime of a job, minutes: less is spent before the first scan and after the last."""
+
 HERE: Final = "here"
 KINDS: Final = (HERE, "local", "cuda", "slurm", "kubernetes")
 

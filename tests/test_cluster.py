@@ -50,6 +50,7 @@ def folder(path: Path, *, scans: int, poisoned: Sequence[int] = ()) -> Path:
     return path
 
 
+@pytest.mark.floor
 def test_a_cluster_gives_the_cohort_of_one_process(tmp_path: Path) -> None:
     scans, watch = folder(tmp_path / "in", scans=7, poisoned=(3,)), Tally()
     execute.run([scans], out=tmp_path / "here", segmenter=StandIn())

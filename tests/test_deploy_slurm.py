@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cluster_recipes import example
 
-from hypojax.deploy import ClusterConfig, recipes, slurm_options
+from hypojax.cli import parse
+from hypojax.cli.plan import Plan
+from hypojax.deploy import ClusterConfig, recipes, slurm_options, write_recipes
 from hypojax.deploy.sections import Slurm, require_table
 from hypojax.reason import RunError
 
@@ -20,8 +23,43 @@ def directives(script: str) -> list[str]:
     return re.findall(r"^#SBATCH (.*)$", opening, re.MULTILINE)
 
 
+def submitted(config: ClusterConfig, folder: Path, *arguments: str) -> list[str]:
+    """What submit.sh calls, with stand-ins for sbatch and hypojax: a line a call."""
+    write_recipes(config, folder / "recipes")
+    for name, answer in (("sbatch", "7"), ("hypojax", "42")):
+        program = folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {folder}/calls\necho {answer}\n')
+        program.chmod(0o755)
+    script = ["bash", str(folder / "recipes" / "slurm" / "submit.sh"), *arguments]
+    subprocess.run(script, env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin"}, cwd=folder, check=True)
+    return (folder / "calls").read_text().splitlines()
+
+
+def test_an_array_takes_its_time_from_the_plan_and_its_end_waits_for_it(tmp_path: Path) -> None:
+    config = replace(example(), slurm=replace(require_table(example().slurm, "slurm"), setup=()))
+    plan, array, finish = submitted(config, tmp_path, "--qos=low")
+    assert plan == "hypojax plan /data/bids /data/out --batch 4 --workers 32 --cores 4 --memory 12GiB --gpus 1 --walltime"
+    assert array.startswith("sbatch --parsable --time=42 --qos=low ")
+    assert array.endswith("slurm/array.sh")
+    assert finish.startswith("sbatch --parsable --dependency=afterany:7 ")
+    assert finish.endswith("slurm/finish.sh")
+    assert "--time" not in recipes(config)["slurm/array.sh"]
+    verb = parse(plan.split()[1:])
+    assert isinstance(verb, Plan)
+    assert (verb.walltime, verb.workers, verb.cores, verb.gpus, verb.settings.batch) == (True, 32, 4, 1, 4)
+
+
+def test_a_walltime_that_is_set_is_taken(tmp_path: Path) -> None:
+    config = replace(example(), walltime=60, slurm=replace(require_table(example().slurm, "slurm"), setup=()))
+    array, finish = submitted(config, tmp_path)
+    assert array.startswith("sbatch --parsable /")
+    assert "--time=60" in directives(recipes(config)["slurm/array.sh"])
+    assert "afterany:7" in finish
+
+
 def test_the_array_script_asks_for_what_the_configuration_says() -> None:
-    script = recipes(example())["slurm/array.sh"]
+    script = recipes(replace(example(), walltime=60))["slurm/array.sh"]
     wanted = {"--array=1-32%8", "--cpus-per-task=4", "--mem=12G", "--gres=gpu:1", "--time=60", "--requeue", "--partition=gpu", "--nice=100"}
     assert wanted <= set(directives(script))
     assert "--signal=B:TERM@60" in directives(script)
@@ -50,7 +88,7 @@ def job_script(config: ClusterConfig, folder: Path) -> str:
 
 @pytest.mark.filterwarnings("ignore")  # of packages that we do not write
 def test_the_job_script_of_a_dask_worker(tmp_path: Path) -> None:
-    script = job_script(example(), tmp_path)
+    script = job_script(replace(example(), walltime=60), tmp_path)
     shown = directives(script)
     assert {"-J hypojax", "-p gpu", "-A neuro", "--cpus-per-task=4", "--mem=12G", "-t 60", "--gres=gpu:1", "--nice=100"} <= set(shown)
     command = script.splitlines()[-1]

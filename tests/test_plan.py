@@ -138,6 +138,14 @@ def test_time_is_the_sum_of_the_scans_shared_by_the_workers() -> None:
     assert projected(sizes, workers=Workers(count=4)).seconds.about == pytest.approx(5 + 25 * (FIXED + RATE * 6))
 
 
+def test_the_walltime_of_a_worker_is_the_longest_likely_time_and_room_for_slower_nodes() -> None:
+    many = [size(10**7, scan=f"sub-{number}") for number in range(4000)]
+    one, eight = (projected(many, workers=Workers(count=count)) for count in (1, 8))
+    assert 1.5 * one.seconds.high / 60 < one.walltime < 1.5 * one.seconds.high / 60 + 4
+    assert eight.walltime < one.walltime / 6
+    assert projected([size(10**7)]).walltime == 10
+
+
 def test_headers_alone_are_read_and_refused_ones_are_named(scans: Path) -> None:
     made = planned(scans, out=scans.parent / "out")
     assert [(each.voxels, each.voxel_bytes) for each in made.sizes] == [(38 * 44 * 38, 2)] * 3

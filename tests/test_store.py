@@ -134,6 +134,7 @@ def test_threads_may_write_different_scans(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.floor
 def test_states_of_a_scan(tmp_path: Path) -> None:
     """Missing, ingested, finished: the ledger says which."""
     store = small_store(tmp_path / "c.zarr")
@@ -179,6 +180,7 @@ def test_commit_clears_what_an_earlier_attempt_left(tmp_path: Path) -> None:
     assert not list((store.root / "scans" / UNTOUCHED).rglob("*"))
 
 
+@pytest.mark.floor
 def test_open_zarr_alone_shows_the_table(tmp_path: Path) -> None:
     """A fresh interpreter without hypojax, every warning an error: units, long names, coordinates, provenance."""
     store = small_store(tmp_path / "c.zarr")
@@ -209,6 +211,7 @@ xr.open_zarr({str(store.root / "scans" / DONE / "labels")!r}).hypothalamus.load(
     assert shown["why"] == "skull_stripped"
 
 
+@pytest.mark.floor
 def test_table_as_read_equals_table_as_built(tmp_path: Path) -> None:
     """Values, dtypes and attributes of every variable come back."""
     store = small_store(tmp_path / "c.zarr")

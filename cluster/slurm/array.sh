@@ -5,7 +5,6 @@
 #SBATCH --array=1-32%8
 #SBATCH --partition=gpu
 #SBATCH --account=neuro
-#SBATCH --time=60
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=12G

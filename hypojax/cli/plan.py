@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from hypojax.cli.document import of_plan
 from hypojax.cli.screen import Screen, duration
@@ -44,6 +44,8 @@ class Plan(Verb):
     """GPUs of one worker."""
     sample: int = 4
     """Scans to measure, from the smallest to the largest."""
+    walltime: FlagCreatePairsOff[bool] = False
+    """Print nothing but the minutes to ask a queue for, for the share of one worker, with room for slower nodes."""
 
     def __call__(self, screen: Screen) -> int:
         """Make the plan, show it, give the exit code."""
@@ -56,6 +58,11 @@ class Plan(Verb):
         inputs, out = (list(self.paths[:-1]), self.paths[-1]) if len(self.paths) > 1 else (list(self.paths), None)
         screen.say("Reading headers, then sending a few scans down the line …")
         projection = execute.plan(inputs, out=out, settings=self.settings, workers=self._described(), sample=self.sample)
+        if self.walltime:
+            screen.answer(str(projection.walltime))
+            for shortage in projection.shortages:
+                screen.error(shortage)
+            return OK
         screen.pairs("hypojax plan", facts(projection))
         screen.add(**of_plan(projection))
         for refusal in projection.refused:

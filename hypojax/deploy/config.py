@@ -10,15 +10,13 @@ from urllib.parse import urlsplit
 from hypojax.deploy.sections import Image, Kubernetes, Slurm, Tpu, refuse, require_lines
 from hypojax.fields import build, read_toml
 from hypojax.reason import Reason, RunError
+from hypojax.settings import SHORTEST
 
 NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 """Short enough that the names which the Dask operator makes of it stay under 63 letters."""
 
 OWN_OPTIONS: Final = ("--cluster", "--cluster-config", "--shard", "--workers")
 """Options of `hypojax run` that every recipe sets itself."""
-
-SHORTEST: Final = 10
-"""Shortest walltime, minutes: less is spent before the first scan and after the last."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,8 @@ class ClusterConfig:
     gpus
         GPUs a worker.
     walltime
-        Minutes after which the queue ends a job; 0: never.
+        Minutes after which the queue ends a job; 0: never. Left out, an array takes what `hypojax plan` says when it is submitted, and
+        other recipes set none.
     dashboard
         Whether a Dask scheduler shows its dashboard, on the loopback of its machine or pod, where every user can look at it.
     slurm, kubernetes, tpu, image
@@ -69,7 +68,7 @@ class ClusterConfig:
     cores: int = 2
     memory: int = 8
     gpus: int = 0
-    walltime: int = 0
+    walltime: int | None = None
     dashboard: bool = False
     slurm: Slurm | None = None
     kubernetes: Kubernetes | None = None
@@ -83,7 +82,7 @@ class ClusterConfig:
         for key, lowest in (("workers", 1), ("cores", 1), ("memory", 1), ("gpus", 0)):
             if getattr(self, key) < lowest:
                 raise refuse(key, getattr(self, key), f"{lowest} or more")
-        if 0 != self.walltime < SHORTEST:
+        if self.walltime and self.walltime < SHORTEST:
             raise refuse("walltime", self.walltime, f"0, or {SHORTEST} minutes or more")
         for option in self.options:
             if option.partition("=")[0] in OWN_OPTIONS:

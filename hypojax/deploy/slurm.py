@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hypojax.deploy.config import ClusterConfig
 from hypojax.deploy.script import CACHE_LINES, KEEP_MEMORY, script
-from hypojax.deploy.sections import require_table
+from hypojax.deploy.sections import Slurm, require_table
 
 THREADS: Final = 2
 """Batches that one worker process has on the way: one on the device, one read or written."""
@@ -56,14 +56,27 @@ def finish_script(config: ClusterConfig) -> str:
 def submit_script(config: ClusterConfig) -> str:
     """Submits both, the second to start when the first has ended."""
     slurm = require_table(config.slurm, "slurm")
+    time, option = _planned(config, slurm)
     lines = [
         'here=$(cd "$(dirname "$0")" && pwd)',
         f"mkdir -p {shlex.quote(slurm.logs)}  # SLURM makes no folders, and a task without its log fails in silence",
-        'array=$(sbatch --parsable "$@" "$here/array.sh")',
+        *time,
+        f'array=$(sbatch --parsable {option}"$@" "$here/array.sh")',
         'finish=$(sbatch --parsable --dependency="afterany:${array%%;*}" "$here/finish.sh")',
         'echo "array $array, finish $finish"',
     ]
     return script("Submits the array and what finishes it; its arguments go to sbatch with the array.", lines)
+
+
+def _planned(config: ClusterConfig, slurm: Slurm) -> tuple[list[str], str]:
+    """Lines that find the time of a task from the scans that are left, and the option that asks for it; none where the walltime is set."""
+    if config.walltime is not None:
+        return [], ""
+    crew = {"--workers": slurm.tasks or config.workers, "--cores": config.cores, "--memory": f"{config.memory}GiB", "--gpus": config.gpus}
+    options = [word for name, value in crew.items() for word in (name, str(value))]
+    plan = shlex.join(["hypojax", "plan", *config.inputs, config.out, *config.options, *options, "--walltime"])
+    what = "# The time of a task is measured here, for the scans that are left; walltime in the configuration sets it instead."
+    return [*slurm.setup, what, f"minutes=$({plan})"], '--time="$minutes" '
 
 
 def slurm_options(config: ClusterConfig) -> dict[str, Any]:

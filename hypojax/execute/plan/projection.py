@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +17,18 @@ from hypojax.execute.sizes import Size, held, in_flight, read_sizes
 from hypojax.location import Location, Place, locate
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover
-from hypojax.settings import RunSettings
+from hypojax.settings import SHORTEST, RunSettings
 from hypojax.store import CohortStore
 
 WORKER_BYTES: Final = 60e6
 """What `distributed` adds to a worker: 205 MB with hypojax imported in one, 159 MB in a plain process."""
+
+
+SLOWER: Final = 1.5
+"""Time of a node of a queue over that of the machine that measured, at most: other processors, and disks that many share."""
+
+LEAVING: Final = 2
+"""Minutes that a job is told before its end, and those that it waits for others to begin."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,11 @@ class Plan:
     def fits(self) -> bool:
         """Whether the run can be started."""
         return not self.shortages
+
+    @property
+    def walltime(self) -> int:
+        """Minutes to ask a queue for, for the share of one worker: the longest that is likely, and half as much again for slower nodes."""
+        return max(SHORTEST, ceil(SLOWER * self.seconds.high / 60) + LEAVING)
 
     @property
     def largest(self) -> Size:
