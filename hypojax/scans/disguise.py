@@ -11,11 +11,11 @@ SHOWN: Final = 60
 """Characters of a text that its refusal repeats."""
 
 POINTERS: Final = {
-    b"/annex/objects/": "a git-annex pointer and not the scan itself; fetch its content (datalad get, or git annex get)",
-    b"version https://git-lfs": "a Git LFS pointer and not the scan itself; fetch its content (git lfs pull)",
-    b"version https://hawser": "a Git LFS pointer and not the scan itself; fetch its content (git lfs pull)",
+    b"/annex/objects/": ("a git-annex pointer", "datalad get, or git annex get"),
+    b"version https://git-lfs": ("a Git LFS pointer", "git lfs pull"),
+    b"version https://hawser": ("a Git LFS pointer", "git lfs pull"),
 }
-"""Text within the first line → what the file is, and the next step."""
+"""Text within the first line → what the file is, and the command that fetches what it stands for."""
 
 PACKED: Final = {
     b"\x1f\x8b": ("a file compressed with gzip more than twice", "decompress it until .nii is left"),
@@ -53,11 +53,11 @@ MARKUP: Final = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")
 """How web pages begin, in lower case."""
 
 
-def pointer(start: bytes) -> str | None:
-    """What a small text that stands for content elsewhere is, and the next step; None where these first bytes are no such text.
+def pointer(start: bytes) -> tuple[str, str] | None:
+    """What a small text that stands for content elsewhere is, and what fetches that; None where these first bytes are no such text.
 
     >>> pointer(b"version https://git-lfs.github.com/spec/v1")
-    'a Git LFS pointer and not the scan itself; fetch its content (git lfs pull)'
+    ('a Git LFS pointer', 'git lfs pull')
     """
     line = start.split(b"\n", 1)[0]
     return next((said for mark, said in POINTERS.items() if mark in line and line.isascii()), None)
@@ -78,8 +78,9 @@ def no_image(start: bytes) -> HypojaxError:
     >>> no_image(b"/annex/objects/MD5E-s8388608--0.nii.gz").reason.value
     'unreadable'
     """
-    if fetch := pointer(start):
-        return HypojaxError(Reason.UNREADABLE, f"it is {fetch} or exclude the scan")
+    if known := pointer(start):
+        what, command = known
+        return HypojaxError(Reason.UNREADABLE, f"it is {what} and not the scan itself; fetch its content ({command}) or exclude the scan")
     what, step = _packed(start) or _text(start) or _unknown(start)
     return HypojaxError(Reason.NOT_AN_IMAGE, f"it {what} and is neither NIfTI nor MGH; {step}, or exclude the scan")
 
