@@ -219,3 +219,22 @@ def test_no_permission_is_said_at_once(bucket: Bucket, root: ObjectPath, monkeyp
 def test_belief_ends_before_patience() -> None:
     assert BELIEVED < WATCHED
     assert Path(NAME).name.startswith(".")  # no reader of the folder shows it
+
+
+def test_belief_is_counted_from_before_the_write(bucket: Bucket, root: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A put that takes two intervals may have been seen at its beginning: half an interval of belief is left after it."""
+    clock, swap = [1000.0], ObjectPath.swap
+
+    def slow(path: ObjectPath, data: bytes, *, seen: object) -> object:
+        clock[0] += 2 * LIMIT  # the server may take it at once and answer late
+        return swap(path, data, seen=seen)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lease_module, "now", lambda: clock[0])
+    monkeypatch.setattr(ObjectPath, "swap", slow)
+    held = acquire(root / NAME, interval=LIMIT)  # so long that nothing is renewed by itself
+    for renew in (lambda: None, held._renew):
+        renew()
+        assert held.held
+        clock[0] += (BELIEVED - 2) * LIMIT
+        assert not held.held
+    held._ended.set()

@@ -1,6 +1,7 @@
 """The store and its disk: full, read-only, in the way, or broken off; and real scans through it, bit for bit."""
 
 import errno
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypojax import cohort
 from hypojax.reason import Reason, RunError
 from hypojax.scans import read, write_nifti
 from hypojax.store import CohortStore, NativeImage, ScanEntry, objects
+from hypojax.store.ledger import parse_entry
 
 TINY = 1_000_000
 """Bytes of the small disk: a store fits, its third scan does not."""
@@ -147,3 +149,34 @@ def test_real_scans_come_back_bit_for_bit(shared: Path, tmp_path: Path, file: st
         assert found.affine.tobytes() == image.affine.tobytes()
         assert (found.slope, found.intercept) == (image.slope, image.intercept)
     assert back.header == image.header
+
+
+def test_the_disk_has_everything_before_the_record_vouches_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut at any moment: a record that is there speaks of objects that are there, whole, and is whole itself."""
+    store = CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=SETTINGS)
+    fsync, replace, flushed = os.fsync, Path.replace, set[tuple[int, int, int]]()
+    checked: list[str] = []
+
+    def identity(path: Path) -> tuple[int, int, int]:
+        found = path.stat()
+        return found.st_dev, found.st_ino, found.st_size
+
+    def noted(handle: int) -> None:
+        found = os.fstat(handle)
+        flushed.add((found.st_dev, found.st_ino, found.st_size))
+        fsync(handle)
+
+    def vouching(path: Path, target: Path) -> Path:
+        if target.parent.parent.name == "ledger" and (record := parse_entry(path.read_bytes(), DONE).record) is not None:
+            assert identity(path) in flushed
+            missing = [key for key in record["files"] if identity(store.root / "scans" / DONE / key) not in flushed]
+            assert missing == []
+            checked.append(record["status"])
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", vouching)
+    store.write_native(DONE, native(0))
+    store.write_segmentation(DONE, segmented(0))
+    store.commit(DONE, status="done", row=row(), regions=regions())
+    assert checked == ["done"]
