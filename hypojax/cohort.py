@@ -47,6 +47,8 @@ RESERVED: Final = frozenset(
 LONGEST_NAME: Final = 120
 """Bytes of a coordinate's name: columns can be whole questions, file systems take 255 bytes."""
 
+PARQUET, TSV = "volumes.parquet", "volumes.tsv"
+
 
 @dataclass(frozen=True)
 class RegionSummary:
@@ -168,6 +170,12 @@ def tidy(dataset: xr.Dataset) -> pd.DataFrame:
     return frame[[*lead, *(column for column in frame.columns if column not in lead)]]
 
 
+def exported(dataset: xr.Dataset) -> dict[str, bytes]:
+    """``volumes.parquet`` and ``volumes.tsv`` by name."""
+    frame = tidy(dataset)
+    return {PARQUET: _parquet(frame, dataset), TSV: tsv(frame)}
+
+
 def export_table(dataset: xr.Dataset, folder: Location) -> tuple[Location, Location]:
     """Write ``volumes.parquet`` and ``volumes.tsv`` into ``folder``, each whole or not at all.
 
@@ -180,11 +188,9 @@ def export_table(dataset: xr.Dataset, folder: Location) -> tuple[Location, Locat
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
-    frame = tidy(dataset)
-    parquet, text = folder / "volumes.parquet", folder / "volumes.tsv"
-    place(parquet, _parquet(frame, dataset))
-    place(text, tsv(frame))
-    return parquet, text
+    for name, data in exported(dataset).items():
+        place(folder / name, data)
+    return folder / PARQUET, folder / TSV
 
 
 def summary(dataset: xr.Dataset) -> Summary:

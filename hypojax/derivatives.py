@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ from hypojax.location import Location, ObjectPath
 from hypojax.partial import partial_path
 from hypojax.scans import write_nifti
 from hypojax.schema import LABELS
-from hypojax.store.objects import place, writing
+from hypojax.store.objects import file_digest, place, writing
 
 BIDS_VERSION: Final = "1.10.0"
 PROTOCOL: Final = "Subunits of the hypothalamus after Bocchetta 2015, as labelled by Billot 2020"
@@ -153,6 +154,16 @@ def remove_scan(root: Location, *, stem: str) -> None:
     """
     for image in _images(root, stem):
         _remove(image)
+
+
+def scan_files(root: Location, *, stem: str) -> dict[str, str]:
+    """Key, below ``root``, of every file of a scan that is there → its SHA-256."""
+    found = {}
+    for image in _images(root, stem):
+        for path in (image, _sidecar_path(image)):
+            with suppress(FileNotFoundError):
+                found[f"{stem.rpartition('/')[0]}/{path.name}"] = file_digest(path)
+    return found
 
 
 def _images(root: Location, stem: str) -> tuple[Location, Location]:

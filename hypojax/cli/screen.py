@@ -284,6 +284,12 @@ class Screen:
         self._failures(outcome.failures)
         self.pairs("Summary", {**facts(outcome), "results": str(out)})
 
+    def repaired(self, done: Sequence[str]) -> None:
+        """What `hypojax repair` did."""
+        self.add(done=list(done))
+        for sentence in done or ["there was nothing to repair"]:
+            self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
     def problems(self, problems: Sequence["Problem"], out: Location) -> None:
         """What `hypojax verify` found."""
         self.add(out=out, problems=list(problems))

@@ -182,7 +182,9 @@ class Status(Verb):
 
 @dataclass(frozen=True)
 class Verify(Verb):
-    """Check every stored byte of OUT/cohort.zarr against its checksum and name the scans that are damaged.
+    """Check every stored byte of OUT/cohort.zarr, the label maps and the tables against their checksums and name all that is damaged.
+
+    Nothing is changed. Each line says what mends it: `hypojax repair`, or the same `hypojax run` again (with --check for voxels).
 
     $ hypojax verify out/
 
@@ -199,6 +201,36 @@ class Verify(Verb):
         problems = execute.verify(self.out)
         screen.problems(problems, self.out)
         return SOME_FAILED if problems else OK
+
+
+@dataclass(frozen=True)
+class Repair(Verb):
+    """Make again what is damaged or lost in OUT and stands elsewhere in it; no scan is read.
+
+    The index of the cohort is rebuilt from the records of its scans; documents of groups and arrays, label maps, the table,
+    volumes.parquet and volumes.tsv are written again; what belongs to nothing is moved to OUT/set-aside/. Volumes stand in the records and
+    are not changed. What is left then (voxels that are damaged, a record that is lost) is named: `hypojax run INPUT OUT --check`
+    does those scans again.
+
+    $ hypojax verify out/
+    $ hypojax repair out/
+    $ hypojax run bids/ out/ --check
+
+    Exit code: 0 all is as it was written, 2 something is left to do, 1 there is no store, or none of its records holds.
+    """
+
+    out: Out
+    """Folder that `hypojax run` wrote."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Repair, say what was done and what is left."""
+        from hypojax import execute
+
+        with screen.progress() as watch:
+            repaired = execute.repair(self.out, watch=watch)
+        screen.repaired(repaired.done)
+        screen.problems(repaired.left, self.out)
+        return SOME_FAILED if repaired.left else OK
 
 
 @dataclass(frozen=True)
@@ -264,6 +296,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "export": Export,
     "status": Status,
     "verify": Verify,
+    "repair": Repair,
     "info": Info,
     "demo": Demo,
     "split": Split,

@@ -3,17 +3,20 @@
 from hypojax.execute.follow import follow
 from hypojax.execute.line import Segments
 from hypojax.execute.machine import Info, info
+from hypojax.execute.mend import Repaired, verify
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Outcome, ScanResult, Watch
 from hypojax.execute.plan import Plan, Workers, plan
+from hypojax.execute.repair import repair
 from hypojax.execute.shard import Shard, parse_shard
 from hypojax.execute.single import segment
-from hypojax.execute.stages import export, ingest, run, segment_store, status, verify
+from hypojax.execute.stages import export, ingest, run, segment_store, status
 
 __all__ = [
     "Info",
     "Outcome",
     "Plan",
+    "Repaired",
     "ScanResult",
     "Segments",
     "Shard",
@@ -26,6 +29,7 @@ __all__ = [
     "load_segmenter",
     "parse_shard",
     "plan",
+    "repair",
     "run",
     "segment",
     "segment_store",

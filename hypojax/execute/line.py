@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
-from hypojax.derivatives import ScanMaps, remove_scan, scan_stem, write_scan
+from hypojax.derivatives import ScanMaps, remove_scan, scan_files, scan_stem, write_scan
 from hypojax.execute.item import Loaded, Ready, Refused, Segmented
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.overlap import overlapped, threads_here
@@ -188,9 +188,10 @@ class Line:
         self.store.write_segmentation(item.scan, stored_form(item.affine, item.segmentation, measured))
         regions = region_entries(measured)
         maps = scan_maps(measured, regions, affine=item.affine, header=item.header)
-        self._export(item.scan, maps, regions, root=self.store.behind_claim(item.scan, self.derivatives_root))
+        files = self._export(item.scan, maps, regions, root=self.store.behind_claim(item.scan, self.derivatives_root))
         seconds = time.perf_counter() - since
-        self.store.commit(item.scan, status="done", row=full_row(item.row, measured, seconds=seconds), regions=regions)
+        row = full_row(item.row, measured, seconds=seconds)
+        self.store.commit(item.scan, status="done", row=row, regions=regions, derivatives=files)
         return ScanResult(item.scan, "done", seconds=seconds, notes=str(item.row.get("notes", "")))
 
     def _commit_failure(self, item: Refused) -> ScanResult:
@@ -217,14 +218,15 @@ class Line:
         record, native = self.store.record(scan), self.store.read_native(scan)
         regions = record["regions"] if record else {}
         maps = scan_maps(self.store.read_segmentation(scan), regions, affine=native.affine, header=native.header)
-        self._export(scan, maps, regions, root=self.derivatives_root)
+        self.store.amend_derivatives(scan, self._export(scan, maps, regions, root=self.derivatives_root))
 
-    def _export(self, scan: str, maps: ScanMaps, regions: Mapping[str, Mapping[str, Any]], *, root: Location) -> None:
-        """Write the BIDS derivatives of one scan, where any are wanted."""
+    def _export(self, scan: str, maps: ScanMaps, regions: Mapping[str, Mapping[str, Any]], *, root: Location) -> dict[str, str]:
+        """Write the BIDS derivatives of one scan, where any are wanted, and give their digests by key."""
         if not self.write_maps:
-            return
+            return {}
         volumes = {region: entry["volume_mm3"] for region, entry in regions.items()}
         write_scan(root, stem=scan_stem(scan), source=path_of(self.store, scan), maps=maps, volumes=volumes)
+        return scan_files(root, stem=scan_stem(scan))
 
 
 def attempt(scan: str, step: Callable[[], Result], *, since: float) -> Result | ScanResult:

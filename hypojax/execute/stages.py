@@ -10,6 +10,7 @@ from hypojax import cohort, derivatives
 from hypojax.execute.job import Job
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.lock import locked, settling
+from hypojax.execute.mend import mend_maps
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Guarded, Outcome, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for, source_datasets
@@ -21,7 +22,8 @@ from hypojax.execute.todo import Todo, todo_of
 from hypojax.location import Location, Place, locate
 from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
-from hypojax.store import CohortStore, Problem
+from hypojax.store import CohortStore
+from hypojax.store.objects import digests, place_all
 
 
 def run(
@@ -162,11 +164,6 @@ def status(out: Place) -> Outcome:
     return Outcome(from_records(store.records(), scans=store.index.ids), summary=cohort.summary(cohort.build(store.records(), store.scans)))
 
 
-def verify(out: Place) -> tuple[Problem, ...]:
-    """Everything in the store of ``out`` that is not as it was written; raises as `status`."""
-    return CohortStore.open(locate(out) / STORE).verify()
-
-
 def _tell(found: Discovery, *, watch: Watch) -> None:
     """Say what is to be known of how the scans were found."""
     for note in found.notes:
@@ -184,7 +181,7 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings
     with closing(overlapped(todo, line.load, depth=max(settings.read_ahead, threads), threads=threads)) as loaded:
         for item in loaded:
             watch.finished(line.commit_ingested(item))
-    return replace(_concluded(store, out=out, start=start), kept=kept, processed=len(todo))
+    return replace(concluded(store, out=out, start=start), kept=kept, processed=len(todo))
 
 
 def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
@@ -200,11 +197,12 @@ def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
         with closing(job.results(todo, watch=watch)) as results:
             for result in results:
                 watch.finished(result)
+        mend_maps(job, watch=watch)
     except KeyboardInterrupt:
-        _concluded(job.store, out=job.out, start=start)
+        concluded(job.store, out=job.out, start=start)
         raise
     if job.share is None:
-        outcome = _concluded(job.store, out=job.out, start=start)
+        outcome = concluded(job.store, out=job.out, start=start)
     else:
         outcome = _share_concluded(job.store, job.share, out=job.out, start=start)
     return replace(outcome, kept=todo.kept, processed=todo.total)
@@ -221,7 +219,7 @@ def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
     for scan in done:
         results[scan] = line.export(scan)
         watch.finished(results[scan])
-    outcome = _concluded(store, out=out, start=start)
+    outcome = concluded(store, out=out, start=start)
     return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results), processed=len(done))
 
 
@@ -231,14 +229,15 @@ def describe_derivatives(store: CohortStore, out: Location) -> None:
     derivatives.write_dataset(out / DERIVATIVES, version=metadata.version("hypojax"), sources=sources)
 
 
-def _concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
+def concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
     """Write the table and its exports, and say how it went."""
     with settling(out) as common:
         store = CohortStore.open(common / STORE)  # its index knows by now what workers said of themselves
         records = store.records()
         table = cohort.build(records, store.scans)
-        store.write_table(table)
-        cohort.export_table(table, common)
+        files = cohort.exported(table)
+        store.write_table(table, exports=digests(files))
+        place_all(common, files, through=True)
     results = from_records(records, scans=store.index.ids)
     return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))
 
@@ -247,7 +246,7 @@ def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location,
     """Say how a shard went; whichever shard leaves nothing to do writes the table."""
     records = store.records()
     if sum(record["status"] != "pending" for record in records) == len(store.scans):
-        _concluded(store, out=out, start=start)
+        concluded(store, out=out, start=start)
     summary = cohort.summary(cohort.build(records, store.scans))
     return Outcome(from_records(records, scans=named), seconds=time.perf_counter() - start, summary=summary)
 

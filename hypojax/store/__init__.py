@@ -6,6 +6,7 @@ from hypojax.store.cohort_store import CohortStore
 from hypojax.store.history import append_evaluation, read_evaluations
 from hypojax.store.index import ScanEntry, index_of
 from hypojax.store.ledger import Record, RegionEntry
+from hypojax.store.repair import repair
 from hypojax.store.table import check_table
 from hypojax.store.threads import limit_threads
 from hypojax.store.verify import Problem, verify
@@ -26,5 +27,6 @@ __all__ = [
     "index_of",
     "limit_threads",
     "read_evaluations",
+    "repair",
     "verify",
 ]

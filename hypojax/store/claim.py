@@ -96,7 +96,7 @@ def take(root: Location, scan: str, *, count: bool) -> Claim:
     path = record_path(root, scan)
     for _ in range(TRIES):
         before, seen = read_entry(path, scan)
-        entry = Entry(before.record, before.begun + count, token_hex(8))
+        entry = replace(before, begun=before.begun + count, claim=token_hex(8))
         version = swap(path, entry, scan, seen=seen)
         if version is not None:
             _confirm(path, scan, before=before, version=version)

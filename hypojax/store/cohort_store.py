@@ -1,7 +1,7 @@
 """The cohort store: created from a list of scans, then written one scan at a time, ledger record last."""
 
 from collections.abc import Callable, Mapping, Sequence
-from secrets import token_hex
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import xarray as xr
@@ -12,9 +12,9 @@ from hypojax.location import FencedPath, Location, fenced, names
 from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.store.arrays import Native, NativeImage, Segmented
-from hypojax.store.claim import Claim, begun, shut_out, take
+from hypojax.store.claim import Claim, begun, read_entry, shut_out, take
 from hypojax.store.document import NAME, encode, group_document
-from hypojax.store.index import Index, ScanEntry, index_bytes, index_of, index_path, make_index, merge, read_index
+from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, put_index, read_index
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import (
     LEDGER,
@@ -23,6 +23,7 @@ from hypojax.store.ledger import (
     Record,
     read_record,
     read_records,
+    record_path,
     regions_of_record,
     row_of_record,
 )
@@ -220,6 +221,7 @@ class CohortStore:
         message: str = "",
         row: Mapping[str, Any] | None = None,
         regions: Mapping[str, Mapping[str, Any]] | None = None,
+        derivatives: Mapping[str, str] | None = None,
     ) -> Record:
         """Write the ledger record of a scan: from here on it counts.
 
@@ -235,6 +237,8 @@ class CohortStore:
             Other columns of `schema.TABLE` by name; not finite numbers are stored as missing.
         regions
             Region → ``volume_mm3``, ``volume_hard_mm3``, ``uncertainty_mm3``, ``missing_reason``.
+        derivatives
+            Key of every file of the scan below the derivatives folder → its SHA-256.
 
         Raises
         ------
@@ -259,9 +263,21 @@ class CohortStore:
         prune(folder, keep=record["files"])
         if record["files"]:
             flush(folder)
-        claim.put(Entry(record), through=True)
+        claim.put(Entry(record, origin=self._origin(scan), derivatives=dict(derivatives or {})), through=True)
         self._forget(scan)
         return record
+
+    def derivatives(self, scan: str) -> Mapping[str, str]:
+        """Key of every file of a finished scan below the derivatives folder → its SHA-256, as the ledger has it."""
+        entry, _ = read_entry(record_path(self.root, scan), scan)
+        return entry.derivatives if entry.record is not None and self._counts(entry.record) else {}
+
+    def amend_derivatives(self, scan: str, derivatives: Mapping[str, str]) -> None:
+        """Say in the ledger what the files of a finished scan below the derivatives folder are now; errors as `write_native`."""
+        if dict(derivatives) != dict(self.derivatives(scan)):
+            claim = self._claim(scan)
+            claim.put(replace(claim.entry, claim="", begun=0, derivatives=dict(derivatives)), through=True)
+            self._forget(scan)
 
     def read_native(self, scan: str) -> Native:
         """The voxels, geometry and header of a scan, as they were written.
@@ -287,15 +303,24 @@ class CohortStore:
         """
         return self._read(scan, (group,), lambda folder: arrays.open_group(folder, group))
 
-    def write_table(self, dataset: xr.Dataset) -> None:
+    def write_table(self, dataset: xr.Dataset, *, exports: Mapping[str, str] | None = None) -> None:
         """Replace the table at the root (`cohort.build` makes it from `records` and `scans`).
+
+        Parameters
+        ----------
+        dataset
+            The table.
+        exports
+            Name of each file beside the store that holds the same table → its SHA-256.
 
         Raises
         ------
         RunError
             ``DISK_FULL`` or ``NOT_WRITABLE``; the ledger stays as it is.
         """
-        table.write_table(self.root, dataset, index=self.index, ledger_sha256=self.index.ledger_sha256(self.records()))
+        table.write_table(
+            self.root, dataset, index=self.index, ledger_sha256=self.index.ledger_sha256(self.records()), exports=exports or {}
+        )
 
     def verify(self) -> tuple[Problem, ...]:
         """Everything that is not as it was written; see `hypojax.store.verify`."""
@@ -309,6 +334,10 @@ class CohortStore:
         """Folder of a scan's arrays."""
         return self.root / table.SCANS / scan_key(scan)
 
+    def _origin(self, scan: str) -> Mapping[str, Any]:
+        """What the index says of a scan and of the store."""
+        return {"input": self.index.by_id[scan], "settings": self.index.settings, "provenance": self.index.provenance}
+
     def _claim(self, scan: str) -> Claim:
         """The claim on a scan, taken now where this store has none."""
         if scan not in self._claims:
@@ -318,7 +347,7 @@ class CohortStore:
     def _withdraw(self, scan: str) -> None:
         """Leave of a scan's entry the claim alone."""
         claim = self._claim(scan)
-        self._claims[scan] = claim.put(Entry(None, claim.entry.begun, claim.entry.claim))
+        self._claims[scan] = claim.put(replace(claim.entry, record=None))
 
     def _forget(self, scan: str) -> None:
         """Know nothing more of a scan than the store does."""
@@ -354,17 +383,6 @@ class CohortStore:
         except Exception as error:
             message = f"what the store has of it cannot be read ({error}); do the run again with --check, which writes it anew"
             raise ScanError(Reason.STORE_DAMAGED, scan, message) from error
-
-
-def put_index(root: Location, index: Index) -> None:
-    """Place the index. Behind a fence its bytes are never twice the same, so that nothing that saw the one before can replace it.
-
-    Raises
-    ------
-    RunError
-        ``DISK_FULL`` or ``NOT_WRITABLE``.
-    """
-    place(index_path(root), index_bytes(index, writer=token_hex(8) if isinstance(root, FencedPath) else ""))
 
 
 def _refuse_foreign(root: Location) -> None:

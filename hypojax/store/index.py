@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from secrets import token_hex
 from typing import Any, Final, NotRequired, TypedDict, cast
 
-from hypojax.location import Location, locate
+from hypojax.location import FencedPath, Location, locate, names
 from hypojax.reason import Reason, RunError
 from hypojax.store.document import NAME, DamagedDocumentError, group_document, plain, seal, unseal
 from hypojax.store.ledger import LEDGER, Record, ledger_digest, settings_digest
+from hypojax.store.objects import place
 
 FORMAT: Final = 1
 """Version of the layout on disk."""
@@ -88,16 +90,28 @@ def read_index(root: Location) -> Index:
     try:
         attributes = unseal(path.read_bytes())["attributes"]
     except (FileNotFoundError, NotADirectoryError) as error:
+        if names(root / LEDGER)[0]:
+            raise RunError(Reason.STORE_DAMAGED, f"{root} is a store whose index is lost; {_mend(root)}") from error
         raise RunError(Reason.NOTHING_FOUND, f"no cohort store at {root}; make one with: hypojax run INPUT OUT") from error
     except OSError as error:
         raise RunError(Reason.UNREADABLE, f"cannot read {path}: {error.strerror}; check its permissions") from error
     except DamagedDocumentError as error:
-        message = f"the index of store {root} is damaged: {error}; restore {path} from a copy, or write to a new output folder"
-        raise RunError(Reason.STORE_DAMAGED, message) from error
+        raise RunError(Reason.STORE_DAMAGED, f"the index of store {root} is damaged: {error}; {_mend(root)}") from error
     if attributes.get("format") != FORMAT:
         message = f"store {root} has layout {attributes.get('format')!r}, this version reads {FORMAT}; use the version that wrote it"
         raise RunError(Reason.OTHER_SETTINGS, message)
     return Index(settings=attributes["settings"], provenance=attributes["provenance"], scans=tuple(attributes["scans"]))
+
+
+def put_index(root: Location, index: Index) -> None:
+    """Place the index. Behind a fence its bytes are never twice the same, so that nothing that saw the one before can replace it.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    place(index_path(root), index_bytes(index, writer=token_hex(8) if isinstance(root, FencedPath) else ""))
 
 
 def index_of(root: Location) -> Index | None:
@@ -108,6 +122,11 @@ def index_of(root: Location) -> Index | None:
         if error.reason is Reason.NOTHING_FOUND:
             return None
         raise
+
+
+def _mend(root: Location) -> str:
+    """The next step where the index does not hold."""
+    return f"run: hypojax repair {root.parent}, which rebuilds it from the records"
 
 
 def make_index(scans: Sequence[ScanEntry], *, settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> Index:
@@ -163,7 +182,7 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
         entries[scan] = ScanEntry(**{**entry, "columns": {**before["columns"], **entry["columns"]}}) if same else entry
     provenance = {} if differences else dict(old.provenance)
     for key, value in new.provenance.items():
-        provenance[key] = _joined(provenance.get(key, ""), value)
+        provenance[key] = joined(provenance.get(key, ""), value)
     return Index(
         settings=new.settings if differences else old.settings,
         provenance=provenance,
@@ -209,7 +228,7 @@ def _duplicate(scan: str, first: str, second: str) -> RunError:
     )
 
 
-def _joined(old: str, new: str) -> str:
+def joined(old: str, new: str) -> str:
     """Every value that occurred, each once, in the order of coming."""
     values = [value for value in old.split("; ") if value]
     return "; ".join(values if new in values else [*values, new])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
 from hypojax.location import Location, each
@@ -147,11 +147,17 @@ class Entry:
         How often the scan was begun since it had a record that ended its turn.
     claim
         Names whoever is at work on it, or died of it; empty where nobody is.
+    origin
+        What the index said when the record was written: ``input``, ``settings`` and ``provenance``. The index is rebuilt from that.
+    derivatives
+        Key of every file of the scan below the derivatives folder → its SHA-256.
     """
 
     record: Record | None = None
     begun: int = 0
     claim: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    derivatives: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_path(root: Location, scan: str) -> Location:
@@ -166,8 +172,10 @@ def record_bytes(record: Record) -> bytes:
 
 def entry_bytes(entry: Entry, scan: str) -> bytes:
     """The stored form of an entry: that of its record, with the claim beside it."""
-    own: Mapping[str, Any] = entry.record if entry.record is not None else {"scan": scan}
-    return seal(group_document({**own, "begun": entry.begun, "claim": entry.claim} if entry.claim else own))
+    own: dict[str, Any] = {**entry.record} if entry.record is not None else {"scan": scan}
+    beside = {"origin": entry.origin, "derivatives": entry.derivatives}
+    claim = {"begun": entry.begun, "claim": entry.claim} if entry.claim else {}
+    return seal(group_document({**own, **{name: value for name, value in beside.items() if value}, **claim}))
 
 
 def read_record(root: Location, scan: str) -> Record | None:
@@ -193,7 +201,13 @@ def parse_entry(data: bytes, scan: str) -> Entry:
     whole = set(Record.__annotations__) <= set(attributes)
     if attributes.get("scan") != scan or not (whole or "claim" in attributes):
         raise DamagedDocumentError(f"it is not the record of scan {scan!r}")
-    return Entry(_record(attributes) if whole else None, attributes.get("begun", 0), attributes.get("claim", ""))
+    return Entry(
+        record=_record(attributes) if whole else None,
+        begun=attributes.get("begun", 0),
+        claim=attributes.get("claim", ""),
+        origin=attributes.get("origin", {}),
+        derivatives=attributes.get("derivatives", {}),
+    )
 
 
 def _record(attributes: Mapping[str, Any]) -> Record:

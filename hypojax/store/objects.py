@@ -85,8 +85,8 @@ def place(path: Location, data: bytes, *, through: bool = True) -> None:
             file.write(data)
 
 
-def place_all(folder: Location, objects: Objects) -> None:
-    """Place several objects in the order given, in a bucket many at once; nothing vouches for them yet, so nothing waits for the disk.
+def place_all(folder: Location, objects: Objects, *, through: bool = False) -> None:
+    """Place several objects in the order given, in a bucket many at once; where nothing vouches for them yet, nothing waits for the disk.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def place_all(folder: Location, objects: Objects) -> None:
         with writing(folder, sum(map(len, objects.values()))):
             folder.write_all(objects)
         return
-    for _ in each(folder, lambda key: place(folder / key, objects[key], through=False), objects):
+    for _ in each(folder, lambda key: place(folder / key, objects[key], through=through), objects):
         pass
 
 

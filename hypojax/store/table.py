@@ -22,13 +22,14 @@ from hypojax.store.document import NAME, DamagedDocumentError, encode, group_doc
 from hypojax.store.index import Index
 from hypojax.store.ledger import LEDGER
 from hypojax.store.memory import memory_store, open_array
-from hypojax.store.objects import Objects, digest, digests, fetch, file_digest, keys, place, place_all, remove
+from hypojax.store.objects import Objects, digest, digests, fetch, file_digest, keys, place, place_all, prune, remove
 
 SCANS: Final = "scans"
 COLUMN: Final = re.compile(r"(?!__|\.)[^/\\]+")
 """Names that can be an array of the root group."""
 
 REPLACED: Final = "replaced_columns"
+EXPORTS: Final = "exports_sha256"
 
 COMMENT: Final = (
     "One row a scan, one column a region. Voxels, label maps and posteriors of a scan are groups of their own: "
@@ -75,7 +76,9 @@ def table_objects(table: xr.Dataset) -> Objects:
     return {key: memory[key].to_bytes() for key in sorted(memory, key=lambda key: (order.get(key.split("/")[0], -1), key))}
 
 
-def root_bytes(objects: Objects | None, *, attributes: Mapping[str, Any], index: Index, ledger_sha256: str) -> bytes:
+def root_bytes(
+    objects: Objects | None, *, attributes: Mapping[str, Any], index: Index, ledger_sha256: str, exports: Mapping[str, str] | None = None
+) -> bytes:
     """The sealed root document.
 
     Parameters
@@ -88,6 +91,8 @@ def root_bytes(objects: Objects | None, *, attributes: Mapping[str, Any], index:
         Settings (stored as JSON text, which netCDF can hold too) and provenance.
     ledger_sha256
         Digest of the records and inputs that the table was made from.
+    exports
+        Name of each file beside the store that holds the same table → its SHA-256; stored as JSON text.
     """
     own = json.loads(objects[NAME])["attributes"] if objects is not None else {}
     columns = {key: data for key, data in (objects or {}).items() if key != NAME}
@@ -99,12 +104,13 @@ def root_bytes(objects: Objects | None, *, attributes: Mapping[str, Any], index:
         **index.provenance,
         "settings": json.dumps(index.settings),
         "ledger_sha256": ledger_sha256,
+        **({EXPORTS: json.dumps(exports, sort_keys=True)} if exports else {}),
         "table_sha256": _table_digest(digests(columns)),
     }
     return seal(group_document(merged, arrays=columns))
 
 
-def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha256: str) -> None:
+def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha256: str, exports: Mapping[str, str] | None = None) -> None:
     """Replace the table; nothing is touched where it stands already.
 
     Raises
@@ -113,7 +119,7 @@ def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha25
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
     objects = table_objects(table)
-    document = root_bytes(objects, attributes=table.attrs, index=index, ledger_sha256=ledger_sha256)
+    document = root_bytes(objects, attributes=table.attrs, index=index, ledger_sha256=ledger_sha256, exports=exports)
     if _stands(root, document):
         return
     columns = {key: data for key, data in objects.items() if key != NAME}
@@ -122,7 +128,14 @@ def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha25
     for name in set(before) - {key.split("/")[0] for key in columns}:
         remove(root / name)
     place_all(root, columns)
+    for _ in each(root, lambda name: prune(root / name, keep=_below(columns, name)), {key.split("/")[0] for key in columns}):
+        pass
     place(root / NAME, document)
+
+
+def _below(columns: Objects, name: str) -> dict[str, str]:
+    """Keys of one column, relative to it."""
+    return {key.partition("/")[2]: "" for key in columns if key.startswith(f"{name}/")}
 
 
 def write_empty_table(root: Location, *, index: Index) -> None:

@@ -12,6 +12,7 @@ from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import LEDGER, Record, parse_entry, read_records, record_path
 from hypojax.store.objects import file_digest, keys
+from hypojax.store.repair import rebuilt_index
 from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
 
 AGAIN = "run the same command again with --check to write it anew"
@@ -53,8 +54,17 @@ def verify(root: Location) -> tuple[Problem, ...]:
     try:
         index = read_index(root)
     except RunError as error:
-        return (Problem("", str(error)), *_unlisted(root, None))
-    return (*_scans(root, index), *_unlisted(root, index), *_strays(root), *_groups(root), *_history(root), *_table(root, index))
+        rebuilt = rebuilt_index(root)
+        if rebuilt is None:
+            return (Problem("", str(error)), *_unlisted(root, None))
+        return (Problem("", str(error)), *_all(root, rebuilt, whole=False))
+    return _all(root, index)
+
+
+def _all(root: Location, index: Index, *, whole: bool = True) -> tuple[Problem, ...]:
+    """Problems of everything but the index, which is ``whole`` or was rebuilt from the records."""
+    parts = (_scans(root, index), _unlisted(root, index), _strays(root), _groups(root), _history(root), _table(root, index, whole=whole))
+    return tuple(problem for part in parts for problem in part)
 
 
 def check_documents(folder: Location, *, files: Mapping[str, str], groups: Sequence[str]) -> None:
@@ -178,8 +188,8 @@ def _history(root: Location) -> Iterator[Problem]:
             yield Problem("", f"{EVALUATIONS}/{path.parent.name} {what}")
 
 
-def _table(root: Location, index: Index) -> Iterator[Problem]:
-    """The table against its own digest, and against the ledger it was made from."""
+def _table(root: Location, index: Index, *, whole: bool) -> Iterator[Problem]:
+    """The table against its own digest, and against the ledger it was made from, where all inputs are known."""
     mend = "run: hypojax export, which writes the table from the ledger"
     try:
         description = read_root(root)
@@ -190,7 +200,7 @@ def _table(root: Location, index: Index) -> Iterator[Problem]:
         yield Problem("", f"the table has not been written; {mend}")
     elif not table_intact(root, description):
         yield Problem("", f"the table is damaged; {mend}")
-    elif not _fresh(root, description, index):
+    elif whole and not _fresh(root, description, index):
         yield Problem("", f"the table is older than the ledger; {mend}")
 
 

@@ -1,0 +1,110 @@
+"""What lies beside the store, label maps and exported tables: whether it is as it was written, and made again where it is not."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hypojax.execute.job import Job
+from hypojax.execute.line import Line
+from hypojax.execute.outcome import Watch
+from hypojax.execute.output import DERIVATIVES, STORE
+from hypojax.location import Location, Place, each, locate
+from hypojax.store import CohortStore, Problem, index_of
+from hypojax.store import verify as verify_store
+from hypojax.store.document import DamagedDocumentError
+from hypojax.store.objects import file_digest
+from hypojax.store.table import EXPORTS, read_root
+
+AGAIN = "run the same command again, which makes it again from the store"
+NAMED = 5
+"""Scans that a note names."""
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair did.
+
+    Parameters
+    ----------
+    done
+        What was made again or set aside, a sentence each.
+    left
+        What is still not as it was written.
+    """
+
+    done: tuple[str, ...]
+    left: tuple[Problem, ...]
+
+
+def verify(out: Place) -> tuple[Problem, ...]:
+    """Everything in the store of ``out`` and beside it that is not as it was written: all of it, whatever is damaged.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``: there is no store.
+    """
+    out = locate(out)
+    return (*verify_store(out / STORE), *_maps(out), *_exports(out))
+
+
+def mend_maps(job: Job, *, watch: Watch) -> None:
+    """Make label maps of finished scans again that were damaged or deleted, from the store; those that were never wanted stay away."""
+    if not job.settings.derivatives:
+        return
+    scans = job.store.index.ids if job.share is None else job.share
+    damaged = list(damaged_maps(job.store, job.out, scans))
+    if damaged:
+        named = ", ".join(damaged[:NAMED]) + (f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else "")
+        watch.noted(f"label maps in {DERIVATIVES} were damaged or missing and are made again: {named}")
+    for failed in export_again(job.line, damaged):
+        watch.noted(failed)
+
+
+def export_again(line: Line, scans: Sequence[str]) -> Iterator[str]:
+    """Make the label maps of scans again from the store; a sentence for each scan of which that does not hold any more."""
+    for scan in scans:
+        result = line.export(scan)
+        if result.failed:
+            yield result.message
+
+
+def damaged_maps(store: CohortStore, out: Location, scans: Sequence[str]) -> dict[str, str]:
+    """Scan → the first of its files below the derivatives folder that is missing or not as it was written."""
+    found = each(out, lambda scan: _damaged(store, out / DERIVATIVES, scan), scans)
+    return {scan: key for scan, key in zip(scans, found, strict=True) if key}
+
+
+def _damaged(store: CohortStore, root: Location, scan: str) -> str:
+    """The first file of a scan that is missing or not as it was written; empty where there is none."""
+    return next((key for key, expected in store.derivatives(scan).items() if not _holds(root / key, expected)), "")
+
+
+def _holds(path: Location, expected: str) -> bool:
+    """Whether a file is there and as it was written."""
+    try:
+        return file_digest(path) == expected
+    except OSError:
+        return False
+
+
+def _maps(out: Location) -> Iterator[Problem]:
+    """Problems of label maps; none are looked for where the index does not hold."""
+    try:
+        index = index_of(out / STORE)
+    except Exception:  # noqa: BLE001 - named by the verification of the store
+        return
+    if index is not None:
+        for scan, key in damaged_maps(CohortStore(out / STORE, index=index), out, index.ids).items():
+            yield Problem(scan, f"{DERIVATIVES}/{key} is missing or damaged; {AGAIN}")
+
+
+def _exports(out: Location) -> Iterator[Problem]:
+    """Problems of the exported tables."""
+    try:
+        exports = json.loads(str(read_root(out / STORE).attributes.get(EXPORTS, "{}")))
+    except (DamagedDocumentError, ValueError):
+        return
+    for name, expected in exports.items():
+        if not _holds(out / name, expected):
+            yield Problem("", f"{name} is missing or damaged; {AGAIN}")
