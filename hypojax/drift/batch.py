@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from hypojax.cohort import open_cohort
 from hypojax.drift.choice import Choice
+from hypojax.drift.copies import shared_voxels, without_copies
 from hypojax.reason import Reason, RunError
 from hypojax.tables import text_of
 from hypojax.tables.date import SHIFTED, span_of
@@ -61,15 +62,15 @@ def open_batches(reference: Path, new: Path | None = None, *, choice: Choice | N
         ``NOTHING_FOUND``, ``STORE_DAMAGED``, or ``USAGE``: a column is not there, or one side has no scans.
     """
     choice = choice or Choice()
-    first = open_cohort(reference)
+    first, copies = without_copies(open_cohort(reference), name="reference")
     if new is None:
         if not choice.chooses:
             raise RunError(Reason.USAGE, "one OUT alone is compared with itself by date or column: name a NEW, or give --since or --select")
         mask, notes = chosen(first, choice)
-        return _checked(Batches(first.isel(scan=~mask), first.isel(scan=mask), same=False, notes=(*_sizes(first, mask), *notes)))
-    second = open_cohort(new)
+        return _checked(Batches(first.isel(scan=~mask), first.isel(scan=mask), same=False, notes=(*_sizes(first, mask), *copies, *notes)))
+    second, more = without_copies(open_cohort(new), name="new batch")
     mask, notes = chosen(second, choice) if choice.chooses else (np.ones(second.sizes["scan"], bool), [])
-    return _checked(_matched(first, second.isel(scan=mask), choice, [*_making(first, second), *notes]))
+    return _checked(_matched(first, second.isel(scan=mask), choice, [*_making(first, second), *copies, *more, *notes]))
 
 
 def chosen(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
@@ -174,4 +175,5 @@ def _checked(batches: Batches) -> Batches:
             raise RunError(Reason.USAGE, f"the {name} has no scans; {why}")
         if waiting := int((side["status"].values == "pending").sum()):
             notes.append(f"{waiting} scans of the {name} still wait and count for nothing; finish its run first")
+    notes += [] if batches.same else shared_voxels(batches.reference, batches.new)
     return Batches(batches.reference, batches.new, same=batches.same, notes=tuple(notes))
