@@ -1,13 +1,17 @@
 """Turns of runs: a run waits for workers of the one before, which write no more once it has begun; shards have theirs side by side."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
+from s3_server import Bucket
 
 from hypojax.execute.lock import locked
 from hypojax.execute.shard import Shard
+from hypojax.location import ObjectPath, fence_of, locate
 from hypojax.reason import Reason, RunError
+from hypojax.store.lease import Claim, LeaseFence, lease
 
 
 def test_a_run_waits_for_workers_of_the_one_before_and_bars_them(tmp_path: Path) -> None:
@@ -48,3 +52,21 @@ def test_turns_of_shards_stand_side_by_side(tmp_path: Path) -> None:
         pass
     with locked(tmp_path), pytest.raises(RunError, match="another run has begun"), one.turn.working():
         pass
+
+
+def test_a_run_of_all_scans_and_shards_exclude_each_other_in_a_bucket(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes second is refused, shards stand side by side, and one that died with its lease is shut out from writing."""
+    monkeypatch.setattr("hypojax.execute.lock.lease", partial(lease, interval=0.3))
+    out = locate(f"{bucket.url}/out")
+    with locked(out), pytest.raises(RunError, match="another run") as caught, locked(out, shard=Shard(1, 2)):
+        pass
+    assert caught.value.reason is Reason.BUSY
+    with locked(out, shard=Shard(1, 2)), locked(out, shard=Shard(2, 2)), pytest.raises(RunError, match="another run"), locked(out):
+        pass
+    bucket.put("out/.hypojax.lease", Claim("dead", "process 1 on elsewhere", 7).encoded())
+    dead = LeaseFence(ObjectPath(bucket.url, "out/.hypojax.lease"), "dead")
+    dead.check()
+    with locked(out, shard=Shard(1, 2)) as hold:
+        fence_of(hold.out).check()
+        with pytest.raises(RunError, match="another run took over"):
+            dead.check()

@@ -48,7 +48,7 @@ def written(out: Path) -> dict[str, Any]:
     found["volumes.tsv"] = [{name: value for name, value in row.items() if name != MEASURED} for row in rows]
     told = [(row["scan"], row["region"]) for row in rows]
     assert len(set(told)) == len(told) == len(REGIONS) * len({row["scan"] for row in rows})
-    assert not any(key.endswith((".partial", "in-flight.json")) for key in found), sorted(found)
+    assert not any(key.endswith(".partial") or (isinstance(data, dict) and "claim" in data) for key, data in found.items()), sorted(found)
     return found
 
 
@@ -56,4 +56,6 @@ def _record(path: Path) -> dict[str, Any]:
     """A record of the ledger, or its index, without times, provenance and the seal over them."""
     attributes = json.loads(path.read_bytes())["attributes"]
     own = {key: value for key, value in attributes.items() if key not in (SEAL, "provenance")}
+    if "origin" in own:
+        own["origin"] = {key: value for key, value in own["origin"].items() if key != "provenance"}
     return {**own, "row": {key: value for key, value in own.get("row", {}).items() if key != MEASURED}}
