@@ -24,7 +24,7 @@ from zarr.storage import MemoryStore, ObjectStore
 from hypojax.grid import Affine, Grid
 from hypojax.location import Location, ObjectPath
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL, LABELS, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL, VOXELS, Variable
-from hypojax.store.document import NAME, encode, group_document
+from hypojax.store.document import NAME, encode, group_document, refuse_other_versions
 from hypojax.store.memory import open_array
 from hypojax.store.objects import Objects
 
@@ -210,6 +210,7 @@ def open_group(folder: Location, group: str) -> xr.Dataset:
     """One group of a scan as a lazy Dataset, one Dask chunk an array, fit for NetCDF; errors as `read_native`."""
     # Left alone, xarray takes the chunks inside the shard, and every one of them opens the shard again: hence -1.
     dataset: xr.Dataset
+    refuse_other_versions(json.loads((folder / group / NAME).read_bytes()))
     if isinstance(folder, ObjectPath):
         dataset = xr.open_zarr(ObjectStore((folder / group).connection(), read_only=True), chunks=-1, zarr_format=3)
     else:

@@ -71,6 +71,19 @@ def group_document(attributes: Mapping[str, Any], *, arrays: Objects | None = No
     return document
 
 
+def refuse_other_versions(document: Mapping[str, Any]) -> None:
+    """Refuse a group document that tells of arrays of another version of Zarr: in version 2 one may name a codec that unpickles.
+
+    Raises
+    ------
+    DamagedDocumentError
+        It does.
+    """
+    metadata = (document.get("consolidated_metadata") or {}).get("metadata") or {}
+    if any(part.get("zarr_format") != 3 for part in metadata.values()):
+        raise DamagedDocumentError("it tells of arrays of another version of Zarr, which no run writes and which could run code")
+
+
 def seal(document: Mapping[str, Any]) -> bytes:
     """The document with its own digest among its attributes, spelled out.
 

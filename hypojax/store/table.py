@@ -18,7 +18,7 @@ from zarr.storage import MemoryStore
 
 from hypojax.location import Location, ObjectPath, each
 from hypojax.reason import Reason, RunError
-from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, seal, unseal
+from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, refuse_other_versions, seal, unseal
 from hypojax.store.index import Index
 from hypojax.store.ledger import LEDGER
 from hypojax.store.memory import memory_store, open_array
@@ -161,6 +161,7 @@ def read_root(root: Location) -> Root:
         document = unseal((root / NAME).read_bytes())
     except OSError as error:
         raise DamagedDocumentError(f"it cannot be read ({error.strerror})") from error
+    refuse_other_versions(document)
     attributes = document["attributes"]
     columns = tuple(document.get("consolidated_metadata", {}).get("metadata", ()))
     return Root(columns=columns, replaced=tuple(attributes.get(REPLACED, ())), attributes=attributes)
