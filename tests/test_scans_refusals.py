@@ -76,6 +76,24 @@ def test_a_header_is_refused_with_its_reason(tmp_path: Path, fields: dict[str, A
         assert refused(put(tmp_path, nifti_bytes(noise(), order=order, **fields))).reason == reason
 
 
+@pytest.mark.parametrize(("magic", "said"), [(b"ni1", "pair of NIfTI files (.hdr and .img)"), (b"", "Analyze 7.5"), (b"xx", "b'xx'")])
+def test_a_header_whose_voxels_lie_elsewhere_is_named_as_what_it_is(tmp_path: Path, magic: bytes, said: str) -> None:
+    assert said in str(refused(put(tmp_path, nifti_bytes(noise(), magic=magic), name="scan.hdr")))
+
+
+@pytest.mark.parametrize(
+    ("dim", "said"),
+    [
+        ([4, 6, 5, 2, 2, 1, 1, 1], "axis 4 has 2 volumes"),
+        ([5, 6, 5, 2, 1, 2, 1, 1], "axis 5 has 2 volumes"),
+        ([6, 6, 5, 4, 2, 1, 3, 1], "axis 4 has 2 volumes, axis 6 has 3 volumes"),
+        ([4, 6, 1, 5, 4, 1, 1, 1], "axis 2 has a single voxel"),
+    ],
+)
+def test_the_axis_that_is_too_many_is_named(tmp_path: Path, dim: list[int], said: str) -> None:
+    assert said in str(refused(put(tmp_path, nifti_bytes(noise(), dim=dim))))
+
+
 def test_a_wrong_unit_is_named(tmp_path: Path) -> None:
     path = put(tmp_path, nifti_bytes(noise(), affine=np.diag([0.001, 0.001, 0.001, 1.0]), xyzt_units=1))
     assert "0.001 × 0.001 × 0.001 mm (its header names the unit meter)" in str(refused(path))

@@ -33,6 +33,9 @@ TEMPLATES: Final = frozenset({3, 4, 5})
 WIDEST: Final = 0.5**0.5
 """Cosine of 45 degrees: two axes further apart point to different sides of the head."""
 
+PAIR: Final = "the header of a pair of NIfTI files (.hdr and .img)"
+"""What a file is whose voxels lie in another."""
+
 REAL_TYPES: Final = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 """NIfTI code → NumPy type, of those that are one real number of at most eight bytes."""
 
@@ -96,10 +99,9 @@ def parse_nifti(raw: bytes) -> Header:
     """
     fields = nifti_fields(raw)
     if fields["magic"].item() != fields.single_magic:
-        raise HypojaxError(
-            Reason.NOT_AN_IMAGE,
-            f"its magic is {fields['magic'].item()!r}, not that of a single NIfTI file; convert it to .nii.gz or exclude the scan",
-        )
+        what = {b"": "an Analyze 7.5 header", b"ni1": PAIR, b"ni2": PAIR}.get(fields["magic"].item().rstrip(b"\0"), "no single NIfTI file")
+        found = f"its magic is {fields['magic'].item()!r}: it is {what}"
+        raise HypojaxError(Reason.NOT_AN_IMAGE, f"{found}; convert it, with its voxels, to .nii.gz, or exclude the scan")
     shape, dtype, offset = _shape(fields), _dtype(fields), _offset(fields)
     slope, intercept = scaling(fields)
     affine = nifti_affine(raw)
