@@ -24,6 +24,7 @@ from hypojax.forward import Turn, box_outputs, compiled, exhausted, head_outputs
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
 from hypojax.intensity import BRIGHTEST, NORMALISATION, Statistics, box_statistics, tissue_statistics, zscore
 from hypojax.location import Disk, on_disk
+from hypojax.normalisation import RELEASED, difference
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.release import joint_sum, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
@@ -277,9 +278,11 @@ class Segmenter:
 def _suited(checkpoint: Checkpoint, stage: str) -> Checkpoint:
     """The same weights, if they learnt from intensities as this version makes them."""
     learnt, made = checkpoint.header.get("normalisation"), NORMALISATION[stage]
-    if learnt == made:
+    differs = difference(checkpoint.header.get("normalisation_constants", RELEASED))
+    if learnt == made and not differs:
         return checkpoint
-    message = f"{stage} weights {checkpoint.sha256[:12]}… learnt from another normalisation ({learnt}) than this version makes ({made})"
+    what = differs if learnt == made else f"it was: {learnt}, is: {made}"
+    message = f"{stage} weights {checkpoint.sha256[:12]}… learnt from another normalisation than this version makes ({what})"
     raise RunError(Reason.OTHER_SETTINGS, f"{message}; use the version of hypojax that made them, or train them anew")
 
 

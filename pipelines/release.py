@@ -37,6 +37,7 @@ def release(run: Path, out: Path, name: str) -> str:
         **STAGES[record.stage],
         "axes": MODEL_AXES,
         "normalisation": NORMALISATION[record.stage],
+        "normalisation_constants": record.normalisation,
         "training": as_table(record) | {"steps_done": step},
     }
     shutil.copy(run / LOG, out / f"{name}.log.jsonl")

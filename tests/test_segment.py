@@ -19,16 +19,18 @@ from affines import affine_of, rotation
 from standin import AFFINE, SHAPE, phantom_voxels
 from tiny_segmenter import Small, tiny
 
+from hypojax import foreground, intensity, schema
 from hypojax.checkpoint import SUMS, load_checkpoint, released_folder, save_checkpoint, sha256
 from hypojax.demo import sample_scan
 from hypojax.foreground import find_head
 from hypojax.forward import place_of
 from hypojax.grid import Affine, centred_grid, resample, to_voxel, to_world
 from hypojax.intensity import BRIGHTEST
+from hypojax.normalisation import constants
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
-from hypojax.segment import Segmentation, Segmenter, Surroundings, box_grid, box_input, box_offset, head_input
+from hypojax.segment import Segmentation, Segmenter, Surroundings, _suited, box_grid, box_input, box_offset, head_input
 
 LARGEST_DISTANCE = 4.0
 """Millimetres between our centre of the hypothalamus and the teacher's (issue: "where they should")."""
@@ -331,14 +333,45 @@ def test_how_far_a_vessel_burns_is_not_seen_in_its_neighbours(tilt: float) -> No
     assert saturated.max() > 2
 
 
-def test_weights_of_another_normalisation_are_refused(tmp_path: Path) -> None:
-    """Weights that learnt from other intensities would give wrong volumes that look right."""
+def kept(folder: Path, stage: str, **header: object) -> Path:
+    """A folder with the released weights, those of one stage with this in their header besides."""
     for name in ("head", "box"):
         known = load_checkpoint(released_folder() / f"{name}.safetensors")
-        header = {**known.header, "normalisation": "white matter is 110"} if name == "box" else known.header
-        save_checkpoint(tmp_path / f"{name}.safetensors", known.weights, network=known.network, header=header)
-    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(tmp_path.glob("*.safetensors"))]
-    (tmp_path / SUMS).write_text("".join(lines))
+        save_checkpoint(
+            folder / f"{name}.safetensors",
+            known.weights,
+            network=known.network,
+            header={**known.header, **(header if name == stage else {})},
+        )
+    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.safetensors"))]
+    (folder / SUMS).write_text("".join(lines))
+    return folder
+
+
+def test_weights_of_another_normalisation_are_refused(tmp_path: Path) -> None:
+    """Weights that learnt from other intensities would give wrong volumes that look right."""
     with pytest.raises(RunError, match="another normalisation") as error:
-        Segmenter.load(tmp_path)
+        Segmenter.load(kept(tmp_path, "box", normalisation="white matter is 110"))
     assert error.value.reason is Reason.OTHER_SETTINGS
+
+
+def test_weights_that_say_their_constants_are_held_to_them(tmp_path: Path) -> None:
+    Segmenter.load(kept(tmp_path, "head", normalisation_constants=constants()))
+    with pytest.raises(RunError, match=r"head weights .* \(intensity.TRIM was \[5.0, 99.0\], is \[5.0, 90.0\]\)"):
+        Segmenter.load(kept(tmp_path, "head", normalisation_constants={**constants(), "intensity.TRIM": [5.0, 99.0]}))
+
+
+def test_no_constant_of_the_normalisation_can_change_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them, found by looking at the rooms, and one that is new: released weights are refused, by the constant's name."""
+    released = load_checkpoint(released_folder() / "box.safetensors")
+    _suited(released, "box")
+    found = [(room, name) for room in (intensity, foreground) for name, value in vars(room).items() if name.isupper() and value != {}]
+    numbers = [(room, name) for room, name in found if isinstance(getattr(room, name), (int, float, tuple))]
+    assert (intensity, "TRIM") in numbers
+    for room, name in [*numbers, (intensity, "BRAND_NEW"), (schema, "BOX_SPACING")]:
+        value = getattr(room, name, 0)
+        with monkeypatch.context() as changed:
+            changed.setattr(room, name, (*value[:-1], value[-1] + 1) if isinstance(value, tuple) else value + 1, raising=False)
+            with pytest.raises(RunError, match=name):
+                _suited(released, "box")
+    _suited(released, "box")

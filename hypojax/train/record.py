@@ -9,6 +9,7 @@ from typing import Any, Final
 from jaxtyping import PyTree
 
 from hypojax.fields import build
+from hypojax.normalisation import RELEASED
 from hypojax.reason import Reason, RunError
 from hypojax.train.box import BoxConfig
 from hypojax.train.config import LoopConfig
@@ -55,6 +56,8 @@ class Record:
         What it began on.
     version
         Of hypojax.
+    normalisation
+        The constants that intensities are normalised with (`hypojax.normalisation`); those of released weights where a record has none.
     """
 
     stage: str
@@ -72,6 +75,7 @@ class Record:
     precision_reason: str = ""
     device: str = ""
     version: str = ""
+    normalisation: dict[str, Any] = field(default_factory=lambda: dict(RELEASED))
 
 
 def write_record(folder: Path, record: Record) -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Array, PyTree
 
 import hypojax
 from hypojax.checkpoint import Checkpoint, load_checkpoint, sha256
+from hypojax.normalisation import constants
 from hypojax.reason import Reason, RunError
 from hypojax.train.config import TrainConfig
 from hypojax.train.examples import held_out_names, refuse_unknown
@@ -103,6 +104,7 @@ def _record(config: TrainConfig, fold: int | None, held_out: tuple[str, ...], st
         before=_lineage(config.start),
         device=_device(),
         version=hypojax.__version__,
+        normalisation=constants(),
     )
     old = read_record(config.out)
     if old is not None and (config.out / STATE).exists():
