@@ -18,12 +18,26 @@ from jaxtyping import UInt8
 from hypojax.grid import Affine
 from hypojax.location import Location, ObjectPath
 from hypojax.partial import partial_path
-from hypojax.scans import write_nifti
+from hypojax.scans.write import bare_header, write_nifti
 from hypojax.schema import LABELS
 from hypojax.store.objects import file_digest, place, writing
 
 BIDS_VERSION: Final = "1.10.0"
 PROTOCOL: Final = "Subunits of the hypothalamus after Bocchetta 2015, as labelled by Billot 2020"
+
+LABELLED: Final = "Label map of the hypothalamus on the voxels of the scan: 1 to 5 left, 6 to 10 right, as dseg.tsv names them"
+MASKED: Final = "Mask of the intracranial volume on the voxels of the scan"
+MADE: Final = "Segments the hypothalamus and the intracranial volume of T1-weighted MRI scans"
+
+README: Final = """# Hypothalamus and intracranial volume
+
+Made by hypojax from T1-weighted MRI scans (`DatasetLinks` of `dataset_description.json` says where they lie). Each scan has a label map of
+the hypothalamus, `*_space-orig_seg-hypothalamus_dseg.nii.gz`, whose values `dseg.tsv` names, and a mask of the intracranial volume,
+`*_space-orig_label-ICV_mask.nii.gz`, both on the voxels of the scan. Sidecars give the soft volumes in mm^3. Where the intracranial
+volume cannot be known (the skull was removed, the head is cut off) there is no mask. A scan that failed has no files here; the table of
+the cohort, `volumes.tsv`, says why.
+"""
+"""What the folder says of itself."""
 
 ENTITIES: Final = ("ses", "task", "acq", "ce", "rec", "run", "echo", "part")
 """Entities that a source name may carry besides ``sub``, in the order BIDS wants them."""
@@ -47,7 +61,7 @@ class ScanMaps:
     affine
         Voxel-to-world matrix, mm, RAS+.
     header
-        Raw NIfTI header of the source, whose geometry fields are kept bit for bit; None for other formats.
+        Raw NIfTI header of the source, whose geometry fields are kept bit for bit, and nothing else; None for other formats.
     """
 
     hypothalamus: UInt8[np.ndarray, "i j k"]
@@ -83,8 +97,8 @@ def _stem(scan: str, suffix: str) -> str:
     return f"{folder}/anat/{'_'.join(parts)}"
 
 
-def write_dataset(root: Location, *, version: str, sources: Sequence[str]) -> None:
-    """Write ``dataset_description.json`` and ``dseg.tsv``: what this folder is, and what the labels mean.
+def write_dataset(root: Location, *, version: str, sources: Mapping[str, str], authors: Sequence[str] = ()) -> None:
+    """Write ``dataset_description.json``, ``README.md`` and ``dseg.tsv``: what this folder is, and what the labels mean.
 
     Parameters
     ----------
@@ -93,17 +107,23 @@ def write_dataset(root: Location, *, version: str, sources: Sequence[str]) -> No
     version
         Version of hypojax.
     sources
-        Roots of the datasets that the scans came from.
+        Datasets that the scans came from: the name that sidecars have for each, and its address.
+    authors
+        Of these datasets, where they name any.
     """
-    description = {
+    description: dict[str, object] = {
         "Name": "hypojax: hypothalamus and intracranial volume",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "hypojax", "Version": version}],
-        "SourceDatasets": [{"URL": source} for source in sources],
+        **({"Authors": [*authors]} if authors else {}),
+        "GeneratedBy": [{"Name": "hypojax", "Version": version, "Description": MADE}],
+        "SourceDatasets": [{"URL": address} for address in sources.values()],
+        "DatasetLinks": dict(sources),
     }
     rows = [f"{value}\t{name}\t{_abbreviation(name)}\t{COLORS[(value - 1) % len(COLORS)]}" for value, name in LABELS.items()]
     place(root / "dataset_description.json", _json(description))
+    place(root / "README.md", README.encode())
+    place(root / "dseg.json", _json({"Description": LABELLED, "SpatialReference": "orig"}))
     place(root / "dseg.tsv", "\n".join(["index\tname\tabbreviation\tcolor", *rows, ""]).encode())
 
 
@@ -117,7 +137,7 @@ def write_scan(root: Location, *, stem: str, source: str, maps: ScanMaps, volume
     stem
         Where the scan's files lie in it, from `scan_stem`.
     source
-        The input file, as given by the user.
+        The input file, as a BIDS URI.
     maps
         The label maps and their geometry.
     volumes
@@ -129,11 +149,12 @@ def write_scan(root: Location, *, stem: str, source: str, maps: ScanMaps, volume
     """
     regions = {name: volume for name, volume in volumes.items() if name != "icv"}
     hypothalamus, intracranial = _images(root, stem)
-    _write_image(hypothalamus, maps.hypothalamus, maps, {**_sidecar(source, regions), "Atlas": PROTOCOL})
+    _write_image(hypothalamus, maps.hypothalamus, maps, {**_sidecar(source, regions), "Description": LABELLED, "Atlas": PROTOCOL})
     if maps.intracranial is None:
         _remove(intracranial)
         return (hypothalamus,)
-    _write_image(intracranial, maps.intracranial, maps, {**_sidecar(source, {"icv": volumes.get("icv")}), "Type": "Brain"})
+    about = {**_sidecar(source, {"icv": volumes.get("icv")}), "Description": MASKED, "Type": "Brain"}
+    _write_image(intracranial, maps.intracranial, maps, about)
     return hypothalamus, intracranial
 
 
@@ -183,7 +204,8 @@ def _remove(image: Location) -> None:
 def _write_image(path: Location, voxels: UInt8[np.ndarray, "i j k"], maps: ScanMaps, sidecar: Mapping[str, object]) -> None:
     """One label map with its sidecar, the image last, so that an image never lacks its description."""
     place(_sidecar_path(path), _json(sidecar))
-    write_nifti(path, voxels, maps.affine, header=maps.header, slope=1.0, intercept=0.0)
+    header = None if maps.header is None else bare_header(maps.header)
+    write_nifti(path, voxels, maps.affine, header=header, slope=1.0, intercept=0.0)
 
 
 def _sidecar(source: str, volumes: Mapping[str, float | None]) -> dict[str, object]:

@@ -1,16 +1,22 @@
 """BIDS derivatives: names that BIDS allows and that never meet, maps on the scan's own voxels, the same bytes each time."""
 
+import gzip
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from standin import StandIn, write_phantom
 
+import hypojax
 from hypojax.derivatives import ScanMaps, remove_scan, scan_stem, write_dataset, write_scan
 from hypojax.scans import read, write_nifti
 from hypojax.schema import LABELS
@@ -110,17 +116,58 @@ def test_a_missing_intracranial_volume_leaves_no_mask(tmp_path: Path) -> None:
 
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("a", "b", "a"):
-        write_dataset(tmp_path / folder, version="1", sources=["in"])
+        write_dataset(tmp_path / folder, version="1", sources={"in-1": "file:///in"})
         write_scan(tmp_path / folder, stem="sub-01/anat/sub-01", source="a", maps=maps(), volumes=VOLUMES)
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_the_folder_describes_itself(tmp_path: Path) -> None:
-    write_dataset(tmp_path, version="1.2", sources=["in"])
+    write_dataset(tmp_path, version="1.2", sources={"in-1": "file:///in"})
     description = json.loads((tmp_path / "dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative"
-    assert description["GeneratedBy"] == [{"Name": "hypojax", "Version": "1.2"}]
+    assert {**description["GeneratedBy"][0], "Description": ""} == {"Name": "hypojax", "Version": "1.2", "Description": ""}
     header, *rows = [line.split("\t") for line in (tmp_path / "dseg.tsv").read_text().splitlines()]
     assert header[:2] == ["index", "name"]
     assert {int(row[0]): row[1] for row in rows} == LABELS
     assert len({row[2] for row in rows}) == len(LABELS)
+
+
+def test_nothing_of_the_source_but_its_geometry_goes_on(tmp_path: Path) -> None:
+    """Names and notes stand in headers and behind them; label maps are shared more freely than scans."""
+    source = nib.Nifti1Image(maps().hypothalamus.astype(np.int16) * 7, AFFINE)
+    for field in ("descrip", "aux_file", "intent_name", "db_name"):
+        source.header[field] = b"SMITH"
+    source.header["slice_code"], source.header["pixdim"][4] = 3, 2.3
+    source.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"SMITH"))
+    nib.save(source, tmp_path / "source.nii")
+    image = read("sub-01", tmp_path / "source.nii")
+    own = ScanMaps(maps().hypothalamus, None, image.affine, image.header)
+    (dseg,) = write_scan(tmp_path / "out", stem="sub-01/anat/sub-01", source="a", maps=own, volumes=VOLUMES)
+    assert b"SMITH" in (tmp_path / "source.nii").read_bytes()
+    assert b"SMITH" not in gzip.decompress(dseg.read_bytes())
+    found = nib.load(dseg)
+    np.testing.assert_array_equal(found.affine, image.affine)
+    assert (found.header["slice_code"], found.header["pixdim"][4], found.header["xyzt_units"]) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("authors", [["A. Author", "B. Author"], []])
+def test_the_bids_validator_finds_nothing_to_mend(tmp_path: Path, authors: list[str]) -> None:
+    """A dataset with sessions and runs, and loose files; where it names authors, there is no warning at all."""
+    bids = tmp_path / "my study"
+    write_phantom(bids / "sub-01" / "anat" / "sub-01_T1w.nii.gz")
+    write_phantom(bids / "sub-02" / "ses-1" / "anat" / "sub-02_ses-1_acq-x_run-1_T1w.nii.gz")
+    write_phantom(tmp_path / "loose" / "old scan.nii.gz")
+    (bids / "dataset_description.json").write_text(json.dumps({"Name": "study", "BIDSVersion": "1.10.0", "Authors": authors}))
+    hypojax.run([bids, tmp_path / "loose"], tmp_path / "out", segmenter=StandIn())
+    root = tmp_path / "out" / "derivatives"
+    links = json.loads((root / "dataset_description.json").read_text())["DatasetLinks"]
+    for sidecar in root.rglob("sub-*.json"):
+        (source,) = json.loads(sidecar.read_text())["Sources"]
+        scheme, name, below = source.split(":")
+        assert scheme == "bids"
+        assert Path(unquote(urlsplit(links[name]).path), unquote(below)).is_file()
+    pytest.importorskip("bids_validator_deno", reason="the extra 'test' has it")
+    command = [sys.executable, "-c", "import sys; from bids_validator_deno import cli; sys.exit(cli())", str(root), "--format", "json"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = {(issue["severity"], issue["code"]) for issue in json.loads(shown)["issues"]["issues"]}
+    assert found == (set() if authors else {("warning", "TOO_FEW_AUTHORS")})  # nobody else can name them

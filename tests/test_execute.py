@@ -25,8 +25,8 @@ from hypojax.cohort import open_cohort
 from hypojax.evaluate.summary import subjects_of
 from hypojax.execute.line import attempt
 from hypojax.execute.lock import locked
-from hypojax.execute.output import source_datasets
 from hypojax.execute.overlap import overlapped
+from hypojax.execute.sources import source_datasets
 from hypojax.phantom import HYPOTHALAMUS_CENTRE, Phantom
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import discover, write_nifti
@@ -370,7 +370,7 @@ def test_sources_are_roots_of_datasets(tmp_path: Path) -> None:
     write_phantom(tmp_path / "loose" / "one.nii.gz")
     execute.run([folder, tmp_path / "loose"], out=tmp_path / "out", segmenter=StandIn())
     description = json.loads((tmp_path / "out" / "derivatives" / "dataset_description.json").read_text())
-    assert description["SourceDatasets"] == [{"URL": str(folder)}, {"URL": str(tmp_path / "loose")}]
+    assert description["SourceDatasets"] == [{"URL": place.as_uri()} for place in (folder, tmp_path / "loose")]
     assert source_datasets([str(folder / f"sub-{n}" / "anat" / "x.nii") for n in range(50)]) == [str(folder)]
 
 

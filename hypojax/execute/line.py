@@ -19,6 +19,7 @@ from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.record import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
 from hypojax.execute.same_voxels import Recent, distinct, key_of
+from hypojax.execute.sources import bids_uri
 from hypojax.grid import Affine
 from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError, ScanError
@@ -225,7 +226,7 @@ class Line:
         if not self.write_maps:
             return {}
         volumes = {region: entry["volume_mm3"] for region, entry in regions.items()}
-        write_scan(root, stem=scan_stem(scan), source=path_of(self.store, scan), maps=maps, volumes=volumes)
+        write_scan(root, stem=scan_stem(scan), source=bids_uri(path_of(self.store, scan)), maps=maps, volumes=volumes)
         return scan_files(root, stem=scan_stem(scan))
 
 

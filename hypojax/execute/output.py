@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import cache
 from importlib import metadata
 from typing import Final
 
 from hypojax.execute.known import adopt
 from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
-from hypojax.location import Location, ObjectPath, Place, inside, locate, locate_all
+from hypojax.execute.sources import DATASET
+from hypojax.location import Location, Place, inside, locate_all
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
@@ -19,9 +19,6 @@ from hypojax.store import CohortStore, ScanEntry, index_of
 
 STORE: Final = "cohort.zarr"
 DERIVATIVES: Final = "derivatives"
-DATASET: Final = ("dataset_description.json", "participants.tsv")
-"""Either of them stands at the root of a dataset."""
-
 RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
 """What lies at the top of a folder of scans and of no output."""
 
@@ -85,24 +82,3 @@ def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings
     common = {"hypojax": metadata.version("hypojax"), **weights}
     made = {**provenance(network), **weights, "run_settings": json.dumps(asdict(settings), default=str, sort_keys=True)}
     return CohortStore.create(out / STORE, scans=scans, settings=common, provenance=made, anew=settings.recompute)
-
-
-def source_datasets(paths: Sequence[str]) -> list[str]:
-    """Roots of the datasets that files belong to; the folder of a file that belongs to none.
-
-    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``; in a bucket, where asking takes a while
-    for thousands of subjects, the folder above that of the subject.
-
-    >>> source_datasets(["scans/a.nii", "scans/b.nii", "s3://bucket/bids/sub-01/anat/sub-01_T1w.nii.gz"])
-    ['s3://bucket/bids', 'scans']
-    """
-
-    @cache
-    def root(folder: Location) -> Location | None:
-        if isinstance(folder, ObjectPath):
-            return next((place.parent for place in (folder, *folder.parents) if place.name.startswith("sub-")), None)
-        if any((folder / name).is_file() for name in DATASET):
-            return folder
-        return None if folder.parent == folder else root(folder.parent)
-
-    return sorted({str(root(folder) or folder) for folder in {locate(path).parent for path in paths}})

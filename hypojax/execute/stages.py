@@ -13,11 +13,12 @@ from hypojax.execute.lock import locked, settling
 from hypojax.execute.mend import mend_maps
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Guarded, Outcome, Silence, Watch, from_records
-from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for, source_datasets
+from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for
 from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.refuse import refuse_unfit
 from hypojax.execute.room import scan_room
 from hypojax.execute.shard import Shard
+from hypojax.execute.sources import authors, dataset_links, source_datasets
 from hypojax.execute.todo import Todo, todo_of
 from hypojax.location import Location, Place, locate
 from hypojax.scans import Discovery
@@ -226,7 +227,8 @@ def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
 def describe_derivatives(store: CohortStore, out: Location) -> None:
     """Write what describes the derivatives folder."""
     sources = source_datasets([entry["path"] for entry in store.scans])
-    derivatives.write_dataset(out / DERIVATIVES, version=metadata.version("hypojax"), sources=sources)
+    root, version = out / DERIVATIVES, metadata.version("hypojax")
+    derivatives.write_dataset(root, version=version, sources=dataset_links(sources), authors=authors(sources))
 
 
 def concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:

@@ -35,6 +35,13 @@ QFORM_TOLERANCE: Final = 1e-3
 """Largest difference, mm a voxel, up to which a quaternion stands for the affine (it cannot hold shears)."""
 
 
+GEOMETRY: Final = (
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("sform_code", "srow_x", "srow_y", "srow_z"),
+)
+"""Fields of a header that say where voxels lie; of ``pixdim``, the first four do too."""
+
+
 def write_nifti(
     path: Location,
     voxels: Num[np.ndarray, "i j k"],
@@ -87,6 +94,25 @@ def write_nifti(
         raise RunError(
             Reason.DISK_FULL if full else Reason.NOT_WRITABLE, f"{path} cannot be written ({problem}); {step} and run again"
         ) from error
+
+
+def bare_header(header: bytes) -> bytes:
+    """A header with the geometry of another and nothing else of it: no name, note or file name that stands in it goes on.
+
+    Parameters
+    ----------
+    header
+        The fixed part of a NIfTI header; one of another format is given back, and `write_nifti` does not use it.
+    """
+    if len(header) not in SIZES:
+        return header
+    source = nifti_fields(header)
+    fields = SIZES[len(header)](endianness=source.endianness)
+    for name in GEOMETRY:
+        fields[name] = source[name]
+    fields["pixdim"][:4] = source["pixdim"][:4]
+    fields["xyzt_units"], fields["scl_slope"], fields["scl_inter"] = MILLIMETRE, 1, 0
+    return bytes(fields.binaryblock)
 
 
 def _put(path: Location, pieces: Iterator[bytes]) -> None:
