@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import subprocess
-import sys
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -167,7 +167,8 @@ def test_the_bids_validator_finds_nothing_to_mend(tmp_path: Path, authors: list[
         assert scheme == "bids"
         assert Path(unquote(urlsplit(links[name]).path), unquote(below)).is_file()
     pytest.importorskip("bids_validator_deno", reason="the extra 'test' has it")
-    command = [sys.executable, "-c", "import sys; from bids_validator_deno import cli; sys.exit(cli())", str(root), "--format", "json"]
+    program = next(file for file in metadata.files("bids-validator-deno") or [] if file.name == "bids-validator-deno")
+    command = [str(Path(str(program.locate())).resolve()), str(root), "--format", "json"]
     shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     found = {(issue["severity"], issue["code"]) for issue in json.loads(shown)["issues"]["issues"]}
     assert found == (set() if authors else {("warning", "TOO_FEW_AUTHORS")})  # nobody else can name them
