@@ -33,7 +33,7 @@ def adopt(found: Discovery, known: Sequence[ScanEntry]) -> Discovery:
     """
     files, entries = {locate(entry["path"]).resolve(): entry for entry in known}, {entry["scan"]: entry for entry in known}
     again = {scan.id: files[place] for scan in found.scans if known and (place := scan.path.resolve()) in files}
-    names = _as_before(found, known, again)
+    names = _as_before(found, files, again)
     new = [replace(scan, dataset=names.get(scan.dataset, scan.dataset)) for scan in found.scans]
     homes = {names[name]: folder for name, folder in found.datasets.items()}
     strange = {scan.dataset for scan in new if scan.id not in again and _of_others(scan, entries, homes.get(scan.dataset))}
@@ -48,7 +48,7 @@ def adopt(found: Discovery, known: Sequence[ScanEntry]) -> Discovery:
     return replace(found, scans=tuple(scans), notes=(*found.notes, *said), datasets=homes)
 
 
-def _as_before(found: Discovery, known: Sequence[ScanEntry], again: Entries) -> dict[str, str]:
+def _as_before(found: Discovery, files: Mapping[Location, ScanEntry], again: Entries) -> dict[str, str]:
     """Name of a dataset as found → as the store has it: that of the first of its scans that is known, else one that no other has."""
     before: dict[str, str] = {}
     for scan in found.scans:
@@ -56,7 +56,7 @@ def _as_before(found: Discovery, known: Sequence[ScanEntry], again: Entries) -> 
             before.setdefault(scan.dataset, name)
     names: dict[str, str] = {}
     for name, folder in found.datasets.items():
-        taken = {entry.get("dataset", "") for entry in known if not inside(locate(entry["path"]).resolve(), folder)}
+        taken = {entry.get("dataset", "") for place, entry in files.items() if not inside(place, folder)}
         others = {other for key, other in before.items() if key != name}
         names[name] = before.get(name) or free_name(name, {*taken, *others, *names.values()})
     return names
