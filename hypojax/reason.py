@@ -38,6 +38,7 @@ class Reason(StrEnum):
     SKULL_STRIPPED = "skull_stripped"
     CUT_OFF = "cut_off"
     PARTLY_BLANK = "partly_blank"
+    NOISE_OUTSIDE_HEAD = "noise_outside_head"
     NONFINITE_VOXELS = "nonfinite_voxels"
     # A label map and its reference could not be compared.
     NO_PREDICTION = "no_prediction"

@@ -70,6 +70,7 @@ class StandIn:
             scan.head.statistics,
             located=1.0,
             views=np.tile(subunits.sum(axis=(1, 2, 3), dtype=np.float32) / np.float32(255), (2, 1)),
+            flags=scan.flags,
         )
 
 

@@ -451,6 +451,14 @@ def test_a_hypothalamus_of_nan_is_missing_and_the_flag_names_them() -> None:
     assert found.volume_mm3.sel(region="icv") > 0
 
 
+def test_noise_in_place_of_a_part_of_the_head_is_named_as_the_reason() -> None:
+    noise = np.random.default_rng(0).uniform(0, 1200, phantom_voxels().shape)
+    back = np.indices(noise.shape)[1] < 15
+    found = hypojax.segment(np.where(back, noise, phantom_voxels()), affine=AFFINE, segmenter=StandIn())
+    assert "noise_outside_head" in str(found.flags.item()).split()
+    assert found.missing_reason.sel(region="icv") == "noise_outside_head"
+
+
 def test_a_missing_intracranial_volume_has_an_empty_mask_that_says_why(tmp_path: Path) -> None:
     cut = phantom_voxels()[:, :, :28]
     dataset = hypojax.segment(cut, affine=AFFINE, segmenter=StandIn())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hypojax.background import NOISE_OUTSIDE
 from hypojax.derivatives import ScanMaps
 from hypojax.grid import Affine, voxel_sizes
 from hypojax.reason import HypojaxError, Reason
@@ -45,22 +46,21 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
         raise HypojaxError(
             error.reason, f"{error} {nonfinite} of its voxels are NaN or infinite: was a mask or a division wrong?"
         ) from error
-    measured = replace(measured, flags=(*segmentation.flags, *measured.flags))
-    return _naming_nonfinite(measured) if nonfinite else measured
+    if NOISE_OUTSIDE in segmentation.flags:
+        measured = _renamed(measured, "partly_blank", to=None, reason=Reason.NOISE_OUTSIDE_HEAD)
+    if nonfinite:
+        measured = _renamed(measured, "blank_near_hypothalamus", to="nonfinite_near_hypothalamus", reason=Reason.NONFINITE_VOXELS)
+    return replace(measured, flags=(*segmentation.flags, *measured.flags))
 
 
-def _naming_nonfinite(measured: Measurement) -> Measurement:
-    """The same, where what is blank near the hypothalamus were voxels that are no numbers."""
-    if "blank_near_hypothalamus" not in measured.flags:
+def _renamed(measured: Measurement, flag: str, *, to: str | None, reason: Reason) -> Measurement:
+    """The same, where what is blank is known to be something else: another ``reason`` for the regions that a flag tells of."""
+    if flag not in measured.flags:
         return measured
-    flags = tuple("nonfinite_near_hypothalamus" if flag == "blank_near_hypothalamus" else flag for flag in measured.flags)
-    volumes = {
-        region: replace(volume, missing_reason=Reason.NONFINITE_VOXELS)
-        if region != "icv" and volume.missing_reason == Reason.PARTLY_BLANK
-        else volume
-        for region, volume in measured.volumes.items()
-    }
-    return replace(measured, flags=flags, volumes=volumes)
+    concerned = ["icv"] if flag == "partly_blank" else [region for region in measured.volumes if region != "icv"]
+    renamed = {region: replace(measured.volumes[region], missing_reason=reason) for region in concerned}
+    flags = tuple(name for name in (to if name == flag else name for name in measured.flags) if name)
+    return replace(measured, flags=flags, volumes=measured.volumes | renamed)
 
 
 def row_of(image: Image) -> dict[str, Any]:

@@ -54,7 +54,7 @@ FLAGS: Final[dict[str, str]] = {
     "partly_blank": "a part of the head is blank, or without any signal: the intracranial volume is missing",
     "blank_near_hypothalamus": "voxels in or next to the hypothalamus are blank: its volumes are missing",
     "nonfinite_near_hypothalamus": "voxels in or next to the hypothalamus are NaN or infinite: its volumes are missing",
-    "noise_outside_head": "noise as bright as tissue stood outside the head, as in MP2RAGE; it was taken out before anything was measured",
+    "noise_outside_head": "noise as bright as tissue stood outside the head, as in MP2RAGE, and was taken out: look before you believe it",
     "one_side": "only one side of the hypothalamus was found",
     "unusual_hypothalamus": f"whole hypothalamus outside {USUAL_HYPOTHALAMUS[0]:.0f} to {USUAL_HYPOTHALAMUS[1]:.0f} mm3",
     "unusual_icv": f"intracranial volume outside {USUAL_ICV[0] / 1e6} to {USUAL_ICV[1] / 1e6} litres",
