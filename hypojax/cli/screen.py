@@ -286,7 +286,6 @@ class Screen:
 
     def repaired(self, done: Sequence[str]) -> None:
         """What `hypojax repair` did."""
-        self.add(repaired=list(done))
         self.add(done=list(done))
         for sentence in done or ["there was nothing to repair"]:
             self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
