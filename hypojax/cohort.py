@@ -24,6 +24,7 @@ from hypojax.tables import is_age_name, text_of
 from hypojax.tables.age import age_of
 from hypojax.tables.column import per_year
 from hypojax.tables.write import tsv
+from hypojax.visible import visible
 from hypojax.volumes.peers import peer_notes
 
 AXES: Final = ("i", "j", "k")
@@ -43,6 +44,9 @@ RESERVED: Final = frozenset(
     }
 )
 """Names that a column of a participants table cannot have (compared without case: some file systems do not tell)."""
+
+WHITE_SPACE: Final = "\t\n\r"
+"""Kept in cells and sentences, which may have lines; names of scans and files have it spelled out."""
 
 LONGEST_NAME: Final = 120
 """Bytes of a coordinate's name: columns can be whole questions, file systems take 255 bytes."""
@@ -131,7 +135,7 @@ def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
     rows = _with_duplicates({entry["scan"]: _row(entry, by_scan.get(entry["scan"])) for entry in entries})
     rows = _with_peers(rows, [entry.get("dataset", "") for entry in entries])
     variables = {variable.name: _variable(variable, rows) for variable in TABLE}
-    index = {"scan": [_text(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES)}
+    index = {"scan": [visible(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES)}
     coordinates = {name: xr.Variable((name,), np.array(index[name], object), {"long_name": text}) for name, text in COORDINATES.items()}
     return xr.Dataset(variables, coords={**coordinates, **_dataset(entries), **_participants(entries)})
 
@@ -273,7 +277,7 @@ def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Varia
         if (value := row.get(variable.name)) is not None:
             values[number] = value
     if variable.dtype == "str":
-        return xr.Variable(variable.dims, _texts(values), variable.attributes)
+        return xr.Variable(variable.dims, _texts(values, keep="" if variable.name == "path" else WHITE_SPACE), variable.attributes)
     numbers = np.where(values == None, np.nan, values).astype(variable.dtype)  # noqa: E711  (asked of every element)
     return xr.Variable(variable.dims, numbers, variable.attributes)
 
@@ -298,7 +302,7 @@ def _participants(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:
             name = _coordinate_name(column, taken)
             taken.add(name.casefold())
             found[name] = xr.Variable(
-                SCAN, _column([row.get(column) for row in table], column), {"long_name": f"{origin} {_text(column)!r}"}
+                SCAN, _column([row.get(column) for row in table], column), {"long_name": f"{origin} {visible(column)!r}"}
             )
     return found
 
@@ -311,7 +315,7 @@ def _coordinate_name(column: str, taken: set[str]) -> str:
     >>> _coordinate_name("status", {"status"}), _coordinate_name("IQ a/b", set()), _coordinate_name(" ", {"column"})
     ('status_participant', 'IQ_a_b', 'column_participant')
     """
-    plain = re.sub(r"^[._]+", "_", re.sub(r"[\s/\\\0]", "_", _text(column)))
+    plain = re.sub(r"^[._]+", "_", re.sub(r"[\s/\\\0]", "_", visible(column, keep=WHITE_SPACE)))
     # A name of nothing but blanks says nothing, and with a suffix would begin with two underscores, which Zarr reserves.
     name = plain.encode()[:LONGEST_NAME].decode(errors="ignore") if plain not in {"", "_"} else "column"
     while name.casefold() in taken:
@@ -334,18 +338,13 @@ def _column(values: Sequence[Column], name: str = "") -> Shaped[np.ndarray, "sca
         return np.array(values, np.int64)
     if known and all(isinstance(value, float) or (isinstance(value, int) and abs(value) <= 2**53) for value in known):
         return np.array([np.nan if value is None else value for value in values], np.float64)
-    return _texts(np.array(values, object))
+    return _texts(np.array(values, object), keep=WHITE_SPACE)
 
 
-def _texts(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """The same array as text; missing is empty."""
-    texts = np.array(["" if value is None else _text(str(value)) for value in values.ravel()], object)
+def _texts(values: Shaped[np.ndarray, "..."], *, keep: str = "") -> Shaped[np.ndarray, "..."]:
+    """The same array as text, with what is not printable (but for ``keep``) spelled out; missing is empty."""
+    texts = np.array(["" if value is None else visible(str(value), keep=keep) for value in values.ravel()], object)
     return texts.reshape(values.shape)
-
-
-def _text(value: str) -> str:
-    """Text that UTF-8 can hold: bytes of a path that are no text are spelled out."""
-    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def _on(dataset: xr.Dataset, dim: str) -> list[str]:

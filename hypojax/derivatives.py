@@ -21,6 +21,7 @@ from hypojax.partial import partial_path
 from hypojax.scans.write import bare_header, write_nifti
 from hypojax.schema import LABELS
 from hypojax.store.objects import file_digest, place, writing
+from hypojax.visible import visible
 
 BIDS_VERSION: Final = "1.10.0"
 PROTOCOL: Final = "Subunits of the hypothalamus after Bocchetta 2015, as labelled by Billot 2020"
@@ -44,6 +45,9 @@ ENTITIES: Final = ("ses", "task", "acq", "ce", "rec", "run", "echo", "part")
 
 COLORS: Final = ("#E6194B", "#F58231", "#FFE119", "#3CB44B", "#4363D8")
 """One colour a subunit, the same left and right, for viewers that read ``dseg.tsv``."""
+
+LONGEST: Final = 120
+"""Characters of the names of a scan's files before their suffixes, and of its folders; file systems take 255 bytes a name."""
 
 PAIR: Final = re.compile(r"(?:^|_)(sub|" + "|".join(ENTITIES) + r")-([A-Za-z0-9]+)(?=_|$)")
 
@@ -75,24 +79,28 @@ def scan_stem(scan: str) -> str:
 
     A BIDS id with its entities in the order of BIDS is kept. Any other loses what BIDS does not allow, its remains become
     the subject label, and an x with a few digits of the id's hash tell it from others: no two ids meet, and none moves when
-    another joins the cohort.
+    another joins the cohort. Where much of an id is lost, since it is long or in letters that BIDS does not allow, there are more digits.
 
     >>> scan_stem("sub-01_acq-x_run-1"), scan_stem("old scan")
     ('sub-01/anat/sub-01_acq-x_run-1', 'sub-oldscanxb0ed41/anat/sub-oldscanxb0ed41')
     """
     plain = _stem(scan, "")
-    if plain.rpartition("/")[2] == scan:
+    if plain.rpartition("/")[2] == scan and len(scan) <= LONGEST:
         return plain
-    return _stem(scan, "x" + hashlib.sha256(scan.encode("utf-8", "surrogateescape")).hexdigest()[:6])
+    digits = 6 if scan.isascii() and len(scan) <= LONGEST else 16
+    return _stem(scan, "x" + hashlib.sha256(scan.encode("utf-8", "surrogateescape")).hexdigest()[:digits])
 
 
 def _stem(scan: str, suffix: str) -> str:
-    """Path and name of one scan; ``suffix`` is appended to the subject label."""
+    """Path and name of one scan, of which no part is too long with a suffix, which is appended to the subject label."""
     found = dict(PAIR.findall(scan))
     label = found.pop("sub", None)
     if label is None or not scan.startswith("sub-"):
         label = re.sub(r"[^A-Za-z0-9]", "", PAIR.sub(lambda match: match[0] if match[1] == "sub" else "", scan)) or "scan"
-    parts = [f"sub-{label}{suffix}", *(f"{key}-{found[key]}" for key in ENTITIES if key in found)]
+    parts = [f"sub-{label[: LONGEST - len('sub-') - len(suffix)] if suffix else label}{suffix}"]
+    for part in (f"{key}-{found[key]}" for key in ENTITIES if key in found):
+        if not suffix or len("_".join([*parts, part])) <= LONGEST:
+            parts.append(part)
     folder = "/".join(part for part in parts if part.startswith(("sub-", "ses-")))
     return f"{folder}/anat/{'_'.join(parts)}"
 
@@ -117,8 +125,8 @@ def write_dataset(root: Location, *, version: str, sources: Mapping[str, str], a
         "DatasetType": "derivative",
         **({"Authors": [*authors]} if authors else {}),
         "GeneratedBy": [{"Name": "hypojax", "Version": version, "Description": MADE}],
-        "SourceDatasets": [{"URL": address} for address in sources.values()],
-        "DatasetLinks": dict(sources),
+        "SourceDatasets": [{"URL": visible(address)} for address in sources.values()],
+        "DatasetLinks": {visible(name): visible(address) for name, address in sources.items()},
     }
     rows = [f"{value}\t{name}\t{_abbreviation(name)}\t{COLORS[(value - 1) % len(COLORS)]}" for value, name in LABELS.items()]
     place(root / "dataset_description.json", _json(description))
@@ -211,7 +219,7 @@ def _write_image(path: Location, voxels: UInt8[np.ndarray, "i j k"], maps: ScanM
 def _sidecar(source: str, volumes: Mapping[str, float | None]) -> dict[str, object]:
     """What every map says about itself."""
     rounded = {name: None if volume is None else round(volume, 3) for name, volume in volumes.items()}
-    return {"Sources": [source], "SpatialReference": "orig", "Manual": False, "SoftVolumes": rounded, "SoftVolumesUnits": "mm^3"}
+    return {"Sources": [visible(source)], "SpatialReference": "orig", "Manual": False, "SoftVolumes": rounded, "SoftVolumesUnits": "mm^3"}
 
 
 def _sidecar_path(image: Location) -> Location:

@@ -100,6 +100,16 @@ class ScanError(HypojaxError):
         super().__init__(reason, f"scan {scan!r}: {message}")
         self.scan = scan
 
+    def located(self, listed: str) -> "ScanError":
+        """The same error, which also says where the scan was listed, in words; unchanged where that is nothing.
+
+        >>> str(ScanError(Reason.UNREADABLE, "b", "no such file; correct it").located("row 2 of table a.tsv"))
+        "scan 'b': no such file; correct it (listed in row 2 of table a.tsv)"
+        """
+        if listed:
+            self.args = (f"{self} (listed in {listed})",)
+        return self
+
 
 class RunError(HypojaxError):
     """The run as a whole cannot start or go on (usage, store, weights)."""

@@ -8,8 +8,8 @@ ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
 SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
-def visible(text: str) -> str:
-    r"""The text with everything spelled out that is no printable character.
+def visible(text: str, *, keep: str = "") -> str:
+    r"""The text with everything spelled out that is no printable character, but for those in ``keep``.
 
     What is spelled out could clear or colour a terminal (escape codes, C1 codes), reverse what is read (bidirectional overrides),
     begin a new line, or not be encoded at all (bytes of a file name that are no UTF-8).
@@ -17,7 +17,7 @@ def visible(text: str) -> str:
     >>> visible("Andr\udce9\x1b[31m"), visible("André"), visible("a\nb\u202e")
     ('Andr\\xe9\\x1b[31m', 'André', 'a\\nb\\u202e')
     """
-    return text if text.isprintable() else "".join(map(_spelled, text))
+    return text if text.isprintable() else "".join(one if one in keep else _spelled(one) for one in text)
 
 
 def _spelled(character: str) -> str:

@@ -386,9 +386,9 @@ def test_a_table_lists_scans_relative_to_itself(tmp_path: Path, suffix: str) -> 
     writer.get(suffix, frame.to_parquet)(tmp_path / f"list{suffix}")
     first, second, third = sorted(discover([tmp_path / f"list{suffix}"]).scans, key=lambda scan: scan.path.name)
     assert (first.id, first.columns["age"], first.columns["site"]) == ("gone", None, None)
-    assert second == Scan(
-        "sub-1_ses-2", tmp_path / "data/sub-1_ses-2_T1w.nii.gz", {"subject": "1", "session": "2"}, {"age": 30, "site": "007"}, "list"
-    )
+    listed = f"line {1 if suffix == '.parquet' else 2} of table {tmp_path / f'list{suffix}'}"
+    path, columns = tmp_path / "data/sub-1_ses-2_T1w.nii.gz", {"age": 30, "site": "007"}
+    assert second == Scan("sub-1_ses-2", path, {"subject": "1", "session": "2"}, columns, "list", listed)
     assert (third.id, third.path) == ("y", tmp_path / "data/y.mgz")
 
 

@@ -35,6 +35,7 @@ from hypojax.schema import REGIONS, TABLE
 from hypojax.store import CohortStore, ScanEntry, objects
 from hypojax.store.arrays import CHUNK, chunk_length, native_objects
 from hypojax.store.document import DamagedDocumentError, group_document, plain, seal, unseal
+from hypojax.store.index import relocate
 from hypojax.store.key import scan_key
 from hypojax.store.ledger import regions_of_record, row_of_record
 
@@ -356,15 +357,19 @@ def test_scans_can_be_added(tmp_path: Path) -> None:
 
 
 def test_one_id_two_files(tmp_path: Path) -> None:
-    """A recorded scan keeps its file; one that has not been run may move."""
-    small_store(tmp_path / "c.zarr")
+    """A recorded scan keeps its file until a run has looked at the other; one that has not been run may move."""
+    before = {entry["scan"]: entry["path"] for entry in small_store(tmp_path / "c.zarr").scans}
     moved = [entry for entry in entries("/elsewhere") if entry["scan"] == UNTOUCHED]
     CohortStore.create(tmp_path / "c.zarr", scans=moved, settings=SETTINGS)
+    store = CohortStore.create(tmp_path / "c.zarr", scans=entries("/elsewhere"), settings=SETTINGS)
+    assert {entry["scan"]: entry["path"] for entry in store.scans} == {**before, UNTOUCHED: moved[0]["path"]}
+    relocate(store.root, entries("/elsewhere")[:1])
+    now = CohortStore.open(store.root)
+    assert now.index.by_id[entries()[0]["scan"]]["path"].startswith("/elsewhere")
+    assert now.records() == store.records()
     with pytest.raises(RunError, match=r"'sub-0.' stands for two files, /data/sub-0.* and /elsewhere/sub-0.*rename") as caught:
-        CohortStore.create(tmp_path / "c.zarr", scans=entries("/elsewhere"), settings=SETTINGS)
-    assert caught.value.reason is Reason.DUPLICATE_SCAN
-    with pytest.raises(RunError, match="stands for two files"):
         CohortStore.create(tmp_path / "d.zarr", scans=[*entries(), *entries("/elsewhere")], settings=SETTINGS)
+    assert caught.value.reason is Reason.DUPLICATE_SCAN
 
 
 def renamed(*scans: str) -> list[ScanEntry]:
@@ -478,3 +483,13 @@ def test_a_sealed_document_notices_every_flipped_bit(attributes: dict[str, objec
     damaged[bit // 8] ^= 1 << bit % 8
     with pytest.raises(DamagedDocumentError):
         unseal(bytes(damaged))
+
+
+def test_a_column_that_becomes_empty_keeps_nothing_of_the_table_before(tmp_path: Path) -> None:
+    """A chunk of empty values is not stored: the one that is there is of another table. As where no scan fails any more."""
+    store = small_store(tmp_path / "c.zarr")
+    store.write_table(cohort.build(store.records(), store.scans))
+    assert cohort.open_cohort(store.root).reason.values.any()
+    sound = cohort.build([record for record in store.records() if record["status"] != "failed"], store.scans)
+    store.write_table(sound)
+    assert not cohort.open_cohort(store.root).reason.values.any()

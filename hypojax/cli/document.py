@@ -21,7 +21,7 @@ def dumped(document: Mapping[str, Any]) -> str:
     >>> dumped({"scans": {"done": 2}, "low": float("nan"), "path": "größe"})
     '{"scans": {"done": 2}, "low": null, "path": "gr\\u00f6\\u00dfe"}'
     """
-    return json.dumps(plain(document), allow_nan=False)
+    return json.dumps(plain(document), allow_nan=False).replace("\x7f", r"\u007f")  # the one unprintable of ASCII that JSON leaves
 
 
 def plain(value: object) -> Any:  # noqa: ANN401  (whatever JSON has)

@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from hypojax.cli.document import dumped, of_outcome
 from hypojax.cli.terminal import Outlet, Terminal
 from hypojax.location import Location
+from hypojax.visible import visible
 
 if TYPE_CHECKING:
     from hypojax.demo import Comparison
@@ -261,11 +263,11 @@ class Screen:
 
     def pairs(self, title: str, facts: Mapping[str, str]) -> None:
         """A table of names and values."""
-        table = Table(title=title, show_header=False, title_justify="left")
+        table = Table(title=escape(title), show_header=False, title_justify="left")
         table.add_column()
         table.add_column(overflow="fold")  # a path is of no use with its end cut off
         for name, value in facts.items():
-            table.add_row(escape(name), escape(value))
+            table.add_row(escape(name), Text("\n".join(map(visible, value.split("\n")))))  # a value may have several lines
         self._console.print(table)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

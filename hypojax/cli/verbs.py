@@ -59,7 +59,7 @@ class Run(Verb):
     where: Where = field(default_factory=ClusterSettings)
     """Where the scans are processed."""
     shard: Annotated[str, arg(metavar="I/N")] = ""
-    """Do every N-th scan only, from the I-th: N such processes may write into one OUT, the last one writes the table."""
+    """Do every N-th scan only, from the I-th: N such processes may write into one OUT, and each writes the table."""
     dataset: Dataset = ""
     """Name of the dataset of all scans, in the cohort's column `dataset`; that of the folder when left out."""
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from hypojax.cohort import open_cohort
 from hypojax.drift.choice import Choice
 from hypojax.drift.copies import shared_voxels, without_copies
+from hypojax.location import real
 from hypojax.reason import Reason, RunError
 from hypojax.tables import text_of
 from hypojax.tables.date import SHIFTED, span_of
@@ -129,7 +130,7 @@ def _matched(first: xr.Dataset, second: xr.Dataset, choice: Choice, notes: list[
     """Two cohorts, told whether they share scans."""
     paths = [dict(zip(side["scan"].values.tolist(), side["path"].values.tolist(), strict=True)) for side in (first, second)]
     shared = [scan for scan in paths[0] if scan in paths[1]]
-    one = [scan for scan in shared if Path(paths[0][scan]).resolve() == Path(paths[1][scan]).resolve()]
+    one = [scan for scan in shared if real(Path(paths[0][scan])) == real(Path(paths[1][scan]))]
     if choice.same == "yes":
         return Batches(first.sel(scan=shared), second.sel(scan=shared), same=True, notes=(*notes, *_alone(first, second, len(shared))))
     if choice.same == "no" or not one:

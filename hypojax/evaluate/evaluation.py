@@ -23,6 +23,7 @@ from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.participants import Datasets
 from hypojax.schema import PARTS, REGIONS, SCAN_REGION, Variable
 from hypojax.store import ScanEntry
+from hypojax.visible import visible
 
 LOGGER: Final = logging.getLogger(__name__)
 COMMENT: Final = (
@@ -123,7 +124,7 @@ def compare(
             watch.finished(results[-1])
     dataset = tabulate(results, [_entry(scan, pairs, table) for scan, pairs in scans.items()])
     counts = {"unused_predictions": str(pairing.unused), "structures_without_predictions": " ".join(pairing.left_out) or "none"}
-    places = {"predicted": str(predicted.absolute()), "reference": str(reference.absolute())}
+    places = {"predicted": visible(str(predicted.absolute())), "reference": visible(str(reference.absolute()))}
     notes = (*datasets.notes(), *(table.notes if table else ()))
     return dataset.assign_attrs(**places, **counts, **provenance(pairing), **({"tables": "; ".join(notes)} if notes else {}))
 
@@ -235,9 +236,10 @@ def _variable(variable: Variable, results: Sequence[ScanScores], regions: Sequen
     elif variable.dims == SCAN_REGION:
         values = [[result.scores.get(region, {}).get(variable.name, np.nan) for region in regions] for result in results]
     elif variable.name.endswith("_path"):
-        values = [result.paths[variable.name == "reference_path"] for result in results]
+        values = [visible(result.paths[variable.name == "reference_path"]) for result in results]
     else:
         values = [getattr(result, variable.name) for result in results]
+        values = [visible(value) if isinstance(value, str) else value for value in values]
     dtype = object if variable.dtype == "str" else variable.dtype
     sizes = (len(results), len(regions)) if variable.dims == SCAN_REGION else (len(results),)
     return xr.Variable(variable.dims, np.array(values, dtype).reshape(sizes), variable.attributes)

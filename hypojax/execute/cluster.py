@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import takewhile
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from distributed.system import MEMORY_LIMIT
 from hypojax.deploy import ClusterConfig, cuda_environments, read_config, slurm_options
 from hypojax.deploy.script import ALLOWED_FAILURES, WORKER_TTL
 from hypojax.execute.kubernetes import kubernetes_scheduler
-from hypojax.execute.worker import CORES
+from hypojax.execute.worker import CORES, OURS
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings
 
@@ -157,9 +158,21 @@ def on_this_machine(environments: Sequence[Mapping[str, str]], *, dashboard: boo
     bound = {**secured, "port": 0, "dashboard": dashboard, "dashboard_address": f"{LOOPBACK}:0"}
     memory = int(MEMORY_LIMIT / len(environments))
     shared = {**secured, "nthreads": BATCHES, "memory_limit": memory, "dashboard": False, "silence_logs": _log_level()}
-    workers = {n: {"cls": Nanny, "options": {**shared, "env": dict(environment)}} for n, environment in enumerate(environments)}
+    workers = {n: {"cls": Nanny, "options": {**shared, "env": {**environment, OURS: "1"}}} for n, environment in enumerate(environments)}
     scheduler = {"cls": Scheduler, "options": bound}
+    start_resource_tracker()
     return SpecCluster(workers=workers, scheduler=scheduler, security=secured["security"], silence_logs=_log_level())
+
+
+def start_resource_tracker() -> None:
+    """Start the helper of multiprocessing so that it outlives a terminal that goes: it leaves Ctrl-C and SIGTERM to us, and SIGHUP not."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def revive(client: Client) -> None:

@@ -4,6 +4,7 @@ A worker that dies costs nothing but time. The claims in the store tell which sc
 worker, and where one takes that down too, with nothing else at work. If its worker dies even then the scan fails; all others go on.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -120,7 +121,7 @@ class Dispatch:
                     flying[future.key] = (future, batch)
                 item = self._next()
                 if not isinstance(item, Future):
-                    yield from self._new([ScanResult(**item[1]["result"])])
+                    yield from self._new([ScanResult(**json.loads(item[1]["result"]))])
                 elif item.key in flying:
                     results, again = self._landed(item, flying.pop(item.key)[1])
                     waiting += [again] if again else []

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hypojax.location import Location, inside, locate
+from hypojax.location import Location, inside, locate, real
 from hypojax.scans import Discovery, Scan
 from hypojax.scans.identity import free_name, unique
 from hypojax.store import ScanEntry
@@ -31,8 +31,8 @@ def adopt(found: Discovery, known: Sequence[ScanEntry]) -> Discovery:
     RunError
         ``DUPLICATE_SCAN`` where two files claim one id all the same.
     """
-    files, entries = {locate(entry["path"]).resolve(): entry for entry in known}, {entry["scan"]: entry for entry in known}
-    again = {scan.id: files[place] for scan in found.scans if known and (place := scan.path.resolve()) in files}
+    files, entries = {real(locate(entry["path"])): entry for entry in known}, {entry["scan"]: entry for entry in known}
+    again = {scan.id: files[place] for scan in found.scans if known and (place := real(scan.path)) in files}
     names = _as_before(found, files, again)
     new = [replace(scan, dataset=names.get(scan.dataset, scan.dataset)) for scan in found.scans]
     homes = {names[name]: folder for name, folder in found.datasets.items()}
@@ -68,4 +68,12 @@ def _of_others(scan: Scan, entries: Entries, folder: Location | None) -> bool:
     if entry is None or entry.get("dataset") == scan.dataset:
         return False
     place = locate(entry["path"])
-    return not (folder and inside(place.resolve(), folder)) and place.exists()
+    return not (folder and inside(real(place), folder)) and _is_there(place)
+
+
+def _is_there(place: Location) -> bool:
+    """Whether there is a file; none at a path that cannot be."""
+    try:
+        return place.exists()
+    except OSError:
+        return False

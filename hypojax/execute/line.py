@@ -266,7 +266,11 @@ def load(store: CohortStore, scan: str, *, room: int | None = None) -> Loaded:
     if ingested is not None:
         image, row = ingested
         return Loaded(scan, image, row, time.perf_counter() - start)
-    image = read(scan, locate(path_of(store, scan)), room=room)
+    entry = store.index.by_id[scan]
+    try:
+        image = read(scan, locate(entry["path"]), room=room)
+    except ScanError as error:
+        raise error.located(entry.get("listed", "")) from error
     refuse_label_map(image)
     store.write_native(scan, image)
     return Loaded(scan, image, row_of(image), time.perf_counter() - start)

@@ -10,7 +10,7 @@ from hypojax.execute.known import adopt
 from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
 from hypojax.execute.sources import DATASET
-from hypojax.location import Location, Place, inside, locate_all
+from hypojax.location import Location, Place, inside, locate_all, real
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
@@ -37,8 +37,8 @@ def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "", s
     places = locate_all(inputs)
     refuse_raw(out)
     found = discover(places, dataset=dataset, strict_tables=strict_tables)
-    own = out.resolve()
-    foreign = tuple(scan for scan in found.scans if not inside(scan.path.resolve(), own))
+    own = real(out)
+    foreign = tuple(scan for scan in found.scans if not inside(real(scan.path), own))
     if not foreign:
         message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
         raise RunError(Reason.NOTHING_FOUND, message)
@@ -70,10 +70,13 @@ def refuse_raw(out: Location) -> None:
 
 def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:
     """Scans as the index of a store lists them."""
-    return [
-        ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns), dataset=scan.dataset)
-        for scan in scans
-    ]
+    return [entry_of(scan) for scan in scans]
+
+
+def entry_of(scan: Scan) -> ScanEntry:
+    """One scan as the index of a store lists it."""
+    entry = ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns), dataset=scan.dataset)
+    return ScanEntry(**entry, listed=scan.listed) if scan.listed else entry
 
 
 def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings, network: Segments | None) -> CohortStore:

@@ -13,7 +13,7 @@ from hypojax.location import Location
 from hypojax.reason import HypojaxError, ScanError
 from hypojax.scans import Scan
 from hypojax.scans.header import work_bytes
-from hypojax.scans.read import read_header
+from hypojax.scans.read import read_header, refuse_nul
 from hypojax.scans.stream import open_source
 from hypojax.settings import RunSettings
 
@@ -66,6 +66,7 @@ def size_of(scan: Scan, *, room: int | None = None) -> Size:
         The header is refused, as it would be in a run.
     """
     try:
+        refuse_nul(scan.path)
         if isinstance(scan.path, Path) and scan.path.is_dir():
             total = sum(file.stat().st_size for file in scan.path.iterdir() if file.is_file())
             return Size(scan.id, scan.path, total // SLICE_VOXEL, SLICE_VOXEL, total)
@@ -73,7 +74,7 @@ def size_of(scan: Scan, *, room: int | None = None) -> Size:
             header = read_header(source, room=room)
         return Size(scan.id, scan.path, header.voxel_bytes // header.dtype.itemsize, header.dtype.itemsize, source.file_bytes)
     except HypojaxError as error:
-        raise ScanError(error.reason, scan.id, f"{error} ({scan.path})") from error
+        raise ScanError(error.reason, scan.id, f"{error} ({scan.path})").located(scan.listed) from error
 
 
 def read_sizes(scans: Sequence[Scan], *, room: int | None = None) -> tuple[tuple[Size, ...], tuple[ScanResult, ...]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -79,4 +80,6 @@ def _root(folder: Location) -> Location:
     """The root of the dataset that a folder belongs to, itself where it belongs to none."""
     if isinstance(folder, ObjectPath):
         return next((place.parent for place in (folder, *folder.parents) if place.name.startswith("sub-")), folder)
-    return next((place for place in (folder, *folder.parents) if any((place / name).is_file() for name in DATASET)), folder)
+    # os.path, because it may be asked of paths that cannot be (too long, a NUL byte), of which pathlib raises.
+    marked = (place for place in (folder, *folder.parents) if any(os.path.isfile(place / name) for name in DATASET))  # noqa: PTH113
+    return next(marked, folder)

@@ -1,18 +1,20 @@
 """The stages of a run, all together and each alone. The ledger of the store says what is done, so any of them can be run again."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib import metadata
+from typing import Final
 
 from hypojax import cohort, derivatives
 from hypojax.execute.job import Job
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.lock import locked, settling
 from hypojax.execute.mend import mend_maps
+from hypojax.execute.moved import settle_moved
 from hypojax.execute.network import load_segmenter
-from hypojax.execute.outcome import Guarded, Outcome, Silence, Watch, from_records
+from hypojax.execute.outcome import Guarded, Outcome, ScanResult, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for
 from hypojax.execute.overlap import overlapped, threads_here
 from hypojax.execute.refuse import refuse_unfit
@@ -21,10 +23,14 @@ from hypojax.execute.shard import Shard
 from hypojax.execute.sources import authors, dataset_links, source_datasets
 from hypojax.execute.todo import Todo, todo_of
 from hypojax.location import Location, Place, locate
+from hypojax.reason import Reason, RunError
 from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.store import CohortStore
 from hypojax.store.objects import digests, place_all
+
+ELSEWHERE: Final = frozenset({Reason.CLUSTER_LOST, Reason.UNREACHABLE, Reason.NO_ACCESS})
+"""Reasons for which a run cannot go on that say nothing against the output folder: the table of what is done is written."""
 
 
 def run(
@@ -85,13 +91,16 @@ def run(
             made = open_for(entries_of(found.scans), out=common, settings=chosen, network=network)
             made.take_over(named if shard else made.index.ids)
         store = CohortStore(out / STORE, index=made.index)
-        todo = todo_of(store, named, settings=chosen)
+        share = set(named)
+        moved = settle_moved(store, [scan for scan in found.scans if scan.id in share], out=out, say=told.noted)
+        store = moved.store
+        todo = todo_of(store, [scan for scan in named if scan not in moved.refused], settings=chosen)
         unread = set(store.missing())
         fresh = [scan for scan in found.scans if scan.id in todo and scan.id in unread]
         refuse_unfit(fresh, out=out, memory=not place.distributed, limit=chosen.memory_bytes)
         job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, watch=Guarded(told, hold.check))
-    return replace(outcome, ignored=found.ignored, notes=found.notes)
+    return replace(_with(outcome, moved.refused), ignored=found.ignored, notes=found.notes)
 
 
 def ingest(
@@ -114,8 +123,10 @@ def ingest(
         out = hold.out
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
         store.take_over(store.index.ids)
-        outcome = _ingest(store, [scan.id for scan in found.scans], out=out, settings=chosen, watch=Guarded(told, hold.check))
-    return replace(outcome, ignored=found.ignored, notes=found.notes)
+        moved = settle_moved(store, found.scans, out=out, say=told.noted)
+        todo = [scan.id for scan in found.scans if scan.id not in moved.refused]
+        outcome = _ingest(moved.store, todo, out=out, settings=chosen, watch=Guarded(told, hold.check))
+    return replace(_with(outcome, moved.refused), ignored=found.ignored, notes=found.notes)
 
 
 def segment_store(
@@ -202,10 +213,14 @@ def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
     except KeyboardInterrupt:
         concluded(job.store, out=job.out, start=start)
         raise
+    except RunError as error:
+        if error.reason in ELSEWHERE:
+            concluded(job.store, out=job.out, start=start)
+        raise
     if job.share is None:
         outcome = concluded(job.store, out=job.out, start=start)
     else:
-        outcome = _share_concluded(job.store, job.share, out=job.out, start=start)
+        outcome = _share_concluded(job.store, job.share, out=job.out, start=start, watch=watch)
     return replace(outcome, kept=todo.kept, processed=todo.total)
 
 
@@ -220,8 +235,7 @@ def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
     for scan in done:
         results[scan] = line.export(scan)
         watch.finished(results[scan])
-    outcome = concluded(store, out=out, start=start)
-    return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results), processed=len(done))
+    return replace(_with(concluded(store, out=out, start=start), results), processed=len(done))
 
 
 def describe_derivatives(store: CohortStore, out: Location) -> None:
@@ -244,13 +258,18 @@ def concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
     return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))
 
 
-def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location, start: float) -> Outcome:
-    """Say how a shard went; whichever shard leaves nothing to do writes the table."""
-    records = store.records()
-    if sum(record["status"] != "pending" for record in records) == len(store.scans):
-        concluded(store, out=out, start=start)
-    summary = cohort.summary(cohort.build(records, store.scans))
-    return Outcome(from_records(records, scans=named), seconds=time.perf_counter() - start, summary=summary)
+def _with(outcome: Outcome, results: Mapping[str, ScanResult]) -> Outcome:
+    """The outcome with other results for some of its scans."""
+    return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results))
+
+
+def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location, start: float, watch: Watch) -> Outcome:
+    """Write the table as every shard does when it ends, since none knows whether another will follow, and say how this one went."""
+    whole, own = concluded(store, out=out, start=start), set(named)
+    if waiting := sum(result.status == "pending" for result in whole.results if result.scan not in own):
+        again = "where no shard is at work or to come, the same command without --shard does them"
+        watch.noted(f"{waiting} scans of other shards are pending in the table; {again}")
+    return replace(whole, results=tuple(result for result in whole.results if result.scan in own))
 
 
 def _with_status(store: CohortStore, *statuses: str) -> frozenset[str]:

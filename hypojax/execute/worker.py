@@ -3,7 +3,9 @@
 A worker reads scans and writes the store itself; only small results travel.
 """
 
+import json
 import os
+import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +26,9 @@ from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, limit_threads
+
+OURS: Final = "HYPOJAX_OWN_WORKER"
+"""Variable of workers that a run starts on its own machine and ends with itself."""
 
 CORES: Final = "HYPOJAX_CORES"
 """Environment variable: cores of this machine that a worker keeps to, such as ``0,1``."""
@@ -87,6 +92,8 @@ class LinePlugin(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Keep to the cores given, before JAX counts them; nothing heavy, the worker's own heart beats in this thread."""
+        if OURS in os.environ:
+            leave_signals_to_client()
         if cores := os.environ.get(CORES):
             os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
         limit_threads(STORE_THREADS)
@@ -121,6 +128,13 @@ class LinePlugin(WorkerPlugin):
         return Line(store, out / DERIVATIVES, network, write_maps=settings.derivatives, room=room)
 
 
+def leave_signals_to_client() -> None:
+    """Ignore what a terminal sends to all processes of a run: its client ends workers in order, with nothing half done."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+
 def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Mapping[str, str]]:
     """Send scans down the line of a worker.
 
@@ -139,7 +153,8 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
     with plugin.assignment.turn.working():
         line, settings = plugin.line, plugin.assignment.settings
         for result in line.results(_unwritten(plugin, line, scans, results), settings=settings):
-            worker.log_event(name, {"result": asdict(result)})  # Dask adds the name of the worker beside it
+            # Dask adds the name of the worker beside it, and cannot send text that UTF-8 cannot hold, as some names of files; JSON can.
+            worker.log_event(name, {"result": json.dumps(asdict(result))})
             results.append(result)
     return results, provenance(line.segmenter)
 

@@ -12,7 +12,7 @@ from hypojax.location.listing import listed
 from hypojax.location.object_file import ObjectFile
 from hypojax.location.object_path import ObjectPath
 from hypojax.location.patience import wait_at_most
-from hypojax.location.place import Disk, Location, Place, beside, inside, locate, locate_all, names, on_disk
+from hypojax.location.place import Disk, Location, Place, beside, inside, locate, locate_all, names, on_disk, real
 
 __all__ = [
     "ConflictError",
@@ -34,5 +34,6 @@ __all__ = [
     "locate_all",
     "names",
     "on_disk",
+    "real",
     "wait_at_most",
 ]

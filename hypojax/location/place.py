@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -111,10 +112,23 @@ def beside(folder: Location, named: str) -> Location:
     """
     if isinstance(there := locate(named), ObjectPath):
         return there
-    there = there.expanduser()
+    with suppress(RuntimeError):  # no such user, and so the name of a folder, as for a shell
+        there = there.expanduser()
     if isinstance(folder, ObjectPath):
         return there if there.is_absolute() else folder / named
     return folder / there
+
+
+def real(place: Location) -> Location:
+    r"""The place without links and dots; as it is written where there can be none such (links in a circle, a NUL byte).
+
+    >>> real(Path("/a/../b")), real(Path("/a\0"))
+    (PosixPath('/b'), PosixPath('/a\x00'))
+    """
+    try:
+        return place.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return place if isinstance(place, ObjectPath) else Path(os.path.abspath(place))  # noqa: PTH100 - resolving has failed
 
 
 def inside(place: Location, folder: Location) -> bool:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Final
 
-from hypojax.location import Location, ObjectPath
+from hypojax.location import Location, ObjectPath, real
 
 IMAGE_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh")
 
@@ -115,7 +115,7 @@ def root_named(folder: Location) -> Location | None:
     PosixPath('/data/bids')
     """
     way = [folder, *folder.parents][: LEVELS - 1]
-    return next((place.parent.resolve() for place in reversed(way) if place.name.startswith("sub-")), None)
+    return next((real(place.parent) for place in reversed(way) if place.name.startswith("sub-")), None)
 
 
 def why_ignored(path: Location) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.location import Location, ObjectPath, Place, beside, listed, locate_all
+from hypojax.location import Location, ObjectPath, Place, beside, listed, locate_all, real
 from hypojax.reason import Reason, RunError
 from hypojax.scans.folder import file_scan, search_folder
 from hypojax.scans.found import Discovery, Find, Scan
@@ -65,7 +65,7 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_table
 
 def _unlisted(scan: Scan) -> Scan:
     """The scan without the listing that an object of a bucket was found by."""
-    return dataclasses.replace(scan, path=scan.path.resolve()) if isinstance(scan.path, ObjectPath) else scan
+    return dataclasses.replace(scan, path=real(scan.path)) if isinstance(scan.path, ObjectPath) else scan
 
 
 def search(place: Location, datasets: Datasets) -> list[Find]:
@@ -76,7 +76,7 @@ def search(place: Location, datasets: Datasets) -> list[Find]:
         return search_table(place, strict=datasets.strict)
     if bids.is_image(place) and bids.is_there(place):  # a link to nothing is said to be one when it is read
         root = bids.dataset_of(place.parent)
-        return [Find((file_scan(place, root, datasets),), dataset=root and root.resolve(), folder=place.parent.resolve())]
+        return [Find((file_scan(place, root, datasets),), dataset=root and real(root), folder=real(place.parent))]
     problem = "is neither a readable image (.nii, .nii.gz, .mgz) nor a table (.tsv, .csv, .parquet)" if place.exists() else "does not exist"
     raise RunError(Reason.USAGE, f"input {place} {problem}; name a BIDS dataset, a folder, an image or a table")
 
@@ -99,6 +99,7 @@ def search_table(path: Location, *, strict: bool = False) -> list[Find]:
         file = beside(path.parent, str(row["path"]))
         columns = {name: value for name, value in row.items() if name not in ("path", *OWN_COLUMNS)}
         scan_id, dataset = (str(row.get(name) or "") for name in OWN_COLUMNS)
-        scan = Scan(scan_id or bids.scan_id(file), file, bids.entities(file), columns, dataset)
-        finds.append(Find((scan,), folder=bids.root_named(file.parent) or path.parent.resolve() / path.name.removesuffix(path.suffix)))
+        listed = f"line {line} of table {path}"
+        scan = Scan(scan_id or bids.scan_id(file), file, bids.entities(file), columns, dataset, listed)
+        finds.append(Find((scan,), folder=bids.root_named(file.parent) or real(path.parent) / path.name.removesuffix(path.suffix)))
     return finds

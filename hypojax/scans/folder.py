@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.location import Location, names
+from hypojax.location import Location, names, real
 from hypojax.scans.dataset import MADE, search_dataset, several_of_one, with_origin
 from hypojax.scans.dicom import is_dicom
 from hypojax.scans.found import Find, Scan
@@ -29,7 +29,7 @@ def search_folder(root: Location, known: Datasets) -> list[Find]:
     """Scans of a folder: itself a dataset or a subject of FreeSurfer, or with datasets, images and DICOM series at any depth."""
     if bids.is_dataset(root):
         return [search_dataset(root, strict=known.strict)]
-    place = root.resolve()
+    place = real(root)
     subject = place.parent if place.name == "mri" else place
     if image := subject_image(subject):
         return [of_subjects(subject.parent, Subjects({subject.name: image}, ()), known)]
@@ -51,7 +51,7 @@ def of_subjects(folder: Location, subjects: Subjects, known: Datasets) -> Find:
     kinds = ", ".join(f"{name} of {count}" for name, count in taken.items())
     said = f"{counted(list(subjects.scans), 'subject')} of FreeSurfer or FastSurfer in {folder}: one T1 each is taken ({kinds})"
     aside = f"{counted(subjects.aside, 'folder')} of templates and of visits done again with one left out" if subjects.aside else ""
-    return Find(tuple(scans), dataset=folder.resolve(), notes=tuple(note for note in (said if scans else "", aside) if note))
+    return Find(tuple(scans), dataset=real(folder), notes=tuple(note for note in (said if scans else "", aside) if note))
 
 
 def of_subjects_beside(folder: Location, subjects: Subjects, known: Datasets) -> Find:  # noqa: ARG001  (as `of_subjects`)
@@ -73,7 +73,7 @@ class _Search:
 
     def __init__(self, root: Location, known: Datasets) -> None:
         self._root, self._known = root, known
-        self._inside_derivatives = DERIVATIVES in root.resolve().parts
+        self._inside_derivatives = DERIVATIVES in real(root).parts
         self._aside: list[Location] = []
         self._said_aside: dict[str, list[str]] = {}
         self._datasets: list[Find] = []
@@ -121,7 +121,7 @@ class _Search:
         others = [path for path in (place / name for name in files) if not bids.is_image(path)]
         ignored.update(path.suffix.lower() for path in others if path.suffix.lower() in OTHER_FORMATS)
         scans += self._series(place, others, ignored)
-        return Find(tuple(scans), ignored, dataset and dataset.resolve(), several_of_one(scans), self._root.resolve())
+        return Find(tuple(scans), ignored, dataset and real(dataset), several_of_one(scans), real(self._root))
 
     def _series(self, place: Location, files: Iterable[Location], ignored: Counter[str]) -> Iterator[Scan]:
         """The DICOM series directly in a folder, unless the folder's name says that it is something else."""
@@ -132,7 +132,7 @@ class _Search:
             ignored[kind] += 1
             self._said_aside.setdefault(kind, []).append(parts[-1])
         else:
-            yield Scan("_".join(parts) or place.resolve().name, place)
+            yield Scan("_".join(parts) or real(place).name, place)
 
     def _besides(self) -> Iterator[str]:
         """A sentence on images that were taken besides datasets."""

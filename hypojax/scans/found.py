@@ -22,6 +22,8 @@ class Scan:
         What the participants, sessions or input table says of it.
     dataset
         Name of its dataset: within one, a label of a subject stands for one person.
+    listed
+        Where a table lists it, in words; empty where none does.
     """
 
     id: str
@@ -29,6 +31,7 @@ class Scan:
     entities: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str | int | float | None] = field(default_factory=dict)
     dataset: str = ""
+    listed: str = ""
 
 
 @dataclass(frozen=True)

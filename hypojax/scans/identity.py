@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 
-from hypojax.location import Location
+from hypojax.location import Location, real
 from hypojax.reason import Reason, RunError
 from hypojax.scans.found import Find, Scan
 from hypojax.tables import merged
@@ -93,7 +93,7 @@ def unique(scans: Iterable[Scan]) -> list[Scan]:
     kept: dict[str, Scan] = {}
     for scan in scans:
         first = kept.setdefault(scan.id, scan)
-        if first.path.resolve() != scan.path.resolve():
+        if real(first.path) != real(scan.path):
             raise RunError(
                 Reason.DUPLICATE_SCAN,
                 f"two files claim the scan id {scan.id!r}: {first.path} and {scan.path}; "
@@ -108,7 +108,7 @@ def _clash(finds: Sequence[Find]) -> bool:
     claims: dict[str, set[tuple[Location | None, Location]]] = {}
     for find in finds:
         for scan in find.scans:
-            claims.setdefault(scan.id, set()).add((find.dataset, scan.path.resolve()))
+            claims.setdefault(scan.id, set()).add((find.dataset, real(scan.path)))
     return any(len({owner for owner, _ in claim}) > 1 and len({path for _, path in claim}) > 1 for claim in claims.values())
 
 

@@ -64,6 +64,7 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
     and may be read, or exclude the scan (/nowhere.nii.gz)
     """
     try:
+        refuse_nul(path)
         if isinstance(path, ObjectPath):
             return read_object(path, room=room)
         return read_series(path, room=room) if path.is_dir() else read_file(path, room=room)
@@ -77,6 +78,12 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
         ) from error
     except MemoryError as error:
         raise ScanError(Reason.TOO_LARGE, scan_id, f"its voxels do not fit into memory; free some or exclude the scan ({path})") from error
+
+
+def refuse_nul(path: Location) -> None:
+    """Refuse a path that no file can have; the system would raise a bare ValueError."""
+    if "\0" in str(path):
+        raise HypojaxError(Reason.UNREADABLE, "its path holds a NUL byte, which no path can; correct it, or exclude the scan")
 
 
 def read_series(folder: Path, *, room: int | None = None) -> Image:

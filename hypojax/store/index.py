@@ -1,12 +1,12 @@
 """The index of a store: under which settings it was made, and every scan that belongs to it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from secrets import token_hex
 from typing import Any, Final, NotRequired, TypedDict, cast
 
-from hypojax.location import FencedPath, Location, locate, names
+from hypojax.location import FencedPath, Location, locate, names, real
 from hypojax.reason import Reason, RunError
 from hypojax.store.document import NAME, DamagedDocumentError, group_document, plain, seal, unseal
 from hypojax.store.ledger import LEDGER, Record, ledger_digest, settings_digest
@@ -19,13 +19,14 @@ Column = str | int | float | None
 
 
 class ScanEntry(TypedDict):
-    """One input: the scan's id, its file, its BIDS entities, its columns of participants tables, its dataset (older stores have none)."""
+    """One input: id, file, BIDS entities, columns of participants tables, dataset (older stores have none), and where a table lists it."""
 
     scan: str
     path: str
     entities: dict[str, str]
     columns: dict[str, Column]
     dataset: NotRequired[str]
+    listed: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -156,14 +157,15 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
     root
         The store, for messages.
     recorded
-        Scans with a ledger record: their file must stay the same; columns may change, and those not named now are kept.
+        Scans with a ledger record: where their file is another now they stay as they are, for the run to look at what it holds
+        (`hypojax.execute.moved`); columns may change, and those not named now are kept.
     anew
-        Take the new settings where they differ.
+        Take the new settings and files where they differ.
 
     Raises
     ------
     RunError
-        ``OTHER_SETTINGS`` with the keys that differ, or ``DUPLICATE_SCAN``: two files for one id, or two ids for one file.
+        ``OTHER_SETTINGS`` with the keys that differ, or ``DUPLICATE_SCAN``: two ids for one file.
     """
     differences = settings_differences(old.settings, new.settings)
     if differences and not anew:
@@ -172,11 +174,11 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
         raise RunError(Reason.OTHER_SETTINGS, f"{message}; {advice}")
     entries, owners = dict(old.by_id), _owners(old, new, recorded)
     for entry in new.scans:
-        scan, file = entry["scan"], locate(entry["path"]).resolve()
+        scan, file = entry["scan"], real(locate(entry["path"]))
         before = entries.get(scan, entry)
-        same = locate(before["path"]).resolve() == file
-        if scan in recorded and not same:
-            raise _duplicate(scan, before["path"], entry["path"])
+        same = real(locate(before["path"])) == file
+        if scan in recorded and not same and not anew:
+            continue
         if scan not in owners.get(file, [scan]):
             raise _renamed(owners[file][0], scan, entry["path"])
         entries[scan] = ScanEntry(**{**entry, "columns": {**before["columns"], **entry["columns"]}}) if same else entry
@@ -188,6 +190,24 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
         provenance=provenance,
         scans=tuple(entries[scan] for scan in sorted(entries)),
     )
+
+
+def relocate(root: Location, entries: Sequence[ScanEntry]) -> Index:
+    """Give scans of the store at ``root`` other files: the same images in another place. Columns that are not named now are kept.
+
+    Raises
+    ------
+    RunError
+        ``NOT_WRITABLE`` or ``DISK_FULL``.
+    """
+    index = read_index(root)
+    found = dict(index.by_id)
+    for entry in entries:
+        new = cast("ScanEntry", plain(entry))
+        found[entry["scan"]] = ScanEntry(**{**new, "columns": {**found[entry["scan"]]["columns"], **new["columns"]}})
+    made = replace(index, scans=tuple(found.values()))
+    put_index(root, made)
+    return made
 
 
 def settings_differences(old: Mapping[str, Any], new: Mapping[str, Any], *, prefix: str = "") -> list[str]:
@@ -211,7 +231,7 @@ def _owners(old: Index, new: Index, recorded: frozenset[str]) -> dict[Location, 
     found: dict[Location, list[str]] = {}
     for entry in old.scans:
         if entry["scan"] in recorded or entry["scan"] not in new.by_id:
-            found.setdefault(locate(entry["path"]).resolve(), []).append(entry["scan"])
+            found.setdefault(real(locate(entry["path"])), []).append(entry["scan"])
     return found
 
 

@@ -125,8 +125,10 @@ def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha25
     columns = {key: data for key, data in objects.items() if key != NAME}
     before = _columns_before(root)
     place(root / NAME, root_bytes(None, attributes={REPLACED: before}, index=index, ledger_sha256=""))
-    for name in set(before) - {key.split("/")[0] for key in columns}:
-        remove(root / name)
+    for name, found in zip(before, each(root, lambda name: keys(root / name), before), strict=True):
+        # A column of nothing but empty values has no chunk, and that of the table before would fill it.
+        if {f"{name}/{key}" for key in found} - set(columns):
+            remove(root / name)
     place_all(root, columns)
     for _ in each(root, lambda name: prune(root / name, keep=_below(columns, name)), {key.split("/")[0] for key in columns}):
         pass

@@ -14,6 +14,7 @@ from hypojax.store.ledger import LEDGER, Record, parse_entry, read_records, reco
 from hypojax.store.objects import file_digest, keys
 from hypojax.store.repair import rebuilt_index
 from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
+from hypojax.visible import visible
 
 AGAIN = "run the same command again with --check to write it anew"
 DELETE = "delete it, or move it out of the store"
@@ -96,7 +97,7 @@ def check_documents(folder: Location, *, files: Mapping[str, str], groups: Seque
 def _scans(root: Location, index: Index) -> Iterator[Problem]:
     """Problems of each scan, in order."""
     statuses = _statuses(root)
-    for problems in each(root, lambda scan: tuple(_scan(root, index, scan, statuses.get(scan, "pending"))), index.ids):
+    for problems in each(root, lambda scan: tuple(_scan(root, index, scan, statuses.get(visible(scan), "pending"))), index.ids):
         yield from problems
 
 

@@ -121,6 +121,24 @@ def test_a_cluster_asked_to_end_ends_and_is_gone_on_from(scans: Path, expected: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_terminal_asks_all_processes_of_a_cluster_to_end_and_none_dies_of_it(scans: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, or a terminal that is closed: the whole group gets it, and the workers still put down what they have in hand."""
+    out = tmp_path / "out"
+    with run_of("--sleep", 0.1, scans, out, *LOCAL, log=tmp_path / "log") as child:
+        child.until(lambda: done(out) >= 2)
+        os.killpg(child.process.pid, number)
+        assert child.end() == 128 + number
+        assert "the same command again goes on where it stopped" in child.said
+        assert "Traceback" not in child.said
+    assert not [problem for problem in execute.verify(out) if not problem.scan]
+    outcome, watch = execute.status(out), Tally()
+    assert (outcome.done + outcome.pending, outcome.failed) == (SCANS, 0)
+    assert execute.run([scans], out=out, segmenter=StandIn(), watch=watch).done == SCANS
+    assert not any("when an earlier run died" in note for note in watch.notes)
+
+
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_next_run_waits_for_workers_that_outlive_their_client(scans: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     """Only the client is killed. Its workers end by themselves; whoever comes at once never writes beside them."""
