@@ -169,12 +169,22 @@ def test_quotes_and_line_breaks_in_cells(tmp_path: Path) -> None:
     assert [row["note"] for row in comma.rows] == ["a, b", "c\n\nd"]
 
 
+def test_stray_quotation_marks_in_every_row_cost_no_time(tmp_path: Path) -> None:
+    """Each line is looked at a few times, not once for each line near it."""
+    wide = "\t".join(f"{n}" for n in range(20))
+    found = read(tmp_path, f"id\tnote\t{wide}\n" + "".join(f'{n}\t"5 in\t{wide}\n' for n in range(100)))
+    assert len(found.rows) == 100
+    ragged = read(tmp_path, f"id\tnote\t{wide}\n" + "".join(f'{n}\t"5 in\n' for n in range(100)))
+    assert len(ragged.rows) == 100
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (b"/annex/objects/MD5E-s1--x.tsv\n", "datalad get"),
+        (b"PK\x03\x04...", "is a spreadsheet"),
         (b"version https://git-lfs.github\n", "git lfs"),
     ],
 )

@@ -8,6 +8,7 @@ import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its 
 from hypojax.location import Location, names
 from hypojax.reason import Reason, RunError
 from hypojax.tables import People, Table, Value, is_id_name, merged, plain, read_table
+from hypojax.visible import visible
 
 MOST_FAULTS: Final = 3
 """Faults named of the tables of single subjects, which may all have the same."""
@@ -87,7 +88,7 @@ class Participants:
             return None
         column = _column(table, "participant_id")
         if column is None:
-            columns = ", ".join(table.names) or "none"
+            columns = ", ".join(map(visible, table.names)) or "none"
             self._told([f"table {table.place} has no column participant_id (columns: {columns}): left out; add it"], self._notes)
             return None
         session = next((name for name in table.names if plain(name) in SESSION_NAMES), None)

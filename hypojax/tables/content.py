@@ -7,6 +7,7 @@ import codecs
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from hypojax.tables.cell import decoded
@@ -22,14 +23,24 @@ BOMS: Final = (
 
 LINE_END: Final = re.compile(r"\r\n|\r|\n")
 SEPARATORS: Final = {"\t": "tabs", ",": "commas", ";": "semicolons", "": "blanks"}
-MOST_LINES: Final = 100
+MOST_LINES: Final = 50
 """Lines that one quoted cell may go over."""
+
+MOST_TRIES: Final = 3
+"""Lines with a quotation mark in which the end of a quoted cell is looked for."""
 
 POINTERS: Final = {
     b"/annex/objects/": "datalad get",
     b"version https://git-lfs.": "git lfs pull --include",
 }
 """What a file that stands for content kept elsewhere begins with → the command that fetches it."""
+
+OTHERS: Final = {
+    b"PK\x03\x04": "a spreadsheet or an archive",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"\x1f\x8b": "compressed",
+}
+"""What files that are no text begin with → what they are."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,15 @@ def pointer_command(data: bytes) -> str | None:
     'datalad get'
     """
     return next((command for start, command in POINTERS.items() if data.startswith(start)), None)
+
+
+def other_kind(data: bytes) -> str | None:
+    r"""What a file is that is no text; None for text.
+
+    >>> other_kind(b"PK\x03\x04...")
+    'a spreadsheet or an archive'
+    """
+    return next((kind for start, kind in OTHERS.items() if data.startswith(start)), None)
 
 
 def listed_lines(lines: Sequence[int], *, word: str = "line", most: int = 5) -> str:
@@ -152,13 +172,27 @@ def _record(lines: Sequence[str], start: int, separator: str, width: int | None)
     cells as the header has, and they do not do so alone.
     """
     cells, is_open = _cells(lines[start], separator)
-    for end in range(start + 2, min(len(lines), start + MOST_LINES) + 1) if is_open else ():
-        whole, still_open = _cells("\n".join(lines[start:end]), separator)
-        if still_open:
+    tries = 0
+    odd = width is None or len(cells) != width
+    for end in range(start + 2, min(len(lines), start + MOST_LINES) + 1) if is_open and separator else ():
+        line = lines[end - 1]
+        odd = odd or len(_cells(line, separator)[0]) != width
+        if '"' not in line or not odd:
             continue
-        alone = all(len(_cells(line, separator)[0]) == width for line in lines[start:end])
-        return (whole, end) if len(whole) == (width or len(whole)) and not alone else (cells, start + 1)
+        whole, still_open = _cells("\n".join(lines[start:end]), separator)
+        if not still_open:
+            return (whole, end) if len(whole) == (width or len(whole)) else (cells, start + 1)
+        tries += 1
+        if tries == MOST_TRIES:
+            break
     return cells, start + 1
+
+
+@cache
+def _patterns(separator: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """A quoted cell, one that nothing closes, and a plain one."""
+    stop = re.escape(separator)
+    return re.compile(rf' *"((?:[^"]|"")*+)" *(?={stop}|\Z)'), re.compile(r' *"(?:[^"]|"")*+\Z'), re.compile(rf"[^{stop}]*")
 
 
 def _cells(line: str, separator: str) -> tuple[list[str], bool]:
@@ -166,10 +200,7 @@ def _cells(line: str, separator: str) -> tuple[list[str], bool]:
     if '"' not in line or not separator:
         cells = line.split(separator) if separator else line.split()
         return [decoded(cell.strip()) for cell in cells], False
-    stop = re.escape(separator)
-    quoted = re.compile(rf' *"((?:[^"]|"")*+)" *(?={stop}|\Z)')
-    opened = re.compile(r' *"(?:[^"]|"")*+\Z')
-    plain = re.compile(rf"[^{stop}]*")
+    quoted, opened, plain = _patterns(separator)
     found: list[str] = []
     at, is_open = 0, False
     while at <= len(line):

@@ -15,7 +15,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.tables.age import ages_of
 from hypojax.tables.cell import MISSING, Row, Value, counted, is_number, text_of
 from hypojax.tables.column import is_age_name, is_id_name, typed_column
-from hypojax.tables.content import content_of, listed_lines, pointer_command
+from hypojax.tables.content import content_of, listed_lines, other_kind, pointer_command
 from hypojax.visible import visible
 
 SUFFIXES: Final = (".tsv", ".csv", ".parquet")
@@ -102,6 +102,8 @@ def _unreadable(path: Location, error: OSError) -> str:
 
 def _read_text(path: Location, data: bytes, kinds: Kinds) -> Table:
     """Rows of a table of text."""
+    if kind := other_kind(data):
+        raise RunError(Reason.USAGE, f"table {visible(str(path))} is {kind} and no text; save it as text (.tsv, .csv)")
     content = content_of(data, tabs=path.suffix.lower() == ".tsv")
     names = _trimmed(content.records[0]) if content.records else ()
     if not any(names):
@@ -149,7 +151,7 @@ def _squared(records: Sequence[Sequence[str]], names: Sequence[str], lines: Sequ
         return rows, []
     cells = ", ".join(dict.fromkeys(str(count) for _, count in odd[:EXAMPLES]))
     where = listed_lines([line for line, _ in odd])
-    return rows, [f"has {cells} cells for {len(names)} columns in {where}: its values there are left out; correct it"]
+    return rows, [f"has {cells} cells for {counted(len(names), 'column')} in {where}: its values there are left out; correct it"]
 
 
 def _numbered(records: Sequence[Sequence[str]], names: Sequence[str]) -> bool:
