@@ -224,7 +224,8 @@ def test_table_as_read_equals_table_as_built(tmp_path: Path) -> None:
         }
         for variable in TABLE:
             assert stored[variable.name].dims == variable.dims
-            assert stored[variable.name].dtype.kind == ("T" if variable.dtype == "str" else np.dtype(variable.dtype).kind)
+            # Text is of NumPy's own type for it since xarray 2026.9, of Python's before.
+            assert stored[variable.name].dtype.kind in ("TO" if variable.dtype == "str" else np.dtype(variable.dtype).kind)
 
 
 def test_table_is_replaced_whole(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_patience_ends_a_run_at_the_same_step_killed_or_not(tmp_path: Path, kill
     assert int(train(toy, jnp.float32(1), folder, score=score).step) == 5
 
 
+@pytest.mark.floor
 def test_a_run_validates_now_and_then_and_at_its_end(tmp_path: Path) -> None:
     toy = make_toy(steps=5, every=1, validate=2)
     train(toy, jnp.float32(1), tmp_path, score=lambda weights: {"score": 1.0})
