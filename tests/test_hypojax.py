@@ -41,8 +41,9 @@ for call in (lambda: hypojax.segment("/nowhere.nii"), lambda: hypojax.preprocess
     assert [line[:20] for line in shown] == ["input /nowhere.nii d", "preprocess takes a D"]
 
 
-def test_names_in_the_readme_need_no_import_but_that_of_hypojax() -> None:
-    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+def test_names_in_readme_and_guide_need_no_import_but_that_of_hypojax() -> None:
+    root = Path(__file__).parent.parent
+    text = "".join((root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/guide.md"))
     names = sorted({*re.findall(r"\bhypojax(?:\.[A-Za-z_]+)+(?=[`(])", text), "hypojax.demo.write_cohort", "hypojax.drift.drift_of"})
     assert "hypojax.evaluate.compare" in names
     code = "; ".join(["import hypojax", *names])
