@@ -1,13 +1,14 @@
 """`hypojax completion`: what a shell needs to complete verbs, options and file names."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
+from dataclasses import fields, is_dataclass
+from typing import Any, Final, Literal, get_args, get_type_hints
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional
 
-from hypojax.cli.screen import Screen
-from hypojax.cli.verb import OK, Verb
+from hypojax.cli.verb import Verb
+
+Shell = Literal["bash", "zsh", "fish"]
 
 WHOLE: Final = ("--help", "--version")
 """Options that stand in place of a verb."""
@@ -50,36 +51,11 @@ compdef _hypojax hypojax
 """
 
 
-@dataclass(frozen=True)
-class Completion(Verb):
-    """Print the lines with which a shell completes verbs, options and file names of hypojax.
-
-    Put the line for your shell into its start file, ~/.bashrc, ~/.zshrc (after compinit) or ~/.config/fish/config.fish.
-
-    $ eval "$(hypojax completion bash)"
-    $ eval "$(hypojax completion zsh)"
-    $ hypojax completion fish | source
-
-    Exit code: 0 printed, 1 wrong usage.
-    """
-
-    shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(metavar="bash|zsh|fish")]
-    """Shell that will read it."""
-
-    def __call__(self, screen: Screen) -> int:
-        """Print the script."""
-        from hypojax.cli.verbs import VERBS
-
-        for line in script(self.shell, VERBS).splitlines():
-            screen.answer(line)
-        return OK
-
-
-def script(shell: Literal["bash", "zsh", "fish"], verbs: Mapping[str, type[Verb]]) -> str:
+def script(shell: Shell, verbs: Mapping[str, type[Verb]]) -> str:
     """What a shell has to read to complete these verbs.
 
-    >>> print(script("fish", {"completion": Completion}).splitlines()[-1])
-    complete -c hypojax -n '__fish_seen_subcommand_from completion' -l json
+    >>> print(script("fish", {"status": Verb}).splitlines()[-1])
+    complete -c hypojax -n '__fish_seen_subcommand_from status' -l json
     """
     known = {name: ["--help", *options(verb)] for name, verb in verbs.items()}
     if shell == "fish":
@@ -95,7 +71,7 @@ def script(shell: Literal["bash", "zsh", "fish"], verbs: Mapping[str, type[Verb]
 def options(verb: type[Any]) -> Iterator[str]:
     """The options of a verb, as its help names them.
 
-    >>> list(options(Completion))
+    >>> list(options(Verb))
     ['--debug', '--quiet', '--json']
     """
     hints = get_type_hints(verb, include_extras=True)

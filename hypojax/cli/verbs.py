@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Union
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
-from hypojax.cli.completion import Completion
+from hypojax.cli.completion import Shell, script
 from hypojax.cli.deploy import Deploy
 from hypojax.cli.drift import Drift
 from hypojax.cli.evaluate import Evaluate
@@ -286,6 +286,29 @@ class Demo(Verb):
                 screen.comparison(demo.compare(dataset), measured=demo.group_ratio(dataset), known=demo.GROUP_FACTOR)
         screen.answer(f"The scans lie in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
         return exit_code(outcome.done, outcome.failed)
+
+
+@dataclass(frozen=True)
+class Completion(Verb):
+    """Print the lines with which a shell completes verbs, options and file names of hypojax.
+
+    Put the line for your shell into its start file, ~/.bashrc, ~/.zshrc (after compinit) or ~/.config/fish/config.fish.
+
+    $ eval "$(hypojax completion bash)"
+    $ eval "$(hypojax completion zsh)"
+    $ hypojax completion fish | source
+
+    Exit code: 0 printed, 1 wrong usage.
+    """
+
+    shell: Annotated[Positional[Shell], arg(metavar="bash|zsh|fish")]
+    """Shell that will read it."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Print the script."""
+        for line in script(self.shell, VERBS).splitlines():
+            screen.answer(line)
+        return OK
 
 
 VERBS: Final[dict[str, type[Verb]]] = {
