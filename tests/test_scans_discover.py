@@ -357,18 +357,6 @@ def test_a_file_and_two_datasets_do_not_count_it_twice(tmp_path: Path) -> None:
     assert ids(discover([one / "sub-01/anat/sub-01_T1w.nii.gz", one, two])) == ["one_sub-01", "two_sub-01"]
 
 
-def test_two_files_with_one_name_are_refused(tmp_path: Path) -> None:
-    touch(tmp_path, "one/T1.nii", "two/T1.nii.gz")
-    reason, message = refusal(tmp_path)
-    assert reason == Reason.DUPLICATE_SCAN
-    assert "'T1'" in message
-    assert str(tmp_path / "one/T1.nii") in message
-    assert str(tmp_path / "two/T1.nii.gz") in message
-    root = dataset(tmp_path / "study", "01")
-    touch(root, "sub-01/anat/sub-01_T1w.nii")
-    assert refusal(root)[0] == Reason.DUPLICATE_SCAN
-
-
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".parquet"])
 def test_a_table_lists_scans_relative_to_itself(tmp_path: Path, suffix: str) -> None:
     touch(tmp_path, "data/sub-1_ses-2_T1w.nii.gz", "data/y.mgz")

@@ -22,8 +22,8 @@ NO_IMAGES: Final = ("code", "stimuli", "phenotype", "figures", "logs")
 PARTS_OF_ONE: Final = ("echo", "inv", "part", "inversion")
 """Entities in which the images of one scan differ."""
 
-ECHO: Final = re.compile(r"_e\d+$")
-"""What dcm2niix puts behind the names of several echoes."""
+AGAIN: Final = re.compile(r"_e\d+$|_orig(inal)?$| ?\(\d+\)$|( - |_|-)?copy( ?\(?\d+\)?)?$|_(bak|backup|old)$", re.IGNORECASE)
+"""What is put behind the names of several images of one scan: echoes by dcm2niix, copies by people and their desktops."""
 
 MADE: Final = "made from another image"
 
@@ -95,12 +95,12 @@ def several_of_one(scans: Sequence[Scan]) -> tuple[str, ...]:
     for scan in scans:
         if bids.is_image(scan.path):
             groups.setdefault((scan.path.parent, _common(scan)), []).append(scan)
-    many = {name: group for (_, name), group in groups.items() if len(group) > 1}
+    many = [(name, group) for (_, name), group in groups.items() if len(group) > 1]
     if not many:
         return ()
-    first = ", ".join(f"{name} has {len(group)} T1w images of one scan" for name, group in list(many.items())[:SHOWN])
+    first = ", ".join(f"{name} has {len(group)} T1w images of one scan" for name, group in many[:SHOWN])
     more = f", and so have {len(many) - SHOWN} more" if len(many) > SHOWN else ""
-    example = ", ".join(scan.id for scan in next(iter(many.values()))[:SHOWN])
+    example = ", ".join(scan.path.name for scan in many[0][1][:SHOWN])
     return (f"{first}{more} ({example}, …): each has a row of its own; keep one of each before you count people",)
 
 
@@ -109,7 +109,7 @@ def _common(scan: Scan) -> str:
     if scan.entities:
         parts = [part for part in bids.scan_id(scan.path).split("_") if part.partition("-")[0] not in PARTS_OF_ONE]
         return "_".join(parts)
-    return ECHO.sub("", bids.scan_id(scan.path))
+    return AGAIN.sub("", bids.scan_id(scan.path))
 
 
 def _near_misses(root: Location, likely: Sequence[str], seen: _Seen) -> Iterator[str]:

@@ -22,7 +22,7 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_table
     """Find all scans of the inputs: BIDS datasets, folders, images, DICOM series folders, tables with a column ``path``.
 
     In a dataset only ``T1w`` images are scans. Where two inputs know the same id, those of datasets are preceded by
-    the name of the dataset (``ds000011_sub-01``).
+    the name of the dataset (``ds000011_sub-01``); other files of one name by the folders in which they differ (``p01_T1``).
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_table
     Raises
     ------
     RunError
-        ``NOTHING_FOUND`` with what was seen, ``DUPLICATE_SCAN`` with both files, ``USAGE`` for an input that is none.
+        ``NOTHING_FOUND`` with what was seen, ``USAGE`` for an input that is none, ``DUPLICATE_SCAN`` where a table gives two files one id.
 
     Examples
     --------
@@ -52,8 +52,8 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_table
     except OSError as error:
         raise RunError(Reason.USAGE, f"{error.filename} cannot be looked at ({error.strerror}); allow it or name other inputs") from error
     finds, homes = in_datasets(finds, named=dataset)
-    scans = settle(finds)
-    notes = tuple(dict.fromkeys([*(note for find in finds for note in find.notes), *datasets.notes()]))
+    scans, apart = settle(finds)
+    notes = tuple(dict.fromkeys([*(note for find in finds for note in find.notes), *apart, *datasets.notes()]))
     ignored = sum((Counter(find.ignored) for find in finds), Counter[str]())
     if not scans:
         seen = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items())) or "no images at all"
@@ -101,5 +101,6 @@ def search_table(path: Location, *, strict: bool = False) -> list[Find]:
         scan_id, dataset = (str(row.get(name) or "") for name in OWN_COLUMNS)
         listed = f"line {line} of table {path}"
         scan = Scan(scan_id or bids.scan_id(file), file, bids.entities(file), columns, dataset, listed)
-        finds.append(Find((scan,), folder=bids.root_named(file.parent) or real(path.parent) / path.name.removesuffix(path.suffix)))
+        home = bids.root_named(file.parent) or real(path.parent) / path.name.removesuffix(path.suffix)
+        finds.append(Find((scan,), folder=home, named=bool(scan_id)))
     return finds

@@ -72,6 +72,8 @@ class Find:
         What the user should know of them, a sentence each.
     folder
         Where there is no dataset: the folder, or table, that was named, and that names the dataset in its place.
+    named
+        Whether the user gave the scans their ids, which then stay as they are.
     """
 
     scans: tuple[Scan, ...]
@@ -79,6 +81,7 @@ class Find:
     dataset: Location | None = None
     notes: tuple[str, ...] = ()
     folder: Location | None = None
+    named: bool = False
 
     @property
     def home(self) -> Location | None:

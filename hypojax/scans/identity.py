@@ -1,27 +1,51 @@
 """Who is who: an id for every scan that no other has, and the dataset within which a label of a subject stands for one person."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from hypojax.location import Location, real
+from hypojax.location import Location, ObjectPath, real
 from hypojax.reason import Reason, RunError
 from hypojax.scans.found import Find, Scan
+from hypojax.scans.near_miss import counted
 from hypojax.tables import merged
 
 
-def settle(finds: Sequence[Find]) -> list[Scan]:
-    """Give every scan an id of its own: datasets put their name before it where ids of several inputs clash.
+def settle(finds: Sequence[Find]) -> tuple[list[Scan], tuple[str, ...]]:
+    """Give every scan an id of its own, and say where that is not the name of its file alone.
+
+    Datasets put their name before ids where those of several inputs clash; what clashes still is told apart by folders.
 
     Raises
     ------
     RunError
-        ``DUPLICATE_SCAN`` naming both files.
+        ``DUPLICATE_SCAN`` naming both files, where a table gives one id to both.
     """
     roots = {find.dataset for find in finds if find.dataset}
     if _clash(finds):
         names = dataset_names(roots)
         finds = [_prefixed(find, names[find.dataset]) if find.dataset else find for find in finds]
-    return unique(scan for find in finds for scan in find.scans)
+    finds, notes = _told_apart(finds)
+    return unique(scan for find in finds for scan in find.scans), notes
+
+
+def names_apart(scan: str, files: Collection[Location]) -> list[str]:
+    """Ids for files that claim one: the folders in which their paths differ go before it, or the name of the file takes its place.
+
+    >>> from pathlib import Path
+    >>> names_apart("T1", [Path("/study/A/s1/anat/T1.nii"), Path("/study/B/s1/anat/T1.nii")])
+    ['A_T1', 'B_T1']
+    >>> names_apart("T1", [Path("/study/T1.nii"), Path("/study/T1.nii.gz")])
+    ['T1.nii', 'T1.nii.gz']
+    """
+    folders = [_way(file).parts[:-1] for file in files]
+    differing = [number for number, level in enumerate(zip(*folders, strict=False)) if len(set(level)) > 1]
+    if len(set(map(len, folders))) == 1:
+        ways = [tuple(parts[number] for number in differing) for parts in folders]
+    else:
+        ways = [parts[min([*differing, *map(len, folders)]) :] for parts in folders]
+    one_each = len(set(ways)) == len(ways)
+    return ["_".join((*way, scan if one_each else file.name)) for way, file in zip(ways, files, strict=True)]
 
 
 def in_datasets(finds: Sequence[Find], *, named: str = "") -> tuple[list[Find], dict[str, Location]]:
@@ -110,6 +134,38 @@ def _clash(finds: Sequence[Find]) -> bool:
         for scan in find.scans:
             claims.setdefault(scan.id, set()).add((find.dataset, real(scan.path)))
     return any(len({owner for owner, _ in claim}) > 1 and len({path for _, path in claim}) > 1 for claim in claims.values())
+
+
+def _told_apart(finds: Sequence[Find]) -> tuple[list[Find], tuple[str, ...]]:
+    """The same with an id for each of several files whose names give the same one, and a sentence on them."""
+    claims: dict[str, dict[Location, Location]] = {}
+    for find in finds:
+        for scan in find.scans:
+            claims.setdefault(scan.id, {}).setdefault(real(scan.path), scan.path)
+    several = {scan: files for scan, files in claims.items() if len(files) > 1}
+    if not several:
+        return list(finds), ()
+    names: dict[tuple[str, Location], str] = {}
+    for scan, files in sorted(several.items()):
+        ordered = sorted(files, key=lambda place: _way(files[place]).parts)
+        for place, name in zip(ordered, names_apart(scan, [files[place] for place in ordered]), strict=True):
+            names[scan, place] = free_name(name, {*claims, *names.values()} - {scan})
+    new = [_renamed(find, names) for find in finds]
+    said = counted(sorted(several), "name"), counted(list(names.values()), "scan")
+    return new, (f"{said[0]} of files stood for several scans: told apart by folders or suffixes, which gives {said[1]}",)
+
+
+def _renamed(find: Find, names: Mapping[tuple[str, Location], str]) -> Find:
+    """The same scans under their new ids; those that a table names keep theirs."""
+    if find.named:
+        return find
+    scans = (dataclasses.replace(scan, id=names.get((scan.id, real(scan.path)), scan.id)) for scan in find.scans)
+    return dataclasses.replace(find, scans=tuple(scans))
+
+
+def _way(file: Location) -> Location:
+    """A file's path from the root, as it was found: links lead to names that nobody gave."""
+    return file if isinstance(file, ObjectPath) else type(file)(os.path.abspath(file))  # noqa: PTH100
 
 
 def _prefixed(find: Find, name: str) -> Find:

@@ -20,9 +20,14 @@ NEVER: Final = {
     "region of interest": r"roi\d*",
     "phase": r"(ph|pha|phmag|phase|imag|imaginary|real)(_e?\d+)?$|pha(se)?_?(map|image)s?",
     "localizer": r"locali[sz]ers?|lokalizer|loc|(aa?h?head_?|aah_?)?scout\d*|survey|(3|three)_?planes?(_?loc)?|plane_?loc|smart_?brain",
-    "calibration": r"calibration|coil_?survey|ref_?head|sense_?ref(_?scan)?|asset(_?cal)?|b[01]_?map\w*|field_?map\w*|gre_field\w*|shim",
+    "calibration": r"calibration|coil_?survey|ref_?head|sense_?ref(_?scan)?|asset(_?cal)?|b[01]_?map\w*|field_?map\w*|gre_field\w*|shim"
+    r"|afi|bias_(bc|32ch)",
     "T1 map": r"[rt][12]_?map|t1_images",
-    "label map": r"(brain_?)?mask|seg(mentation)?|labels?(_?map)?|aseg|aparc\w*|parcellation",
+    "label map": r"(brain_?)?mask|(f|first_?|fast_?)?seg(mentation)?|labels?(_?map)?|aseg|aparc\w*|wmparc|ribbon|parcellation",
+    "tissue map": r"pve(seg)?(_\d)?|mixeltype",
+    "field": r"bias(_?field)?|warp(_?field)?|jac(obian)?",
+    "image in the space of a template": r"t88",
+    "ratio": r"t1w?(divided)?by_?t2w?",
     "mosaic": r"mosaics?",
     "report": r"phoenix\w*|screen_?(save|shot)s?|evidence_?docs?",
 }
@@ -44,7 +49,7 @@ T1: Final = r"(3d_?)?t1(w|_?weighted|mprage|_?mpr|_?space|_?tfe|_?ffe|_?fl\w*)?|
 """Words that say that an image is T1-weighted."""
 
 BESIDE: Final = re.compile(
-    r"_(tilt_)?eq_?\d*|_crop_?\d*|_roi\d*|_(brain|bet|ss|skull_?strip(ped)?|strip(ped)?)(_mask)?|_mask|_bias_?(corr(ected)?|field)?|_restore\w*|_n[34]\w*"
+    r"_(tilt_)?eq_?\d*|_crop_?\d*|_roi\d*|_(brain|bet|ss|skull_?strip(ped)?|strip(ped)?)(_mask)?|_mask|_bias_?(corr(ected)?|field)?|_restore\w*|_unbiased\w*|_n[34]\w*"
     r"|_seg(mentation)?(_\d)?|_pve(seg|_\d)?|_mixeltype|_prob_\d|_(de|re)faced?|_reg\w*|_warped|_mni\w*|_to_\w+|_norm(ali[sz]ed)?|_resampled?\w*|_conform(ed)?|_?\dmm",
     re.IGNORECASE,
 )

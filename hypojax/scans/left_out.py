@@ -9,8 +9,9 @@ from hypojax.scans.bids import is_image
 from hypojax.scans.dicom import is_dicom
 from hypojax.scans.tree import walk
 
-ASIDE: Final = ("derivatives", "sourcedata")
-"""Folders that BIDS keeps for what was made of the scans, and for what the scans were made of."""
+ASIDE: Final = ("derivatives", "sourcedata", "mninonlinear")
+"""Folders, in small letters, that BIDS keeps for what was made of the scans and what they were made of; and one of the Human Connectome
+Project for scans that were warped to a template, where no volume is what it was."""
 
 LOOKED_AT: Final = 2000
 """Files that are looked at in a folder that is left out: derivatives can be a million, and only the user needs the number."""

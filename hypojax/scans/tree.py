@@ -3,16 +3,20 @@
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import overload
+from typing import Final, overload
 
 from hypojax.location import Location, ObjectPath
 from hypojax.reason import Reason, RunError
+
+NOT_OURS: Final = ("@eadir", "__macosx", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information")
+"""Folders that operating systems and file servers make, in small letters: thumbnails, shadows of files, and what was deleted."""
 
 
 def folders(root: Location, *, skip: Collection[str] = ()) -> Iterator[tuple[Location, list[str], list[str]]]:
     """Each folder at or below ``root`` with the names of its folders and files, sorted.
 
-    Links to folders are followed once. Hidden files and folders, those named in ``skip`` and Zarr stores are left out.
+    Links to folders are followed once. Hidden files and folders, those that systems make, those named in ``skip`` and Zarr stores are
+    left out.
     Who receives the names of folders may remove some, which are then not entered.
 
     Raises
@@ -55,7 +59,8 @@ def _object_folders(root: ObjectPath, *, skip: Collection[str]) -> Iterator[tupl
 
 def _entered(inner: Iterable[str], skip: Collection[str]) -> list[str]:
     """Names of the folders that are entered, in order."""
-    return sorted(name for name in inner if not name.startswith(".") and name not in skip and not name.endswith(".zarr"))
+    ours = (name for name in inner if not name.startswith(".") and name.lower() not in NOT_OURS)
+    return sorted(name for name in ours if name not in skip and not name.endswith(".zarr"))
 
 
 def _refuse(error: OSError) -> None:

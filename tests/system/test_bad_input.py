@@ -138,11 +138,12 @@ def test_each_bad_scan_fails_alone_with_its_reason(tmp_path: Path, network: Stan
     assert main(["verify", str(tmp_path / "out")]) == 0
 
 
-def test_two_files_for_one_scan_stop_before_anything_is_written(
+def test_two_files_for_one_scan_of_a_table_stop_before_anything_is_written(
     tmp_path: Path, scans: Path, network: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_phantom(scans / "again" / "good.nii.gz")
-    refused(["run", str(scans), str(tmp_path / "out")], "two files claim the scan id 'good'", capsys)
+    (scans / "list.tsv").write_text("scan\tpath\ngood\tgood.nii.gz\ngood\tagain/good.nii.gz\n")
+    refused(["run", str(scans / "list.tsv"), str(tmp_path / "out")], "two files claim the scan id 'good'", capsys)
     assert not (tmp_path / "out").exists()
 
 
