@@ -5,6 +5,8 @@ from typing import Final
 
 import pytest
 
+from hypojax.execute.known import adopt
+from hypojax.execute.output import entries_of
 from hypojax.reason import Reason, RunError
 from hypojax.scans import discover
 
@@ -77,6 +79,23 @@ def test_two_forms_of_one_scan_of_a_dataset_are_said_and_keep_their_subject(tmp_
     assert [scan.id for scan in found.scans] == ["sub-01_T1w.nii", "sub-01_T1w.nii.gz"]
     assert {scan.entities["subject"] for scan in found.scans} == {"01"}
     assert "sub-01 has 2 T1w images of one scan" in "\n".join(found.notes)
+
+
+def test_links_to_one_content_are_scans_of_their_own(tmp_path: Path) -> None:
+    content = tmp_path / ".git/annex/objects/K.nii.gz"
+    touch(tmp_path, ".git/annex/objects/K.nii.gz")
+    for name in ("p1", "p2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "T1.nii.gz").symlink_to(content)
+    assert [scan.id for scan in discover([tmp_path]).scans] == ["p1_T1", "p2_T1"]
+
+
+def test_several_scans_of_one_content_are_all_known_again(tmp_path: Path) -> None:
+    touch(tmp_path, "K.nii.gz")
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.nii.gz").symlink_to(tmp_path / "K.nii.gz")
+    found = discover([tmp_path])
+    assert [scan.id for scan in adopt(found, entries_of(found.scans)).scans] == ["K", "a", "b", "c"]
 
 
 def test_links_in_circles_end_no_search(tmp_path: Path) -> None:

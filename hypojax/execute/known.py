@@ -31,8 +31,11 @@ def adopt(found: Discovery, known: Sequence[ScanEntry]) -> Discovery:
     RunError
         ``DUPLICATE_SCAN`` where two files claim one id all the same.
     """
-    files, entries = {real(locate(entry["path"])): entry for entry in known}, {entry["scan"]: entry for entry in known}
-    again = {scan.id: files[place] for scan in found.scans if known and (place := real(scan.path)) in files}
+    files: dict[Location, dict[str, ScanEntry]] = {}
+    for entry in known:
+        files.setdefault(real(locate(entry["path"])), {})[entry["scan"]] = entry
+    entries = {entry["scan"]: entry for entry in known}
+    again = {scan.id: _of_file(scan, files[place]) for scan in found.scans if known and (place := real(scan.path)) in files}
     names = _as_before(found, files, again)
     new = [replace(scan, dataset=names.get(scan.dataset, scan.dataset)) for scan in found.scans]
     homes = {names[name]: folder for name, folder in found.datasets.items()}
@@ -48,7 +51,12 @@ def adopt(found: Discovery, known: Sequence[ScanEntry]) -> Discovery:
     return replace(found, scans=tuple(scans), notes=(*found.notes, *said), datasets=homes)
 
 
-def _as_before(found: Discovery, files: Mapping[Location, ScanEntry], again: Entries) -> dict[str, str]:
+def _of_file(scan: Scan, entries: Entries) -> ScanEntry:
+    """What the store has of a scan's file, which links may let stand for several scans: under the same id, else the first."""
+    return entries.get(scan.id) or entries[min(entries)]
+
+
+def _as_before(found: Discovery, files: Mapping[Location, Entries], again: Entries) -> dict[str, str]:
     """Name of a dataset as found → as the store has it: that of the first of its scans that is known, else one that no other has."""
     before: dict[str, str] = {}
     for scan in found.scans:
@@ -56,7 +64,8 @@ def _as_before(found: Discovery, files: Mapping[Location, ScanEntry], again: Ent
             before.setdefault(scan.dataset, name)
     names: dict[str, str] = {}
     for name, folder in found.datasets.items():
-        taken = {entry.get("dataset", "") for place, entry in files.items() if not inside(place, folder)}
+        elsewhere = (entries.values() for place, entries in files.items() if not inside(place, folder))
+        taken = {entry.get("dataset", "") for entries in elsewhere for entry in entries}
         others = {other for key, other in before.items() if key != name}
         names[name] = before.get(name) or free_name(name, {*taken, *others, *names.values()})
     return names

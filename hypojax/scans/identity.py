@@ -141,15 +141,17 @@ def _told_apart(finds: Sequence[Find]) -> tuple[list[Find], tuple[str, ...]]:
     claims: dict[str, dict[Location, Location]] = {}
     for find in finds:
         for scan in find.scans:
-            claims.setdefault(scan.id, {}).setdefault(real(scan.path), scan.path)
+            claims.setdefault(scan.id, {}).setdefault(_spot(scan.path), scan.path)
     several = {scan: files for scan, files in claims.items() if len(files) > 1}
     if not several:
         return list(finds), ()
     names: dict[tuple[str, Location], str] = {}
-    for scan, files in sorted(several.items()):
+    taken = set(claims) - set(several)
+    for shared, files in sorted(several.items()):
         ordered = sorted(files, key=lambda place: _way(files[place]).parts)
-        for place, name in zip(ordered, names_apart(scan, [files[place] for place in ordered]), strict=True):
-            names[scan, place] = free_name(name, {*claims, *names.values()} - {scan})
+        for place, name in zip(ordered, names_apart(shared, [files[place] for place in ordered]), strict=True):
+            names[shared, place] = free_name(name, taken)
+            taken.add(names[shared, place])
     new = [_renamed(find, names) for find in finds]
     said = counted(sorted(several), "name"), counted(list(names.values()), "scan")
     return new, (f"{said[0]} of files stood for several scans: told apart by folders or suffixes, which gives {said[1]}",)
@@ -159,8 +161,13 @@ def _renamed(find: Find, names: Mapping[tuple[str, Location], str]) -> Find:
     """The same scans under their new ids; those that a table names keep theirs."""
     if find.named:
         return find
-    scans = (dataclasses.replace(scan, id=names.get((scan.id, real(scan.path)), scan.id)) for scan in find.scans)
+    scans = (dataclasses.replace(scan, id=names.get((scan.id, _spot(scan.path)), scan.id)) for scan in find.scans)
     return dataclasses.replace(find, scans=tuple(scans))
+
+
+def _spot(file: Location) -> Location:
+    """Where the name of a file lies: links of several names to one content, as git-annex makes them, are several scans."""
+    return real(file.parent) / file.name if file.name else real(file)
 
 
 def _way(file: Location) -> Location:
