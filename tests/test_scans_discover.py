@@ -391,7 +391,7 @@ def test_a_table_may_name_its_scans(tmp_path: Path) -> None:
     ("name", "content"),
     [
         ("no.csv", b"file\na.nii\n"),
-        ("gap.csv", b"path,age\na.nii,3\n,4\n"),
+        ("gap.csv", b"path,age\n,3\n,4\n"),
         ("text.parquet", b"path\na.nii\n"),
         ("none.tsv", b""),
     ],
@@ -401,6 +401,18 @@ def test_a_table_that_cannot_be_understood_is_named(tmp_path: Path, name: str, c
     reason, message = refusal(tmp_path / name)
     assert reason == Reason.USAGE
     assert name in message
+
+
+def test_a_row_of_a_table_of_scans_costs_no_other(tmp_path: Path) -> None:
+    table = tmp_path / "list.tsv"
+    table.write_text("Path\tage\na.nii\t3\n\t4\nhttps://host/b.nii?key=1\t5\na.nii\t6\nc.nii\t7\nc.nii\tn/a\n")
+    found = discover([table])
+    assert {scan.id: scan.columns["age"] for scan in found.scans} == {"a": None, "b.nii?key=1": 5, "c": 7}
+    for part in ("no value in column 'Path' in line 3", "line 4: https://host", "names a 2 times (lines 2, 5): they differ in age"):
+        assert part in said(found)
+    assert "names c" not in said(found)
+    with pytest.raises(RunError, match=r"line 3: left out.*strict-tables"):
+        discover([table], strict_tables=True)
 
 
 def test_nothing_found_says_what_was_seen(tmp_path: Path) -> None:

@@ -3,19 +3,16 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.location import Location, ObjectPath, Place, beside, listed, locate_all, real
+from hypojax.location import Location, ObjectPath, Place, listed, locate_all, real
 from hypojax.reason import Reason, RunError
 from hypojax.scans.folder import file_scan, search_folder
 from hypojax.scans.found import Discovery, Find, Scan
 from hypojax.scans.identity import in_datasets, settle
 from hypojax.scans.participants import Datasets
-from hypojax.tables import SUFFIXES, read_table
-
-OWN_COLUMNS: Final = ("scan", "dataset")
-"""Columns of a table of scans that are no column of the cohort's participants, besides that of paths."""
+from hypojax.scans.scan_table import search_table
+from hypojax.tables import SUFFIXES
 
 
 def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_tables: bool = False) -> Discovery:
@@ -79,28 +76,3 @@ def search(place: Location, datasets: Datasets) -> list[Find]:
         return [Find((file_scan(place, root, datasets),), dataset=root and real(root), folder=real(place.parent))]
     problem = "is neither a readable image (.nii, .nii.gz, .mgz) nor a table (.tsv, .csv, .parquet)" if place.exists() else "does not exist"
     raise RunError(Reason.USAGE, f"input {place} {problem}; name a BIDS dataset, a folder, an image or a table")
-
-
-def search_table(path: Location, *, strict: bool = False) -> list[Find]:
-    """Scans listed in a table: column ``path`` (a URL, or relative to the table), perhaps ``scan``, ``dataset``, and others that are kept.
-
-    A scan is of the dataset that the table says, else of the BIDS dataset that its path names, else of the table.
-    """
-    table = read_table(path, text=OWN_COLUMNS, raw=("path",))
-    if strict and table.faults:
-        raise RunError(Reason.USAGE, f"{table.faults[0]} (refused because of --strict-tables)")
-    if "path" not in table.names:
-        named = ", ".join(table.names)
-        raise RunError(Reason.USAGE, "; ".join([f"table {path} has no column 'path' (columns: {named})", *table.faults, "add it"]))
-    finds = [Find((), notes=(*table.faults, *table.notes))]
-    for line, row in zip(table.lines, table.rows, strict=True):
-        if row["path"] is None:
-            raise RunError(Reason.USAGE, "; ".join([f"table {path}, line {line}: no value in column 'path'", *table.faults, "add it"]))
-        file = beside(path.parent, str(row["path"]))
-        columns = {name: value for name, value in row.items() if name not in ("path", *OWN_COLUMNS)}
-        scan_id, dataset = (str(row.get(name) or "") for name in OWN_COLUMNS)
-        listed = f"line {line} of table {path}"
-        scan = Scan(scan_id or bids.scan_id(file), file, bids.entities(file), columns, dataset, listed)
-        home = bids.root_named(file.parent) or real(path.parent) / path.name.removesuffix(path.suffix)
-        finds.append(Find((scan,), folder=home, named=bool(scan_id)))
-    return finds

@@ -5,6 +5,7 @@
 
 from hypojax.tables.cell import MISSING, NOT_AVAILABLE, Row, Value, text_of
 from hypojax.tables.column import is_age_name, is_id_name, plain, typed_column
+from hypojax.tables.content import listed_lines
 from hypojax.tables.people import People, merged
 from hypojax.tables.table import SUFFIXES, Table, read_table
 
@@ -18,6 +19,7 @@ __all__ = [
     "Value",
     "is_age_name",
     "is_id_name",
+    "listed_lines",
     "merged",
     "plain",
     "read_table",
