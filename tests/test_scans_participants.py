@@ -1,5 +1,6 @@
 """What the tables of a dataset say of each scan, and what is said of tables that are not as they should be."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def columns(found: Discovery, name: str) -> list[object]:
         (["sub-A", "sub-B"], "Sub-a 31\nSUB-B 42", [31, 42]),
         (["sub-01", "sub-02"], "1.0 31\n2.0 42", [31, 42]),
         (["sub-01", "sub-02"], "1 31\n2 42\n3 43", [31, 42]),
+        (["sub-01", "sub-02"], "sub_01 31\nSubject_2 42", [31, 42]),
         (["sub-01", "sub-1"], "1 31\n2 42", [None, 31]),
     ],
 )
@@ -85,6 +87,51 @@ def test_one_row_a_visit(tmp_path: Path) -> None:
     assert discover([root]).scans[0].columns == {"age": 31, "sex": "F"}
 
 
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("participants.csv", True),
+        ("Participants.tsv", True),
+        ("participants.TSV", True),
+        ("participants.xlsx", False),
+        ("participants.tsv/x", False),
+    ],
+)
+def test_a_table_of_people_under_another_name_is_never_passed_over_in_silence(tmp_path: Path, name: str, *, read: bool) -> None:
+    root = dataset(tmp_path, "sub-01")
+    write(root / name, "participant_id,age\nsub-01,31\n" if name.endswith("csv") else "participant_id age\nsub-01 31\n")
+    found = discover([root])
+    assert columns(found, "age") == [31 if read else None]
+    assert name.split("/", maxsplit=1)[0] in found.notes[0]
+    with pytest.raises(RunError, match=r"participants\.tsv"):
+        discover([root], strict_tables=True)
+
+
+def test_a_table_of_all_sessions_and_ids_with_their_session_tell_visits_apart(tmp_path: Path) -> None:
+    both = ("sub-01/ses-01", "sub-01/ses-02")
+    root = dataset(tmp_path / "a", *both)
+    write(root / "sessions.tsv", "participant_id session_id age\nsub-01 1 30\nsub-01 2 31\n")
+    assert columns(discover([root]), "age") == [30, 31]
+    root = dataset(tmp_path / "b", *both, participants="participant_id age\nsub-01_ses-01 30\nsub-01_ses-02 31\n")
+    assert columns(discover([root]), "age") == [30, 31]
+
+
+@pytest.mark.parametrize(
+    ("unit", "cells", "expected"),
+    [("months", ("30", "144"), [2.5, 12.0]), ("days", ("3652.5", "7305"), [10, 20]), ("weeks", ("52.1775", "n/a"), [1, None]),
+     ("years", ("30", "144"), [30, None]), ("Month", ("2 years", "-9999"), [2, None]), (None, ("30", "40"), [30, 40])],
+)  # fmt: skip
+def test_ages_are_in_the_unit_that_the_description_names(
+    tmp_path: Path, unit: str | None, cells: tuple[str, str], expected: list[float | None]
+) -> None:
+    root = dataset(tmp_path, "sub-01", "sub-02")
+    (root / "participants.tsv").write_text(f"participant_id\tage\nsub-01\t{cells[0]}\nsub-02\t{cells[1]}\n")
+    (root / "participants.json").write_text(json.dumps({"age": {"Units": unit}, "sex": "no description"}))
+    found = discover([root])
+    assert columns(found, "age") == [None if age is None else pytest.approx(age) for age in expected]
+    assert any("its description names" in note for note in found.notes) == (unit not in ("years", None))
+
+
 FAULTY = {
     "ragged": "participant_id age\nsub-01 31\nsub-02\n",
     "twice": "participant_id age\nsub-01 31\nsub-01 33\nsub-02 42\n",
@@ -94,6 +141,8 @@ FAULTY = {
     "no row": "participant_id age\nsub-01 31\n",
     "no age": "participant_id age\nsub-01 old\nsub-02 42\n",
     "empty": "",
+    "nameless": 'participant_id age ""\nsub-01 31 x\nsub-02 42 y\n',
+    "comment": "# made by hand, 2024\nparticipant_id age\nsub-01 31\nsub-02 42\n",
 }
 
 

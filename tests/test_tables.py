@@ -230,6 +230,7 @@ def test_a_whole_number_is_the_same_text_as_integer_and_float(number: int) -> No
     ("cell", "age"),
     [
         ("31", 31), ("0", 0), ("2.5", 2.5), ("31,5", 31.5), (".5", 0.5), ("034", 34), ("034Y", 34), ("018M", 1.5), ("34 y", 34),
+        ("P34Y", 34), ("P1Y6M", 1.5), ("p", None),
         ("34y", 34), ("34 years", 34), ("34 yrs old", 34), ("34 years of age", 34), ("18 months", 1.5), ("18 mo", 1.5), ("1y 6m", 1.5),
         ("2 years, 6 months", 2.5), ("2 years and 6 months", 2.5), ("89+", 89), ("89 +", 89), (">89", 89), (">=89", 89),
         ("> 89 years", 89), ("90+", 90), ("89 or older", 89), ("over 89", 89), ("31\u00a0y", 31), ("old", None), ("30-34", None),

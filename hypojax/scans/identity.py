@@ -45,7 +45,10 @@ def names_apart(scan: str, files: Collection[Location]) -> list[str]:
     else:
         ways = [parts[min([*differing, *map(len, folders)]) :] for parts in folders]
     one_each = len(set(ways)) == len(ways)
-    return ["_".join((*way, scan if one_each else file.name)) for way, file in zip(ways, files, strict=True)]
+    return [
+        "_".join((*(part.strip("/:") for part in way if part != "/"), scan if one_each else file.name))
+        for way, file in zip(ways, files, strict=True)
+    ]
 
 
 def in_datasets(finds: Sequence[Find], *, named: str = "") -> tuple[list[Find], dict[str, Location]]:

@@ -1,17 +1,23 @@
 """What the tables of a BIDS dataset say of each scan: participants, sessions, and scans with the time they were acquired at."""
 
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
 from hypojax.location import Location, names
 from hypojax.reason import Reason, RunError
-from hypojax.tables import People, Table, Value, is_id_name, merged, plain, read_table
+from hypojax.tables import People, Table, Value, is_age_name, is_id_name, merged, plain, read_table, units_per_year
 from hypojax.visible import visible
 
 MOST_FAULTS: Final = 3
 """Faults named of the tables of single subjects, which may all have the same."""
+
+PARTICIPANTS: Final = "participants.tsv"
+LIKE_PARTICIPANTS: Final = re.compile(r"participants?\.(tsv|csv|txt|xlsx?|ods|parquet)", re.IGNORECASE)
+"""Names that somebody may have meant as that."""
 
 SESSION_NAMES: Final = ("sessionid", "session", "ses")
 
@@ -38,11 +44,15 @@ class Participants:
         self._notes: list[str] = []
         self._inner_notes: list[str] = []
         self._visits: dict[Location, People | None] = {}
+        self._units_of: dict[str, dict[str, float]] = {}
         self._scans = 0
         self._without: list[str] = []
-        self._people = self._participants()
-        self._folders = [name.removeprefix("sub-") for name in names(root)[0] if name.startswith("sub-")] if self._people else []
-        self._notes += self._people.match(self._folders) if self._people else ()
+        inner, files = names(root)
+        self._people = self._table_of_people(self._found(inner, files))
+        self._all_sessions = self._table_of_people(root / "sessions.tsv") if "sessions.tsv" in files else None
+        self._folders = [name.removeprefix("sub-") for name in inner if name.startswith("sub-")]
+        for people in (self._people, self._all_sessions):
+            self._notes += people.match(self._folders) if people else ()
 
     @property
     def ids(self) -> frozenset[str]:
@@ -63,7 +73,8 @@ class Participants:
             person = self._people.row(subject, session)
             self._scans += 1
             self._without += [] if self._people.knows(subject) else [subject]
-        return merged(person, self._session(subject, session), self._scan(path, subject, session))
+        visit = self._all_sessions.row(subject, session) if self._all_sessions else {}
+        return merged(person, visit, self._session(subject, session), self._scan(path, subject, session))
 
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the tables after all scans were asked for, a sentence each.
@@ -81,9 +92,22 @@ class Participants:
         inner = self._inner_notes[:MOST_FAULTS] + ([f"{more} more of the tables of single subjects have faults"] if more > 0 else [])
         return (*self._notes, *missing, *inner)
 
-    def _participants(self) -> People | None:
-        """The table of participants; None where there is none that can be used."""
-        table = self._read(self._root / "participants.tsv", self._notes)
+    def _found(self, folders: Sequence[str], files: Sequence[str]) -> Location:
+        """The table of participants, also where its name is not quite what BIDS has, which is said."""
+        wanted = self._root / PARTICIPANTS
+        like = [name for name in (*folders, *files) if name != PARTICIPANTS and LIKE_PARTICIPANTS.fullmatch(name)]
+        if PARTICIPANTS in folders:
+            self._told([f"{wanted} is a folder, and no table: its columns are missing; put the table in its place"], self._notes)
+        if bids.is_there(wanted) or not like:
+            return wanted
+        readable = next((name for name in like if name.lower().endswith((".tsv", ".csv")) and name in files), None)
+        how = "was read in its place" if readable else "was not read"
+        self._told([f"{self._root / (readable or like[0])} {how}: save it as {PARTICIPANTS}, which is the name in BIDS"], self._notes)
+        return self._root / readable if readable else wanted
+
+    def _table_of_people(self, path: Location) -> People | None:
+        """A table of participants; None where there is none that can be used."""
+        table = self._read(path, self._notes)
         if table is None:
             return None
         column = _column(table, "participant_id")
@@ -131,7 +155,7 @@ class Participants:
         if not bids.is_there(path):
             return None
         try:
-            table = read_table(path, text=("filename", "acq_time"))
+            table = read_table(path, text=("filename", "acq_time"), units=self._units(path))
         except RunError as error:
             if self._strict or error.reason is not Reason.USAGE:
                 raise
@@ -140,6 +164,17 @@ class Participants:
         self._told(list(table.faults), notes)
         notes += table.notes
         return table
+
+    def _units(self, path: Location) -> dict[str, float]:
+        """Units of columns of ages, as the description at the root has them of tables of this kind (``participants.json``)."""
+        kind = path.name.removesuffix(path.suffix).rpartition("_")[2]
+        if kind not in self._units_of:
+            said = {
+                name: column.get("Units") for name, column in _description(self._root / f"{kind}.json").items() if isinstance(column, dict)
+            }
+            units = {name: units_per_year(unit) for name, unit in said.items() if isinstance(unit, str) and is_age_name(name)}
+            self._units_of[kind] = {name: number for name, number in units.items() if number}
+        return self._units_of[kind]
 
     def _told(self, faults: list[str], notes: list[str]) -> None:
         """Note faults, or refuse them."""
@@ -176,6 +211,15 @@ class Datasets:
     def notes(self) -> tuple[str, ...]:
         """What is to be known of these tables, a sentence each."""
         return tuple(note for table in self._tables.values() for note in table.notes())
+
+
+def _description(place: Location) -> dict[str, object]:
+    """What a JSON file beside a table says of its columns; nothing where there is none that can be read."""
+    try:
+        found = json.loads(place.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _column(table: Table, wanted: str) -> str | None:

@@ -3,6 +3,7 @@
 `hypojax.tables.write`, which needs pandas, is imported where something is written.
 """
 
+from hypojax.tables.age import units_per_year
 from hypojax.tables.cell import MISSING, NOT_AVAILABLE, Row, Value, text_of
 from hypojax.tables.column import is_age_name, is_id_name, plain, typed_column
 from hypojax.tables.content import listed_lines
@@ -25,4 +26,5 @@ __all__ = [
     "read_table",
     "text_of",
     "typed_column",
+    "units_per_year",
 ]

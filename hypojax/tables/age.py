@@ -1,4 +1,4 @@
-"""Ages as people write them: ``31``, ``31,5``, ``34 y``, ``034Y``, ``18 months``, ``89+``."""
+"""Ages as people write them: ``31``, ``31,5``, ``34 y``, ``034Y``, ``P34Y``, ``18 months``, ``89+``."""
 
 import re
 from collections.abc import Sequence
@@ -42,7 +42,17 @@ class Ages:
     unread: tuple[int, ...]
 
 
-def ages_of(cells: Sequence[str], name: str) -> Ages:
+def units_per_year(unit: str) -> float | None:
+    """How many of a unit of time make a year, by its name; None where it is none.
+
+    >>> units_per_year("months"), units_per_year("Years"), units_per_year("kg")
+    (12.0, 1.0, None)
+    """
+    word = unit.strip().casefold()
+    return PER_YEAR[word[0]] if re.fullmatch(UNIT, word) else None
+
+
+def ages_of(cells: Sequence[str], name: str, *, unit: float | None = None) -> Ages:
     """Ages in a column.
 
     Values beyond what people live (-1, 999) are codes for a missing one, unless most are: then the column is not in the unit that its
@@ -54,6 +64,8 @@ def ages_of(cells: Sequence[str], name: str) -> Ages:
         Its cells.
     name
         Its name, which may tell another unit than years (``age_months``).
+    unit
+        How many of the unit that its numbers are in make a year, where something else than its name tells; they become years.
 
     Examples
     --------
@@ -62,12 +74,14 @@ def ages_of(cells: Sequence[str], name: str) -> Ages:
     >>> ages_of(["8", "1.5 y"], "age_months").values
     (8, 18)
     """
-    unit = per_year(name)
+    divisor = unit if unit and per_year(name) == 1.0 else 1.0
+    unit = per_year(name) * divisor
     found = [None if cell in MISSING else age_of(cell, per_year=unit) for cell in cells]
     known = [value for value in found if value is not None]
     possible = [0 <= value <= OLDEST * unit for value in known]
     if 2 * sum(possible) >= len(possible):
         found = [value if value is not None and 0 <= value <= OLDEST * unit else None for value in found]
+        found = [value if value is None or divisor == 1.0 else round(value / divisor, 9) for value in found]
     whole = all(value.is_integer() for value in found if value is not None)
     pairs = list(enumerate(zip(cells, found, strict=True)))
     return Ages(
@@ -92,7 +106,7 @@ def age_of(cell: str, *, per_year: float = 1.0) -> float | None:
     >>> [age_of(cell) for cell in ("34 years", "1y 6m", ">89", "30-34", "6 w")]
     [34.0, 1.5, 89.0, None, 0.114992094]
     """
-    text = " ".join(cell.casefold().split())
+    text = re.sub(r"^p(?=[0-9])", "", " ".join(cell.casefold().split()))  # P34Y is how ISO 8601 has it
     if is_number(text):
         return float(text)
     if match := BARE.fullmatch(text):

@@ -9,6 +9,9 @@ from hypojax.tables.content import listed_lines
 from hypojax.tables.table import Table
 from hypojax.visible import visible
 
+VISIT: Final = re.compile(r"(.+?)[_ ]ses-([a-zA-Z0-9+]+)", re.IGNORECASE)
+"""An id with a session behind it."""
+
 EXAMPLES: Final = 2
 """Ids of each side shown in a message."""
 
@@ -50,7 +53,8 @@ class People:
                 nameless.append(line)
                 continue
             visit = row.get(session) if session else None
-            named = (key or self._bare)(str(cell)), "" if visit is None else _without(str(visit), "ses-")
+            who, behind = (key(str(cell)), "") if key else self._whose(str(cell))
+            named = who, behind if visit is None else _without(str(visit), "ses-")
             rows.setdefault(named, []).append((line, {name: value for name, value in row.items() if name != column}))
         self.faults: tuple[str, ...] = ()
         if nameless:
@@ -108,6 +112,11 @@ class People:
         return (
             f"table {self._place}: {len(without)} of {counted(total, 'scan')} found no row ({missing}); {rows}: write the same ids in both"
         )
+
+    def _whose(self, cell: str) -> tuple[str, str]:
+        """An id without its prefix, and the session that stands behind it in some tables (``sub-01_ses-2``)."""
+        match = VISIT.fullmatch(cell.strip())
+        return (self._bare(match[1]), match[2]) if match else (self._bare(cell), "")
 
     def _bare(self, cell: str) -> str:
         """An id without its prefix."""
@@ -214,5 +223,15 @@ def _unpadded(who: str) -> str:
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", _letters(who))
 
 
-_LADDER: Final = (("case", _folded, True), ("punctuation", _letters, False), ("zeros before numbers", _unpadded, False))
+def _wordless(who: str) -> str:
+    """The same without the word for what it is an id of, as in ``sub_01`` and ``Subject 1``."""
+    return re.sub(r"^(subject|subj|sub|session|sess|ses)(?=.)", "", _unpadded(who))
+
+
+_LADDER: Final = (
+    ("case", _folded, True),
+    ("punctuation", _letters, False),
+    ("zeros before numbers", _unpadded, False),
+    ("a word before", _wordless, False),
+)
 """How spellings may differ → what is the same in both, and whether each id is matched by itself."""

@@ -6,8 +6,8 @@ What is wrong costs the columns or rows concerned and is said with its line; onl
 import io
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from hypojax.location import Location, ObjectPath
@@ -15,7 +15,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.tables.age import ages_of
 from hypojax.tables.cell import MISSING, Row, Value, counted, is_number, text_of
 from hypojax.tables.column import is_age_name, is_id_name, typed_column
-from hypojax.tables.content import content_of, listed_lines, other_kind, pointer_command
+from hypojax.tables.content import Content, content_of, listed_lines, other_kind, pointer_command
 from hypojax.visible import visible
 
 SUFFIXES: Final = (".tsv", ".csv", ".parquet")
@@ -56,8 +56,13 @@ Kind = Literal["as written", "text", "age", "any"]
 Kinds = Callable[[str], Kind]
 """What a column of some name holds."""
 
+Units = Mapping[str, float]
+NO_UNITS: Final[Units] = {}
 
-def read_table(path: Location, *, text: Collection[str] = (), raw: Collection[str] = (), all_text: bool = False) -> Table:
+
+def read_table(
+    path: Location, *, text: Collection[str] = (), raw: Collection[str] = (), all_text: bool = False, units: Units = NO_UNITS
+) -> Table:
     """A .tsv, .csv or .parquet file.
 
     Parameters
@@ -70,6 +75,8 @@ def read_table(path: Location, *, text: Collection[str] = (), raw: Collection[st
         Columns of text whose bytes stay what they are, as names of files do, whatever they spell.
     all_text
         Whether all columns stay text as it is written, also where that is a spelling of a missing value.
+    units
+        Column of ages → how many of the unit that its numbers are in make a year.
 
     Raises
     ------
@@ -90,7 +97,7 @@ def read_table(path: Location, *, text: Collection[str] = (), raw: Collection[st
 
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path, data, kind)
-    return _read_text(path, data, kind)
+    return _read_text(path, data, kind, units)
 
 
 def _unreadable(path: Location, error: OSError) -> str:
@@ -100,12 +107,13 @@ def _unreadable(path: Location, error: OSError) -> str:
     return f"cannot be read ({error.strerror}); check that it is there and may be read"
 
 
-def _read_text(path: Location, data: bytes, kinds: Kinds) -> Table:
+def _read_text(path: Location, data: bytes, kinds: Kinds, units: Units) -> Table:
     """Rows of a table of text."""
     if kind := other_kind(data):
         raise RunError(Reason.USAGE, f"table {visible(str(path))} is {kind} and no text; save it as text (.tsv, .csv)")
     content = content_of(data, tabs=path.suffix.lower() == ".tsv")
-    names = _trimmed(content.records[0]) if content.records else ()
+    content, comments = _without_comments(content)
+    names = _trimmed(content.records) if content.records else ()
     if not any(names):
         why = "names no columns in its first line" if data.strip() else "is empty"
         raise RunError(Reason.USAGE, f"table {visible(str(path))} {why}; write their names there")
@@ -114,21 +122,34 @@ def _read_text(path: Location, data: bytes, kinds: Kinds) -> Table:
     columns, repeated = _named(rows, names, content.lines[0])
     found, unreadable = _readable(columns, lines, kinds)
     table = f"table {visible(str(path))}"
-    values, faults, notes = _typed(found, lines, kinds)
+    values, faults, notes = _typed(found, lines, kinds, units)
     return Table(
         str(path),
         tuple(found),
         tuple({name: values[name][number] for name in found} for number in range(len(rows))),
         tuple(lines),
-        tuple(f"{table} {fault}" for fault in (*content.faults, *ragged, *repeated, *unreadable, *faults)),
+        tuple(f"{table} {fault}" for fault in (*content.faults, *comments, *ragged, *repeated, *unreadable, *faults)),
         tuple(f"{table} {note}" for note in notes),
     )
 
 
-def _trimmed(cells: Sequence[str]) -> Sequence[str]:
-    """Cells without the empty ones behind the last."""
-    last = max((number for number, cell in enumerate(cells) if cell), default=-1)
-    return cells[: last + 1]
+def _without_comments(content: Content) -> tuple[Content, list[str]]:
+    """The content without comments before its header, which have other cells than the line after them; and a word on them."""
+    records, count = content.records, 0
+    while len(records) > count + 1 and records[count][0].startswith("#") and len(records[count]) != len(records[count + 1]):
+        count += 1
+    if not count:
+        return content, []
+    said = f"begins with {counted(count, 'comment')} ({listed_lines(content.lines[:count])}), which no table of BIDS has: left out"
+    return replace(content, records=records[count:], lines=content.lines[count:]), [said]
+
+
+def _trimmed(records: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Names of columns, without those behind the last that neither have a name nor a value."""
+    names = records[0]
+    last = max((number for number, cell in enumerate(names) if cell), default=-1)
+    filled = max((number for record in records[1:] if len(record) == len(names) for number, cell in enumerate(record) if cell), default=-1)
+    return names[: max(last, filled) + 1] if last >= 0 else ()
 
 
 def _squared(records: Sequence[Sequence[str]], names: Sequence[str], lines: Sequence[int]) -> tuple[list[Sequence[str]], list[str]]:
@@ -156,9 +177,12 @@ def _squared(records: Sequence[Sequence[str]], names: Sequence[str], lines: Sequ
 
 def _numbered(records: Sequence[Sequence[str]], names: Sequence[str]) -> bool:
     """Whether each row has its number in front, which the header does not name, as R writes it."""
-    return all(len(record) == len(names) + 1 for record in records) and [record[0] for record in records] == [
-        str(number) for number in range(1, len(records) + 1)
-    ]
+    return all(len(record) == len(names) + 1 for record in records) and _counts([record[0] for record in records])
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether cells are the numbers of their rows, from 0 or 1."""
+    return any(list(cells) == [str(number + start) for number in range(len(cells))] for start in (0, 1))
 
 
 def _named(rows: Sequence[Sequence[str]], names: Sequence[str], line: int) -> tuple[Columns, list[str]]:
@@ -169,11 +193,17 @@ def _named(rows: Sequence[Sequence[str]], names: Sequence[str], line: int) -> tu
         if name and columns.setdefault(name, list(cells)) != list(cells):
             differing.append(name)
     columns = {name: cells for name, cells in columns.items() if name not in differing}
+    nameless = [
+        number
+        for number, name in enumerate(names)
+        if not name and any(row[number] not in MISSING for row in rows) and not _counts([row[number] for row in rows])
+    ]
+    faults = [f"has {counted(len(nameless), 'column')} without a name in line {line}: left out; name each"] if nameless else []
     twice = [name for name, count in Counter(names).items() if name and count > 1]
     if not twice:
-        return columns, []
+        return columns, faults
     said = ", ".join(f"{visible(name)!r}" + (" (left out: they differ)" if name in differing else "") for name in twice)
-    return columns, [f"names columns more than once in line {line}: {said}; name each once"]
+    return columns, [*faults, f"names columns more than once in line {line}: {said}; name each once"]
 
 
 def _readable(columns: Columns, lines: Sequence[int], kinds: Kinds) -> tuple[Columns, list[str]]:
@@ -211,7 +241,7 @@ def _windows(cell: str) -> str:
         return data.decode("latin-1")
 
 
-def _typed(columns: Columns, lines: Sequence[int], kinds: Kinds) -> tuple[dict[str, Sequence[Value]], list[str], list[str]]:
+def _typed(columns: Columns, lines: Sequence[int], kinds: Kinds, units: Units) -> tuple[dict[str, Sequence[Value]], list[str], list[str]]:
     """Values of each column, what cannot be read, and what was read otherwise than as it is written."""
     values: dict[str, Sequence[Value]] = {}
     faults: list[str] = []
@@ -223,7 +253,7 @@ def _typed(columns: Columns, lines: Sequence[int], kinds: Kinds) -> tuple[dict[s
         if kind in ("text", "as written"):
             values[name] = [None if cell in MISSING and (kind == "text" or not cell) else cell for cell in cells]
         elif kind == "age":
-            values[name], unread, read = age_column(name, cells, who)
+            values[name], unread, read = age_column(name, cells, who, unit=units.get(name))
             faults += unread
             notes += read
         else:
@@ -232,7 +262,9 @@ def _typed(columns: Columns, lines: Sequence[int], kinds: Kinds) -> tuple[dict[s
     return values, faults, notes
 
 
-def age_column(name: str, cells: Sequence[str], who: Sequence[str]) -> tuple[Sequence[Value], list[str], list[str]]:
+def age_column(
+    name: str, cells: Sequence[str], who: Sequence[str], *, unit: float | None = None
+) -> tuple[Sequence[Value], list[str], list[str]]:
     """Ages of a column, what is no age, and what was read although it is not written as a number.
 
     Parameters
@@ -243,8 +275,10 @@ def age_column(name: str, cells: Sequence[str], who: Sequence[str]) -> tuple[Seq
         Its cells.
     who
         Whose each is, for messages.
+    unit
+        As `ages_of` takes it.
     """
-    found = ages_of(cells, name)
+    found = ages_of(cells, name, unit=unit)
     if len(found.unread) == sum(cell not in MISSING for cell in cells):
         said = [f"has no ages in column {visible(name)!r} (found: {_examples(cells, found.unread)}): it stays text"] if found.unread else []
         return typed_column(cells), [], said
@@ -254,7 +288,15 @@ def age_column(name: str, cells: Sequence[str], who: Sequence[str]) -> tuple[Seq
         more = f" and {len(found.unread) - EXAMPLES} more" if len(found.unread) > EXAMPLES else ""
         what = f"{_examples(cells, found.unread)} is no age: missing in {counted(len(found.unread), 'row')} ({people}{more})"
         faults.append(f"column {visible(name)!r}: {what}")
-    if found.respelled:
+    changed = [
+        row for row, value in enumerate(found.values) if unit not in (None, 1.0) and value is not None and cells[row] != f"{value:g}"
+    ]
+    if changed:
+        row = changed[0]
+        notes.append(
+            f"column {visible(name)!r}: in the unit that its description names, read as years ({cells[row]!r} as {found.values[row]:g})"
+        )
+    elif found.respelled:
         row = found.respelled[0]
         example = f"{cells[row]!r} as {found.values[row]:g}; {who[row]}"
         how = f"{counted(len(found.respelled), 'age')} written otherwise than as a plain number, and read ({example})"
