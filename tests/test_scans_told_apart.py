@@ -81,6 +81,38 @@ def test_two_forms_of_one_scan_of_a_dataset_are_said_and_keep_their_subject(tmp_
     assert "sub-01 has 2 T1w images of one scan" in "\n".join(found.notes)
 
 
+def test_images_that_cannot_be_read_or_lie_astray_are_counted_and_said(tmp_path: Path) -> None:
+    forms = ("a.nii.gz.gz", "b.nii.bz2", "c.NII.GZ.part", "d.nii.gz~", "e.img.gz", "f.mnc", "g.zip", "h.txt")
+    touch(tmp_path, "loose/good.nii", *(f"loose/{name}" for name in forms))
+    expected = {".nii.gz.gz": 1, ".nii.bz2": 1, ".nii.gz.part": 1, ".nii.gz~": 1, ".img.gz": 1, ".mnc": 1, ".zip": 1}
+    assert discover([tmp_path / "loose"]).ignored == expected
+    touch(
+        tmp_path, "ds/dataset_description.json", "ds/sub-01/anat/sub-01_T1w.nii", "ds/sub-02/anat/sub-02_T1w.nii.bz2", "ds/sub-03_T1w.nii"
+    )
+    found = discover([tmp_path / "ds"])
+    assert (len(found.scans), found.ignored) == (1, {".nii.bz2": 1})
+    assert "1 image (sub-03_T1w.nii) of" in "\n".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["{}", '{"DatasetType": "derivative"}', '{"PipelineDescription": {"Name": "x"}}', '{"GeneratedBy": [{"Name": "fMRIPrep"}]}', "{broken"],
+)
+def test_a_dataset_that_a_pipeline_made_is_left_out_beside_its_source(tmp_path: Path, description: str) -> None:
+    touch(tmp_path, *(f"{name}/sub-01/anat/sub-01_T1w.nii" for name in ("raw", "made")))
+    (tmp_path / "raw/dataset_description.json").write_text('{"DatasetType": "raw", "GeneratedBy": [{"Name": "sMRIPrep"}]}')
+    (tmp_path / "made/dataset_description.json").write_text(description)
+    one = description not in ("{}", "{broken")
+    assert [scan.id for scan in discover([tmp_path]).scans] == (["sub-01"] if one else ["made_sub-01", "raw_sub-01"])
+
+
+@pytest.mark.parametrize("name", ["sub-01_T1w.nii", "sub-01/anat/T1.nii", "01/T1.nii"])
+def test_a_table_of_people_that_says_nothing_of_the_scans_is_said(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, name)
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-01\t3\n")
+    assert "participants.tsv says nothing of the scans" in "\n".join(discover([tmp_path]).notes)
+
+
 def test_links_to_one_content_are_scans_of_their_own(tmp_path: Path) -> None:
     content = tmp_path / ".git/annex/objects/K.nii.gz"
     touch(tmp_path, ".git/annex/objects/K.nii.gz")

@@ -9,7 +9,7 @@ from typing import Final
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
 from hypojax.location import Location, names
 from hypojax.scans.found import Find, Scan
-from hypojax.scans.kind import made_from
+from hypojax.scans.kind import made_from, other_format
 from hypojax.scans.left_out import ASIDE, left_out
 from hypojax.scans.near_miss import LIKE_T1W, SHOWN, counted, like_sessions, like_subjects
 from hypojax.scans.participants import Participants
@@ -44,7 +44,7 @@ class _Seen:
 def search_dataset(root: Location, *, strict: bool = False) -> Find:
     """T1w scans of a BIDS dataset with what its tables say of them."""
     participants = Participants(root, strict=strict)
-    inner = names(root)[0]
+    inner, files = names(root)
     subjects, seen = [name for name in inner if name.startswith("sub-")], _Seen()
     for subject in subjects:
         before = len(seen.scans)
@@ -55,7 +55,13 @@ def search_dataset(root: Location, *, strict: bool = False) -> Find:
     skipped = {*subjects, *likely, *NO_IMAGES}
     aside = [root / name for name in inner if name not in skipped and not name.startswith(".") and not name.endswith(".zarr")]
     absent = sorted(participants.ids - {name.removeprefix("sub-") for name in subjects})
-    notes = (*participants.notes(), *_near_misses(root, likely, seen), *_people(root, absent, seen), *several_of_one(seen.scans))
+    notes = (
+        *participants.notes(),
+        *_near_misses(root, likely, seen),
+        *_outside(root, files),
+        *_people(root, absent, seen),
+        *several_of_one(seen.scans),
+    )
     return Find(tuple(seen.scans), seen.ignored, root.resolve(), (*notes, *left_out([*aside, *seen.aside], root=root)))
 
 
@@ -69,6 +75,7 @@ def _search_subject(folder: Location, participants: Participants, seen: _Seen) -
         seen.aside += [place / name for name in inner if name in ASIDE]
         inner[:] = [name for name in inner if name not in ASIDE]
         seen.sessions += [f"{folder.name}/{name}" for name in like_sessions(inner)] if place == folder else []
+        seen.ignored.update(kind for name in files if (kind := other_format(name)))
         for path, made in with_origin(place, files):
             reason = MADE if made else bids.why_ignored(path)
             if reason is not None:
@@ -124,6 +131,12 @@ def _near_misses(root: Location, likely: Sequence[str], seen: _Seen) -> Iterator
         yield f"{counted(seen.suffixes, 'image')} of {root} not named as BIDS has it, and left out: rename (…_T1w) or pass by itself"
     if seen.misplaced:
         yield f"{counted(seen.misplaced, 'T1w image')} of {root} not named after the subject's folder: tables are matched by names; rename"
+
+
+def _outside(root: Location, files: Sequence[str]) -> Iterator[str]:
+    """A sentence on images that lie in the root itself."""
+    if images := [name for name in files if not name.startswith(".") and (bids.is_image(root / name) or other_format(name))]:
+        yield f"{counted(images, 'image')} of {root} outside of the folders of subjects, and left out: move into one or pass by itself"
 
 
 def _people(root: Location, absent: Sequence[str], seen: _Seen) -> Iterator[str]:

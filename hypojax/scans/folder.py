@@ -1,6 +1,7 @@
 """The scans of a folder that is no dataset: datasets, subjects of FreeSurfer, images and DICOM series in it, at any depth."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -10,17 +11,17 @@ from hypojax.location import Location, names, real
 from hypojax.scans.dataset import MADE, search_dataset, several_of_one, with_origin
 from hypojax.scans.dicom import is_dicom
 from hypojax.scans.found import Find, Scan
-from hypojax.scans.kind import what_name_says, what_words_say
+from hypojax.scans.kind import other_format, what_name_says, what_words_say
 from hypojax.scans.left_out import ASIDE, left_out
 from hypojax.scans.near_miss import SHOWN, counted, like_subjects
 from hypojax.scans.participants import Datasets
 from hypojax.scans.processed import Subjects, subject_image, subjects_in
 from hypojax.scans.tree import folders
 
-OTHER_FORMATS: Final = (".img", ".nrrd", ".nhdr", ".mnc", ".mha", ".mhd", ".par", ".hdf5")
-"""Images that are not read; counted, so that nobody wonders where they are."""
-
 DERIVATIVES: Final = "derivatives"
+PIPELINES: Final = re.compile(r"\w*prep|free ?surfer|fast ?surfer|mriqc|xcp.*|cat12|hypojax", re.IGNORECASE)
+"""Programs that make a dataset from another, where it does not say of itself that it was made."""
+
 OWN: Final = "cohort.zarr"
 """Beside derivatives of hypojax itself, of which nothing need be said."""
 
@@ -119,7 +120,7 @@ class _Search:
                 ignored[kind] += 1
                 self._said_aside.setdefault(kind, []).append(path.name)
         others = [path for path in (place / name for name in files) if not bids.is_image(path)]
-        ignored.update(path.suffix.lower() for path in others if path.suffix.lower() in OTHER_FORMATS)
+        ignored.update(kind for path in others if (kind := other_format(path.name)))
         scans += self._series(place, others, ignored)
         return Find(tuple(scans), ignored, dataset and real(dataset), several_of_one(scans), real(self._root))
 
@@ -151,10 +152,13 @@ class _Search:
             yield f"{one} left aside for what the name says: {kinds}; name one as INPUT by itself to take it"
 
     def _near_misses(self) -> Iterator[str]:
-        """A sentence where a table of participants lies beside folders that are not named as BIDS has them."""
+        """A sentence where a table of participants lies beside folders or images that are not named as BIDS has them."""
         if (self._root / "participants.tsv").is_file() and (likely := like_subjects(names(self._root)[0])):
             said = f"{counted(likely, 'folder')} of {self._root} look like subject folders but are not BIDS"
             yield f"{said}: their images are taken, and nothing that participants.tsv says of them; rename (sub-01)"
+        elif (self._root / "participants.tsv").is_file() and not any(scan.columns for find in self._loose for scan in find.scans):
+            said = f"{self._root / 'participants.tsv'} says nothing of the scans, since they are not laid out as BIDS has them"
+            yield f"{said} (sub-01/anat/sub-01_T1w.nii.gz): rename, or list them in a table with columns 'path', 'age', …"
 
 
 def is_derived(root: Location) -> bool:
@@ -163,4 +167,12 @@ def is_derived(root: Location) -> bool:
         description = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(description, dict) and description.get("DatasetType") == "derivative"
+    if not isinstance(description, dict) or description.get("DatasetType") == "raw":
+        return False
+    makers = description.get("GeneratedBy")
+    named = [str(maker.get("Name")) for maker in makers if isinstance(maker, dict)] if isinstance(makers, list) else []
+    return (
+        description.get("DatasetType") == "derivative"
+        or "PipelineDescription" in description  # before BIDS 1.4
+        or any(map(PIPELINES.fullmatch, named))
+    )

@@ -8,13 +8,34 @@ from collections.abc import Collection
 from typing import Final
 
 from hypojax.location import Location
-from hypojax.scans.bids import entities, modality, stem, why_ignored
+from hypojax.scans.bids import IMAGE_SUFFIXES, entities, modality, stem, why_ignored
 
 NO_T1W: Final = re.compile(
     "FLAIR|MT[RS]|PD|PDT2|PDw|[RT][12]map|T2star|T2starw|T2w|UNIT1|angio|asl|bold|boldref|cbv|defacemask|dseg|dwi|dwiref|epi|fieldmap|"
     "inplaneT[12]|m0scan|magnitude[12]?|mask|phase[12]|phasediff|probseg|sbref|xfm"
 )
 """Suffixes of BIDS names that say that an image is something else, also outside of a dataset."""
+
+OTHER_FORMATS: Final = (
+    ".img",
+    ".img.gz",
+    ".nrrd",
+    ".nhdr",
+    ".mnc",
+    ".mha",
+    ".mhd",
+    ".par",
+    ".gipl",
+    ".hdf5",
+    ".zip",
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+)
+"""Images and archives that are not read; counted, so that nobody wonders where they are."""
+
+PACKED: Final = re.compile(r"\.(nii|mgz|mgh)(\.gz)?(\.\w+|~)+$")
+"""An image that was packed otherwise, packed twice, not loaded to its end, or put aside."""
 
 NEVER: Final = {
     "region of interest": r"roi\d*",
@@ -65,7 +86,20 @@ TILT: Final = re.compile(r"_tilt(_\d+)?", re.IGNORECASE)
 """What dcm2niix puts behind the name of an image whose slanting slices it has set straight: that one is right, and the other is not."""
 
 SHORTEST: Final = 3
-"""Letters that what follows `LETTERS` must have, so that ``m1`` is not made from ``1``."""
+"""Letters that what follows `LETTERS` must have unless it says T1, so that ``m1`` is not made from ``1``."""
+
+
+def other_format(name: str) -> str | None:
+    """The end of the name of an image that is not read: another format, or one that must be unpacked; None for other files.
+
+    >>> [other_format(name) for name in ("a.mnc", "a.nii.bz2", "a.nii.gz.part", "a.nii.gz", "a.txt")]
+    ['.mnc', '.nii.bz2', '.nii.gz.part', None, None]
+    """
+    small = name.lower()
+    match = PACKED.search(small)
+    if match and not small.endswith(IMAGE_SUFFIXES):
+        return match[0]
+    return next((suffix for suffix in OTHER_FORMATS if small.endswith(suffix)), None)
 
 
 def what_name_says(path: Location) -> str | None:
@@ -119,7 +153,12 @@ def _is_from(name: str, other: str) -> bool:
     if other.startswith(name):
         return bool(TILT.fullmatch(other[len(name) :]))
     before = name.removesuffix(other)
-    return before != name and bool(BEFORE.fullmatch(before) or (len(other) >= SHORTEST and LETTERS.fullmatch(before)))
+    return before != name and bool(BEFORE.fullmatch(before) or (_is_word(other) and LETTERS.fullmatch(before)))
+
+
+def _is_word(name: str) -> bool:
+    """Whether a name is long enough, or clear enough, to be meant where letters stand before it."""
+    return len(name) >= SHORTEST or re.fullmatch(T1, name.lower()) is not None
 
 
 def _first(kinds: dict[str, str], texts: Collection[str]) -> str | None:

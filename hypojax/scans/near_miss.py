@@ -11,7 +11,7 @@ SUBJECT: Final = re.compile(r"sub-[a-zA-Z0-9+]+")
 LIKE_SUBJECT: Final = re.compile(r"(sub|subj|subject)[-_ .]?[a-z0-9].*", re.IGNORECASE)
 SESSION: Final = re.compile(r"ses-[a-zA-Z0-9+]+")
 LIKE_SESSION: Final = re.compile(r"(ses|sess|session)[-_ .]?[a-z0-9].*", re.IGNORECASE)
-LIKE_T1W: Final = re.compile(r"t1w?(_?mprage)?|mprage|anat", re.IGNORECASE)
+LIKE_T1W: Final = re.compile(r"t1w?\d*(_?mprage)?|mprage|anat", re.IGNORECASE)
 """Last parts of names that somebody may have meant as ``T1w``."""
 
 
