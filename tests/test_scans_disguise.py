@@ -48,6 +48,7 @@ def tarred(content: bytes) -> bytes:
 POINTERS = {
     "annex": (b"/annex/objects/MD5E-s8388608--00000000000000000000000000000000.nii.gz\n", "datalad get"),
     "annexed link as text": (b"../../.git/annex/objects/Xx/9q/MD5E-s9--0.nii.gz/MD5E-s9--0.nii.gz", "datalad get"),
+    "annexed link of Windows": (b"..\\..\\.git\\annex\\objects\\Xx\\9q\\MD5E-s9--0.nii.gz", "datalad get"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
 }
 OTHERS = {
@@ -95,6 +96,12 @@ def test_an_image_compressed_twice_is_read(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(gzip.compress(nifti_bytes(noise()))))
     np.testing.assert_array_equal(read("twice", path).voxels, noise())
     assert size_of(Scan("twice", path)).file_bytes == path.stat().st_size
+
+
+def test_nothing_compressed_is_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(gzip.compress(b""))
+    assert refused(path).reason == Reason.EMPTY_FILE
 
 
 def test_more_than_twice_is_said(tmp_path: Path) -> None:

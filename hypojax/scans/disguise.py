@@ -59,7 +59,7 @@ def pointer(start: bytes) -> tuple[str, str] | None:
     >>> pointer(b"version https://git-lfs.github.com/spec/v1")
     ('a Git LFS pointer', 'git lfs pull')
     """
-    line = start.split(b"\n", 1)[0]
+    line = start.split(b"\n", 1)[0].replace(b"\\", b"/")
     return next((said for mark, said in POINTERS.items() if mark in line and line.isascii()), None)
 
 
@@ -78,6 +78,8 @@ def no_image(start: bytes) -> HypojaxError:
     >>> no_image(b"/annex/objects/MD5E-s8388608--0.nii.gz").reason.value
     'unreadable'
     """
+    if not start:
+        return HypojaxError(Reason.EMPTY_FILE, "it decompresses to nothing (0 bytes); fetch it again or exclude the scan")
     if known := pointer(start):
         what, command = known
         return HypojaxError(Reason.UNREADABLE, f"it is {what} and not the scan itself; fetch its content ({command}) or exclude the scan")
