@@ -219,7 +219,8 @@ def _without_low_air(scan: Mended, found: Look) -> Mended:
     levels = _levels(found)
     if levels is None:
         return scan
-    floor = max([levels.low for value in found.constants if levels.far_below(value)] + _gap_floor(found), default=None)
+    constant = [levels.low for value in found.constants if levels.far_below(value)]
+    floor = max([*constant, *_gap_floor(found), *_zero_floor(found), *_lowest_floor(scan.volume, found)], default=None)
     if floor is None:
         return scan
     if floor > 0 and not levels.far_below(0.0):
@@ -236,6 +237,25 @@ def _gap_floor(found: Look) -> list[float]:
     middle = float(np.median(air))
     wide = above.low - middle > FAR_GAP * (above.high - above.low) > 0
     return [above.low] if wide and (middle < 0 or above.has_air) else []
+
+
+def _zero_floor(found: Look) -> list[float]:
+    """Low end of what is not negative, where all that is lies well apart from it and the rest holds air of its own; else nothing."""
+    below, rest = found.sample[found.sample < 0], _levels_of(found.sample[found.sample >= 0])
+    if rest is None or below.size < LEAST_VOXELS:
+        return []
+    apart = rest.low - float(np.percentile(below, 100 - CLIP[0])) > FAR_FROM_AIR * (rest.tissue - rest.low) > 0
+    return [rest.low] if apart and rest.has_air else []
+
+
+def _lowest_floor(volume: Num[np.ndarray, "i j k"], found: Look) -> list[float]:
+    """Low end of what is brighter than the lowest value, where that is negative and as far away as no tissue is; else nothing.
+
+    So is the -1000 of a few slices, or of a hole, that blocks on the border do not meet.
+    """
+    lowest = float(volume.min())
+    levels = _levels_of(found.sample[found.sample > lowest])
+    return [levels.low] if levels is not None and lowest < 0 and levels.low - lowest > FAR * (levels.tissue - levels.low) > 0 else []
 
 
 def _levels(found: Look) -> Levels | None:
@@ -261,7 +281,7 @@ def _without_bright_constants(scan: Mended, found: Look) -> Mended:
     air = min([value for value in found.constants if value not in bright] + [levels.low])
     volume = np.array(scan.volume, np.float32)
     for value in bright:
-        padding = _touching_border(volume == np.float32(value))
+        padding = touching_border(volume == np.float32(value))
         rim = ndimage.binary_dilation(padding) & ~padding
         if value >= levels.high and rim.any() and np.median(volume[rim]) > (levels.low + value) / 2:
             raise HypojaxError(Reason.INVERTED, f"the field of view is {value:g} round a darker head, {ADVICE}")
@@ -270,7 +290,7 @@ def _without_bright_constants(scan: Mended, found: Look) -> Mended:
     return replace(scan, volume=volume)
 
 
-def _touching_border(mask: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
+def touching_border(mask: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     """Pieces of a mask that touch the border of the volume."""
     labels, count = ndimage.label(mask)
     touching = np.zeros(count + 1, bool)

@@ -95,6 +95,22 @@ def test_air_far_below_the_head_is_raised_at_any_gain_and_offset(gain: float, of
     np.testing.assert_allclose(moments(mended(volume.astype(np.float32)).volume), expected, rtol=SAME, atol=SAME * 100 * gain)
 
 
+@pytest.mark.parametrize(("level", "spread"), [(-600.0, 20.0), (-1024.0, 100.0)])
+def test_noisy_air_below_zero_is_raised(level: float, spread: float) -> None:
+    air = np.random.default_rng(0).normal(level, spread, SHAPE).astype(np.float32)
+    inner = np.where(head() < 15, np.float32(0), head())  # the head holds air of its own
+    as_in_air(np.where(outside(), air, inner))
+
+
+@pytest.mark.parametrize("value", [-5000.0, -32768.0])
+def test_what_lies_far_below_within_the_scan_is_raised(value: float) -> None:
+    volume = head().copy()
+    volume[30:36, 20] = value
+    found = mended(volume).volume
+    assert found.min() >= 0
+    np.testing.assert_array_equal(np.delete(found, 20, axis=1) > 100, np.delete(head(), 20, axis=1) > 100)
+
+
 @pytest.mark.parametrize("value", [-3e38, 3e38, -1e9])
 def test_a_voxel_that_marks_no_value_counts_for_nothing(value: float) -> None:
     volume = head().copy()
