@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from hypojax.execute.record import measure_scan
 from hypojax.grid import Grid, centred_grid, model_directions, to_voxel, to_world, voxel_sizes, voxel_volume, within_field_of_view
+from hypojax.intensity import Statistics
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LABELS, PARTS, REGIONS, TABLE
+from hypojax.segment import Segmentation
 from hypojax.volumes import FLAGS, Measurement, measure
 from hypojax.volumes.measure import CORRELATED_VOXELS, CUT_OFF, SCALP_SIGNAL
 from hypojax.volumes.native import native_labels, native_mask
@@ -480,6 +483,59 @@ def test_blank_slices_within_a_head_take_its_volume_away(plain: Scene, axis: int
     np.moveaxis(volume, axis, 0)[middle : middle + 3] = 0
     found = replace(plain, volume=volume).measured()
     assert found.volumes["icv"].missing_reason == Reason.PARTLY_BLANK
+
+
+def test_blank_slices_are_the_reason_also_where_the_mask_runs_to_the_border(plain: Scene) -> None:
+    volume = plain.volume.copy()
+    middle = volume.shape[2] // 2 + 12
+    volume[:, :, middle : middle + 3] = 0
+    found = replace(plain, volume=volume).measured(intracranial=np.full_like(plain.intracranial, 255))
+    assert found.quality["icv_cut_off"] > CUT_OFF
+    assert found.volumes["icv"].missing_reason == Reason.PARTLY_BLANK
+
+
+def test_a_part_of_a_head_that_holds_noise_takes_its_volume_away(plain: Scene) -> None:
+    place, random = places(plain.volume.shape, plain.affine), np.random.default_rng(0)
+    noise = random.uniform(0, plain.volume.max(), plain.volume.shape)
+    part = (place[..., 0] > 0) & (place[..., 2] > 0)
+    found = replace(plain, volume=np.where(part, noise, plain.volume).astype(np.float32)).measured()
+    assert found.volumes["icv"].missing_reason == Reason.PARTLY_BLANK
+    everywhere = plain.volume + random.normal(0, 0.2 * plain.volume.max(), plain.volume.shape)
+    assert not replace(plain, volume=everywhere.astype(np.float32)).measured().volumes["icv"].missing_reason
+
+
+def test_a_small_hole_beside_the_hypothalamus_takes_its_volume_away() -> None:
+    scan = scene(sizes=(1.0, 1.0, 1.0), shape=(180, 216, 176))
+    labels = scan.measured().hypothalamus > 0
+    centre = np.argwhere(labels)[0]
+    hole = np.linalg.norm(np.moveaxis(np.indices(labels.shape), 0, -1) - centre, axis=-1) < 4
+    found = replace(scan, volume=np.where(hole, scan.volume.min(), scan.volume)).measured()
+    assert {found.volumes[region].missing_reason for region in PARTS} == {Reason.PARTLY_BLANK}
+
+
+def test_a_few_missing_voxels_in_the_hypothalamus_take_its_volumes_away_and_many_elsewhere_nothing() -> None:
+    scan = scene(sizes=(1.0, 1.0, 1.0), shape=(180, 216, 176))
+    few, many = np.zeros(scan.volume.shape, bool), np.zeros(scan.volume.shape, bool)
+    few[tuple(np.argwhere(scan.measured().hypothalamus)[::40].T)] = True
+    many[:40] = True
+    for missing, reason in ((few, Reason.NONFINITE_VOXELS), (many, Reason.NONE)):
+        volume = np.where(missing, scan.volume.min() - 1, scan.volume)
+        views, statistics = np.ones((1, 10), np.float32), Statistics(0.0, 0.0, 0.0, 1.0)
+        segmentation = Segmentation(scan.head_grid, scan.intracranial, scan.box_grid, scan.subunits, statistics, 1.0, views)
+        found = measure_scan(volume, scan.affine, segmentation, nonfinite=int(missing.sum()))
+        assert {found.volumes[region].missing_reason for region in PARTS} == {reason}
+        assert ("nonfinite_near_hypothalamus" in found.flags) == bool(reason)
+
+
+@pytest.mark.parametrize("place", [(0.0, -95.0, -20.0), (75.0, 0.0, 20.0)])
+def test_a_void_at_the_surface_of_a_head_takes_its_volume_away(plain: Scene, place: tuple[float, float, float]) -> None:
+    near, coarse = (
+        np.linalg.norm(places(shape, affine) - place, axis=-1)
+        for shape, affine in ((plain.volume.shape, plain.affine), (plain.head_grid.shape, plain.head_grid.affine))
+    )
+    bright = np.where(near < 49, plain.volume.max(), plain.volume)
+    void = replace(plain, volume=np.where(near < 45, plain.volume.min(), bright))
+    assert void.measured(intracranial=np.where(coarse < 45, np.uint8(0), plain.intracranial)).volumes["icv"].missing_reason
 
 
 def test_a_blank_hypothalamus_is_missing(plain: Scene) -> None:

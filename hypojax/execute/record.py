@@ -12,8 +12,10 @@ from hypojax.derivatives import ScanMaps
 from hypojax.grid import Affine, voxel_sizes
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import Image
+from hypojax.schema import PARTS
 from hypojax.store import Posterior, Segmented
-from hypojax.volumes import Measurement, measure
+from hypojax.volumes import Measurement, RegionVolume, measure
+from hypojax.volumes.blank import lowest_near
 
 if TYPE_CHECKING:
     from hypojax.segment import Segmentation
@@ -49,6 +51,8 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
     if NOISE_OUTSIDE in segmentation.flags:
         measured = _renamed(measured, "partly_blank", to=None, reason=Reason.NOISE_OUTSIDE_HEAD)
     if nonfinite:
+        if lowest_near(volume, affine, labels=measured.hypothalamus):
+            measured = _without_hypothalamus(measured)
         measured = _renamed(measured, "blank_near_hypothalamus", to="nonfinite_near_hypothalamus", reason=Reason.NONFINITE_VOXELS)
     return replace(measured, flags=(*segmentation.flags, *measured.flags))
 
@@ -61,6 +65,15 @@ def _renamed(measured: Measurement, flag: str, *, to: str | None, reason: Reason
     renamed = {region: replace(measured.volumes[region], missing_reason=reason) for region in concerned}
     flags = tuple(name for name in (to if name == flag else name for name in measured.flags) if name)
     return replace(measured, flags=flags, volumes=measured.volumes | renamed)
+
+
+def _without_hypothalamus(measured: Measurement) -> Measurement:
+    """The same without volumes of the hypothalamus, as where voxels next to it are blank; what was cut off stays so."""
+    if measured.volumes["hypothalamus"].missing_reason:
+        return measured
+    missing = dict.fromkeys(PARTS, RegionVolume(np.nan, np.nan, np.nan, Reason.PARTLY_BLANK))
+    flags = tuple(name for name in measured.flags if name != "unusual_hypothalamus")
+    return replace(measured, flags=(*flags, "blank_near_hypothalamus"), volumes=measured.volumes | missing)
 
 
 def row_of(image: Image) -> dict[str, Any]:

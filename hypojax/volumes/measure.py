@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Num, UInt8
 from hypojax.grid import Affine, Grid, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import PARTS
-from hypojax.volumes.blank import blank_near, gap_in_head, partly_blank
+from hypojax.volumes.blank import blank_near, gap_in_head, noisy_part, partly_blank
 from hypojax.volumes.flags import image_flags, volume_flags
 from hypojax.volumes.native import native_labels, native_mask
 from hypojax.volumes.quality import (
@@ -119,12 +119,15 @@ class Blank:
 
     Parameters
     ----------
+    gap
+        Whole slices of the head, or a part of it that holds noise.
     head
         A part of the head.
     hypothalamus
         Voxels in or next to the hypothalamus.
     """
 
+    gap: bool
     head: bool
     hypothalamus: bool
 
@@ -173,7 +176,8 @@ def measure(
     signs = _signs(head, box, subunits=subunits, views=views, quality=quality)
     quality = quality | {"quality_score": released_model().score(signs)}
     blank = Blank(
-        head=partly_blank(coarse) or gap_in_head(volume, affine, mask=mask > 0),
+        gap=gap_in_head(volume, affine, mask=mask > 0) or noisy_part(volume, mask=mask > 0),
+        head=partly_blank(coarse),
         hypothalamus=blank_near(volume, affine, structure=box.whole > 0.5, grid=box_grid, tissue=tissue_limit(coarse)),
     )
     reasons, reason_flags = _missing(box, quality, blank)
@@ -240,10 +244,10 @@ def _missing(box: Structure, quality: Mapping[str, float], blank: Blank) -> tupl
     if quality["extracranial_signal"] < SCALP_SIGNAL:
         reasons["icv"] = Reason.SKULL_STRIPPED
         flags.append("skull_stripped")
-    elif quality["icv_cut_off"] > CUT_OFF:
+    elif quality["icv_cut_off"] > CUT_OFF and not blank.gap:  # in blank slices and noise a mask may run to any border
         reasons["icv"] = Reason.CUT_OFF
         flags.append("icv_cut_off")
-    elif blank.head:
+    elif blank.gap or blank.head:
         reasons["icv"] = Reason.PARTLY_BLANK
         flags.append("partly_blank")
     if cut_off_share(box.whole > 0.5, box.inside) > CUT_OFF:
