@@ -133,6 +133,15 @@ def test_a_wrong_byte_costs_nothing_but_is_said_with_its_line(tmp_path: Path) ->
     assert [row["site"] for row in both.rows] == ["Zürich", "München"]
 
 
+def test_decimal_commas_are_points_where_semicolons_stand_between_cells(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("participant_id;iq;tiv;site\n01;100,5;n/a;1,2\n02;98;1,234;a,b\n")
+    found = read_table(tmp_path / "people.csv")
+    assert [(row["iq"], row["tiv"], row["site"]) for row in found.rows] == [(100.5, None, "1,2"), (98.0, 1.234, "a,b")]
+    assert "read as points: iq, tiv" in found.notes[0]
+    (tmp_path / "people.tsv").write_text("participant_id\tiq\n01\t1,000\n")
+    assert read_table(tmp_path / "people.tsv").rows[0]["iq"] == "1,000", "nobody knows which comma this is"
+
+
 def test_a_ragged_row_costs_itself_alone(tmp_path: Path) -> None:
     found = read(tmp_path, "participant_id\tage\tsex\nsub-01\t31\tF\nsub-02\t42\nsub-03\t1\t2\tM\nsub-04\t50\tM\n")
     assert ages(found) == [31, None, None, 50]

@@ -55,11 +55,14 @@ class Content:
         Number of the line that each begins on, from 1.
     faults
         What is not as it should be, a sentence each without the name of the table.
+    separator
+        What stands between cells; empty for blanks.
     """
 
     records: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]
     faults: tuple[str, ...]
+    separator: str = ""
 
 
 def content_of(data: bytes, *, tabs: bool) -> Content:
@@ -83,7 +86,7 @@ def content_of(data: bytes, *, tabs: bool) -> Content:
     if zeros := [number for number, cells in found if not "".join(cells).strip("\0")]:
         faults.append(f"holds nothing but NUL in {listed_lines(zeros)}; write it again")
         found = [(number, cells) for number, cells in found if number not in zeros]
-    return Content(tuple(cells for _, cells in found), tuple(number for number, _ in found), tuple(faults))
+    return Content(tuple(cells for _, cells in found), tuple(number for number, _ in found), tuple(faults), separator)
 
 
 def pointer_command(data: bytes) -> str | None:

@@ -5,6 +5,7 @@ What is wrong costs the columns or rows concerned and is said with its line; onl
 
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,6 +56,9 @@ Columns = dict[str, list[str]]
 Kind = Literal["as written", "text", "age", "any"]
 Kinds = Callable[[str], Kind]
 """What a column of some name holds."""
+
+DECIMAL: Final = re.compile(r"[+-]?[0-9]+(,[0-9]+)?([eE][+-]?[0-9]+)?")
+"""A number as it is written where a comma is the point."""
 
 Units = Mapping[str, float]
 NO_UNITS: Final[Units] = {}
@@ -121,6 +125,7 @@ def _read_text(path: Location, data: bytes, kinds: Kinds, units: Units) -> Table
     rows, ragged = _squared(content.records[1:], names, lines)
     columns, repeated = _named(rows, names, content.lines[0])
     found, unreadable = _readable(columns, lines, kinds)
+    commas = _with_points(found, kinds) if content.separator == ";" else []
     table = f"table {visible(str(path))}"
     values, faults, notes = _typed(found, lines, kinds, units)
     return Table(
@@ -129,8 +134,19 @@ def _read_text(path: Location, data: bytes, kinds: Kinds, units: Units) -> Table
         tuple({name: values[name][number] for name in found} for number in range(len(rows))),
         tuple(lines),
         tuple(f"{table} {fault}" for fault in (*content.faults, *comments, *ragged, *repeated, *unreadable, *faults)),
-        tuple(f"{table} {note}" for note in notes),
+        tuple(f"{table} {note}" for note in (*commas, *notes)),
     )
+
+
+def _with_points(columns: Columns, kinds: Kinds) -> list[str]:
+    """Write numbers with a point in columns where all have a comma or none, as in tables that have semicolons for that; a word on them."""
+    named = []
+    for name, cells in columns.items():
+        present = [cell for cell in cells if cell not in MISSING]
+        if kinds(name) == "any" and any("," in cell for cell in present) and all(map(DECIMAL.fullmatch, present)):
+            columns[name] = [cell if cell in MISSING else cell.replace(",", ".") for cell in cells]
+            named.append(visible(name))
+    return [f"columns with decimal commas, read as points: {', '.join(named)}"] if named else []
 
 
 def _without_comments(content: Content) -> tuple[Content, list[str]]:
