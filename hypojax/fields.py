@@ -127,8 +127,10 @@ def _tuple(choices: tuple[Any, ...], value: object, *, key: str) -> tuple[Any, .
     )
 
 
-def _plain(hint: type, value: object, *, key: str) -> object:
-    """A number, text or path; a whole number may stand for any number, true and false for none."""
+def _plain(hint: Any, value: object, *, key: str) -> object:  # noqa: ANN401 - of any type
+    """A number, text or path; a whole number may stand for any number, true and false for none. Where anything may stand, as it is."""
+    if hint is Any:
+        return value
     wanted = {float: (int, float), Path: (str, Path)}.get(hint, hint)
     if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
         raise _refused(key, f"is {value!r}, it must be {WORDS[hint]}")

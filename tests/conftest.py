@@ -8,8 +8,11 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("any machine", deadline=None)  # no test depends on how busy the machine is
+hypothesis.settings.load_profile("any machine")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = ""  # tests keep nothing in the home of whoever runs them, and find nothing there
 if threading.current_thread() is threading.main_thread():
     # A job that a script starts with & ignores Ctrl-C, and so would the processes that tests start and interrupt.

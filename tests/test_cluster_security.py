@@ -24,7 +24,13 @@ pytestmark = pytest.mark.floor
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[Client, list[str]]]:
+def before() -> set[tuple[str, int]]:
+    """Where this process listens for other tests."""
+    return listening(psutil.Process())
+
+
+@pytest.fixture(scope="module")
+def cluster(before: set[tuple[str, int]]) -> Iterator[tuple[Client, list[str]]]:
     """A cluster of this machine as a run starts it, and what was said."""
     said: list[str] = []
     with connected(ClusterSettings("local", workers=1), say=said.append) as client:
@@ -76,11 +82,11 @@ def test_workers_refuse_strangers_too(cluster: tuple[Client, list[str]]) -> None
     assert all(address.startswith("tls://127.0.0.1:") for address in addresses)
 
 
-def test_every_port_is_on_loopback_and_says_nothing_by_http(cluster: tuple[Client, list[str]]) -> None:
+def test_every_port_is_on_loopback_and_says_nothing_by_http(cluster: tuple[Client, list[str]], before: set[tuple[str, int]]) -> None:
     _, said = cluster
     assert not any("dashboard" in sentence for sentence in said)
-    ports = listening(psutil.Process())
-    assert {address for address, _ in ports} <= {"127.0.0.1"}
+    ports = listening(psutil.Process()) - before
+    assert {address for address, _ in ports} == {"127.0.0.1"}
     for _, port in ports:
         for page in ("", "status", "info/main/workers.html", "json/counts.json", "metrics", "health", "proxy/8787/127.0.0.1/"):
             assert not answered(port, page), f"{port} {page}"

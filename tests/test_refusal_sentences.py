@@ -15,8 +15,8 @@ KINDS = {"HypojaxError": 1, "ScanError": 2}
 """Refusals → where their sentence stands among the arguments."""
 
 STEPS = (
-    "add", "check", "convert", "copy", "decompress", "exclude", "export", "fetch", "find", "fix", "free", "give", "install", "look",
-    "make", "name", "put", "rename", "run", "take", "try", "unpack", "use", "write",
+    "add", "check", "convert", "copy", "correct", "decompress", "exclude", "export", "fetch", "find", "fix", "free", "give", "install",
+    "look", "make", "name", "put", "rename", "run", "take", "try", "unpack", "use", "write",
 )  # fmt: skip
 """What a next step begins with."""
 
