@@ -154,7 +154,7 @@ def edits(draw: st.DrawFn, dtype: np.dtype[Any]) -> list[tuple[Any, float, int]]
     return draw(st.lists(st.tuples(arrays.from_dtype(dtype), st.floats(0, 1), st.sampled_from([1, 5, 5000, 10**6])), max_size=5))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     case=st.sampled_from(TYPES).map(np.dtype).flatmap(lambda dtype: st.tuples(st.just(dtype), edits(dtype))),
     small=st.booleans(),

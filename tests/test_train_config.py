@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.strategies import floats, integers, lists, sampled_from, text
 
 from hypojax.reason import Reason, RunError
@@ -95,6 +95,7 @@ def test_a_fold_has_a_seed_and_a_folder_of_its_own(tmp_path: Path) -> None:
     assert (config.of_fold(3).loop.seed, config.of_fold(3).out) == (10, Path("runs/x/fold3"))
 
 
+@settings(max_examples=25)  # each writes and reads a file
 @given(
     steps=integers(101, 9999),
     rate=floats(1e-6, 1),

@@ -81,6 +81,7 @@ def printable(text: str) -> bool:
     return all(character.isprintable() or character == "\n" for character in text)
 
 
+@pytest.mark.slow
 def test_every_name_gets_its_row_and_every_verb_copes(
     scans: Path, tmp_path: Path, network: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +108,7 @@ def test_every_name_gets_its_row_and_every_verb_copes(
         assert path.suffix != ".json" or path.is_dir() or json.loads(text)
 
 
+@pytest.mark.slow
 def test_every_name_travels_to_workers_and_back(tmp_path: Path) -> None:
     some = tmp_path / "in"
     for name in (os.fsdecode(b"Andr\xe9_T1"), "red\x1b[31m"):
