@@ -74,6 +74,15 @@ def test_the_time_of_a_scan_is_read_from_either_table_of_scans(tmp_path: Path) -
     assert columns(discover([root]), "acq_time") == ["2009-06-15T13:45:30", None]
 
 
+def test_a_table_of_a_subject_that_does_not_know_a_scan_is_said(tmp_path: Path) -> None:
+    root = dataset(tmp_path, "sub-01/ses-1", "sub-02")
+    write(root / "sub-01/sub-01_sessions.tsv", "session_id age\nses-9 31\n")
+    write(root / "sub-02/sub-02_scans.tsv", "filename acq_time\nanat/sub-2_T1w.nii.gz 2010\n")
+    first, second = discover([root]).notes
+    assert "sub-01_sessions.tsv says nothing of ses-1" in first
+    assert "sub-02_scans.tsv says nothing of sub-02_T1w.nii.gz" in second
+
+
 def test_one_row_a_visit(tmp_path: Path) -> None:
     """By its session where the table names it; else what all rows agree on, and what they differ in is said."""
     rows = "sub-01 ses-1 31 F\nsub-01 ses-2 33 F\n"
@@ -111,6 +120,8 @@ def test_a_table_of_all_sessions_and_ids_with_their_session_tell_visits_apart(tm
     both = ("sub-01/ses-01", "sub-01/ses-02")
     root = dataset(tmp_path / "a", *both)
     write(root / "sessions.tsv", "participant_id session_id age\nsub-01 1 30\nsub-01 2 31\n")
+    assert columns(discover([root]), "age") == [30, 31]
+    root = dataset(tmp_path / "c", *both, participants="ID visit age\nsub-01 1 30\nsub-01 2 31\n")
     assert columns(discover([root]), "age") == [30, 31]
     root = dataset(tmp_path / "b", *both, participants="participant_id age\nsub-01_ses-01 30\nsub-01_ses-02 31\n")
     assert columns(discover([root]), "age") == [30, 31]

@@ -19,7 +19,7 @@ PARTICIPANTS: Final = "participants.tsv"
 LIKE_PARTICIPANTS: Final = re.compile(r"participants?\.(tsv|csv|txt|xlsx?|ods|parquet)", re.IGNORECASE)
 """Names that somebody may have meant as that."""
 
-SESSION_NAMES: Final = ("sessionid", "session", "ses")
+SESSION_NAMES: Final = ("sessionid", "session", "ses", "visitid", "visit", "timepoint", "wave")
 
 
 class Participants:
@@ -128,6 +128,7 @@ class Participants:
             return {}
         if not people.knows(session):
             people.match([session])
+        self._unknown([path] if not people.knows(session) else [], f"ses-{session}")
         return people.row(session)
 
     def _scan(self, path: Location, subject: str, session: str) -> dict[str, Value]:
@@ -136,7 +137,15 @@ class Participants:
         places = [folder / f"sub-{subject}_scans.tsv"]
         places += [folder / f"ses-{session}" / f"sub-{subject}_ses-{session}_scans.tsv"] if session else []
         tables = [self._inner(place, "filename", prefix="", key=_stem) for place in places]
-        return merged(*(people.row(bids.stem(path)) for people in tables if people))
+        known = {place: people for place, people in zip(places, tables, strict=True) if people}
+        silent = not any(people.knows(bids.stem(path)) for people in known.values())
+        self._unknown(list(known) if silent else [], path.name)
+        return merged(*(people.row(bids.stem(path)) for people in known.values()))
+
+    def _unknown(self, tables: Sequence[Location], what: str) -> None:
+        """Note that none of the tables of a subject tells of something that is there."""
+        if tables:
+            self._inner_notes.append(f"table {visible(str(tables[-1]))} says nothing of {visible(what)}: write the same name in both")
 
     def _inner(self, path: Location, column: str, *, prefix: str, key: Callable[[str], str] | None = None) -> People | None:
         """A table of one subject, read once."""
@@ -224,7 +233,7 @@ def _description(place: Location) -> dict[str, object]:
 
 def _column(table: Table, wanted: str) -> str | None:
     """The column of ids: of the name that BIDS gives it, in whatever spelling, else another one of ids of people."""
-    others = ("participantid", "participant", "subjectid", "subject", "sub")
+    others = ("participantid", "participant", "subjectid", "subject", "sub", "subjid", "patientid", "patient", "id")
     spelled = {plain(name): name for name in reversed(table.names) if is_id_name(name)}
     return wanted if wanted in table.names else next((spelled[name] for name in others if name in spelled), None)
 
