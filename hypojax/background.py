@@ -307,14 +307,16 @@ def _without_noise(scan: Mended, found: Look) -> Mended:
         return scan
     low, high = found.ends
     volume = np.asarray(scan.volume, np.float32)
-    noisy = ndimage.uniform_filter(rough(np.pad(volume, 1, mode="reflect")[None])[0], 3) > ROUGH * (high - low)
+    roughness = rough(np.pad(volume, 1, mode="reflect")[None])[0]
+    noisy = ndimage.uniform_filter(roughness, 3) > ROUGH * (high - low)
     if noisy.mean() > NOTHING_ELSE:
         return scan
     opened = ndimage.grey_opening(volume, size=(3, 3, 3))
     air = float(np.percentile(opened[::2, ::2, ::2], CLIP[0]))
     head = _head(~noisy[::2, ::2, ::2] & (opened[::2, ::2, ::2] > otsu_threshold(opened[::2, ::2, ::2])))
     head = head.repeat(2, 0).repeat(2, 1).repeat(2, 2)[tuple(slice(side) for side in opened.shape)]
-    return Mended(np.where(noisy, np.where(head, opened, np.float32(air)), volume), (NOISE_OUTSIDE,))
+    alone = ~head & (roughness > ROUGH * (high - low))  # grains of sparse noise
+    return Mended(np.where(noisy | alone, np.where(head, opened, np.float32(air)), volume), (NOISE_OUTSIDE,))
 
 
 def rough(volumes: Float32[np.ndarray, "n i j k"]) -> Float32[np.ndarray, "n i-2 j-2 k-2"]:

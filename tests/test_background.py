@@ -141,6 +141,13 @@ def test_noise_as_bright_as_tissue_becomes_air(name: str, part: float) -> None:
     assert found.volume[place].mean() < 0.15 * volume[place].mean()
 
 
+def test_grains_of_sparse_noise_become_air() -> None:
+    grains = np.where(np.random.default_rng(0).random(SHAPE) < 0.15, np.float32(1200), np.float32(0))
+    found = mended(np.where(outside(), grains, head()))
+    assert found.flags == (NOISE_OUTSIDE,)
+    assert (found.volume[outside()] > 600).mean() < 0.1 * (grains[outside()] > 600).mean()
+
+
 @pytest.mark.parametrize("slope", [-1.0, -0.01])
 def test_an_inverted_scan_is_refused(slope: float) -> None:
     with pytest.raises(HypojaxError, match="brighter than the head") as caught:

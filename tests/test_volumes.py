@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from hypojax.background import NOISE_OUTSIDE
 from hypojax.execute.record import measure_scan
 from hypojax.grid import Grid, centred_grid, model_directions, to_voxel, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.intensity import Statistics
@@ -525,6 +526,17 @@ def test_a_few_missing_voxels_in_the_hypothalamus_take_its_volumes_away_and_many
         found = measure_scan(volume, scan.affine, segmentation, nonfinite=int(missing.sum()))
         assert {found.volumes[region].missing_reason for region in PARTS} == {reason}
         assert ("nonfinite_near_hypothalamus" in found.flags) == bool(reason)
+
+
+def test_noise_outside_the_head_is_the_reason_where_the_mask_runs_into_it(plain: Scene) -> None:
+    views, everything = np.ones((1, 10), np.float32), np.full_like(plain.intracranial, 255)
+    segmentation = Segmentation(
+        plain.head_grid, everything, plain.box_grid, plain.subunits, Statistics(0.0, 0.0, 0.0, 1.0), 1.0, views, flags=(NOISE_OUTSIDE,)
+    )
+    found = measure_scan(plain.volume, plain.affine, segmentation)
+    assert found.volumes["icv"].missing_reason == Reason.NOISE_OUTSIDE_HEAD
+    assert NOISE_OUTSIDE in found.flags
+    assert "icv_cut_off" not in found.flags
 
 
 @pytest.mark.parametrize("place", [(0.0, -95.0, -20.0), (75.0, 0.0, 20.0)])

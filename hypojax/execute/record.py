@@ -49,7 +49,8 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
             error.reason, f"{error} {nonfinite} of its voxels are NaN or infinite: was a mask or a division wrong?"
         ) from error
     if NOISE_OUTSIDE in segmentation.flags:
-        measured = _renamed(measured, "partly_blank", to=None, reason=Reason.NOISE_OUTSIDE_HEAD)
+        for name in ("partly_blank", "icv_cut_off"):  # either comes of noise that was left, or of a head that it hides
+            measured = _renamed(measured, name, to=None, reason=Reason.NOISE_OUTSIDE_HEAD)
     if nonfinite:
         if lowest_near(volume, affine, labels=measured.hypothalamus):
             measured = _without_hypothalamus(measured)
@@ -61,7 +62,7 @@ def _renamed(measured: Measurement, flag: str, *, to: str | None, reason: Reason
     """The same, where what is blank is known to be something else: another ``reason`` for the regions that a flag tells of."""
     if flag not in measured.flags:
         return measured
-    concerned = ["icv"] if flag == "partly_blank" else [region for region in measured.volumes if region != "icv"]
+    concerned = ["icv"] if flag in ("partly_blank", "icv_cut_off") else [region for region in measured.volumes if region != "icv"]
     renamed = {region: replace(measured.volumes[region], missing_reason=reason) for region in concerned}
     flags = tuple(name for name in (to if name == flag else name for name in measured.flags) if name)
     return replace(measured, flags=flags, volumes=measured.volumes | renamed)
