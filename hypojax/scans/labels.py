@@ -16,7 +16,7 @@ from hypojax.scans.image import Image
 MOST: Final = 500
 """Values of a label map; parcellations of a whole head have about 200."""
 
-ALWAYS: Final = 5
+ALWAYS: Final = 7
 """Values that are too few for any scan."""
 
 EQUAL: Final = 0.6
