@@ -111,7 +111,7 @@ def zipped(content: bytes) -> bytes:
         (b"\x00", Reason.NOT_AN_IMAGE),
         (b"participant_id\tage\nsub-01\t35\n", Reason.NOT_AN_IMAGE),
         (zipped(b"participant_id\tage\nsub-01\t35\n"), Reason.NOT_AN_IMAGE),
-        (zipped(b""), Reason.NOT_AN_IMAGE),
+        (zipped(b""), Reason.EMPTY_FILE),
         (b"\x1f\x8b", Reason.TRUNCATED),
         (b"\x1f\x8bnot gzip after all, only the first two bytes", Reason.CORRUPTED),
         (nifti_bytes(noise())[:200], Reason.TRUNCATED),
