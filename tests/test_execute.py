@@ -23,6 +23,7 @@ from hypojax import execute
 from hypojax.cli.screen import facts
 from hypojax.cohort import open_cohort
 from hypojax.evaluate.summary import subjects_of
+from hypojax.execute import output
 from hypojax.execute.line import attempt
 from hypojax.execute.lock import locked
 from hypojax.execute.overlap import overlapped
@@ -527,3 +528,17 @@ def test_a_full_disk_is_not_the_fault_of_a_scan() -> None:
     with pytest.raises(RunError) as error:
         attempt("sub-01", step, since=0.0)
     assert error.value.reason == Reason.DISK_FULL
+
+
+def test_ids_that_differ_in_case_never_share_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that tells them apart each is itself; on one that does not they are refused, also where one comes a month later."""
+    for name in ("sub-a", "sub-A"):
+        write_phantom(tmp_path / name / f"{name}_T1w.nii.gz")
+    execute.run([tmp_path / "sub-a"], out=tmp_path / "out", segmenter=StandIn())
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "ignores_case", lambda _: True)
+        with pytest.raises(RunError, match="'sub-a' and 'sub-A' do; name an OUT on another disk") as error:
+            execute.run([tmp_path / "sub-A"], out=tmp_path / "out", segmenter=StandIn())
+    assert error.value.reason is Reason.DUPLICATE_SCAN
+    assert execute.run([tmp_path / "sub-a", tmp_path / "sub-A"], out=tmp_path / "out", segmenter=StandIn()).done == 2
+    assert open_cohort(tmp_path / "out").scan.values.tolist() == ["sub-A", "sub-a"]

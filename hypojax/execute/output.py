@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 from hypojax.execute.known import adopt
@@ -68,6 +70,29 @@ def refuse_raw(out: Location) -> None:
             raise RunError(Reason.USAGE, f"{message}; name an output folder of its own as the last argument, for example: {out}-hypojax")
 
 
+def refuse_case_twins(scans: Iterable[str], *, out: Location) -> None:
+    """Refuse ids that differ in case alone where the disk takes their folders for one: one scan would stand for both.
+
+    Raises
+    ------
+    RunError
+        ``DUPLICATE_SCAN``, with both.
+    """
+    first: dict[str, str] = {}
+    twins = [(other, scan) for scan in scans if (other := first.setdefault(scan.casefold(), scan)) != scan]
+    if twins and isinstance(out, Path) and ignores_case(out):
+        one, two = twins[0]
+        message = f"the disk of {out} takes names that differ in case for one, and scans {one!r} and {two!r} do"
+        raise RunError(Reason.DUPLICATE_SCAN, f"{message}; name an OUT on another disk, or give them other ids in a table of scans")
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether the disk of a folder takes names that differ in case for one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder, prefix=".Case") as file:
+        return Path(file.name).with_name(Path(file.name).name.swapcase()).exists()
+
+
 def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:
     """Scans as the index of a store lists them."""
     return [entry_of(scan) for scan in scans]
@@ -81,6 +106,7 @@ def entry_of(scan: Scan) -> ScanEntry:
 
 def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings, network: Segments | None) -> CohortStore:
     """The store in ``out`` with these scans among its inputs; without a network, the weights are those that the settings name."""
+    refuse_case_twins([entry["scan"] for entry in (*known_entries(out), *scans)], out=out)
     weights = weights_of(network) if network else weights_sha256(settings.weights, ensemble=settings.ensemble)
     common = {"hypojax": metadata.version("hypojax"), **weights}
     made = {**provenance(network), **weights, "run_settings": json.dumps(asdict(settings), default=str, sort_keys=True)}
