@@ -18,6 +18,9 @@ SEARCHED = os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE)))
 RUN = str(HERE / "run_phantoms.py")
 """``hypojax run`` over phantoms."""
 
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a process to end; ``nohup`` and ``&`` in a script make all that they start ignore some."""
+
 PATIENCE = 600.0
 """Seconds that a child may take for anything; no test asserts how long it takes."""
 
@@ -87,8 +90,11 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def handed_on(ignoring: Collection[signal.Signals]) -> Iterator[None]:
-    """Ignore signals while a child is started, which takes that over."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignoring}
+    """Ignore these signals while a child is started, and heed the others, however the tests were started; the child takes that over."""
+    own = {number: signal.getsignal(number) for number in ASKING}
+    heeded = {number: signal.SIG_DFL for number, handler in own.items() if handler is signal.SIG_IGN}
+    chosen = heeded | dict.fromkeys(ignoring, signal.SIG_IGN)
+    before = {number: signal.signal(number, handler) for number, handler in chosen.items()}
     try:
         yield
     finally:
