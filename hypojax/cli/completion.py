@@ -11,7 +11,7 @@ from hypojax.cli.verb import Verb
 Shell = Literal["bash", "zsh", "fish"]
 
 WHOLE: Final = ("--help", "--version")
-"""Options that stand in place of a verb."""
+"""Options that are given instead of a verb."""
 
 POSITIONAL: Final = Positional[int].__metadata__[0]  # type: ignore[attr-defined]  # a marker of tyro, which hides in the annotation
 ALONE: Final = FlagCreatePairsOff[bool].__metadata__[0]  # type: ignore[attr-defined]

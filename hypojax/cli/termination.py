@@ -37,7 +37,7 @@ class Terminated(KeyboardInterrupt):
 def terminable() -> Iterator[None]:
     """Raise at the first SIGTERM or SIGHUP while the block runs (in the main thread; elsewhere none can come).
 
-    The second SIGTERM is what it always was. A terminal that goes may send SIGHUP more than once, so that all after the first signal
+    A second SIGTERM has its default effect. A terminal that goes may send SIGHUP more than once, so that all after the first signal
     are ignored.
 
     Raises

@@ -208,7 +208,7 @@ class Repair(Verb):
     """Make again what is damaged or lost in OUT and stands elsewhere in it; no scan is read.
 
     The index of the cohort is rebuilt from the records of its scans; documents of groups and arrays, label maps, the table,
-    volumes.parquet and volumes.tsv are written again; what belongs to nothing is moved to OUT/set-aside/. Volumes stand in the records and
+    volumes.parquet and volumes.tsv are written again; what belongs to nothing is moved to OUT/set-aside/. Volumes are in the records and
     are not changed. What is left then (voxels that are damaged, a record that is lost) is named: `hypojax run INPUT OUT --check`
     does those scans again.
 
@@ -284,7 +284,7 @@ class Demo(Verb):
             with cohort.open_cohort(results / "cohort.zarr") as dataset:
                 screen.add(ratio={"measured": demo.group_ratio(dataset), "known": demo.GROUP_FACTOR})
                 screen.comparison(demo.compare(dataset), measured=demo.group_ratio(dataset), known=demo.GROUP_FACTOR)
-        screen.answer(f"The scans lie in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
+        screen.answer(f"The scans are in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
         return exit_code(outcome.done, outcome.failed)
 
 

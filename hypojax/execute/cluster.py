@@ -41,7 +41,7 @@ CONFIG: Final = {
 }
 
 QUIET: Final[dict[str, list[str]]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
-"""Without a dashboard nothing is told by HTTP either: Dask's server starts all the same, and has no password."""
+"""Without a dashboard there is no page over HTTP either: Dask's server starts all the same, and has no password."""
 
 PAGES: Final = {
     "distributed.scheduler.http.routes": [

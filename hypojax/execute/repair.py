@@ -17,7 +17,7 @@ from hypojax.store import repair as repair_store
 def repair(out: Place, *, watch: Watch | None = None) -> Repaired:
     """Rebuild the index from the records, write lost documents, label maps and the table again, set aside what belongs to nothing.
 
-    Volumes are never changed: they stand in the records, each of which holds by its own digest or counts for nothing.
+    Volumes are never changed: they are in the records, each of which is checked by its own digest.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A polite end: the first SIGTERM, SIGHUP or Ctrl-C lets a run finish its step and save; the second is what it always was.
+"""Ending in order: the first SIGTERM, SIGHUP or Ctrl-C lets a run finish its step and save; a second has its default effect.
 
 A signal that was ignored when the process began stays ignored (``nohup``; Ctrl-C for a job that a script starts with ``&``).
 """
