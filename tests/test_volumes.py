@@ -246,6 +246,18 @@ def test_uncertainty_is_that_of_correlated_draws(plain: Scene) -> None:
     assert_allclose(plain.measured().volumes["right_posterior"].uncertainty_mm3, expected, rtol=1e-5)
 
 
+def test_what_views_disagree_by_joins_the_uncertainty(plain: Scene) -> None:
+    """By the root of the sum of squares; subunits that differ in opposite ways leave the whole as sure as it was."""
+    sure = plain.measured().volumes
+    views = np.full((2, 10), 80.0, np.float32)
+    views[1, :2] += 8.0, -8.0
+    doubtful = plain.measured(views=views).volumes
+    first, second = (LABELS[value] for value in (1, 2))
+    for region in (first, second):
+        assert doubtful[region].uncertainty_mm3 == pytest.approx(np.hypot(sure[region].uncertainty_mm3, 8 / np.sqrt(2)))
+    assert doubtful["hypothalamus"].uncertainty_mm3 == pytest.approx(sure["hypothalamus"].uncertainty_mm3)
+
+
 def test_a_removed_skull_takes_the_intracranial_volume_only() -> None:
     measured = scene(Phantom(skull_stripped=True, noise=15.0)).measured()
     assert measured.volumes["icv"].missing_reason == Reason.SKULL_STRIPPED
