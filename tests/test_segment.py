@@ -151,6 +151,7 @@ def test_one_device_is_the_default(segmenter: Segmenter) -> None:
     assert segmenter.provenance["weights_head_sha256"] == segmenter.weights["head"]
 
 
+@pytest.mark.slow
 def test_several_networks_are_averaged(segmenter: Segmenter) -> None:
     image = read("colin27", sample_scan())
     boxes = load_checkpoint(released_folder() / "box.safetensors")

@@ -12,8 +12,10 @@ from decisions import labels
 
 SCRIPT = Path(__file__).with_name("decisions.py")
 
+OLDEST = "an old processor without AVX"
+
 PROCESSORS = {
-    "an old processor without AVX": {"OPENBLAS_CORETYPE": "Prescott"},
+    OLDEST: {"OPENBLAS_CORETYPE": "Prescott"},
     "one with AVX2": {"OPENBLAS_CORETYPE": "Haswell"},
     "NumPy without its dispatched instructions": {"OPENBLAS_CORETYPE": "Sandybridge", "NPY_DISABLE_CPU_FEATURES": "dispatched"},
 }
@@ -37,7 +39,7 @@ def here() -> dict[str, object]:
     return decided()
 
 
-@pytest.mark.parametrize("processor", PROCESSORS)
+@pytest.mark.parametrize("processor", [OLDEST, *[pytest.param(name, marks=pytest.mark.slow) for name in PROCESSORS if name != OLDEST]])
 def test_every_processor_decides_alike(here: dict[str, object], processor: str) -> None:
     assert decided(**PROCESSORS[processor]) == here
 

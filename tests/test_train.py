@@ -109,6 +109,7 @@ def test_sides_follow_anatomy_under_a_flip() -> None:
     assert len(set(bright_side)) == 2
 
 
+@pytest.mark.slow
 @few
 @seeds
 def test_examples_repeat_from_their_seed(seed: int) -> None:
@@ -252,6 +253,7 @@ def head_maps() -> head.HeadMaps:
     )
 
 
+@pytest.mark.slow
 def test_a_head_made_from_a_map_knows_its_volume_and_place() -> None:
     config = head.HeadConfig(stripped=0.0, shape=(112, 112, 96), warp=STILL.warp, appearance=STILL.appearance)
     made = head.map_example(jax.random.key(0), head_maps(), config)
@@ -265,6 +267,7 @@ def test_a_head_made_from_a_map_knows_its_volume_and_place() -> None:
     np.testing.assert_allclose(middle, expected, atol=0.1)
 
 
+@pytest.mark.slow
 def test_a_head_without_skull_has_no_intracranial_weight() -> None:
     made = head.map_example(jax.random.key(0), head_maps(), head.HeadConfig(stripped=1.0))
     assert float(made.weight.max()) == 0

@@ -88,7 +88,7 @@ def test_power_lost_twenty_times_at_random_moments(tmp_path: Path, where: tuple[
     assert written(out) == undisturbed(scans, tmp_path / "whole")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_asked_to_end_it_writes_the_table_and_goes_on(
     scans: Path, expected: dict[str, Any], tmp_path: Path, number: signal.Signals
 ) -> None:
