@@ -412,3 +412,13 @@ def test_exit_codes_and_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureF
 def test_importing_it_is_no_load_of_jax() -> None:
     code = "import sys, hypojax.evaluate, hypojax.metrics; print(sorted({'jax', 'flax', 'optax', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("reason", "failed"), [(Reason.NO_PREDICTION, 1), (Reason.AMBIGUOUS_PAIR, 1), (Reason.NO_REFERENCE, 0)])
+def test_a_reference_without_a_prediction_is_a_failure_and_one_that_cannot_be_used_is_none(reason: Reason, failed: int) -> None:
+    results = [ScanScores(f"s{n}", {"hypothalamus": numbers(0.8, predicted=800 + n, reference=810.0 - n)}) for n in range(4)]
+    results.append(ScanScores("s4", missing={"hypothalamus": reason}, reason=str(reason), message="it says why"))
+    entries = [ScanEntry(scan=result.scan, path="", entities={"subject": result.scan}, columns={}) for result in results]
+    summary = summarise(tabulate(results, entries), resamples=RESAMPLES)
+    assert (of(summary, "scored"), of(summary, "failed")) == (4, failed)
+    assert of(summary, "failure_rate") == pytest.approx(failed / (4 + failed))
