@@ -81,3 +81,15 @@ def test_real_heads_fill_their_grid(shared: Path, name: str) -> None:
     tissue = sampled > head.statistics.threshold
     assert tissue[46:66, 56:76, 38:58].mean() > 0.5
     assert tissue[:, -3:].mean() < GHOSTS
+
+
+def test_what_lies_far_below_the_vertex_does_not_move_the_grid_sideways() -> None:
+    """A ball for a head, and a block for a shoulder far to one side of it: the middle is that of the head."""
+    shape, affine = (70, 50, 90), np.diag([4.0, 4.0, 4.0, 1.0])
+    x, y, z = (index * 4.0 for index in np.indices(shape))
+    head = (x - 100) ** 2 + (y - 100) ** 2 + (z - 270) ** 2 < 80**2
+    shoulder = (x > 60) & (x < 270) & (abs(y - 100) < 40) & (z < 60)
+    neck = (abs(x - 100) < 30) & (abs(y - 100) < 30) & (z < 270)
+    alone, with_shoulder = (find_head((100 * mask).astype(np.float32), affine).grid for mask in (head | neck, head | neck | shoulder))
+    middle = (np.array(alone.shape) - 1) / 2
+    np.testing.assert_allclose(to_world(with_shoulder.affine, middle), to_world(alone.affine, middle), atol=1e-6)
