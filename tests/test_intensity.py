@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypojax import intensity
 from hypojax.intensity import LEAST_INSIDE, box_statistics, otsu_threshold, tissue_statistics, zscore
 
 BIN = 1 / 256
@@ -88,3 +89,9 @@ def test_a_mask_of_too_little_of_a_box_is_not_believed(share: float) -> None:
 
 def test_a_box_of_nothing_has_no_spread() -> None:
     assert box_statistics(np.zeros((4, 4, 4)), None, background=0.0).std == 0
+
+
+def test_what_burns_is_cut_off_where_that_is_asked_for() -> None:
+    values, statistics = np.array([-100.0, 1.0, 100.0]), intensity.Statistics(0.0, 0.0, 0.0, 1.0)
+    assert intensity.zscore(values, statistics, brightest=3.0).tolist() == [-intensity.FARTHEST, 1, 3]
+    assert intensity.zscore(values, statistics).tolist() == [-intensity.FARTHEST, 1, intensity.FARTHEST]
