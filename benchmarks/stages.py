@@ -112,7 +112,7 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}, {versions}")
     stages = Stages()
     with stages.stage("import, load weights"):
-        from hypojax.segment import Segmenter
+        from hypojax.segmenter.segmenter import Segmenter
         from hypojax.store import limit_threads
 
         limit_threads(2)

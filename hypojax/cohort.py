@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import xarray as xr
 from jaxtyping import Shaped
 
-from hypojax.location import Location, Place, locate
 from hypojax.schema import DATASET, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.storage import Location, Place, locate
 from hypojax.store import Record, ScanEntry, check_table
 from hypojax.store.index import Column
 from hypojax.store.objects import place

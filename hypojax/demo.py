@@ -16,9 +16,9 @@ import xarray as xr
 from jaxtyping import Float32, UInt8
 
 from hypojax.grid import Affine
-from hypojax.location import Disk, on_disk
 from hypojax.perturb import RadialMap, deformed
 from hypojax.scans import Image, read, write_nifti
+from hypojax.storage import Disk, on_disk
 
 CENTRE_MM: Final = (0.8, -1.0, -11.6)
 """Middle of the hypothalamus in the sample scan, mm, RAS+; no voxel of it is farther than 10 mm."""

@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hypojax.grid import Affine
-from hypojax.location import Location, ObjectPath
-from hypojax.partial import partial_path
 from hypojax.scans.write import bare_header, write_nifti
 from hypojax.schema import LABELS
+from hypojax.storage import Location, ObjectPath
+from hypojax.storage.partial import partial_path
 from hypojax.store.objects import file_digest, place, writing
 from hypojax.visible import visible
 

@@ -19,10 +19,10 @@ from held_out import NEVER_SEEN, cross_validate, folds_of, labelled_scans, load,
 from references import DEEPBET, against_dlicv, atlases, synthetic_heads, unusual
 
 from hypojax.checkpoint import load_checkpoint
-from hypojax.evaluate import summarise, write_evaluation
+from hypojax.evaluation import summarise, write_evaluation
 from hypojax.metrics import icc31, pearson, slope
 from hypojax.schema import LABELS
-from hypojax.segment import Segmenter
+from hypojax.segmenter.segmenter import Segmenter
 
 CHILD: Final = "scans_fnndsc_child"
 SYNTHETIC: Final = "synthetic T1w of held-out head maps"

@@ -15,10 +15,10 @@ import xarray as xr
 from jaxtyping import Float32, UInt8
 
 from hypojax.checkpoint import load_checkpoint
-from hypojax.evaluate import ScanScores, score_pair, tabulate
+from hypojax.evaluation import ScanScores, score_pair, tabulate
 from hypojax.grid import Affine, Grid, resample, to_world, within_field_of_view
 from hypojax.scans import read
-from hypojax.segment import Segmentation, Segmenter
+from hypojax.segmenter.segmenter import Segmentation, Segmenter
 from hypojax.store import ScanEntry
 from hypojax.volumes.structure import clean_hypothalamus, label_voxels
 

@@ -19,12 +19,12 @@ import xarray as xr
 from accuracy import STRATA
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint
-from hypojax.evaluate import summarise
+from hypojax.evaluation import summarise
 from hypojax.metrics import icc31
 from hypojax.perturb.protocol import OBLIQUE
 from hypojax.perturb.steadiness import HYPOTHALAMUS, ICV, bars_table, changes_table, scans_table, variation
 from hypojax.schema import PARTS
-from hypojax.train.record import lineage
+from hypojax.training.record import lineage
 from hypojax.volumes.score import released_model
 
 HERE: Final = Path(__file__).parent

@@ -20,7 +20,7 @@ from hypojax.matching import folds
 from hypojax.reason import HypojaxError
 from hypojax.scans import Image, read
 from hypojax.schema import LABELS
-from hypojax.train.examples import BOX_SIDE
+from hypojax.training.examples import BOX_SIDE
 
 KNOWN = ("dataset", "age", "sex")
 """What folds are alike in, where the table has it."""

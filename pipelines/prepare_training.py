@@ -19,11 +19,11 @@ import pandas as pd
 from jaxtyping import Bool, Float64, UInt8
 from scipy import ndimage
 
-from hypojax.foreground import find_head, sample_head
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_voxel, to_world
-from hypojax.intensity import zscore
 from hypojax.matching import folds
-from hypojax.train.examples import BOX_SIDE
+from hypojax.preprocessing.foreground import find_head, sample_head
+from hypojax.preprocessing.intensity import zscore
+from hypojax.training.examples import BOX_SIDE
 
 NEVER = "colin27"
 MAP_SHAPE = (240, 240, 208)

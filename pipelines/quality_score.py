@@ -33,7 +33,7 @@ from hypojax.perturb.spoiling import spoilt_cases
 from hypojax.perturb.steadiness import markdown
 from hypojax.reason import HypojaxError
 from hypojax.scans import read
-from hypojax.segment import Segmentation, Segmenter
+from hypojax.segmenter.segmenter import Segmentation, Segmenter
 from hypojax.volumes import Measurement
 from hypojax.volumes.flags import LOWEST_SCORE
 from hypojax.volumes.score import ScoreModel, auc, fitted

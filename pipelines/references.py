@@ -14,16 +14,16 @@ import xarray as xr
 from held_out import grid_of, labels_on, load
 from jaxtyping import Bool
 
-from hypojax.evaluate import ScanScores, score_mask, tabulate
+from hypojax.evaluation import ScanScores, score_mask, tabulate
 from hypojax.execute.record import measure_scan
 from hypojax.grid import Grid, resample, within_field_of_view
 from hypojax.metrics import dice
 from hypojax.reason import HypojaxError
-from hypojax.segment import Segmentation, Segmenter
+from hypojax.segmenter.segmenter import Segmentation, Segmenter
 from hypojax.store import ScanEntry
-from hypojax.train.appearance import AppearanceConfig
-from hypojax.train.examples import held_out_maps
-from hypojax.train.head import HeadConfig, map_example
+from hypojax.training.appearance import AppearanceConfig
+from hypojax.training.examples import held_out_maps
+from hypojax.training.head import HeadConfig, map_example
 from hypojax.volumes.structure import clean_intracranial
 
 ATLASES: Final = {

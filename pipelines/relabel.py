@@ -17,10 +17,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Float32, PyTree, UInt8
 
 from hypojax.checkpoint import load_checkpoint
-from hypojax.forward import box_outputs
-from hypojax.intensity import BRIGHTEST, box_statistics, zscore
+from hypojax.preprocessing.intensity import BRIGHTEST, box_statistics, zscore
 from hypojax.schema import BOX_SHAPE
-from hypojax.segment import HALF
+from hypojax.segmenter.forward import box_outputs
+from hypojax.segmenter.segmenter import HALF
 from hypojax.unet import UNet
 
 SIDE = 48

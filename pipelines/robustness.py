@@ -26,7 +26,7 @@ from hypojax.perturb.protocol import Case, Undisturbed, brightness_cases, header
 from hypojax.perturb.steadiness import bars, bars_table, changes_table, per_scan, scans_table
 from hypojax.reason import HypojaxError
 from hypojax.scans import read
-from hypojax.segment import Segmenter
+from hypojax.segmenter.segmenter import Segmenter
 from hypojax.volumes import Measurement
 
 EVERY_ORIENTATION: Final = ("scans_colin27",)

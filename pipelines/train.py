@@ -10,10 +10,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from hypojax.train.config import read_config
-from hypojax.train.history import Entry
-from hypojax.train.run import train_network
-from hypojax.train.watch import Quiet
+from hypojax.training.config import read_config
+from hypojax.training.history import Entry
+from hypojax.training.run import train_network
+from hypojax.training.watch import Quiet
 
 
 class Lines(Quiet):

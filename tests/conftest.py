@@ -49,8 +49,8 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Bucke
     """An empty bucket, and the environment that leads to it."""
     from s3_server import Bucket, environment
 
-    from hypojax.location import wait_at_most
-    from hypojax.location.patience import TOTAL
+    from hypojax.storage import wait_at_most
+    from hypojax.storage.patience import TOTAL
 
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)

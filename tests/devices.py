@@ -14,11 +14,11 @@ from flax import nnx
 
 from hypojax import demo
 from hypojax.checkpoint import load_checkpoint, released_folder
-from hypojax.foreground import find_head
-from hypojax.forward import box_outputs
 from hypojax.grid import Affine
+from hypojax.preprocessing.foreground import find_head
 from hypojax.scans import read
-from hypojax.segment import Segmentation, Segmenter, Surroundings, box_grid, box_input
+from hypojax.segmenter.forward import box_outputs
+from hypojax.segmenter.segmenter import Segmentation, Segmenter, Surroundings, box_grid, box_input
 from hypojax.unet import UNet
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from hypojax import cohort
 from hypojax.grid import Grid
-from hypojax.location import Location
 from hypojax.reason import Reason
 from hypojax.schema import REGIONS
+from hypojax.storage import Location
 from hypojax.store import CohortStore, Native, Posterior, ScanEntry, Segmented
 
 SETTINGS: Mapping[str, Any] = {"weights": "ab12", "box": {"spacing_mm": 1.0, "shape": (8, 8, 8)}}

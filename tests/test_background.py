@@ -8,9 +8,9 @@ from affines import affine_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypojax.background import NOISE_OUTSIDE, mended
-from hypojax.foreground import find_head
 from hypojax.phantom import Phantom, render
+from hypojax.preprocessing.background import NOISE_OUTSIDE, mended
+from hypojax.preprocessing.foreground import find_head
 from hypojax.reason import HypojaxError, Reason
 
 SHAPE = (64, 76, 64)

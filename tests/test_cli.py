@@ -13,7 +13,7 @@ from hypojax.cli.screen import Pace, duration, facts
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE
 from hypojax.cli.verbs import VERBS
 from hypojax.execute import Outcome, ScanResult, output
-from hypojax.segment import Segmenter
+from hypojax.segmenter.segmenter import Segmenter
 
 HEAVY = ("jax", "xarray", "zarr", "dask", "pandas", "scipy", "numpy")
 
@@ -160,7 +160,8 @@ def test_debug_shows_where_a_scan_failed(tmp_path: Path, network: StandIn) -> No
     folder = tmp_path / "in"
     write_phantom(folder / "one.nii.gz", poison=True)
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import standin; from hypojax.segment import Segmenter; "
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import standin; "
+        "from hypojax.segmenter.segmenter import Segmenter; "
         "Segmenter.load = lambda weights=None, *, ensemble=False, batch=1: standin.StandIn(); from hypojax.cli import main; "
         f"sys.exit(main(['run', {str(folder)!r}, {str(tmp_path / 'out')!r}, *sys.argv[1:]]))"
     )

@@ -20,7 +20,7 @@ from hypojax.cli.completion import options, script
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE
 from hypojax.cli.verbs import VERBS
 from hypojax.execute import output
-from hypojax.segment import Segmenter
+from hypojax.segmenter.segmenter import Segmenter
 
 COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-7]|9[0-7]|38)(?:;\d+)*m")
 

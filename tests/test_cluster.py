@@ -23,7 +23,7 @@ from hypojax.execute.shard import Shard, parse_shard
 from hypojax.execute.turn import Turn
 from hypojax.execute.worker import Assignment, assigned
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
-from hypojax.segment import Segmentation
+from hypojax.segmenter.segmenter import Segmentation
 from hypojax.settings import ClusterSettings, RunSettings
 
 LOCAL = ClusterSettings("local", workers=2)

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hypojax.cli import main
-from hypojax.drift import Drift, Limits, compare, drift_of
-from hypojax.drift.batch import chosen
-from hypojax.drift.choice import Choice
-from hypojax.drift.covariates import covariates
-from hypojax.drift.difference import adjusted_ratio, holm, ratio, share, superiority
-from hypojax.drift.page import html, markdown
-from hypojax.drift.repeat import compare_repeats, paired_ratio, typical_change
-from hypojax.drift.words import sentences, verdict
-from hypojax.evaluate.history import record
+from hypojax.evaluation.history import record
+from hypojax.monitoring import Drift, Limits, compare, drift_of
+from hypojax.monitoring.batch import chosen
+from hypojax.monitoring.choice import Choice
+from hypojax.monitoring.covariates import covariates
+from hypojax.monitoring.difference import adjusted_ratio, holm, ratio, share, superiority
+from hypojax.monitoring.page import html, markdown
+from hypojax.monitoring.repeat import compare_repeats, paired_ratio, typical_change
+from hypojax.monitoring.words import sentences, verdict
 from hypojax.reason import RunError
 
 STATISTICS = {"mean": 0.0, "mean_low": -0.01, "mean_high": 0.01, "median": 0.0, "worst": -0.1}

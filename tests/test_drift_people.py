@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 from generated_cohort import generated, stored
 
-from hypojax.drift import drift_of
-from hypojax.drift.subject import repeats
-from hypojax.evaluate.summary import subjects_of
+from hypojax.evaluation.summary import subjects_of
+from hypojax.monitoring import drift_of
+from hypojax.monitoring.subject import repeats
 
 
 def labelled(dataset: xr.Dataset, *, sites: int) -> xr.Dataset:

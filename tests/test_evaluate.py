@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import UInt8
 
-from hypojax.evaluate import ScanScores, compare, score_mask, score_pair, tabulate
-from hypojax.evaluate.metric import METRICS, ROWS
-from hypojax.evaluate.regrid import nearest
+from hypojax.evaluation import ScanScores, compare, score_mask, score_pair, tabulate
+from hypojax.evaluation.metric import METRICS, ROWS
+from hypojax.evaluation.regrid import nearest
 from hypojax.grid import Affine, Grid, to_voxel, to_world
 from hypojax.reason import Reason, RunError
 from hypojax.scans import read, write_nifti
@@ -164,7 +164,7 @@ def test_an_unforeseen_error_is_a_row_too(places: tuple[Path, Path], monkeypatch
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("no such thing")
 
-    monkeypatch.setattr("hypojax.evaluate.evaluation.score_pair", broken)
+    monkeypatch.setattr("hypojax.evaluation.evaluation.score_pair", broken)
     found = compare(*places).sel(scan="sub-1")
     assert (found.status, found.reason) == ("failed", Reason.UNEXPECTED)
     assert "no such thing" in str(found.message.values)

@@ -11,9 +11,9 @@ from jaxtyping import UInt8
 from sample_store import DONE, FAILED, PENDING, STRIPPED, UNTOUCHED, segmented, small_store
 
 from hypojax.derivatives import scan_stem
-from hypojax.evaluate import compare, score_mask
-from hypojax.evaluate.maps import LabelMap, find_maps, load, structure_of
-from hypojax.evaluate.pairs import find_pairs, match
+from hypojax.evaluation import compare, score_mask
+from hypojax.evaluation.maps import LabelMap, find_maps, load, structure_of
+from hypojax.evaluation.pairs import find_pairs, match
 from hypojax.grid import Affine
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import write_nifti

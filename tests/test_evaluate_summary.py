@@ -20,11 +20,11 @@ from standin import AFFINE, StandIn
 from hypojax import execute
 from hypojax.cli import main
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE
-from hypojax.evaluate import SUMMARY, ScanScores, compare, read_history, record, summarise, tabulate, write_evaluation
-from hypojax.evaluate.files import NAMES, netcdf
-from hypojax.evaluate.metric import METRICS
-from hypojax.evaluate.page import NOTES, html, markdown, tables
-from hypojax.evaluate.summary import strata, subjects_of, wilson
+from hypojax.evaluation import SUMMARY, ScanScores, compare, read_history, record, summarise, tabulate, write_evaluation
+from hypojax.evaluation.files import NAMES, netcdf
+from hypojax.evaluation.metric import METRICS
+from hypojax.evaluation.page import NOTES, html, markdown, tables
+from hypojax.evaluation.summary import strata, subjects_of, wilson
 from hypojax.metrics import PairedAgreement, bland_altman, bootstrap, icc21, icc31, paired_agreement
 from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason, RunError
@@ -410,7 +410,7 @@ def test_exit_codes_and_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_importing_it_is_no_load_of_jax() -> None:
-    code = "import sys, hypojax.evaluate, hypojax.metrics; print(sorted({'jax', 'flax', 'optax', 'matplotlib'} & set(sys.modules)))"
+    code = "import sys, hypojax.evaluation, hypojax.metrics; print(sorted({'jax', 'flax', 'optax', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

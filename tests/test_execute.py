@@ -22,7 +22,7 @@ import hypojax
 from hypojax import execute
 from hypojax.cli.screen import facts
 from hypojax.cohort import open_cohort
-from hypojax.evaluate.summary import subjects_of
+from hypojax.evaluation.summary import subjects_of
 from hypojax.execute import output
 from hypojax.execute.line import attempt
 from hypojax.execute.lock import locked

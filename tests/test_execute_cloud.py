@@ -16,9 +16,9 @@ import hypojax
 from hypojax import execute
 from hypojax.cohort import open_cohort
 from hypojax.execute.outcome import Silence
-from hypojax.location import ObjectPath, locate, wait_at_most
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
+from hypojax.storage import ObjectPath, locate, wait_at_most
 from hypojax.store import CohortStore, verify
 from hypojax.store.lease import Claim, lease
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypojax.foreground import find_head, sample_head
 from hypojax.grid import to_world
+from hypojax.preprocessing.foreground import find_head, sample_head
 from hypojax.scans import read
 
 GHOSTS = 0.05

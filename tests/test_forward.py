@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hypojax.forward import Turn, box_outputs, exhausted, place_of
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
+from hypojax.segmenter.forward import Turn, box_outputs, exhausted, place_of
 from hypojax.unet import UNet
 
 PATIENCE = 10.0

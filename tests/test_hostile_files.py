@@ -36,9 +36,9 @@ from hypojax.store.history import append_evaluation, evaluation_paths, read_eval
 from hypojax.store.objects import digests, keys
 from hypojax.store.table import _table_digest
 from hypojax.tables import read_table
-from hypojax.train.config import read_config as read_training
-from hypojax.train.examples import load_boxes, load_heads, load_maps
-from hypojax.train.state import load_tree
+from hypojax.training.config import read_config as read_training
+from hypojax.training.examples import load_boxes, load_heads, load_maps
+from hypojax.training.state import load_tree
 
 pytestmark = pytest.mark.floor
 

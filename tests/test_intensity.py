@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypojax import intensity
-from hypojax.intensity import LEAST_INSIDE, box_statistics, otsu_threshold, tissue_statistics, zscore
+from hypojax.preprocessing import intensity
+from hypojax.preprocessing.intensity import LEAST_INSIDE, box_statistics, otsu_threshold, tissue_statistics, zscore
 
 BIN = 1 / 256
 """The histogram has 256 bins: a threshold is known to a bin of the intensity range."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from s3_server import Bucket, Trouble, first, proxy
 
-from hypojax.location import ObjectPath, locate
 from hypojax.reason import Reason, RunError
+from hypojax.storage import ObjectPath, locate
 from hypojax.store import lease as lease_module
 from hypojax.store.lease import BELIEVED, NAME, WATCHED, Claim, acquire, decoded, lease
 
@@ -83,7 +83,7 @@ def test_a_lease_of_the_dead_is_taken_over_after_three_intervals(bucket: Bucket,
 
 def test_a_process_that_is_killed_keeps_nothing(bucket: Bucket, root: ObjectPath, s3_endpoint: str) -> None:
     code = (
-        "import sys, time; from hypojax.location import locate; from hypojax.store.lease import lease\n"
+        "import sys, time; from hypojax.storage import locate; from hypojax.store.lease import lease\n"
         f"with lease(locate({str(root)!r}), interval={INTERVAL}):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
@@ -193,7 +193,7 @@ def test_trouble_with_the_server_loses_no_lease(bucket: Bucket, root: ObjectPath
 
 
 def test_a_server_that_stays_away_ends_the_run(bucket: Bucket, root: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hypojax.location import wait_at_most
+    from hypojax.storage import wait_at_most
 
     away = threading.Event()
     with proxy(bucket.endpoint, Trouble(lambda *_: "503" if away.is_set() else "pass")) as endpoint:

@@ -17,7 +17,7 @@ from hypojax.execute.item import Ready, Refused
 from hypojax.execute.line import Line, Segments
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import write_nifti
-from hypojax.segment import Prepared, Segmentation
+from hypojax.segmenter.segmenter import Prepared, Segmentation
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, Record, ScanEntry
 

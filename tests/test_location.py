@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from s3_server import SECRET, Bucket, Trouble, first, proxy
 
-from hypojax.location import ConflictError, FencedPath, ObjectPath, beside, each, fenced, inside, listed, locate, names, wait_at_most
-from hypojax.location import bucket as requests
-from hypojax.location.fault import diagnose
-from hypojax.location.object_file import ObjectFile
 from hypojax.reason import Reason, RunError
 from hypojax.scans.stream import take
+from hypojax.storage import ConflictError, FencedPath, ObjectPath, beside, each, fenced, inside, listed, locate, names, wait_at_most
+from hypojax.storage import bucket as requests
+from hypojax.storage.fault import diagnose
+from hypojax.storage.object_file import ObjectFile
 
 PART = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=6).filter(lambda text: text not in (".", ".."))
 KEY = st.lists(PART, min_size=1, max_size=4).map("/".join)
@@ -78,7 +78,7 @@ def test_what_a_table_names() -> None:
 
 
 def test_the_package_for_buckets_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypojax.location.place.find_spec", lambda name: None)
+    monkeypatch.setattr("hypojax.storage.place.find_spec", lambda name: None)
     for name in [name for name in sys.modules if name.partition(".")[0] == "obstore"]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(RunError, match=r"pip install 'hypojax\[cloud\]'"):
@@ -132,7 +132,7 @@ def test_an_object_as_a_file(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) ->
     """Pieces smaller than the object, sought here and there, give the bytes of the file; an object replaced meanwhile is noticed."""
     data = bytes(range(256)) * 10
     bucket.put("file", data)
-    monkeypatch.setattr("hypojax.location.object_file.PIECE", 100)
+    monkeypatch.setattr("hypojax.storage.object_file.PIECE", 100)
     with ObjectFile(bucket.url, "file") as file, io.BytesIO(data) as twin:
         for place, count in ((0, 2), (0, 250), (99, 3), (2559, 5), (2560, 1), (5000, 1), (10, 2550)):
             assert file.seek(place) == twin.seek(place)
@@ -203,7 +203,7 @@ def test_behind_a_fence_nothing_is_written_that_came_too_late(bucket: Bucket, mo
 
 def test_an_object_that_others_write_all_the_time_is_said(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     place = fenced(locate(f"{bucket.url}/a"), Lost(10**6))
-    monkeypatch.setattr("hypojax.location.fence.LONGEST", 0.0)
+    monkeypatch.setattr("hypojax.storage.fence.LONGEST", 0.0)
     bucket.put("a", b"theirs")
     with proxy(bucket.endpoint, Trouble(lambda method, *_: "412 PreconditionFailed" if method == "PUT" else "pass")) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)

@@ -9,7 +9,7 @@ from standin import AFFINE, StandIn, phantom_voxels
 
 import hypojax
 from hypojax import cohort
-from hypojax.preprocess import scan_dataset
+from hypojax.preprocessing.lazy import scan_dataset
 from hypojax.store import ScanEntry
 from hypojax.store.arrays import GROUPS
 

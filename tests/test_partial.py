@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hypojax.partial import partial_path, replacing
+from hypojax.storage.partial import partial_path, replacing
 
 WRITERS = 8
 """Threads open the file each by itself, so that locks part them as they part processes."""

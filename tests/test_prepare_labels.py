@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hypojax.scans import write_nifti
-from hypojax.train.examples import BOX_SIDE, held_out_names, load_boxes
+from hypojax.training.examples import BOX_SIDE, held_out_names, load_boxes
 
 SCRIPT = Path(__file__).parents[1] / "pipelines" / "prepare_labels.py"
 AFFINE = np.diag([-1.5, 1.5, 1.5, 1.0])

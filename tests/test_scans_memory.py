@@ -11,7 +11,7 @@ import xarray as xr
 from standin import AFFINE, StandIn, phantom_voxels
 
 import hypojax
-from hypojax.preprocess import scan_dataset
+from hypojax.preprocessing.lazy import scan_dataset
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans.memory import image_of
 

@@ -19,18 +19,19 @@ from affines import affine_of, rotation
 from standin import AFFINE, SHAPE, phantom_voxels
 from tiny_segmenter import Small, tiny
 
-from hypojax import foreground, intensity, schema
+from hypojax import schema
 from hypojax.checkpoint import SUMS, load_checkpoint, released_folder, save_checkpoint, sha256
 from hypojax.demo import sample_scan
-from hypojax.foreground import find_head
-from hypojax.forward import place_of
 from hypojax.grid import Affine, centred_grid, resample, to_voxel, to_world
-from hypojax.intensity import BRIGHTEST
-from hypojax.normalisation import constants
+from hypojax.preprocessing import foreground, intensity
+from hypojax.preprocessing.foreground import find_head
+from hypojax.preprocessing.intensity import BRIGHTEST
+from hypojax.preprocessing.normalisation import constants
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
-from hypojax.segment import Segmentation, Segmenter, Surroundings, _suited, box_grid, box_input, box_offset, head_input
+from hypojax.segmenter.forward import place_of
+from hypojax.segmenter.segmenter import Segmentation, Segmenter, Surroundings, _suited, box_grid, box_input, box_offset, head_input
 
 LARGEST_DISTANCE = 4.0
 """Millimetres between our centre of the hypothalamus and the teacher's (issue: "where they should")."""

@@ -28,8 +28,8 @@ from sample_store import (
 )
 
 from hypojax import cohort
-from hypojax.location import ObjectPath, locate
 from hypojax.reason import Reason, RunError, ScanError
+from hypojax.storage import ObjectPath, locate
 from hypojax.store import CohortStore, append_evaluation, read_evaluations, verify
 
 KEY = "out/cohort.zarr"

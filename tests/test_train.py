@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis.strategies import floats, integers
 from scipy import ndimage
 
-from hypojax import intensity
+from hypojax.preprocessing import intensity
 from hypojax.schema import BOX_SHAPE
-from hypojax.train import appearance, head
-from hypojax.train.appearance import AppearanceConfig
-from hypojax.train.box import BoxConfig, Boxes, box_example, plain_box, random_scalp
-from hypojax.train.loss import box_loss, hard_dice, head_loss, soft_dice
-from hypojax.train.warp import WarpConfig, grid_positions, linear_lookup, nearest_lookup, random_warp, to_index
+from hypojax.training import appearance, head
+from hypojax.training.appearance import AppearanceConfig
+from hypojax.training.box import BoxConfig, Boxes, box_example, plain_box, random_scalp
+from hypojax.training.loss import box_loss, hard_dice, head_loss, soft_dice
+from hypojax.training.warp import WarpConfig, grid_positions, linear_lookup, nearest_lookup, random_warp, to_index
 
 INTERPOLATION = 1e-4
 ALIGNED = 0.999

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis.strategies import floats, integers, lists, sampled_from, text
 
 from hypojax.reason import Reason, RunError
-from hypojax.train.config import LoopConfig, parse_config, read_config
-from hypojax.train.examples import drawing_odds, held_out_maps, held_out_names, load_boxes, load_maps, refuse_unknown
-from hypojax.train.head import HeadConfig
-from hypojax.train.record import Record, check_same, read_record, released_weights, write_record
+from hypojax.training.config import LoopConfig, parse_config, read_config
+from hypojax.training.examples import drawing_odds, held_out_maps, held_out_names, load_boxes, load_maps, refuse_unknown
+from hypojax.training.head import HeadConfig
+from hypojax.training.record import Record, check_same, read_record, released_weights, write_record
 from hypojax.unet import UNetConfig
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"

@@ -14,11 +14,11 @@ from jaxtyping import PyTree
 from toy_training import make_toy
 
 from hypojax.reason import Reason, RunError
-from hypojax.train.history import read_history
-from hypojax.train.loop import train
-from hypojax.train.state import BEST, STATE, State, load_state, load_tree
-from hypojax.train.step import Precision, settled_precision
-from hypojax.train.watch import Quiet
+from hypojax.training.history import read_history
+from hypojax.training.loop import train
+from hypojax.training.state import BEST, STATE, State, load_state, load_tree
+from hypojax.training.step import Precision, settled_precision
+from hypojax.training.watch import Quiet
 from hypojax.unet import UNetConfig
 
 ROUNDING = 1e-5

@@ -12,10 +12,10 @@ from rich.console import Console
 from hypojax.cli.screen import Screen
 from hypojax.cli.train import closing, progress
 from hypojax.reason import RunError
-from hypojax.train.history import Entry
-from hypojax.train.interruption import interruptible
-from hypojax.train.plot import draw_history
-from hypojax.train.run import Outcome
+from hypojax.training.history import Entry
+from hypojax.training.interruption import interruptible
+from hypojax.training.plot import draw_history
+from hypojax.training.run import Outcome
 
 SCORED = Entry(4, 0.5, 1.0, {"score": 0.8, "dice": 0.86, "dice_subunits": 0.74})
 BEST = Entry(4, 0.5, 1.0, {"dice": 0.86})

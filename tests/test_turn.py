@@ -9,8 +9,8 @@ from s3_server import Bucket
 
 from hypojax.execute.lock import locked
 from hypojax.execute.shard import Shard
-from hypojax.location import ObjectPath, fence_of, locate
 from hypojax.reason import Reason, RunError
+from hypojax.storage import ObjectPath, fence_of, locate
 from hypojax.store.lease import Claim, LeaseFence, lease
 
 

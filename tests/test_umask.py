@@ -11,11 +11,12 @@ from cluster_recipes import example
 from standin import StandIn, write_phantom
 from tiny_segmenter import BOX, drawn
 
-from hypojax import evaluate, execute
+from hypojax import evaluation as evaluate
+from hypojax import execute
 from hypojax.checkpoint import save_checkpoint
 from hypojax.cli import main
 from hypojax.deploy import write_recipes
-from hypojax.train.state import save_tree
+from hypojax.training.state import save_tree
 
 pytestmark = pytest.mark.floor
 

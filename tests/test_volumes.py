@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hypojax.background import NOISE_OUTSIDE
 from hypojax.execute.record import measure_scan
 from hypojax.grid import Grid, centred_grid, model_directions, to_voxel, to_world, voxel_sizes, voxel_volume, within_field_of_view
-from hypojax.intensity import Statistics
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
+from hypojax.preprocessing.background import NOISE_OUTSIDE
+from hypojax.preprocessing.intensity import Statistics
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LABELS, PARTS, REGIONS, TABLE
-from hypojax.segment import Segmentation
+from hypojax.segmenter.segmenter import Segmentation
 from hypojax.volumes import FLAGS, Measurement, measure
 from hypojax.volumes.measure import CORRELATED_VOXELS, CUT_OFF, SCALP_SIGNAL
 from hypojax.volumes.native import native_labels, native_mask

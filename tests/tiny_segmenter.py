@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 
 from hypojax.checkpoint import Checkpoint
-from hypojax.forward import Forward
-from hypojax.segment import Segmenter
+from hypojax.segmenter.forward import Forward
+from hypojax.segmenter.segmenter import Segmenter
 from hypojax.unet import UNet, UNetConfig
 
 HEAD = UNetConfig(outputs=2, widths=(4,), stem=2)

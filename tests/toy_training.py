@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from hypojax.train.config import LoopConfig
-from hypojax.train.loop import train
-from hypojax.train.state import save_state
-from hypojax.train.step import Training, make_training
+from hypojax.training.config import LoopConfig
+from hypojax.training.loop import train
+from hypojax.training.state import save_state
+from hypojax.training.step import Training, make_training
 from hypojax.unet import UNetConfig
 
 

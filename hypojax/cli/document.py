@@ -6,7 +6,7 @@ from dataclasses import asdict, is_dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from hypojax.location import Location
+from hypojax.storage import Location
 
 if TYPE_CHECKING:
     from hypojax.execute import Outcome, Plan

@@ -8,8 +8,8 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, Verb
-from hypojax.drift.choice import Choice
-from hypojax.drift.limits import Limits
+from hypojax.monitoring.choice import Choice
+from hypojax.monitoring.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Drift(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Compare, write, and say what moved."""
-        from hypojax.drift.page import screen_rows
-        from hypojax.drift.trend import trend_sentences
-        from hypojax.drift.watch import drift_of, write_drift
-        from hypojax.drift.words import sentences, verdict
+        from hypojax.monitoring.page import screen_rows
+        from hypojax.monitoring.trend import trend_sentences
+        from hypojax.monitoring.watch import drift_of, write_drift
+        from hypojax.monitoring.words import sentences, verdict
 
         found = drift_of(self.reference, self.new, choice=self.choice, limits=self.limits)
         written = write_drift(found, self.out)

@@ -45,8 +45,8 @@ class Evaluate(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Evaluate, show the table, write the files."""
-        from hypojax import evaluate
-        from hypojax.evaluate.page import brief
+        from hypojax import evaluation as evaluate
+        from hypojax.evaluation.page import brief
 
         with screen.progress() as watch:
             scores = evaluate.compare(self.predicted, self.reference, participants=self.participants, structure=self.structure, watch=watch)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 from tyro.constructors import PrimitiveConstructorSpec
 
-from hypojax.location import Location, locate
+from hypojax.storage import Location, locate
 
 SPEC: Final = PrimitiveConstructorSpec[Any](
     nargs=1,

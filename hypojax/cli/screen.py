@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hypojax.cli.document import dumped, of_outcome
 from hypojax.cli.terminal import Outlet, Terminal
-from hypojax.location import Location
+from hypojax.storage import Location
 from hypojax.visible import visible
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from hypojax.cli.verb import OK, Verb
 from hypojax.reason import Reason, RunError
 
 if TYPE_CHECKING:
-    from hypojax.train.config import TrainConfig
-    from hypojax.train.history import Entry
-    from hypojax.train.run import Outcome
-    from hypojax.train.watch import Watch
+    from hypojax.training.config import TrainConfig
+    from hypojax.training.history import Entry
+    from hypojax.training.run import Outcome
+    from hypojax.training.watch import Watch
 
 SIGNALLED: Final = 128
 """What shells add to the number of the signal that ended a process."""
@@ -62,9 +62,9 @@ class Train(Verb):
         """Train, show progress, give the exit code."""
         if self.fold is not None and self.every_fold:
             raise RunError(Reason.USAGE, f"--fold {self.fold} and --all were both given; give one of them")
-        from hypojax.train.config import read_config
-        from hypojax.train.interruption import interruptible
-        from hypojax.train.run import train_network
+        from hypojax.training.config import read_config
+        from hypojax.training.interruption import interruptible
+        from hypojax.training.run import train_network
 
         config = self._changed(read_config(self.config))
         folds = range(config.folds) if self.every_fold else [self.fold]

@@ -20,9 +20,9 @@ from hypojax.cli.split import Split
 from hypojax.cli.termination import deaf_to
 from hypojax.cli.train import Train
 from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
-from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings, RunSettings
+from hypojax.storage import Location
 
 Out = Annotated[Positional[Place], arg(metavar="OUT")]
 Paths = Annotated[Positional[tuple[Place, ...]], arg(metavar="INPUT [INPUT ...] OUT", help_behavior_hint="")]

@@ -6,7 +6,7 @@ from typing import Final
 
 from hypojax.execute.outcome import ScanResult, Watch, from_record
 from hypojax.execute.output import STORE
-from hypojax.location import Place, locate
+from hypojax.storage import Place, locate
 from hypojax.store import CohortStore
 
 SECOND: Final = 1.0

@@ -10,7 +10,7 @@ from hypojax.grid import Affine
 from hypojax.scans import Image
 
 if TYPE_CHECKING:
-    from hypojax.segment import Prepared, Segmentation
+    from hypojax.segmenter.segmenter import Prepared, Segmentation
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from hypojax.execute.process import process
 from hypojax.execute.room import scan_room
 from hypojax.execute.todo import Todo
 from hypojax.execute.turn import Turn
-from hypojax.location import Location, ObjectPath
 from hypojax.reason import Reason
 from hypojax.settings import ClusterSettings, RunSettings
+from hypojax.storage import Location, ObjectPath
 from hypojax.store import CohortStore
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hypojax.location import Location, inside, locate, real
 from hypojax.scans import Discovery, Scan
 from hypojax.scans.identity import free_name, unique
+from hypojax.storage import Location, inside, locate, real
 from hypojax.store import ScanEntry
 
 Entries = Mapping[str, ScanEntry]

@@ -21,15 +21,15 @@ from hypojax.execute.record import Volume, full_row, measure_scan, region_entrie
 from hypojax.execute.same_voxels import Recent, distinct, key_of
 from hypojax.execute.sources import bids_uri
 from hypojax.grid import Affine
-from hypojax.location import Location, locate
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
 from hypojax.scans.labels import refuse_label_map
 from hypojax.settings import RunSettings
+from hypojax.storage import Location, locate
 from hypojax.store import CohortStore, TakenError
 
 if TYPE_CHECKING:
-    from hypojax.segment import Prepared, Segmentation
+    from hypojax.segmenter.segmenter import Prepared, Segmentation
 
 Result = TypeVar("Result")
 

@@ -5,7 +5,7 @@ locks do without; there, and where a file server forgets the locks of a host tha
 (`hypojax.store.claim`).
 
 In a bucket they are leases, which can be lost while a process is stopped. So whatever is written there asks first whether the lease is
-still held (`hypojax.location.fence`). A run of all scans and shards each take their own lease first and then look for those of the
+still held (`hypojax.storage.fence`). A run of all scans and shards each take their own lease first and then look for those of the
 others, so that of two that come at once at least one is refused.
 """
 
@@ -21,9 +21,9 @@ from typing import IO, Final
 
 from hypojax.execute.shard import Shard
 from hypojax.execute.turn import Turn, take_turn
-from hypojax.location import Location, ObjectPath, fence_of, fenced
-from hypojax.partial import lock
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Location, ObjectPath, fence_of, fenced
+from hypojax.storage.partial import lock
 from hypojax.store.lease import INTERVAL, NAME, Lease, acquire, lease, refuse_holder
 from hypojax.store.objects import writing
 

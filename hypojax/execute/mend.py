@@ -8,7 +8,7 @@ from hypojax.execute.job import Job
 from hypojax.execute.line import Line
 from hypojax.execute.outcome import Watch
 from hypojax.execute.output import DERIVATIVES, STORE
-from hypojax.location import Location, Place, each, locate
+from hypojax.storage import Location, Place, each, locate
 from hypojax.store import CohortStore, Problem, index_of
 from hypojax.store import verify as verify_store
 from hypojax.store.document import DamagedDocumentError

@@ -11,9 +11,9 @@ from hypojax.execute.lock import Say, settling
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.output import STORE, entry_of
 from hypojax.execute.overlap import overlapped, threads_here
-from hypojax.location import Location, locate, real
 from hypojax.reason import HypojaxError, Reason, ScanError
 from hypojax.scans import Image, Scan, read
+from hypojax.storage import Location, locate, real
 from hypojax.store import CohortStore, Native, Record
 from hypojax.store.index import relocate
 

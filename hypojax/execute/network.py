@@ -17,7 +17,7 @@ def load_segmenter(settings: RunSettings) -> Segments:
     RunError
         The weights are missing or not what they should be.
     """
-    from hypojax.segment import Segmenter  # here, because JAX takes seconds to import
+    from hypojax.segmenter.segmenter import Segmenter  # here, because JAX takes seconds to import
 
     return Segmenter.load(settings.weights, ensemble=settings.ensemble, batch=settings.batch)
 

@@ -12,11 +12,11 @@ from hypojax.execute.known import adopt
 from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
 from hypojax.execute.sources import DATASET
-from hypojax.location import Location, Place, inside, locate_all, real
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Discovery, Scan, discover
 from hypojax.settings import RunSettings
+from hypojax.storage import Location, Place, inside, locate_all, real
 from hypojax.store import CohortStore, ScanEntry, index_of
 
 STORE: Final = "cohort.zarr"

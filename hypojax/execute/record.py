@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hypojax.background import NOISE_OUTSIDE
 from hypojax.derivatives import ScanMaps
 from hypojax.grid import Affine, voxel_sizes
+from hypojax.preprocessing.background import NOISE_OUTSIDE
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import Image
 from hypojax.schema import PARTS
@@ -18,7 +18,7 @@ from hypojax.volumes import Measurement, RegionVolume, measure
 from hypojax.volumes.blank import lowest_near
 
 if TYPE_CHECKING:
-    from hypojax.segment import Segmentation
+    from hypojax.segmenter.segmenter import Segmentation
 
 Volume = Float32[np.ndarray, "i j k"]
 

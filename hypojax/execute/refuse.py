@@ -7,9 +7,9 @@ from typing import Final
 
 from hypojax.execute.room import LEAST_NETWORK, amount, disk_free, memory_free, scan_room
 from hypojax.execute.sizes import read_sizes
-from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan
+from hypojax.storage import Location
 
 LEAST_STORED: Final = 0.5
 """Bytes in the store for a byte of a compressed file, at least: 0.75 to 2.5 over real scans and phantoms (`benchmarks/room.py`)."""

@@ -8,8 +8,8 @@ from hypojax.execute.mend import Repaired, damaged_maps, export_again, verify
 from hypojax.execute.outcome import Silence, Watch
 from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.stages import concluded, describe_derivatives
-from hypojax.location import Location, Place, locate
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Location, Place, locate
 from hypojax.store import CohortStore
 from hypojax.store import repair as repair_store
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from hypojax.execute.item import Ready, Refused, Segmented
 
 if TYPE_CHECKING:
-    from hypojax.segment import Segmentation
+    from hypojax.segmenter.segmenter import Segmentation
 
 REMEMBERED: Final = 8
 """Segmentations kept, 2 MB each: a copy lies beside the original, or comes a few scans later."""

@@ -12,13 +12,13 @@ from hypojax.execute.network import load_segmenter, provenance
 from hypojax.execute.record import full_row, intracranial_mask, measure_scan, region_entries, row_of
 from hypojax.execute.room import scan_room
 from hypojax.grid import Affine
-from hypojax.location import Location, ObjectPath, Place, locate
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
 from hypojax.scans import Image, discover, read
 from hypojax.scans.labels import refuse_label_map
 from hypojax.scans.memory import TAKEN, Held, image_of, is_held
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL
 from hypojax.settings import RunSettings
+from hypojax.storage import Location, ObjectPath, Place, locate
 from hypojax.store import Record, ScanEntry
 from hypojax.store.ledger import regions_of_record
 from hypojax.volumes import Measurement
@@ -31,7 +31,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     ----------
     scan
         An image file or DICOM series folder, or the URL of an image; a nibabel image; a DataArray of voxels with the
-        attribute ``affine``, or a Dataset that holds both as `hypojax.preprocess.scan_dataset` makes it; or voxels of any
+        attribute ``affine``, or a Dataset that holds both as `hypojax.preprocessing.lazy.scan_dataset` makes it; or voxels of any
         real dtype, in any orientation.
     affine
         Voxel-to-world matrix (mm, RAS+) of voxels; a file and a nibabel image have their own.

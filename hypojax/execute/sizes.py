@@ -9,13 +9,13 @@ from typing import Final
 
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.overlap import threads_for
-from hypojax.location import Location
 from hypojax.reason import HypojaxError, ScanError
 from hypojax.scans import Scan
 from hypojax.scans.header import work_bytes
 from hypojax.scans.read import read_header, refuse_nul
 from hypojax.scans.stream import open_source
 from hypojax.settings import RunSettings
+from hypojax.storage import Location
 
 THREADS: Final = 8
 """Headers read at once: on a network disk each waits for its answer, and 50,000 one after another would take minutes."""

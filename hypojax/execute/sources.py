@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from hypojax.location import Location, ObjectPath, locate
+from hypojax.storage import Location, ObjectPath, locate
 
 DATASET: Final = ("dataset_description.json", "participants.tsv")
 """Either of them stands at the root of a dataset."""

@@ -22,10 +22,10 @@ from hypojax.execute.room import scan_room
 from hypojax.execute.shard import Shard
 from hypojax.execute.sources import authors, dataset_links, source_datasets
 from hypojax.execute.todo import Todo, todo_of
-from hypojax.location import Location, Place, locate
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
+from hypojax.storage import Location, Place, locate
 from hypojax.store import CohortStore
 from hypojax.store.objects import digests, place_all
 

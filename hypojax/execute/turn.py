@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from hypojax.partial import lock
 from hypojax.reason import Reason, RunError
+from hypojax.storage.partial import lock
 from hypojax.store.objects import writing
 
 TURN: Final = ".hypojax.turn"

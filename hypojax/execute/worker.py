@@ -22,9 +22,9 @@ from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.room import scan_room
 from hypojax.execute.turn import Turn
-from hypojax.location import Location
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
+from hypojax.storage import Location
 from hypojax.store import CohortStore, limit_threads
 
 OURS: Final = "HYPOJAX_OWN_WORKER"

@@ -6,12 +6,12 @@ from typing import Final
 
 import pandas as pd
 
-from hypojax.location import Disk, on_disk
 from hypojax.matching.balance import UNBALANCED
 from hypojax.matching.participants import SUBJECT, read_participants
 from hypojax.matching.plan import SplitPlan
 from hypojax.matching.sets import make_sets, set_name
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Disk, on_disk
 from hypojax.store.objects import place
 from hypojax.tables.write import markdown_table, tsv
 from hypojax.ties import comparable

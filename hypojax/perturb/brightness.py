@@ -1,6 +1,6 @@
 """The same head in other grey values: gain, gamma, saturation, noise, an uneven coil.
 
-What is said as a share refers to the *signal* of a scan: mean tissue over background, see `hypojax.intensity`.
+What is said as a share refers to the *signal* of a scan: mean tissue over background, see `hypojax.preprocessing.intensity`.
 """
 
 import itertools
@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from hypojax.grid import Affine
-from hypojax.intensity import tissue_statistics
 from hypojax.perturb.geometry import Scan, Volume
+from hypojax.preprocessing.intensity import tissue_statistics
 
 BIAS_ORDER: Final = 3
 """Highest total degree of the polynomial of a coil's field (Van Leemput 1999 takes four for the whole head)."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Final
 
-from hypojax.location import Location, ObjectPath, real
+from hypojax.storage import Location, ObjectPath, real
 
 IMAGE_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh")
 

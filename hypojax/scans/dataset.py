@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.location import Location, names
 from hypojax.scans.found import Find, Scan
 from hypojax.scans.kind import made_from, other_format
 from hypojax.scans.left_out import ASIDE, left_out
@@ -15,6 +14,7 @@ from hypojax.scans.near_miss import LIKE_T1W, SHOWN, counted, like_sessions, lik
 from hypojax.scans.participants import Participants
 from hypojax.scans.processed import made_by_cat12, subject_image
 from hypojax.scans.tree import folders
+from hypojax.storage import Location, names
 
 NO_IMAGES: Final = ("code", "stimuli", "phenotype", "figures", "logs")
 """Folders of a dataset that nobody looks for scans in."""

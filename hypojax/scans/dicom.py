@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from hypojax.location import Location, ObjectPath
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans.series import check_count, check_series, read_slices
+from hypojax.storage import Location, ObjectPath
 
 OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s", "-w", "1")
 """No settings of the user's own, no compression, no sidecar, no subfolders, named by series number."""

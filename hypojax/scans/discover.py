@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.location import Location, ObjectPath, Place, listed, locate_all, real
 from hypojax.reason import Reason, RunError
 from hypojax.scans.folder import file_scan, search_folder
 from hypojax.scans.found import Discovery, Find, Scan
 from hypojax.scans.identity import in_datasets, settle
 from hypojax.scans.participants import Datasets
 from hypojax.scans.scan_table import search_table
+from hypojax.storage import Location, ObjectPath, Place, listed, locate_all, real
 from hypojax.tables import SUFFIXES
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.location import Location, names, real
 from hypojax.scans.dataset import MADE, search_dataset, several_of_one, with_origin
 from hypojax.scans.dicom import is_dicom
 from hypojax.scans.found import Find, Scan
@@ -17,6 +16,7 @@ from hypojax.scans.near_miss import SHOWN, counted, like_subjects
 from hypojax.scans.participants import Datasets
 from hypojax.scans.processed import Subjects, subject_image, subjects_in
 from hypojax.scans.tree import folders
+from hypojax.storage import Location, names, real
 
 DERIVATIVES: Final = "derivatives"
 PIPELINES: Final = re.compile(r"\w*prep|free ?surfer|fast ?surfer|mriqc|xcp.*|cat12|hypojax", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hypojax.location import Location
+from hypojax.storage import Location
 
 
 @dataclass(frozen=True)

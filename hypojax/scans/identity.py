@@ -4,10 +4,10 @@ import dataclasses
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from hypojax.location import Location, ObjectPath, real
 from hypojax.reason import Reason, RunError
 from hypojax.scans.found import Find, Scan
 from hypojax.scans.near_miss import counted
+from hypojax.storage import Location, ObjectPath, real
 from hypojax.tables import merged
 
 
@@ -96,7 +96,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
 def dataset_names(roots: Iterable[Location]) -> dict[Location, str]:
     """What goes before ids that clash: the last part of a dataset's path, or as many as tell it from the others.
 
-    >>> from hypojax.location import locate
+    >>> from hypojax.storage import locate
     >>> list(dataset_names(locate(place) for place in ("/a/bids", "/b/bids", "/b/other")).values())
     ['a_bids', 'b_bids', 'other']
     """

@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from hypojax.location import Location
 from hypojax.scans.bids import IMAGE_SUFFIXES, entities, modality, stem, why_ignored
+from hypojax.storage import Location
 
 NO_T1W: Final = re.compile(
     "FLAIR|MT[RS]|PD|PDT2|PDw|[RT][12]map|T2star|T2starw|T2w|UNIT1|angio|asl|bold|boldref|cbv|defacemask|dseg|dwi|dwiref|epi|fieldmap|"

@@ -4,10 +4,10 @@ import os
 from itertools import islice
 from typing import Final
 
-from hypojax.location import Location, ObjectPath
 from hypojax.scans.bids import is_image
 from hypojax.scans.dicom import is_dicom
 from hypojax.scans.tree import walk
+from hypojax.storage import Location, ObjectPath
 
 ASIDE: Final = ("derivatives", "sourcedata", "mninonlinear")
 """Folders, in small letters, that BIDS keeps for what was made of the scans and what they were made of; and one of the Human Connectome

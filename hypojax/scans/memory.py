@@ -43,7 +43,7 @@ def image_of(scan: Held, *, affine: Affine | None = None) -> tuple[str, Image]:
     Parameters
     ----------
     scan
-        A nibabel image; a DataArray of voxels with the attribute ``affine``; a Dataset as `hypojax.preprocess.scan_dataset` makes it; or
+        A nibabel image; a DataArray of voxels with the attribute ``affine``; a Dataset as `preprocessing.lazy.scan_dataset` makes it; or
         bare voxels.
     affine
         Voxel-to-world matrix (mm, RAS+); it goes before the one that ``scan`` has.

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.location import Location, names
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Location, names
 from hypojax.tables import People, Table, Value, is_age_name, is_id_name, merged, plain, read_table, units_per_year
 from hypojax.visible import visible
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from hypojax.location import Location, names
+from hypojax.storage import Location, names
 
 T1: Final = ("mri/rawavg.mgz", "mri/orig/001.mgz", "mri/orig.mgz", "mri/T1.mgz")
 """The images of a subject's folder that are a whole head, the least changed first."""

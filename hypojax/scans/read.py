@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Num
 
-from hypojax.location import Location, ObjectPath
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans.dicom import FULL, convert
 from hypojax.scans.disguise import LOOKED_AT, no_image
@@ -20,6 +19,7 @@ from hypojax.scans.mgh import SIZE as MGH_SIZE
 from hypojax.scans.mgh import is_mgh, parse_mgh
 from hypojax.scans.nifti import byte_order, header_size, parse_nifti
 from hypojax.scans.stream import Source, fill, open_source, take
+from hypojax.storage import Location, ObjectPath
 
 ROOM: Final = 1 << 20
 """Bytes; a folder with less left has no room for a volume."""

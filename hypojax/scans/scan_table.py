@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.location import Location, beside, real
 from hypojax.reason import Reason, RunError
 from hypojax.scans.found import Find, Scan
+from hypojax.storage import Location, beside, real
 from hypojax.tables import Table, Value, listed_lines, read_table
 from hypojax.tables.people import agreed
 from hypojax.visible import visible

@@ -15,8 +15,8 @@ from typing import Final
 
 from isal import igzip_lib
 
-from hypojax.location import ConflictError, Location, ObjectFile, ObjectPath
 from hypojax.reason import HypojaxError, Reason
+from hypojax.storage import ConflictError, Location, ObjectFile, ObjectPath
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 

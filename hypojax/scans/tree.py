@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final, overload
 
-from hypojax.location import Location, ObjectPath
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Location, ObjectPath
 
 NOT_OURS: Final = ("@eadir", "__macosx", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information")
 """Folders that operating systems and file servers make, in small letters: thumbnails, shadows of files, and what was deleted."""

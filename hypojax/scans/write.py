@@ -10,11 +10,11 @@ from jaxtyping import Num
 from nibabel.spatialimages import HeaderDataError
 
 from hypojax.grid import Affine
-from hypojax.location import Location, ObjectPath
-from hypojax.partial import replacing
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.header import checked_affine
 from hypojax.scans.nifti import SIZES, NiftiFields, new_fields, nifti_affine, nifti_fields, scaling
+from hypojax.storage import Location, ObjectPath
+from hypojax.storage.partial import replacing
 
 LEVEL: Final = 2
 """ISA-L: 40 ms for 60 MB, a tenth larger than zlib's level 6 at a tenth of its time; its header carries no clock."""

@@ -22,8 +22,8 @@ from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.grid import Affine, Grid
-from hypojax.location import Location, ObjectPath
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL, LABELS, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL, VOXELS, Variable
+from hypojax.storage import Location, ObjectPath
 from hypojax.store.document import NAME, encode, group_document, refuse_other_versions
 from hypojax.store.memory import open_array
 from hypojax.store.objects import Objects

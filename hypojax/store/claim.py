@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Final
 
-from hypojax.location import Location, ObjectPath, Version, each, fence_of
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
+from hypojax.storage import Location, ObjectPath, Version, each, fence_of
 from hypojax.store.document import DamagedDocumentError
 from hypojax.store.ledger import Entry, entry_bytes, parse_entry, record_path
 from hypojax.store.objects import place, writing

@@ -8,9 +8,9 @@ import xarray as xr
 
 import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.store.table as table  # noqa: PLR0402
-from hypojax.location import FencedPath, Location, fenced, names
-from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError, ScanError
+from hypojax.storage import FencedPath, Location, fenced, names
+from hypojax.storage.partial import PARTIAL
 from hypojax.store.arrays import Native, NativeImage, Segmented
 from hypojax.store.claim import Claim, begun, read_entry, shut_out, take
 from hypojax.store.document import NAME, encode, group_document

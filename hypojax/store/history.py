@@ -7,7 +7,7 @@ a crash leaves nothing half written, and two who record at once do not meet.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hypojax.location import Location
+from hypojax.storage import Location
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
 from hypojax.store.index import read_index
 from hypojax.store.objects import digest, place

@@ -6,8 +6,8 @@ from functools import cached_property
 from secrets import token_hex
 from typing import Any, Final, NotRequired, TypedDict, cast
 
-from hypojax.location import FencedPath, Location, locate, names, real
 from hypojax.reason import Reason, RunError
+from hypojax.storage import FencedPath, Location, locate, names, real
 from hypojax.store.document import NAME, DamagedDocumentError, group_document, plain, seal, unseal
 from hypojax.store.ledger import LEDGER, Record, ledger_digest, settings_digest
 from hypojax.store.objects import place

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final
 
-from hypojax.location import ConflictError, Fence, ObjectPath, Version
 from hypojax.reason import HypojaxError, Reason, RunError
+from hypojax.storage import ConflictError, Fence, ObjectPath, Version
 
 NAME: Final = ".hypojax.lease"
 INTERVAL: Final = 10.0

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
-from hypojax.location import Location, each
 from hypojax.reason import Reason
 from hypojax.schema import REGIONS, TABLE, Variable
+from hypojax.storage import Location, each
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
 from hypojax.store.key import scan_key
 from hypojax.store.objects import digest

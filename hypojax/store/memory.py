@@ -8,7 +8,7 @@ from zarr.abc.buffer import Buffer
 from zarr.buffer.cpu import Buffer as HostBuffer
 from zarr.storage import MemoryStore
 
-from hypojax.location import Location, ObjectPath
+from hypojax.storage import Location, ObjectPath
 from hypojax.store.objects import Objects, fetch
 
 

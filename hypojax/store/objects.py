@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from hypojax.location import FencedPath, Location, ObjectPath, each
-from hypojax.partial import PARTIAL, replacing
 from hypojax.reason import Reason, RunError
+from hypojax.storage import FencedPath, Location, ObjectPath, each
+from hypojax.storage.partial import PARTIAL, replacing
 
 Objects = Mapping[str, bytes]
 """Key (path below some folder, with ``/``) → the bytes stored there."""

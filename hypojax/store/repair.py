@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from hypojax.location import Location, each, names
-from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Location, each, names
+from hypojax.storage.partial import PARTIAL
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, unseal
 from hypojax.store.history import EVALUATIONS
 from hypojax.store.index import Index, joined, put_index, read_index

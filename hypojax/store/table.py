@@ -16,8 +16,8 @@ from zarr.abc.buffer import Buffer
 from zarr.codecs import ZstdCodec
 from zarr.storage import MemoryStore
 
-from hypojax.location import Location, ObjectPath, each
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Location, ObjectPath, each
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, refuse_other_versions, seal, unseal
 from hypojax.store.index import Index
 from hypojax.store.ledger import LEDGER

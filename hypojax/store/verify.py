@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hypojax.location import Location, each, names
-from hypojax.partial import PARTIAL
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Location, each, names
+from hypojax.storage.partial import PARTIAL
 from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document
 from hypojax.store.history import EVALUATIONS, evaluation_paths, parse_evaluation
 from hypojax.store.index import Index, index_path, read_index

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from hypojax.location import Location, ObjectPath
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Location, ObjectPath
 from hypojax.tables.age import ages_of
 from hypojax.tables.cell import MISSING, Row, Value, counted, is_number, text_of
 from hypojax.tables.column import is_age_name, is_id_name, typed_column

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, Num
 from scipy import ndimage
 
-from hypojax.background import ROUGH, rough, touching_border
 from hypojax.grid import Affine, Grid, to_voxel, to_world, voxel_sizes, voxel_volume
-from hypojax.intensity import CLIP
+from hypojax.preprocessing.background import ROUGH, rough, touching_border
+from hypojax.preprocessing.intensity import CLIP
 from hypojax.volumes.quality import SHELL, CoarseHead, tissue_limit
 from hypojax.volumes.structure import bounding_box
 

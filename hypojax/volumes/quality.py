@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Num
 from scipy import ndimage
 
 from hypojax.grid import Affine, Grid, to_voxel, to_world, voxel_sizes
-from hypojax.intensity import tissue_statistics
+from hypojax.preprocessing.intensity import tissue_statistics
 from hypojax.volumes.structure import bounding_box
 
 SHELL: Final = (6.0, 14.0)

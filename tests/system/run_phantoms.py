@@ -18,7 +18,7 @@ from standin import StandIn
 
 from hypojax import execute
 from hypojax.cli import main
-from hypojax.segment import Segmentation
+from hypojax.segmenter.segmenter import Segmentation
 
 
 @dataclass

@@ -19,7 +19,7 @@ from hypojax.cohort import open_cohort
 from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason
 from hypojax.scans import write_nifti
-from hypojax.segment import Segmenter
+from hypojax.segmenter.segmenter import Segmenter
 
 QUANTISED = 1e-3
 """Relative error of a phantom's soft volume from posteriors stored as bytes."""

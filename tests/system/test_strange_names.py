@@ -18,7 +18,7 @@ from hypojax.cohort import open_cohort
 from hypojax.execute import output
 from hypojax.reason import Reason
 from hypojax.scans import write_nifti
-from hypojax.segment import Segmenter
+from hypojax.segmenter.segmenter import Segmenter
 from hypojax.visible import visible
 
 LONGEST = 255 - len(".nii.gz")

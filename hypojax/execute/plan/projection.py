@@ -14,10 +14,10 @@ from hypojax.execute.plan.costs import MEGAVOXEL, Span, fitted, time_span
 from hypojax.execute.plan.workers import Workers
 from hypojax.execute.room import LEAST_NETWORK, amount, disk_free, memory_free
 from hypojax.execute.sizes import Size, held, in_flight, read_sizes
-from hypojax.location import Location, Place, locate
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover
 from hypojax.settings import SHORTEST, RunSettings
+from hypojax.storage import Location, Place, locate
 from hypojax.store import CohortStore
 
 WORKER_BYTES: Final = 60e6

@@ -1,0 +1,22 @@
+"""How good label maps are against a reference: pairs, scores, summaries, and their history."""
+
+from hypojax.evaluation.evaluation import ScanScores, compare, tabulate
+from hypojax.evaluation.files import write_evaluation
+from hypojax.evaluation.history import read_history, record
+from hypojax.evaluation.metric import METRICS
+from hypojax.evaluation.score import score_mask, score_pair
+from hypojax.evaluation.summary import SUMMARY, summarise
+
+__all__ = [
+    "METRICS",
+    "SUMMARY",
+    "ScanScores",
+    "compare",
+    "read_history",
+    "record",
+    "score_mask",
+    "score_pair",
+    "summarise",
+    "tabulate",
+    "write_evaluation",
+]

@@ -1,0 +1,36 @@
+"""Whether a new batch of scans, or new weights, measure what the reference measured; and in plain words what moved.
+
+The public names below are loaded when they are first used: the command line reads the limits alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from hypojax.monitoring.comparison import compare
+    from hypojax.monitoring.finding import Drift, Finding
+    from hypojax.monitoring.limits import Limits
+    from hypojax.monitoring.watch import drift_of, write_drift
+
+_HOME: Final = {
+    "Drift": "finding",
+    "Finding": "finding",
+    "Limits": "limits",
+    "compare": "comparison",
+    "drift_of": "watch",
+    "write_drift": "watch",
+}
+"""Public name → the file it lives in."""
+
+__all__ = ["Drift", "Finding", "Limits", "compare", "drift_of", "write_drift"]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'hypojax.monitoring' has no attribute {name!r}")
+    return getattr(import_module(f"hypojax.monitoring.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

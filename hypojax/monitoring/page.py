@@ -1,0 +1,188 @@
+"""A comparison as pages to read: Markdown and HTML, the latter whole in one file."""
+
+from collections.abc import Sequence
+from html import escape
+from math import isfinite
+from typing import Final
+
+from hypojax.monitoring.finding import Drift, Finding
+from hypojax.monitoring.trend import trend_rows, trend_sentences
+from hypojax.monitoring.words import per_cent, sentences, verdict
+from hypojax.tables.write import markdown_table
+
+HEADER: Final = ("measure", "reference", "new", "difference (95 % CI)", "limit", "detectable", "p, Holm", "verdict")
+
+SHOWN: Final = 4
+"""Columns of it that fit a terminal."""
+
+STYLE: Final = """body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse;font-size:13px}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd}
+th:first-child,td:first-child{text-align:left}tr.moved td{background:#fdecd8;font-weight:600}tr.few td{color:#888}"""
+
+UNPAIRED: Final = (
+    "Tests: Welch's t on logarithms for volumes, Brunner-Munzel's for other measures (P: probability that a new scan has more "
+    "than one of the reference), Fisher's exact test for shares of scans, Kolmogorov-Smirnov's for distributions."
+)
+PAIRED: Final = (
+    "Tests: paired t on logarithms for volumes, Wilcoxon's signed-rank test for other measures (SD: the typical change within a scan, "
+    "Hodges and Lehmann's, over the robust standard deviation of the first measurement), McNemar's for shares of scans. A whole "
+    "moved too where its within-scan coefficient of variation passes {}: a limit without a test."
+)
+
+EVALUATIONS: Final = (
+    " Evaluations: the last against the one before; it moved where their intervals lie apart, which is conservative, the more so "
+    "where both are of the same scans."
+)
+
+KINDS: Final = {"moved": "moved", "too few scans": "few", "not shown": "few"}
+"""Verdict → class of its row."""
+
+WIDTH, LABEL, ROW = 900, 330, 22
+"""Of the figure of intervals: its width, that of its labels, and the height of a row, pixels."""
+
+
+def markdown(drift: Drift) -> str:
+    """The comparison as Markdown."""
+    said = [*_bullets(sentences(drift)), *_bullets([*drift.notes, *trend_sentences(drift.trend)])]
+    table = markdown_table([HEADER, *(_cells(finding) for finding in drift.findings)])
+    history = [] if drift.trend.empty else ["", "## Evaluations", "", *markdown_table(trend_rows(drift.trend))]
+    return "\n".join(["# Drift", "", f"**{verdict(drift)}**", "", *said, *table, "", _method(drift), *history, ""])
+
+
+def html(drift: Drift) -> str:
+    """The comparison as one HTML file with its figure."""
+    said = "".join(f"<li>{escape(text)}</li>" for text in [*sentences(drift), *drift.notes, *trend_sentences(drift.trend)])
+    kinds = [KINDS.get(finding.verdict, "") for finding in drift.findings]
+    table = _html_table([HEADER, *(_cells(finding) for finding in drift.findings)], kinds=kinds)
+    rows = [] if drift.trend.empty else trend_rows(drift.trend)
+    history = f"<h2>Evaluations</h2>{_html_table(rows, kinds=[''] * len(rows))}" if rows else ""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>hypojax drift</title><style>{STYLE}</style>'
+        f"<h1>Drift</h1><p><strong>{escape(verdict(drift))}</strong></p><ul>{said}</ul>{figure(drift)}"
+        f"{table}<p>{escape(_method(drift))}</p>{history}</html>\n"
+    )
+
+
+def figure(drift: Drift) -> str:
+    """Differences of volumes with their intervals, in per cent, as SVG; nothing where there are none."""
+    rows = [finding for finding in drift.compared if finding.measure.scale == "ratio" and finding.test != "Kolmogorov-Smirnov"]
+    if not rows:
+        return ""
+    effects = [finding.difference.effect for finding in rows if finding.difference is not None]
+    reach = max(0.02, 1.05 * max(abs(end) for effect in effects for end in effect))
+    height = ROW * (len(rows) + 2)
+    zero, limit = _at(0.0, reach), (_at(-drift.limits.volume, reach), _at(drift.limits.volume, reach))
+    band = f'<rect x="{limit[0]:.1f}" y="0" width="{limit[1] - limit[0]:.1f}" height="{height - ROW}" fill="#eef3f7"/>'
+    axis = f'<line x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height - ROW}" stroke="#888"/>'
+    ticks = "".join(_tick(value, reach, height) for value in (-reach, -reach / 2, 0.0, reach / 2, reach))
+    marks = "".join(_mark(number, finding, reach) for number, finding in enumerate(rows))
+    title = "<title>Differences in per cent with 95 % intervals; shaded: within the limit</title>"
+    return f'<svg viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">{title}{band}{axis}{marks}{ticks}</svg>'
+
+
+def screen_rows(findings: Sequence[Finding]) -> tuple[Sequence[str], list[list[str]]]:
+    """Findings as a table that fits a terminal: header and rows."""
+    return HEADER[:SHOWN], [_cells(finding)[:SHOWN] for finding in findings]
+
+
+def _at(value: float, reach: float) -> float:
+    """Where a value lies in the figure, pixels."""
+    return LABEL + (WIDTH - LABEL - 20) * (value + reach) / (2 * reach)
+
+
+def _tick(value: float, reach: float, height: int) -> str:
+    """A number below the axis."""
+    return f'<text x="{_at(value, reach):.1f}" y="{height - 5}" text-anchor="middle" fill="#555">{per_cent(value)}</text>'
+
+
+def _mark(number: int, finding: Finding, reach: float) -> str:
+    """One row of the figure."""
+    effect = finding.difference.effect if finding.difference else (0.0, 0.0, 0.0)
+    middle, low, high = (_at(end, reach) for end in effect)
+    y, colour = ROW * (number + 1), "#d55e00" if finding.moved else "#0072b2"
+    label = f'<text x="{LABEL - 10}" y="{y + 4}" text-anchor="end">{escape(_shorter(finding.measure.title))}</text>'
+    line = f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
+    return f'{label}{line}<circle cx="{middle:.1f}" cy="{y}" r="4" fill="{colour}"/>'
+
+
+def _shorter(title: str) -> str:
+    """A title that fits beside the figure."""
+    return title if len(title) <= 50 else f"{title[:49]}…"
+
+
+def _html_table(rows: Sequence[Sequence[str]], *, kinds: Sequence[str]) -> str:
+    """A table, its header first; ``kinds`` are classes of the other rows."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    body = [
+        f'<tr class="{kind}">' + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row, kind in zip(rows[1:], kinds, strict=False)
+    ]
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _cells(finding: Finding) -> list[str]:
+    """One finding as cells of `HEADER`."""
+    sides = [f"{_value(finding, side)} (n = {count})" if count else "no scan" for side, count in enumerate(finding.scans)]
+    name = f"{finding.measure.title.rstrip(',')}{' (distribution)' if finding.test == 'Kolmogorov-Smirnov' else ''}"
+    if finding.difference is None:
+        return [name, *sides, "", "", "", "", finding.verdict]
+    shown = _effect(finding)
+    detectable = finding.difference.detectable
+    smallest = _size(finding, detectable) if isfinite(detectable) else ""
+    p = "< 0.001" if finding.p_adjusted < 0.001 else f"{finding.p_adjusted:.3f}" if isfinite(finding.p_adjusted) else ""
+    return [name, *sides, shown, _size(finding, finding.limit), smallest, p, finding.verdict]
+
+
+def _value(finding: Finding, side: int) -> str:
+    """Middle of one side."""
+    value = finding.middles[side]
+    if not isfinite(value):
+        return "too few"
+    if finding.measure.scale == "share":
+        return per_cent(value)
+    if finding.measure.scale == "score":
+        return f"{value:.3f}"
+    return f"{value:,.0f}" if finding.measure.kind in ("volume", "adjusted volume") else f"{value:.3g}"
+
+
+def _effect(finding: Finding) -> str:
+    """A difference with its interval."""
+    effect = finding.difference.effect if finding.difference else (0.0, 0.0, 0.0)
+    if finding.test == "Kolmogorov-Smirnov":
+        return f"gap {effect[0]:.2f}"
+    if finding.measure.scale == "score":
+        return f"{effect[0]:+.3f} ({effect[1]:+.3f} to {effect[2]:+.3f})".replace("-", "−")
+    if finding.test == "signed rank":
+        return f"{effect[0]:+.2f} SD ({effect[1]:+.2f} to {effect[2]:+.2f})".replace("inf", "∞").replace("-", "−")
+    if finding.measure.scale == "rank":
+        return f"P {0.5 + effect[0]:.2f} ({0.5 + effect[1]:.2f} to {0.5 + effect[2]:.2f})"
+    scatter = f", CV {per_cent(finding.within_scan_cv)}" if isfinite(finding.within_scan_cv) else ""
+    ends = f"{100 * effect[1]:+.1f} to {100 * effect[2]:+.1f}"
+    return f"{100 * effect[0]:+.1f} % ({ends}){scatter}".replace("-", "−")
+
+
+def _size(finding: Finding, size: float) -> str:
+    """A limit, or a detectable difference, in the unit of the effect."""
+    if finding.test == "Kolmogorov-Smirnov":
+        return f"{size:.2f}"
+    if finding.measure.scale == "score":
+        return "intervals apart"
+    if finding.test == "signed rank":
+        return f"± {size:g} SD"
+    return f"P 0.5 ± {size:.2f}" if finding.measure.scale == "rank" else f"± {per_cent(size)}"
+
+
+def _bullets(texts: Sequence[str]) -> list[str]:
+    """Texts as a list and the empty line below it."""
+    return [*(f"- {text}" for text in texts), ""] if texts else []
+
+
+def _method(drift: Drift) -> str:
+    """How it was compared."""
+    return (
+        f"Moved: the difference passes its limit, and p over all comparisons together (Holm) is below {drift.limits.alpha:g}. "
+        "Within limits: its whole interval is. Not shown: it takes more scans to tell; a distribution has no interval. "
+        f"{PAIRED.format(per_cent(drift.limits.repeat)) if drift.paired else UNPAIRED} "
+        "Detectable: the smallest difference that a single test at 0.05 finds in four of five such comparisons."
+        f"{'' if drift.trend.empty else EVALUATIONS}"
+    )

@@ -1,0 +1,1 @@
+"""Pure functions of volumes: intensities, foreground, background, conforming; `lazy` has the same as Dask arrays."""

@@ -1,0 +1,338 @@
+"""`Segmenter`: from the voxels of a scan to posteriors of the intracranial volume and the hypothalamus.
+
+Two stages: the whole head at 2 mm gives the intracranial volume and the place of the hypothalamus; a 1 mm box round that
+place gives the subunits. A batch of scans is split over every local device (`hypojax.segmenter.forward`). One batch shape, compiled
+once; half of it where that is too much for the memory of a device. NumPy in and out.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh
+from jaxtyping import Bool, Float32, Float64, Num, UInt8
+
+from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
+from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
+from hypojax.preprocessing.background import mended
+from hypojax.preprocessing.foreground import Head, find_head, sample_head
+from hypojax.preprocessing.intensity import BRIGHTEST, NORMALISATION, Statistics, box_statistics, tissue_statistics, zscore
+from hypojax.preprocessing.normalisation import RELEASED, difference
+from hypojax.reason import HypojaxError, Reason, RunError
+from hypojax.release import joint_sum, weights_files
+from hypojax.schema import BOX_SHAPE, BOX_SPACING
+from hypojax.segmenter.forward import Turn, box_outputs, compiled, exhausted, head_outputs
+from hypojax.storage import Disk, on_disk
+
+RECENTRE: Final = 3.0
+"""A box whose hypothalamus lies further than this (mm) from its middle is taken again, centred on it."""
+
+HALF: Final = 127.5
+"""Half of a posterior × 255."""
+
+LOG: Final = logging.getLogger("hypojax")
+
+Scan = tuple[Num[np.ndarray, "i j k"], Affine]
+Looked = tuple[list[Grid], list[np.ndarray], list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the networks say of one scan.
+
+    Parameters
+    ----------
+    head_grid
+        The 2 mm grid of ``intracranial``.
+    intracranial
+        Posterior × 255.
+    box_grid
+        The 1 mm grid of ``subunits``.
+    subunits
+        Posteriors × 255 of the ten subunits in label order.
+    statistics
+        What the whole head was z-scored with.
+    located
+        Share of the place posterior within 12 mm of the place taken, 0 to 1: low when the head was not understood.
+    views
+        Soft volume of every subunit, mm³, as each network saw it in the box and in its left–right mirror.
+    device_seconds
+        Its share of the time its batch had the devices.
+    flags
+        What was mended before (see `hypojax.preprocessing.background`).
+    """
+
+    head_grid: Grid
+    intracranial: UInt8[np.ndarray, "a s r"]
+    box_grid: Grid
+    subunits: UInt8[np.ndarray, "10 x y z"]
+    statistics: Statistics
+    located: float
+    views: Float32[np.ndarray, "view 10"]
+    device_seconds: float = 0.0
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What is known of a scan before a box in it is looked at.
+
+    Parameters
+    ----------
+    background
+        What stands for air outside the field of view, stored units.
+    head_grid, intracranial
+        Posterior × 255 of the intracranial volume and its grid; None where only a block of a head is at hand.
+    """
+
+    background: float
+    head_grid: Grid | None = None
+    intracranial: UInt8[np.ndarray, "a s r"] | None = None
+
+    def inside(self, grid: Grid) -> Bool[np.ndarray, "x y z"] | None:
+        """Which voxels of a grid are intracranial, where that is known."""
+        if self.head_grid is None or self.intracranial is None:
+            return None
+        return resample(self.intracranial, self.head_grid.affine, grid) > HALF
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan made ready for the networks; it takes no device, so that many can be made ready at once.
+
+    Parameters
+    ----------
+    volume, affine
+        The scan: scaled voxels in stored orientation, their background mended, voxel-to-world matrix (mm, RAS+).
+    head
+        The head found in it.
+    image
+        What the head network sees: the z-scored head grid.
+    flags
+        What was mended (see `hypojax.preprocessing.background`).
+    """
+
+    volume: Num[np.ndarray, "i j k"]
+    affine: Affine
+    head: Head
+    image: Float32[np.ndarray, "a s r"]
+    flags: tuple[str, ...] = ()
+
+
+class Segmenter:
+    """The networks of both stages, compiled for one batch shape on all local devices. Several threads may use one at once.
+
+    Examples
+    --------
+    >>> segmenter = Segmenter.load()  # doctest: +SKIP
+    >>> segmentation = segmenter.segment(volume, affine)  # doctest: +SKIP
+    """
+
+    def __init__(self, head: Checkpoint, boxes: Sequence[Checkpoint], *, batch: int | None = None) -> None:
+        """Take loaded weights, those of one box network or of several of one configuration, whose posteriors are averaged.
+
+        ``batch`` scans are segmented at a time, rounded up to a multiple of the local devices; fewer once memory did not suffice.
+        """
+        devices = jax.local_devices()
+        self.batch = -(-(batch or 1) // len(devices)) * len(devices)
+        self._least, self._turns = len(devices), threading.Lock()
+        self.weights = {"head": head.sha256, "box": joint_sum([box.sha256 for box in boxes])}
+        self.networks = {"head": asdict(head.network), "box": asdict(boxes[0].network)}
+        mesh = Mesh(np.array(devices), ("scan",), axis_types=(AxisType.Auto,))
+        (self._head,) = compiled([head], head_outputs, mesh)
+        self._boxes = compiled(boxes, box_outputs, mesh)
+
+    @classmethod
+    def load(cls, weights: Disk | None = None, *, ensemble: bool = False, batch: int | None = None) -> "Segmenter":
+        """Load the released weights, or those in a folder with ``head.safetensors``, ``box.safetensors`` and ``SHA256SUMS``.
+
+        Parameters
+        ----------
+        ensemble
+            Take all networks of the cross-validation (``box-fold0.safetensors`` …) instead of the one trained on all subjects.
+
+        Raises
+        ------
+        RunError
+            When weights are missing, their hash is wrong, or they learnt from intensities normalised otherwise.
+        """
+        files = weights_files(released_folder() if weights is None else on_disk(weights), ensemble=ensemble)
+        networks = {stage: [_suited(load_checkpoint(file), stage) for file in files[stage]] for stage in files}
+        return cls(networks["head"][0], networks["box"], batch=batch)
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Hashes of the weights, and the devices and library versions that ran them."""
+        devices = jax.local_devices()
+        return {
+            "weights_head_sha256": self.weights["head"],
+            "weights_box_sha256": self.weights["box"],
+            "device": f"{len(devices)} x {devices[0].device_kind}",
+            "jax": jax.__version__,
+            "networks": json.dumps(self.networks),
+        }
+
+    def segment(self, volume: Num[np.ndarray, "i j k"], affine: Affine) -> Segmentation:
+        """Segment one scan: voxels in stored orientation (any real dtype, finite, scaled) and voxel-to-world matrix (mm, RAS+)."""
+        return self.segment_batch([(volume, affine)])[0]
+
+    def prepare(self, volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
+        """Make one scan ready, in any thread: all that comes before the networks; arguments as `segment`."""
+        return prepared(volume, affine)
+
+    def segment_batch(self, scans: Sequence[Scan | Prepared]) -> list[Segmentation]:
+        """Segment any number of scans, prepared or not, a fixed batch at a time; a smaller one once memory does not suffice.
+
+        Raises
+        ------
+        HypojaxError
+            ``OUT_OF_MEMORY``: not even the smallest batch fits.
+        """
+        found: list[Segmentation] = []
+        while len(found) < len(scans):
+            size = self.batch
+            part = scans[len(found) : len(found) + size]
+            fitting = self._fitting(part, size)
+            if fitting is None:
+                self._shrink(size)
+            else:
+                found += fitting
+        return found
+
+    def segment_near(self, volume: Num[np.ndarray, "i j k"], affine: Affine, *, centre: Float64[np.ndarray, "3"]) -> Segmentation:
+        """Segment the hypothalamus alone, looked for near a place (world, mm): for a block cut out of a head; arguments as `segment`.
+
+        Nothing is said of the intracranial volume: its posterior is zero.
+        """
+        statistics = tissue_statistics(np.asarray(volume, np.float32))
+        turn = Turn(self._turns, self.batch)
+        (grid,), (subunits,), (views,) = self._settle(turn, [(volume, affine)], [Surroundings(statistics.background)], [centre])
+        return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views, turn.seconds)
+
+    def _fitting(self, scans: Sequence[Scan | Prepared], size: int) -> list[Segmentation] | None:
+        """Segment at most one batch of scans; None where it does not fit into memory."""
+        try:
+            return self._segment([scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in scans], Turn(self._turns, size))
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if not exhausted(error):
+                raise
+            LOG.debug("batch of %d", size, exc_info=error)
+            return None
+
+    def _shrink(self, size: int) -> None:
+        """Halve the batch, which was ``size`` and did not fit; another thread may have done so before.
+
+        Raises
+        ------
+        HypojaxError
+            It is the smallest already.
+        """
+        if size <= self._least:
+            message = f"memory does not suffice for {size} at a time, one for each device; free some, or use a device with more"
+            raise HypojaxError(Reason.OUT_OF_MEMORY, message)
+        with self._turns:
+            if self.batch == size:
+                self.batch = max(self._least, size // 2 // self._least * self._least)
+                LOG.warning("memory does not suffice for %d scans at a time; going on with %d", size, self.batch)
+
+    def _segment(self, scans: Sequence[Prepared], turn: Turn) -> list[Segmentation]:
+        """Segment at most one batch of scans."""
+        heads = [scan.head for scan in scans]
+        intracranial, places, located = turn.run(self._head, [scan.image for scan in scans])
+        centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
+        whole = [(scan.volume, scan.affine) for scan in scans]
+        around = [Surroundings(head.statistics.background, head.grid, icv) for head, icv in zip(heads, intracranial, strict=True)]
+        grids, subunits, views = self._settle(turn, whole, around, centres)
+        share = turn.seconds / len(scans)
+        return [
+            Segmentation(scan.head.grid, icv, grid, posteriors, scan.head.statistics, float(certain), volumes, share, scan.flags)
+            for scan, icv, grid, posteriors, certain, volumes in zip(scans, intracranial, grids, subunits, located, views, strict=True)
+        ]
+
+    def _settle(
+        self, turn: Turn, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
+    ) -> Looked:
+        """Look near the given places, and once more where the hypothalamus lies far from the middle of its box."""
+        grids, subunits, views = self._look(turn, scans, around, centres)
+        better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
+        if all(new is None for new in better):
+            return grids, subunits, views
+        # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
+        return self._look(turn, scans, around, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
+
+    def _look(
+        self, turn: Turn, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
+    ) -> Looked:
+        """Boxes round the given places (world, mm), and what the box networks say of them."""
+        grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
+        inputs = [box_input(*scan, grid, around=known) for scan, grid, known in zip(scans, grids, around, strict=True)]
+        subunits, views = zip(*[turn.run(forward, inputs) for forward in self._boxes], strict=True)
+        return grids, [mean_posterior(each) for each in zip(*subunits, strict=True)], [np.concatenate(v) for v in zip(*views, strict=True)]
+
+
+def _suited(checkpoint: Checkpoint, stage: str) -> Checkpoint:
+    """The same weights, if they learnt from intensities as this version makes them."""
+    learnt, made = checkpoint.header.get("normalisation"), NORMALISATION[stage]
+    differs = difference(checkpoint.header.get("normalisation_constants", RELEASED))
+    if learnt == made and not differs:
+        return checkpoint
+    what = differs if learnt == made else f"it was: {learnt}, is: {made}"
+    message = f"{stage} weights {checkpoint.sha256[:12]}… learnt from another normalisation than this version makes ({what})"
+    raise RunError(Reason.OTHER_SETTINGS, f"{message}; use the version of hypojax that made them, or train them anew")
+
+
+def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
+    """A scan (scaled voxels in stored orientation, voxel-to-world matrix in mm, RAS+) made ready for the networks."""
+    scan = mended(volume)
+    head = find_head(scan.volume, affine)
+    return Prepared(scan.volume, affine, head, head_input(scan.volume, affine, head), scan.flags)
+
+
+def head_input(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
+    """What the head network sees: the z-scored head grid."""
+    return zscore(sample_head(volume, affine, head), head.statistics)
+
+
+def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
+    """The box round a place (world, mm), along the axes of the scan's model grids."""
+    return centred_grid(model_directions(affine), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=centre)
+
+
+def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, around: Surroundings) -> Float32[np.ndarray, "x y z"]:
+    """What the box network sees: the box, z-scored by its intracranial tissue; background outside the field of view.
+
+    What burns is cut off in the scan's own voxels: sampled first, it would brighten its neighbours by as much as it burns.
+    """
+    sampled = resample(volume, affine, grid, fill=around.background)
+    statistics = box_statistics(sampled, around.inside(grid), background=around.background)
+    ceiling = statistics.mean + BRIGHTEST * statistics.std
+    return zscore(resample(volume, affine, grid, fill=around.background, ceiling=ceiling), statistics, brightest=BRIGHTEST)
+
+
+def box_offset(posteriors: UInt8[np.ndarray, "10 x y z"], grid: Grid) -> Float64[np.ndarray, "3"]:
+    """Where the hypothalamus lies relative to the middle of its box, voxels; zero when there is none."""
+    whole = posteriors.astype(np.float64).sum(axis=0)
+    whole = np.where(whole > 127, whole, 0)
+    if not whole.any():
+        return np.zeros(3)
+    index = np.indices(grid.shape)
+    return np.array((index * whole).sum(axis=(1, 2, 3)) / whole.sum() - (np.array(grid.shape) - 1) / 2)
+
+
+def recentred(grid: Grid, posteriors: UInt8[np.ndarray, "10 x y z"]) -> Float64[np.ndarray, "3"] | None:
+    """A better middle (world, mm) for a box whose hypothalamus lies far from it; None where it lies well."""
+    offset = grid.affine[:3, :3] @ box_offset(posteriors, grid)
+    return np.array(grid.centre + offset) if np.linalg.norm(offset) > RECENTRE else None
+
+
+def mean_posterior(posteriors: Sequence[UInt8[np.ndarray, "10 x y z"]]) -> UInt8[np.ndarray, "10 x y z"]:
+    """Mean of posteriors × 255 over networks."""
+    total = np.zeros(posteriors[0].shape, np.uint16)
+    for posterior in posteriors:
+        total += posterior
+    return np.round(total / len(posteriors)).astype(np.uint8)

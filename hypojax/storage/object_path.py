@@ -1,0 +1,189 @@
+"""The place of an object in a bucket, or of all objects below a key, with the part of `pathlib.Path` that makes sense there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import hypojax.storage.bucket as requests
+from hypojax.storage.fault import ConflictError
+from hypojax.storage.object_file import ObjectFile
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+
+@dataclass(frozen=True, order=True)
+class ObjectPath:
+    """A place in a bucket. What is there is asked for each time, nothing is remembered.
+
+    An object is written whole or not at all, and read as it was written by whoever asks next: buckets need no renaming and no flushing. A
+    folder is there while an object lies below it.
+
+    Parameters
+    ----------
+    bucket
+        ``s3://name``, ``gs://name`` or ``az://container``.
+    key
+        Key below it, without slashes at its ends; empty for the bucket itself.
+
+    Examples
+    --------
+    >>> scan = ObjectPath("s3://bucket", "bids") / "sub-01" / "../sub-02_T1w.nii.gz"
+    >>> str(scan), scan.name, str(scan.parent)
+    ('s3://bucket/bids/sub-02_T1w.nii.gz', 'sub-02_T1w.nii.gz', 's3://bucket/bids')
+    """
+
+    bucket: str
+    key: str = ""
+
+    def __str__(self) -> str:
+        """The URL."""
+        return f"{self.bucket}/{self.key}" if self.key else self.bucket
+
+    def __truediv__(self, below: str) -> "ObjectPath":
+        """The place of ``below``, seen from here."""
+        parts = self.key.split("/") if self.key else []
+        for part in below.split("/"):
+            if part == "..":
+                parts = parts[:-1]
+            elif part not in ("", "."):
+                parts.append(part)
+        return replace(self, key="/".join(parts))
+
+    @property
+    def name(self) -> str:
+        """Last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        """What stands behind the last dot of the name, with it."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> "ObjectPath":
+        """The folder; the bucket is its own."""
+        return replace(self, key=self.key.rpartition("/")[0])
+
+    @property
+    def parents(self) -> Sequence["ObjectPath"]:
+        """The folder, the folder of that, and so on to the bucket."""
+        parts = self.parts[1:]
+        return [replace(self, key="/".join(parts[:count])) for count in reversed(range(len(parts)))]
+
+    @property
+    def anchor(self) -> str:
+        """The bucket."""
+        return self.bucket
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The bucket, and the parts of the key."""
+        return (self.bucket, *(self.key.split("/") if self.key else ()))
+
+    def with_name(self, name: str) -> "ObjectPath":
+        """Another object of the same folder."""
+        return self.parent / name
+
+    def resolve(self) -> "ObjectPath":
+        """Itself: buckets have no links."""
+        return ObjectPath(self.bucket, self.key)
+
+    def is_relative_to(self, other: "ObjectPath") -> bool:
+        """Whether it lies at or below another place."""
+        return self.parts[: len(other.parts)] == other.parts
+
+    def relative_to(self, other: "ObjectPath") -> PurePosixPath:
+        """The way from another place to here.
+
+        Raises
+        ------
+        ValueError
+            It does not lie below it.
+        """
+        if not self.is_relative_to(other):
+            raise ValueError(f"{self} does not lie below {other}")
+        return PurePosixPath(*self.parts[len(other.parts) :])
+
+    def is_file(self) -> bool:
+        """Whether there is an object of this key."""
+        return bool(self.key) and requests.is_object(self.bucket, self.key)
+
+    def is_dir(self) -> bool:
+        """Whether there is an object below."""
+        return bool(requests.keys_below(self.bucket, self.key, most=1))
+
+    def exists(self) -> bool:
+        """Whether there is an object here or below."""
+        return self.is_file() or self.is_dir()
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Names of the folders and of the objects directly below, each in order."""
+        return requests.names_in(self.bucket, self.key)
+
+    def below(self) -> list[str]:
+        """Keys of all objects below, relative to here, in order."""
+        return requests.keys_below(self.bucket, self.key)
+
+    def glob(self, pattern: str) -> Iterator["ObjectPath"]:
+        """Places below whose parts match those of the pattern one by one, in order, found as they are asked for."""
+        first, _, rest = pattern.partition("/")
+        folders, objects = self.names()
+        for name in sorted({*folders, *objects}):
+            if fnmatchcase(name, first):
+                if not rest:
+                    yield self / name
+                elif name in folders:
+                    yield from (self / name).glob(rest)
+
+    def open(self, mode: str = "rb", *, buffering: int = 0) -> ObjectFile:
+        """The object as an unbuffered file to read bytes from."""
+        if (mode, buffering) != ("rb", 0):
+            raise ValueError(f"{self} can be opened with mode 'rb' and buffering 0 only")
+        return ObjectFile(self.bucket, self.key)
+
+    def read_bytes(self) -> bytes:
+        """All bytes of the object."""
+        return requests.read(self.bucket, self.key)[0]
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """The object as text, with one kind of line break."""
+        return self.read_bytes().decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+    def write_bytes(self, data: bytes) -> None:
+        """Put the object, whole or not at all."""
+        requests.write(self.bucket, self.key, data)
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Delete the object; buckets do not say whether it was there."""
+        if not missing_ok and not self.is_file():
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        requests.delete(self.bucket, [self.key])
+
+    def delete_below(self, keys: Sequence[str]) -> None:
+        """Delete objects by their keys relative to here."""
+        requests.delete(self.bucket, [(self / key).key for key in keys])
+
+    def connection(self) -> "ObjectStore":
+        """A connection that begins here, for readers that ask by themselves (Zarr)."""
+        return requests.connection_below(self.bucket, self.key)
+
+    def read_version(self) -> tuple[bytes, requests.Version]:
+        """All bytes of the object, and the version they are."""
+        return requests.read(self.bucket, self.key)
+
+    def swap(self, data: bytes, *, seen: requests.Version | None) -> requests.Version | None:
+        """Put the object only where it still is the version that was seen (None: not there), and give the new one; None where it is not.
+
+        A put whose answer was lost is tried again, and then finds itself: that counts as done.
+        """
+        try:
+            return requests.exchange(self.bucket, self.key, data, seen=seen)
+        except ConflictError:
+            try:
+                found, version = self.read_version()
+            except FileNotFoundError:
+                return None
+            return version if found == data else None

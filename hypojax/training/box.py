@@ -1,0 +1,144 @@
+"""Training examples of the hypothalamus box: real scans with subunit posteriors, warped and re-acquired at random."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
+
+from hypojax.preprocessing.intensity import BRIGHTEST
+from hypojax.schema import BOX_SHAPE, BOX_SPACING
+from hypojax.training.appearance import (
+    AppearanceConfig,
+    random_bias,
+    random_crop,
+    random_curve,
+    random_ghost,
+    random_noise,
+    random_resolution,
+    standardise,
+)
+from hypojax.training.warp import WarpConfig, grid_positions, linear_lookup, random_warp, settled, to_index
+
+Example = tuple[Float[Array, "x y z 1"], Float[Array, "x y z 11"]]
+"""Normalised intensities, and posteriors of background and the ten subunits (they sum to one)."""
+
+
+class Boxes(NamedTuple):
+    """Boxes on the device, the hypothalamus in the middle of each.
+
+    Parameters
+    ----------
+    images
+        1 mm, stored units.
+    posteriors
+        Teacher's posteriors × 255 on the same grid.
+    intracranial
+        Share of every voxel that is intracranial × 255; 255 throughout where that is not known.
+    odds
+        How often each is drawn (they sum to one).
+    """
+
+    images: Float[Array, "box i j k"]
+    posteriors: UInt8[Array, "box i j k 10"]
+    intracranial: UInt8[Array, "box i j k"]
+    odds: Float[Array, " box"]
+
+
+@dataclass(frozen=True)
+class BoxConfig:
+    """How box examples are varied.
+
+    Parameters
+    ----------
+    shape
+        Voxels of an example: less than the box of inference, since nothing in the network depends on its extent. It is cut
+        out of a whole box at random.
+    stripped
+        Share of examples without skull.
+    scalp
+        Standard deviation of the logarithm of what lies outside the cranium is brightened by: marrow and fat in the box may be
+        saturated, or burn.
+    whole_heads
+        Share of examples from scans that are not skull-stripped.
+    warp, appearance
+        Ranges of the spatial transforms and of the acquisition.
+    """
+
+    shape: tuple[int, int, int] = (32, 32, 32)
+    stripped: float = 0.15
+    scalp: float = 0.5
+    whole_heads: float = 0.5
+    warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=13.0, shift=3.0))
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
+
+
+def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
+    """One random example: the z-score is that of the whole box by its intracranial tissue, as at inference."""
+    pick, warp_key, flip_key, strip_key, look_key, cut_key = jax.random.split(key, 6)
+    which = jax.random.choice(pick, boxes.odds.shape[0], p=boxes.odds)
+    positions = random_warp(warp_key, BOX_SHAPE, spacing=BOX_SPACING, config=config.warp)
+    flip = jax.random.bernoulli(flip_key)
+    positions = settled(jnp.where(flip, positions * jnp.array([1.0, 1.0, -1.0]), positions))
+    seen = _lookup(jnp.stack([boxes.images[which], boxes.intracranial[which].astype(jnp.float32) / 255], axis=-1), positions)
+    image = random_scalp(jax.random.fold_in(strip_key, 0), seen[..., 0], seen[..., 1], config.scalp)
+    image = _stripped(strip_key, image, seen[..., 1], config.stripped)
+    image = _reacquire(look_key, image, tissue(image, seen[..., 1]), config.appearance)
+    corner = jax.random.randint(cut_key, (3,), 0, jnp.array(BOX_SHAPE) - jnp.array(config.shape) + 1)
+    subunits = _lookup(boxes.posteriors[which], jax.lax.dynamic_slice(positions, (*corner, 0), (*config.shape, 3))) / 255
+    subunits = jnp.where(flip, jnp.concatenate([subunits[..., 5:], subunits[..., :5]], axis=-1), subunits)
+    return jax.lax.dynamic_slice(image, corner, config.shape)[..., None], with_background(subunits)
+
+
+def plain_box(image: Float[Array, "i j k"], posteriors: UInt8[Array, "i j k 10"], intracranial: UInt8[Array, "i j k"]) -> Example:
+    """The same without any variation: for validation."""
+    positions = grid_positions(BOX_SHAPE, BOX_SPACING)
+    still = AppearanceConfig(gain=0.0, offset=0.0)
+    seen = _lookup(jnp.stack([image, intracranial.astype(jnp.float32) / 255], axis=-1), positions)
+    counted = tissue(seen[..., 0], seen[..., 1])
+    scored = standardise(jax.random.key(0), seen[..., 0], still, stride=1, inside=counted, brightest=BRIGHTEST)
+    return scored[..., None], with_background(_lookup(posteriors, positions) / 255)
+
+
+def tissue(image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"]) -> Bool[Array, "x y z"]:
+    """What the z-score is made of, as `intensity.box_statistics`: intracranial, and not blank as what was removed is."""
+    return (intracranial > 0.5) & (image > image.min())
+
+
+def with_background(subunits: Float[Array, "x y z 10"]) -> Float[Array, "x y z 11"]:
+    """Posteriors of ten subunits, and before them what they leave to background."""
+    return jnp.clip(jnp.concatenate([1 - subunits.sum(axis=-1, keepdims=True), subunits], axis=-1), 0, 1)
+
+
+def _lookup(volume: Float[Array, "i j k c"] | UInt8[Array, "i j k c"], positions: Float[Array, "x y z 3"]) -> Float[Array, "x y z c"]:
+    """Interpolate a 1 mm volume at positions relative to its middle."""
+    i, j, k, _ = volume.shape
+    return linear_lookup(volume, to_index(positions, (i, j, k), BOX_SPACING))
+
+
+def random_scalp(
+    key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"], spread: float
+) -> Float[Array, "x y z"]:
+    """All outside the cranium brighter or darker by one random factor, counted from the darkest voxel."""
+    gain = jnp.exp(spread * jax.random.normal(key))
+    low = image.min()
+    return low + (image - low) * (intracranial + (1 - intracranial) * gain)
+
+
+def _stripped(key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Float[Array, "x y z"], chance: float) -> Float[Array, "x y z"]:
+    """Now and then all outside the cranium as dark as can be, with a margin as loose or tight as software leaves it."""
+    happens, edge = jax.random.split(key)
+    outside = intracranial < jax.random.uniform(edge, minval=0.02, maxval=0.9)
+    return jnp.where(jax.random.bernoulli(happens, chance) & outside, image.min(), image)
+
+
+def _reacquire(
+    key: PRNGKeyArray, image: Float[Array, "x y z"], inside: Bool[Array, "x y z"], config: AppearanceConfig
+) -> Float[Array, "x y z"]:
+    """Another contrast, coil, resolution and noise; then the z-score."""
+    keys = jax.random.split(key, 7)
+    for stage, vary in enumerate((random_curve, random_bias, random_resolution, random_ghost, random_noise)):
+        image = settled(vary(keys[stage], image, config))
+    image, seen = random_crop(keys[5], image, config, deepest=0.25)
+    return settled(standardise(keys[6], image, config, stride=2, inside=inside & seen, brightest=BRIGHTEST))

@@ -1,0 +1,145 @@
+"""What each of the two networks learns: its examples, its loss, its data, and how it is scored on held-out subjects."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
+
+from hypojax.schema import HEAD_SPACING
+from hypojax.segmenter.forward import place_of
+from hypojax.training import box, head
+from hypojax.training.config import TrainConfig
+from hypojax.training.examples import HEADS, MAPS, held_out_heads, load_boxes, load_heads, load_maps, plain_boxes
+from hypojax.training.history import SCORE
+from hypojax.training.loop import Score
+from hypojax.training.loss import box_loss, hard_dice, head_loss
+from hypojax.training.step import Example, Loss
+from hypojax.unet import UNet, UNetConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a network learns, and from what.
+
+    Parameters
+    ----------
+    example, loss
+        What the compiled step makes and minimises.
+    data
+        What ``example`` draws from.
+    score
+        Scores of averaged weights on what is held out; None where nothing is.
+    files
+        Names of the files of examples.
+    """
+
+    example: Example
+    loss: Loss
+    data: PyTree = field(repr=False)
+    score: Score | None
+    files: tuple[str, ...]
+
+
+def load_stage(config: TrainConfig, *, of_fold: Collection[str] = ()) -> Stage:
+    """Load the examples of a configuration, without those of a fold, which it is validated on, and those never learnt from.
+
+    What is never learnt from is not validated on either: a run may end early by its validation.
+    """
+    never = frozenset(config.never)
+    return (_box_stage if config.stage == "box" else _head_stage)(config, never.union(of_fold), frozenset(of_fold) - never)
+
+
+def box_scorer(network: UNetConfig, examples: list[box.Example]) -> Score:
+    """Scores on whole boxes: Dice of the whole (mean and worst) and of the ten subunits; their mean decides."""
+    forward = _forward(network)
+    each = jax.jit(lambda weights, image, target: hard_dice(forward(weights, image), target))
+
+    def score(weights: PyTree) -> dict[str, float]:
+        found = np.array([each(weights, image, target) for image, target in examples])
+        whole, subunits = found.mean(axis=0)
+        return {
+            SCORE: float(whole + subunits) / 2,
+            "dice": float(whole),
+            "dice_worst": float(found[:, 0].min()),
+            "dice_subunits": float(subunits),
+        }
+
+    return score
+
+
+def head_scorer(network: UNetConfig, heads: head.RealHeads) -> Score:
+    """Scores on whole heads: Dice of the intracranial volume where that is known, which decides, and how far off the place is (mm)."""
+    forward = _forward(network)
+    each = jax.jit(partial(_head_scores, forward))
+
+    def score(weights: PyTree) -> dict[str, float]:
+        rows = zip(heads.images, heads.intracranial, heads.centres, strict=True)
+        found = np.array([each(weights, *row) for row in rows])
+        known = np.asarray(heads.known)
+        scores = {"place_mm": float(found[:, 1].mean())}
+        if known.any():
+            scores |= {
+                SCORE: float(found[known, 0].mean()),
+                "dice": float(found[known, 0].mean()),
+                "dice_worst": float(found[known, 0].min()),
+            }
+        return scores
+
+    return score
+
+
+def _box_stage(config: TrainConfig, held_out: Collection[str], validated: Collection[str]) -> Stage:
+    """The hypothalamus and its subunits."""
+    data = load_boxes(config.examples, whole_heads=config.box.whole_heads, held_out=held_out, name=config.boxes)
+    plain = plain_boxes(config.examples, held_out=validated, name=config.boxes) if validated else []
+
+    def example(key: PRNGKeyArray, data: box.Boxes) -> box.Example:
+        return box.box_example(key, data, config.box)
+
+    return Stage(example, box_loss, data, box_scorer(config.loop.network, plain) if plain else None, (config.boxes,))
+
+
+def _head_stage(config: TrainConfig, held_out: Collection[str], validated: Collection[str]) -> Stage:
+    """The intracranial volume and the place of the hypothalamus."""
+    data = (load_maps(config.examples, held_out=held_out), load_heads(config.examples, held_out=held_out))
+    heads = held_out_heads(config.examples, held_out=validated)
+
+    def example(key: PRNGKeyArray, data: tuple[head.HeadMaps, head.RealHeads]) -> tuple[Array, head.HeadExample]:
+        made = head.head_example(key, *data, config.head)
+        return made.image, made
+
+    def loss(logits: Array, target: head.HeadExample) -> Array:
+        return head_loss(logits, target.intracranial, target.place, weight=target.weight)
+
+    return Stage(example, loss, data, head_scorer(config.loop.network, heads) if len(heads.known) else None, (MAPS, HEADS))
+
+
+def _forward(network: UNetConfig) -> partial[Array]:
+    """Weights and one image to logits."""
+    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(network, rngs=nnx.Rngs(0))))
+
+    def forward(weights: PyTree, image: Float[Array, "x y z 1"]) -> Float[Array, "x y z o"]:
+        logits: Float[Array, "x y z o"] = nnx.merge(graph, weights)(image[None])[0]
+        return logits
+
+    return partial(forward)
+
+
+def _head_scores(
+    forward: partial[Array],
+    weights: PyTree,
+    image: Float[Array, "x y z"],
+    intracranial: UInt8[Array, "x y z"],
+    centre: Float[Array, "3"],
+) -> Float[Array, "2"]:
+    """Dice of the intracranial volume at one half, and the distance (mm) between the place found and the true one."""
+    logits = forward(weights, image.astype(jnp.float32)[..., None])
+    ours, theirs = logits[..., 0] > 0, intracranial > 127
+    place, _ = place_of(logits[..., 1])
+    dice = 2 * (ours & theirs).sum() / jnp.maximum(ours.sum() + theirs.sum(), 1)
+    return jnp.stack([dice, HEAD_SPACING * jnp.linalg.norm(place - centre)])
