@@ -30,7 +30,7 @@ In the four heads looked at, three of them skull-stripped, the share was 0.91 to
 
 NORMALISATION: Final = {
     "head": "z-score of tissue above Otsu's threshold, trimmed (hypojax.intensity)",
-    "box": f"z-score of intracranial tissue above Otsu's threshold, trimmed, cut off at {BRIGHTEST:g} (hypojax.preprocessing.intensity)",
+    "box": f"z-score of intracranial tissue above Otsu's threshold, trimmed, cut off at {BRIGHTEST:g} (hypojax.intensity)",
 }
 """What the weights of each stage learnt from, as their headers say it: weights that learnt from anything else are refused."""
 
