@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from standin import StandIn, write_phantom
 
 import hypojax
-from hypojax.derivatives import ScanMaps, remove_scan, scan_stem, write_dataset, write_scan
+from hypojax.cohort.derivatives import ScanMaps, remove_scan, scan_stem, write_dataset, write_scan
 from hypojax.scans import read, write_nifti
 from hypojax.schema import LABELS
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxtyping import UInt8
 from sample_store import DONE, FAILED, PENDING, STRIPPED, UNTOUCHED, segmented, small_store
 
-from hypojax.derivatives import scan_stem
+from hypojax.cohort.derivatives import scan_stem
 from hypojax.evaluation import compare, score_mask
 from hypojax.evaluation.maps import LabelMap, find_maps, load, structure_of
 from hypojax.evaluation.pairs import find_pairs, match

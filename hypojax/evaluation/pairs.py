@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from hypojax.derivatives import scan_stem
+from hypojax.cohort.derivatives import scan_stem
 from hypojax.evaluation.maps import HYPOTHALAMUS, INTRACRANIAL, STRUCTURES, LabelMap, find_maps, scan_of
 from hypojax.reason import Reason, RunError
 from hypojax.scans.participants import Datasets

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
-from hypojax.derivatives import ScanMaps, remove_scan, scan_files, scan_stem, write_scan
+from hypojax.cohort.derivatives import ScanMaps, remove_scan, scan_files, scan_stem, write_scan
 from hypojax.execute.item import Loaded, Ready, Refused, Segmented
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.overlap import overlapped, threads_here

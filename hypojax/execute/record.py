@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hypojax.derivatives import ScanMaps
+from hypojax.cohort.derivatives import ScanMaps
 from hypojax.grid import Affine, voxel_sizes
 from hypojax.preprocessing.background import NOISE_OUTSIDE
 from hypojax.reason import HypojaxError, Reason

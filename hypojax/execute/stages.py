@@ -7,7 +7,8 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Final
 
-from hypojax import cohort, derivatives
+from hypojax import cohort
+from hypojax.cohort import derivatives
 from hypojax.execute.job import Job
 from hypojax.execute.line import Line, Segments
 from hypojax.execute.lock import locked, settling
