@@ -188,6 +188,6 @@ def test_the_released_score_knows_its_signs() -> None:
 
 
 def test_the_score_was_fitted_to_the_released_weights() -> None:
-    """Other weights have other signs: after a release the score is fitted anew by ``pipelines/quality_score.py``."""
+    """Other weights have other signs: after a release the score is fitted anew by ``pipelines/maintenance/quality_score.py``."""
     sums = [sha256(released_folder() / f"{stage}.safetensors")[:12] for stage in STAGES]
     assert released_model().fitted_on["weights"] == "-".join(sums)

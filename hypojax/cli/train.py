@@ -31,22 +31,22 @@ SHOWN: Final = 0.9
 
 @dataclass(frozen=True)
 class Train(Verb):
-    """Train a network as CONFIG says: a TOML file such as pipelines/box.toml or pipelines/head.toml.
+    """Train a network as CONFIG says: a TOML file, or `box`, that of the released box network.
 
     Without --fold or --all it learns from all subjects. OUT/all or OUT/fold0, ... receives state.safetensors (the same command goes
     on from it to the same weights, bit for bit), log.jsonl, record.json, log.png and, with a fold, best.safetensors. Ctrl-C and
     SIGTERM or SIGHUP save first. It uses all local devices, and bfloat16 on a GPU or TPU that can. The examples come from
-    pipelines/prepare_training.py, or from pipelines/prepare_labels.py for your own labels.
+    pipelines/prepare_labels.py for your own labels.
 
-    $ hypojax train pipelines/box.toml --fold 0
-    $ hypojax train pipelines/box.toml --all
-    $ hypojax train pipelines/head.toml --examples my-examples --out my-head
+    $ hypojax train box --fold 0
+    $ hypojax train box --all
+    $ hypojax train my.toml --examples my-examples --out my-network
 
     Exit code: 0 trained to the end, 1 it could not, 130, 143 or 129 interrupted and saved.
     """
 
     config: Annotated[Positional[Path], arg(metavar="CONFIG")]
-    """Configuration file."""
+    """Configuration file, or box."""
     fold: int | None = None
     """Train on all subjects outside this fold (0, 1, ...) and validate on it."""
     every_fold: Annotated[FlagCreatePairsOff[bool], arg(name="all")] = False

@@ -15,6 +15,9 @@ from hypojax.unet import UNetConfig
 OUTPUTS: Final = {"box": 1 + len(LABELS), "head": 2}
 """Channels of logits of each stage: background and subunits; intracranial volume and place."""
 
+RELEASED: Final = Path(__file__).with_name("box.toml")
+"""How the released box network was trained."""
+
 
 @dataclass(frozen=True)
 class LoopConfig:
@@ -147,14 +150,14 @@ class TrainConfig:
 
 
 def read_config(path: Disk) -> TrainConfig:
-    """Read a configuration.
+    """Read a configuration: a TOML file, or ``box``, that of the released box network.
 
     Raises
     ------
     RunError
         ``USAGE``: there is no such file, it is not TOML, or a key or value is wrong; file and key are named.
     """
-    return read_toml(path, parse_config, like="pipelines/box.toml")
+    return read_toml(RELEASED if str(path) == RELEASED.stem else path, parse_config, like=str(RELEASED))
 
 
 def parse_config(table: dict[str, Any]) -> TrainConfig:

@@ -1,7 +1,6 @@
 """Training arrays on disk: boxes, heads, label maps, and the fold of every subject.
 
-``pipelines/prepare_training.py`` writes them from the scans that the released weights learnt from, ``pipelines/prepare_labels.py``
-from anybody's scans and label maps.
+``pipelines/prepare_labels.py`` writes them from anybody's scans and label maps.
 """
 
 import csv
@@ -28,8 +27,7 @@ BOX_SIDE: Final = 72
 """Side of a stored box, mm and voxels: the box of inference, tilted and moved as far as examples are."""
 
 MAKE: Final = (
-    "make them with: python pipelines/prepare_labels.py TABLE FOLDER (your own labels) or pipelines/prepare_training.py, "
-    "or say where they are with --examples FOLDER"
+    "make them with: python pipelines/prepare_labels.py TABLE FOLDER (your own labels), or say where they are with --examples FOLDER"
 )
 
 

@@ -2,7 +2,7 @@
 
 Every sign is held against its middle among sound results, in units of their spread. Two spreads are usual and cost nothing;
 the score is the logistic function of a constant less the weighed departures beyond, so that nothing unusual ever raises it.
-Middles, spreads and weights stand in ``quality_score.json`` beside this file; ``python pipelines/quality_score.py`` fits them
+Middles, spreads and weights stand in ``quality_score.json`` beside this file; ``python -m pipelines.maintenance.quality_score`` fits them
 anew and says how well the score separates good from bad results.
 """
 

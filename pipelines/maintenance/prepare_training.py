@@ -1,6 +1,6 @@
 """Make the training arrays from real scans and label maps.
 
-    python pipelines/prepare_training.py DATA runs/masks runs/examples
+    python -m pipelines.maintenance.prepare_training DATA runs/masks runs/examples
 
 DATA holds ``bids/``, ``scans/``, ``roi/``, ``template/`` and ``labels/`` (see its MANIFEST). Four files come out:
 ``maps.npz`` (20 head label maps, 1 mm, coronal first), ``heads.npz`` (whole heads on the 2 mm head grid, z-scored, with

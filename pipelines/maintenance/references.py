@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import pandas as pd
 import xarray as xr
-from held_out import grid_of, labels_on, load
 from jaxtyping import Bool
 
 from hypojax.evaluation import ScanScores, score_mask, tabulate
@@ -25,6 +24,7 @@ from hypojax.training.appearance import AppearanceConfig
 from hypojax.training.examples import held_out_maps
 from hypojax.training.head import HeadConfig, map_example
 from hypojax.volumes.structure import clean_intracranial
+from pipelines.maintenance.held_out import grid_of, labels_on, load
 
 ATLASES: Final = {
     "CIT168 (Pauli 2018), p > 0.3": "CIT168_hypothalamus.nii.gz",

@@ -1,7 +1,7 @@
 """Make the sample scan that ships with hypojax from Colin27 as Debian distributes it.
 
     apt-get download mricron-data && dpkg-deb -x mricron-data_*.deb unpacked
-    python pipelines/make_sample.py unpacked/usr/share/mricron/templates/ch2.nii.gz
+    python -m pipelines.maintenance.make_sample unpacked/usr/share/mricron/templates/ch2.nii.gz
 
 Colin27 (one man, 27 scans averaged, 1 mm) is the one scan that weights are never trained on. Its grey values are halved,
 which noise would hide in any single scan, so that the file is a fifth smaller; nothing else is changed. Its notice stands in

@@ -1,6 +1,6 @@
 """How steady volumes are when the same scan comes again: tilted, brighter, stored otherwise, or with a smaller hypothalamus.
 
-    python pipelines/robustness.py DATA checkpoints runs/robustness
+    python -m pipelines.maintenance.robustness DATA checkpoints runs/robustness
 
 Every scan goes down the same path as in ``hypojax run``, once as it came and once a change of `hypojax.perturb.protocol`.
 Writes ``robustness.tsv`` (a row a scan and change; a scan is added when all its changes are done, and a second start goes on

@@ -1,6 +1,6 @@
 """Hold weights against everything there is to hold them against, and say which bars they meet.
 
-    python pipelines/accuracy.py DATA checkpoints runs/examples runs/accuracy
+    python -m pipelines.maintenance.accuracy DATA checkpoints runs/examples runs/accuracy
 
 DATA is as in `prepare_training.py`. Writes ``five_fold/`` and ``icv/`` (evaluations as `hypojax evaluate` writes them),
 ``synthetic.tsv``, ``atlases.tsv``, ``unusual.tsv``, ``slopes.tsv``, ``never_seen.tsv`` and
@@ -15,14 +15,14 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import xarray as xr
-from held_out import NEVER_SEEN, cross_validate, folds_of, labelled_scans, load, scored
-from references import DEEPBET, against_dlicv, atlases, synthetic_heads, unusual
 
 from hypojax.checkpoint import load_checkpoint
 from hypojax.evaluation import summarise, write_evaluation
 from hypojax.metrics import icc31, pearson, slope
 from hypojax.schema import LABELS
 from hypojax.segmenter.segmenter import Segmenter
+from pipelines.maintenance.held_out import NEVER_SEEN, cross_validate, folds_of, labelled_scans, load, scored
+from pipelines.maintenance.references import DEEPBET, against_dlicv, atlases, synthetic_heads, unusual
 
 CHILD: Final = "scans_fnndsc_child"
 SYNTHETIC: Final = "synthetic T1w of held-out head maps"

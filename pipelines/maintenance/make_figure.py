@@ -1,6 +1,6 @@
 """Draw coronal slices of a scan with what hypojax found in it; the picture of the README is made so from the sample scan.
 
-    python pipelines/make_figure.py docs/colin27.png [SCAN]
+    python -m pipelines.maintenance.make_figure docs/colin27.png [SCAN]
 
 Takes half a minute cold and needs the extra ``report``.
 """

@@ -1,6 +1,6 @@
 """Write the model cards and the accuracy page from what was measured; no figure in them is typed.
 
-    python pipelines/model_card.py checkpoints runs/accuracy runs/robustness docs
+    python -m pipelines.maintenance.model_card checkpoints runs/accuracy runs/robustness docs
 
 Reads the headers of the weights and what `accuracy.py`, `robustness.py` and `quality_score.py` wrote; fills the templates
 beside this file into ``checkpoints/head.md``, ``checkpoints/box.md`` and ``docs/accuracy.md``.
@@ -16,7 +16,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import xarray as xr
-from accuracy import STRATA
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.evaluation import summarise
@@ -26,6 +25,7 @@ from hypojax.perturb.steadiness import HYPOTHALAMUS, ICV, bars_table, changes_ta
 from hypojax.schema import PARTS
 from hypojax.training.record import lineage
 from hypojax.volumes.score import released_model
+from pipelines.maintenance.accuracy import STRATA
 
 HERE: Final = Path(__file__).parent
 

@@ -1,6 +1,6 @@
 """Soften the teacher's posteriors by what the network of the cross-validation that never saw a scan says of it: the second round of labels.
 
-    python pipelines/relabel.py checkpoints runs/examples
+    python -m pipelines.maintenance.relabel checkpoints runs/examples
 
 Reads ``boxes.npz`` and writes ``relabelled.npz`` beside it: the same boxes, with the mean of the teacher's posteriors and of the
 held-out network's (in the box and in its mirror). What carries over to people never seen is the protocol; what the teacher alone

@@ -1,6 +1,6 @@
 """Fit the quality score of the hypothalamus to deliberately broken scans, and say how well it separates good from bad results.
 
-    python pipelines/quality_score.py DATA checkpoints runs/quality_score
+    python -m pipelines.maintenance.quality_score DATA checkpoints runs/quality_score
 
 Sixteen whole heads are spoilt in 63 ways (`hypojax.perturb.spoiling`) and segmented as in ``hypojax run``; forty more scans are taken
 as they came, to learn what is usual. Colin27 and ``icv_reference``, which nothing here learns from, have no part in it. A result is

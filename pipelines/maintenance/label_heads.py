@@ -1,6 +1,6 @@
 """Intracranial masks of real whole heads by a published brain-extraction network, for the head network to learn from.
 
-    python -m pip install deepbet==1.0.2 && python pipelines/label_heads.py DATA runs/masks
+    python -m pip install deepbet==1.0.2 && python -m pipelines.maintenance.label_heads DATA runs/masks
 
 deepbet (Fisch 2024; MIT, weights in its wheel) needs PyTorch and lives in an environment of its own; nothing else here does.
 Skull-stripped scans, Colin27 and ``icv_reference`` are left out. About 15 s a scan on two cores.

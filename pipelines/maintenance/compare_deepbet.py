@@ -1,6 +1,6 @@
 """How a published brain-extraction network agrees with DLICV on the scans that our intracranial volume is held against.
 
-    python -m pip install deepbet==1.0.2 && python pipelines/compare_deepbet.py DATA
+    python -m pip install deepbet==1.0.2 && python -m pipelines.maintenance.compare_deepbet DATA
 
 Prints what `references.py` has under ``DEEPBET``. Needs an environment of its own, as `label_heads.py` does; half a minute
 a scan on one core.

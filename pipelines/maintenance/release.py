@@ -1,6 +1,6 @@
 """Turn training runs into released weights.
 
-    python pipelines/release.py runs/head/all runs/box/all checkpoints runs/head-held-out/all runs/box/fold*
+    python -m pipelines.maintenance.release runs/head/all runs/box/all checkpoints runs/head-held-out/all runs/box/fold*
 
 Writes ``head.safetensors``, ``box.safetensors``, and of the runs that follow, which serve to test, ``head-held-out.safetensors`` of
 one that label maps were kept from and ``box-fold0.safetensors`` … of those of a fold (averaged weights),

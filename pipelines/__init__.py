@@ -1,0 +1,1 @@
+"""Pipelines of users: one short file each, whose opening says the command. `maintenance` makes what a release holds."""
