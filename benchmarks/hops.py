@@ -23,8 +23,8 @@ PACKAGE = str(Path(hypojax.__file__).parent)
 
 def counted(scan: Path) -> dict[str, set[str]]:
     """File → names of the functions that the second scan of a run entered."""
-    from hypojax.execute.line import Line
     from hypojax.execute.output import entries_of, open_for
+    from hypojax.execute.pipeline import Line
     from hypojax.scans import discover
 
     entered: dict[str, set[str]] = defaultdict(set)

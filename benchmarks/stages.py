@@ -65,7 +65,7 @@ def peak() -> float:
 
 def one_line(stages: Stages, path: Path, *, segmenter: Callable[[], Any], folder: Path) -> None:
     """One scan through every stage."""
-    from hypojax.execute.record import full_row, region_entries, row_of, stored_form
+    from hypojax.execute.measured import full_row, region_entries, row_of, stored_form
     from hypojax.scans import read, write_nifti
     from hypojax.store import CohortStore
     from hypojax.volumes import measure

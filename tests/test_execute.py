@@ -24,9 +24,9 @@ from hypojax.cli.screen import facts
 from hypojax.cohort import open_cohort
 from hypojax.evaluation.summary import subjects_of
 from hypojax.execute import output
-from hypojax.execute.line import attempt
 from hypojax.execute.lock import locked
-from hypojax.execute.overlap import overlapped
+from hypojax.execute.pipeline import attempt
+from hypojax.execute.readahead import overlapped
 from hypojax.execute.sources import source_datasets
 from hypojax.phantom import HYPOTHALAMUS_CENTRE, Phantom
 from hypojax.reason import Reason, RunError, ScanError

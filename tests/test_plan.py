@@ -21,7 +21,7 @@ from hypojax.cli import main
 from hypojax.cli.plan import facts
 from hypojax.cli.verb import OK, SOME_FAILED, USAGE
 from hypojax.demo import sample_scan
-from hypojax.execute import refuse, room
+from hypojax.execute import budget, refuse
 from hypojax.execute.outcome import ScanResult
 from hypojax.execute.plan import Calibration, Plan, Sample, Workers, calibrate, plan, probe, projection
 from hypojax.execute.plan.calibration import broken, choose
@@ -170,7 +170,7 @@ def test_a_dicom_series_is_as_large_as_its_files(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_does_not_fit(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda place: SimpleNamespace(free=10**6))
+    monkeypatch.setattr(budget.shutil, "disk_usage", lambda place: SimpleNamespace(free=10**6))
     made = planned(scans)
     assert not made.fits
     assert "disk: about 1.6 MB will be written and 1.0 MB are free" in made.shortages[0]
@@ -274,16 +274,16 @@ SEPARATE_FILES = {"memory.limit_in_bytes": "900", "memory.usage_in_bytes": "100"
 def test_limits_of_containers_and_batch_systems_count(
     membership: str, files: dict[str, str], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "CGROUPS", tmp_path)
-    (group, *above) = room.control_groups(f"3:pids:/other\n{membership}\n")
+    monkeypatch.setattr(budget, "CGROUPS", tmp_path)
+    (group, *above) = budget.control_groups(f"3:pids:/other\n{membership}\n")
     group[0].mkdir(parents=True)
     for name, content in files.items():
         (group[0] / name).write_text(content)
-    assert [room.room_in(*each) for each in (group, *above)] == [left, None]
-    monkeypatch.setattr(room, "MEMBERSHIP", tmp_path / "membership")
-    monkeypatch.setattr(room, "machine_free", lambda: 10**6)
+    assert [budget.room_in(*each) for each in (group, *above)] == [left, None]
+    monkeypatch.setattr(budget, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(budget, "machine_free", lambda: 10**6)
     (tmp_path / "membership").write_text(membership)
-    assert room.memory_free() == (left or 10**6)
+    assert budget.memory_free() == (left or 10**6)
 
 
 def test_a_run_that_cannot_fit_is_refused_from_file_sizes(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,18 +323,18 @@ def test_a_scan_that_no_process_may_hold_fails_alone_from_its_header(tmp_path: P
 
 
 def test_the_memory_that_a_process_may_take_counts_groups_and_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MEMBERSHIP", tmp_path / "none")
-    machine = room.memory_limit()
-    assert room.machine_free() <= machine
-    monkeypatch.setattr(room, "CGROUPS", tmp_path)
-    monkeypatch.setattr(room, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(budget, "MEMBERSHIP", tmp_path / "none")
+    machine = budget.memory_limit()
+    assert budget.machine_free() <= machine
+    monkeypatch.setattr(budget, "CGROUPS", tmp_path)
+    monkeypatch.setattr(budget, "MEMBERSHIP", tmp_path / "membership")
     (tmp_path / "membership").write_text("0::/job/step\n")
     (tmp_path / "job" / "step").mkdir(parents=True)
     (tmp_path / "job" / "step" / "memory.max").write_text("max\n")
     (tmp_path / "job" / "memory.max").write_text("5000000\n")
-    assert room.memory_limit() == 5_000_000
-    monkeypatch.setattr(room.resource, "getrlimit", lambda kind: (4_000_000 if kind == room.resource.RLIMIT_AS else -1, -1))
-    assert room.memory_limit() == 4_000_000
+    assert budget.memory_limit() == 5_000_000
+    monkeypatch.setattr(budget.resource, "getrlimit", lambda kind: (4_000_000 if kind == budget.resource.RLIMIT_AS else -1, -1))
+    assert budget.memory_limit() == 4_000_000
 
 
 def test_the_check_before_a_run_reads_few_headers(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +350,7 @@ def test_the_command_shows_the_plan_and_says_whether_it_fits(
     free: int, code: int, scans: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(projection, "calibrate", lambda chosen, **_: known(chosen))
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+    monkeypatch.setattr(budget.shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
     assert main(["plan", str(scans), str(scans.parent / "out"), "--workers", "2", "--memory", "16GB"]) == code
     shown = capsys.readouterr()
     assert "3 (1 refused by their headers)" in shown.out

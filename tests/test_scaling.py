@@ -13,8 +13,8 @@ from sample_scans import nifti_bytes, noise, put
 from standin import AFFINE, StandIn, phantom_voxels
 from tiny_segmenter import tiny
 
-from hypojax.execute.line import prepare
-from hypojax.execute.record import full_row, measure_scan, row_of
+from hypojax.execute.measured import full_row, measure_scan, row_of
+from hypojax.execute.pipeline import prepare
 from hypojax.reason import HypojaxError, Reason, ScanError
 from hypojax.scaling import find_range, intensities
 from hypojax.scans import Image, read

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hypojax.execute.record import measure_scan
+from hypojax.execute.measured import measure_scan
 from hypojax.grid import Grid, centred_grid, model_directions, to_voxel, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
 from hypojax.preprocessing.background import NOISE_OUTSIDE

@@ -82,7 +82,7 @@ class Plan(Verb):
 
 def facts(plan: "Projection") -> dict[str, str]:
     """What a plan says, by name."""
-    from hypojax.execute.room import amount
+    from hypojax.execute.budget import amount
 
     aside = [f"{count} {what}" for count, what in ((len(plan.refused), "refused by their headers"), (plan.kept, "done before")) if count]
     found = {
@@ -115,7 +115,7 @@ def measured_on(made: "Calibration") -> str:
 
 def device_memory(plan: "Projection") -> str:
     """What a device holds at the peak, in words."""
-    from hypojax.execute.room import amount
+    from hypojax.execute.budget import amount
 
     made = plan.calibration
     if made.device_bytes is None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hypojax.execute.measured import Volume
 from hypojax.execute.outcome import ScanResult
-from hypojax.execute.record import Volume
 from hypojax.grid import Affine
 from hypojax.scans import Image
 

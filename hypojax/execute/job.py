@@ -4,13 +4,13 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hypojax.execute.budget import scan_room
 from hypojax.execute.item import Refused
-from hypojax.execute.line import Line, Segments
 from hypojax.execute.lock import settling
 from hypojax.execute.outcome import ScanResult, Watch
 from hypojax.execute.output import DERIVATIVES, STORE
+from hypojax.execute.pipeline import Line, Segments
 from hypojax.execute.process import process
-from hypojax.execute.room import scan_room
 from hypojax.execute.todo import Todo
 from hypojax.execute.turn import Turn
 from hypojax.reason import Reason

@@ -3,7 +3,7 @@
 from importlib import metadata
 from typing import Any, Final
 
-from hypojax.execute.line import Segments
+from hypojax.execute.pipeline import Segments
 from hypojax.settings import RunSettings
 
 PACKAGES: Final = ("hypojax", "numpy", "xarray", "zarr")

@@ -9,8 +9,8 @@ from tempfile import NamedTemporaryFile
 from typing import Final
 
 from hypojax.execute.known import adopt
-from hypojax.execute.line import Segments
 from hypojax.execute.network import provenance, weights_of
+from hypojax.execute.pipeline import Segments
 from hypojax.execute.sources import DATASET
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256

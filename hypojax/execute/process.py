@@ -2,8 +2,8 @@
 
 from collections.abc import Generator
 
-from hypojax.execute.line import Line
 from hypojax.execute.outcome import ScanResult
+from hypojax.execute.pipeline import Line
 from hypojax.execute.todo import Todo
 from hypojax.settings import RunSettings
 

@@ -5,7 +5,7 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Final
 
-from hypojax.execute.room import LEAST_NETWORK, amount, disk_free, memory_free, scan_room
+from hypojax.execute.budget import LEAST_NETWORK, amount, disk_free, memory_free, scan_room
 from hypojax.execute.sizes import read_sizes
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan

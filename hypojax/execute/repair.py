@@ -2,11 +2,11 @@
 
 import time
 
-from hypojax.execute.line import Line
+from hypojax.execute.integrity import Repaired, damaged_maps, export_again, verify
 from hypojax.execute.lock import locked, settling
-from hypojax.execute.mend import Repaired, damaged_maps, export_again, verify
 from hypojax.execute.outcome import Silence, Watch
 from hypojax.execute.output import DERIVATIVES, STORE
+from hypojax.execute.pipeline import Line
 from hypojax.execute.stages import concluded, describe_derivatives
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, Place, locate

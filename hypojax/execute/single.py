@@ -7,10 +7,10 @@ import numpy as np
 import xarray as xr
 
 from hypojax import cohort
-from hypojax.execute.line import Segments
+from hypojax.execute.budget import scan_room
+from hypojax.execute.measured import full_row, intracranial_mask, measure_scan, region_entries, row_of
 from hypojax.execute.network import load_segmenter, provenance
-from hypojax.execute.record import full_row, intracranial_mask, measure_scan, region_entries, row_of
-from hypojax.execute.room import scan_room
+from hypojax.execute.pipeline import Segments
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
 from hypojax.scans import Image, discover, read

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hypojax.execute.outcome import ScanResult, refusal
-from hypojax.execute.overlap import threads_for
+from hypojax.execute.readahead import threads_for
 from hypojax.reason import HypojaxError, ScanError
 from hypojax.scans import Scan
 from hypojax.scans.header import work_bytes

@@ -9,17 +9,17 @@ from typing import Final
 
 from hypojax import cohort
 from hypojax.cohort import derivatives
+from hypojax.execute.budget import scan_room
+from hypojax.execute.changed import settle_moved
+from hypojax.execute.integrity import mend_maps
 from hypojax.execute.job import Job
-from hypojax.execute.line import Line, Segments
 from hypojax.execute.lock import locked, settling
-from hypojax.execute.mend import mend_maps
-from hypojax.execute.moved import settle_moved
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Guarded, Outcome, ScanResult, Silence, Watch, from_records
 from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for
-from hypojax.execute.overlap import overlapped, threads_here
+from hypojax.execute.pipeline import Line, Segments
+from hypojax.execute.readahead import overlapped, threads_here
 from hypojax.execute.refuse import refuse_unfit
-from hypojax.execute.room import scan_room
 from hypojax.execute.shard import Shard
 from hypojax.execute.sources import authors, dataset_links, source_datasets
 from hypojax.execute.todo import Todo, todo_of

@@ -14,13 +14,13 @@ from typing import Any, Final, Protocol
 
 from distributed import Client, Worker, WorkerPlugin, get_worker
 
+from hypojax.execute.budget import scan_room
 from hypojax.execute.compile_cache import use_compile_cache
 from hypojax.execute.farewell import Farewell
-from hypojax.execute.line import Line, Segments
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
-from hypojax.execute.room import scan_room
+from hypojax.execute.pipeline import Line, Segments
 from hypojax.execute.turn import Turn
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings

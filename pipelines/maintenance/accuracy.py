@@ -113,7 +113,7 @@ def never_seen(segmenters: dict[str, Segmenter], data: Path) -> pd.DataFrame:
 
 def head_sizes(segmenter: Segmenter, data: Path) -> pd.Series:
     """Intracranial volume (mm³) of the labelled whole heads that have a skull."""
-    from hypojax.execute.record import measure_scan
+    from hypojax.execute.measured import measure_scan
 
     scans = labelled_scans(data)
     found = {}

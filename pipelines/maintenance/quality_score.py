@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Float64
 
-from hypojax.execute.overlap import overlapped
-from hypojax.execute.record import measure_scan
+from hypojax.execute.measured import measure_scan
+from hypojax.execute.readahead import overlapped
 from hypojax.grid import Grid, resample, within_field_of_view
 from hypojax.metrics import bootstrap, dice
 from hypojax.perturb import Scan

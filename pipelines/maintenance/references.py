@@ -14,7 +14,7 @@ import xarray as xr
 from jaxtyping import Bool
 
 from hypojax.evaluation import ScanScores, score_mask, tabulate
-from hypojax.execute.record import measure_scan
+from hypojax.execute.measured import measure_scan
 from hypojax.grid import Grid, resample, within_field_of_view
 from hypojax.metrics import dice
 from hypojax.reason import HypojaxError

@@ -19,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from hypojax.execute.overlap import overlapped
-from hypojax.execute.record import measure_scan
+from hypojax.execute.measured import measure_scan
+from hypojax.execute.readahead import overlapped
 from hypojax.perturb import Scan
 from hypojax.perturb.protocol import Case, Undisturbed, brightness_cases, header_cases, orientation_cases, session_cases, shrinkage_cases
 from hypojax.perturb.steadiness import bars, bars_table, changes_table, per_scan, scans_table

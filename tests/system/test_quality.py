@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hypojax import Segmenter, demo, perturb
-from hypojax.execute.record import measure_scan
+from hypojax.execute.measured import measure_scan
 from hypojax.perturb import Scan
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import read

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hypojax.execute.room import memory_limit, scan_room
+from hypojax.execute.budget import memory_limit, scan_room
 from hypojax.reason import Reason, RunError
 
 

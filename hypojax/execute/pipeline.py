@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkab
 
 from hypojax.cohort.derivatives import ScanMaps, remove_scan, scan_files, scan_stem, write_scan
 from hypojax.execute.item import Loaded, Ready, Refused, Segmented
+from hypojax.execute.measured import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
 from hypojax.execute.outcome import ScanResult, refusal
-from hypojax.execute.overlap import overlapped, threads_here
-from hypojax.execute.record import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
+from hypojax.execute.readahead import overlapped, threads_here
 from hypojax.execute.same_voxels import Recent, distinct, key_of
 from hypojax.execute.sources import bids_uri
 from hypojax.grid import Affine

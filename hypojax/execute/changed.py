@@ -10,7 +10,7 @@ import numpy as np
 from hypojax.execute.lock import Say, settling
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.output import STORE, entry_of
-from hypojax.execute.overlap import overlapped, threads_here
+from hypojax.execute.readahead import overlapped, threads_here
 from hypojax.reason import HypojaxError, Reason, ScanError
 from hypojax.scans import Image, Scan, read
 from hypojax.storage import Location, locate, real

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hypojax.execute.job import Job
-from hypojax.execute.line import Line
 from hypojax.execute.outcome import Watch
 from hypojax.execute.output import DERIVATIVES, STORE
+from hypojax.execute.pipeline import Line
 from hypojax.storage import Location, Place, each, locate
 from hypojax.store import CohortStore, Problem, index_of
 from hypojax.store import verify as verify_store

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypojax.execute.overlap import MOST, overlapped, threads_here
+from hypojax.execute.readahead import MOST, overlapped, threads_here
 
 PATIENCE = 10.0
 """Seconds a thread may take to come; none of these tests waits so long unless something is wrong."""
@@ -171,7 +171,7 @@ def test_items_are_free_once_they_are_worked_on() -> None:
 
 HANGS = """
 import signal, threading
-from hypojax.execute.overlap import overlapped
+from hypojax.execute.readahead import overlapped
 forever = threading.Event()
 results = overlapped(range(3), lambda item: forever.wait() if item else 'first', depth=1, threads=2)
 print(next(results))
