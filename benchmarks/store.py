@@ -29,7 +29,7 @@ from zarr.storage import MemoryStore
 from hypojax.grid import Grid
 from hypojax.scans import Image, read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE, REGIONS
-from hypojax.store import CohortStore, Posterior, ScanEntry, Segmented
+from hypojax.store import CohortStore, Posterior, ScanEntry, StoredSegmentation
 
 SIDE = 256
 SHARD = "c/0/0/0"
@@ -156,12 +156,12 @@ def whole_store(image: Image, *, rounds: int) -> dict[str, Sequence[float]]:
         return {**times, f"verify, {rounds} scans": [timed(store.verify)[1]]}
 
 
-def example(image: Image) -> Segmented:
+def example(image: Image) -> StoredSegmentation:
     """A segmentation of the right sizes: an ellipsoid for a brain, a small one for a hypothalamus."""
     along = np.meshgrid(*[np.linspace(-1, 1, length, dtype=np.float32) for length in image.voxels.shape], indexing="ij", sparse=True)
     radius = sum(axis**2 for axis in along)
     noise = np.random.default_rng(0).integers(0, 256, (10, *BOX_SHAPE), np.uint8)
-    return Segmented(
+    return StoredSegmentation(
         affine=image.affine,
         hypothalamus=(radius < 0.002).astype(np.uint8),
         intracranial=(radius < 0.5).astype(np.uint8),

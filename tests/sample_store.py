@@ -11,7 +11,7 @@ from hypojax.grid import Grid
 from hypojax.reason import Reason
 from hypojax.schema import REGIONS
 from hypojax.storage import Location
-from hypojax.store import CohortStore, Native, Posterior, ScanEntry, Segmented
+from hypojax.store import CohortStore, Native, Posterior, ScanEntry, StoredSegmentation
 
 SETTINGS: Mapping[str, Any] = {"weights": "ab12", "box": {"spacing_mm": 1.0, "shape": (8, 8, 8)}}
 PROVENANCE: Mapping[str, Any] = {"hypojax_version": "0.1.0", "weights_sha256": "ab12", "device": "cpu"}
@@ -29,11 +29,11 @@ def native(seed: int = 0, *, dtype: str = "<i2", shape: tuple[int, int, int] = (
     return Native(voxels, affine, slope=0.1, intercept=-1 / 3, header=generator.bytes(348), format="nifti1", nonfinite=3)
 
 
-def segmented(seed: int = 0, *, shape: tuple[int, int, int] = (9, 70, 5)) -> Segmented:
+def segmented(seed: int = 0, *, shape: tuple[int, int, int] = (9, 70, 5)) -> StoredSegmentation:
     """A segmentation with random labels."""
     generator = np.random.default_rng(seed)
     head, box = generator.integers(0, 256, (6, 7, 8), np.uint8), generator.integers(0, 256, (10, 8, 8, 8), np.uint8)
-    return Segmented(
+    return StoredSegmentation(
         affine=np.diag([1.0, 2.0, 3.0, 1.0]),
         hypothalamus=generator.integers(0, 11, shape, np.uint8),
         intracranial=generator.integers(0, 2, shape, np.uint8),

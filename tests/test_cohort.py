@@ -21,8 +21,8 @@ from hypojax import cohort
 from hypojax.cohort import AXES, RESERVED
 from hypojax.reason import Reason, RunError
 from hypojax.schema import REGIONS, TABLE
-from hypojax.store import CohortStore, Record, ScanEntry
-from hypojax.store.table import table_objects
+from hypojax.store import CohortStore, ScanEntry, ScanRecord
+from hypojax.store.root import table_objects
 from hypojax.tables.cell import decoded
 
 
@@ -117,7 +117,7 @@ def test_order_of_records_does_not_matter(statuses: list[str], random: Random) -
     """Records and inputs in any order give the same table; a slow twin counts its statuses."""
     scans = [entry(f"sub-{number:02}", {"age": number}) for number in range(len(statuses))]
     records = [
-        Record(scan=scan["scan"], status=status, reason="", message="", row={"seconds": 1.0}, regions={}, files={}, settings_sha256="")
+        ScanRecord(scan=scan["scan"], status=status, reason="", message="", row={"seconds": 1.0}, regions={}, files={}, settings_sha256="")
         for scan, status in zip(scans, statuses, strict=True)
         if status != "none"
     ]

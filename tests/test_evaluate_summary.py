@@ -30,8 +30,8 @@ from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason, RunError
 from hypojax.scans import write_nifti
 from hypojax.store import ScanEntry
-from hypojax.store.document import encode
-from hypojax.store.history import EVALUATIONS
+from hypojax.store.evaluations import EVALUATIONS
+from hypojax.store.sealed import encode
 
 DATE: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RESAMPLES: Final = 200

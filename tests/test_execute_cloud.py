@@ -20,7 +20,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.storage import ObjectPath, locate, wait_at_most
 from hypojax.store import CohortStore, verify
-from hypojax.store.lease import Claim, lease
+from hypojax.store.lease import LeaseState, lease
 
 MAPS = RunSettings(read_ahead=2)
 
@@ -207,7 +207,7 @@ def test_a_run_that_lost_its_output_stops_and_another_goes_on(
 
     class Robbed(Silence):
         def finished(self, result: execute.ScanResult) -> None:
-            bucket.put("out/.hypojax.lease", Claim("other", "process 1 on elsewhere").encoded())
+            bucket.put("out/.hypojax.lease", LeaseState("other", "process 1 on elsewhere").encoded())
             time.sleep(1.0)  # ten intervals
 
     with pytest.raises(RunError, match="another run took over") as caught:

@@ -31,10 +31,10 @@ from hypojax.release import SUMS
 from hypojax.scans.read import read
 from hypojax.store import CohortStore
 from hypojax.store.arrays import open_group, read_native
-from hypojax.store.document import NAME, seal
-from hypojax.store.history import append_evaluation, evaluation_paths, read_evaluations
+from hypojax.store.evaluations import append_evaluation, evaluation_paths, read_evaluations
 from hypojax.store.objects import digests, keys
-from hypojax.store.table import _table_digest
+from hypojax.store.root import _table_digest
+from hypojax.store.sealed import NAME, seal
 from hypojax.tables import read_table
 from hypojax.training.config import read_config as read_training
 from hypojax.training.examples import load_boxes, load_heads, load_maps

@@ -13,7 +13,7 @@ from s3_server import Bucket, Trouble, first, proxy
 from hypojax.reason import Reason, RunError
 from hypojax.storage import ObjectPath, locate
 from hypojax.store import lease as lease_module
-from hypojax.store.lease import BELIEVED, NAME, WATCHED, Claim, acquire, decoded, lease
+from hypojax.store.lease import BELIEVED, NAME, WATCHED, LeaseState, acquire, decoded, lease
 
 INTERVAL = 0.3
 """Seconds between renewals here; a renewal on the loopback takes a hundredth of it."""
@@ -30,14 +30,14 @@ def root(bucket: Bucket) -> ObjectPath:
     return found
 
 
-def claim(bucket: Bucket) -> Claim:
+def claim(bucket: Bucket) -> LeaseState:
     """What the object says."""
     return decoded(bucket.get(f"out/{NAME}"))
 
 
 def put_claim(bucket: Bucket, token: str, count: int) -> None:
     """Be another host."""
-    bucket.put(f"out/{NAME}", Claim(token, "process 1 on elsewhere", count).encoded())
+    bucket.put(f"out/{NAME}", LeaseState(token, "process 1 on elsewhere", count).encoded())
 
 
 def until(condition: object) -> None:

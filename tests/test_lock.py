@@ -11,7 +11,7 @@ from hypojax.execute.lock import locked
 from hypojax.execute.shard import Shard
 from hypojax.reason import Reason, RunError
 from hypojax.storage import ObjectPath, fence_of, locate
-from hypojax.store.lease import Claim, LeaseFence, lease
+from hypojax.store.lease import LeaseFence, LeaseState, lease
 
 
 def test_a_run_waits_for_workers_of_the_one_before_and_bars_them(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_run_of_all_scans_and_shards_exclude_each_other_in_a_bucket(bucket: Bu
     assert caught.value.reason is Reason.BUSY
     with locked(out, shard=Shard(1, 2)), locked(out, shard=Shard(2, 2)), pytest.raises(RunError, match="another run"), locked(out):
         pass
-    bucket.put("out/.hypojax.lease", Claim("dead", "process 1 on elsewhere", 7).encoded())
+    bucket.put("out/.hypojax.lease", LeaseState("dead", "process 1 on elsewhere", 7).encoded())
     dead = LeaseFence(ObjectPath(bucket.url, "out/.hypojax.lease"), "dead")
     dead.check()
     with locked(out, shard=Shard(1, 2)) as hold:

@@ -19,7 +19,7 @@ from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import write_nifti
 from hypojax.segmenter.segmenter import Prepared, Segmentation
 from hypojax.settings import RunSettings
-from hypojax.store import CohortStore, Record, ScanEntry
+from hypojax.store import CohortStore, ScanEntry, ScanRecord
 
 MARK = 4000
 """A voxel of this value is in no phantom."""
@@ -36,9 +36,9 @@ def line(folder: Path, network: Segments, *, names: Sequence[str] = tuple("abcde
     return Line(CohortStore.create(folder / out, scans=entries, settings={}), folder / "derivatives", network)
 
 
-def stable(records: Sequence[Record]) -> list[Record]:
+def stable(records: Sequence[ScanRecord]) -> list[ScanRecord]:
     """Records without what differs from run to run."""
-    return [Record({**record, "row": {**record["row"], "seconds": None}}) for record in records]
+    return [ScanRecord({**record, "row": {**record["row"], "seconds": None}}) for record in records]
 
 
 def test_threads_change_nothing(tmp_path: Path) -> None:

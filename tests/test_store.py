@@ -34,10 +34,9 @@ from hypojax.reason import Reason, RunError, ScanError
 from hypojax.schema import REGIONS, TABLE
 from hypojax.store import CohortStore, ScanEntry, objects
 from hypojax.store.arrays import CHUNK, chunk_length, native_objects
-from hypojax.store.document import DamagedDocumentError, group_document, plain, seal, unseal
 from hypojax.store.index import relocate
-from hypojax.store.key import scan_key
 from hypojax.store.ledger import regions_of_record, row_of_record
+from hypojax.store.sealed import DamagedDocumentError, group_document, plain, scan_key, seal, unseal
 
 DTYPES = ["|u1", "|i1", "<i2", ">i2", "<u2", ">u4", "<i8", ">f4", "<f4", "<f8", ">f8"]
 
@@ -258,7 +257,7 @@ def test_table_broken_off_shows_nothing_rather_than_a_mixture(tmp_path: Path, mo
                 raise KeyboardInterrupt
             place(path, data, through=through)
 
-        for module in ("hypojax.store.objects.place", "hypojax.store.table.place"):
+        for module in ("hypojax.store.objects.place", "hypojax.store.root.place"):
             monkeypatch.setattr(module, broken)
 
     for limit in (0, 1, 2, 7, 20, 40):

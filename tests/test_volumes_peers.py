@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypojax import cohort
 from hypojax.reason import Reason
 from hypojax.schema import REGIONS
-from hypojax.store import Record, ScanEntry
+from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.ledger import regions_of_record, row_of_record
 from hypojax.volumes import FLAGS
 from hypojax.volumes.peers import peer_notes
@@ -22,7 +22,7 @@ def table(edges: list[float], *, icv: list[float] | None = None, matrix: int = 2
     names = [f"{number:03d}" for number in range(len(edges))]
     heads = icv or [1.4e6] * len(edges)
     records = [
-        Record(
+        ScanRecord(
             scan=name, status="done", reason="", message="", files={}, settings_sha256="",
             row=row_of_record({"voxel_size_mm": [edge, 1.0, 1.2], "matrix": [matrix, 256, 160], "flags": "noisy"}),
             regions=regions_of_record(
@@ -82,7 +82,7 @@ def test_a_head_far_from_those_of_its_dataset_is_flagged() -> None:
 
 def test_rows_of_older_stores_and_failed_scans_are_left_alone() -> None:
     records = [
-        Record(scan=f"{n}", status="failed", reason="truncated", message="it ends", row={}, regions={}, files={}, settings_sha256="")
+        ScanRecord(scan=f"{n}", status="failed", reason="truncated", message="it ends", row={}, regions={}, files={}, settings_sha256="")
         for n in range(8)
     ]
     found = cohort.build(records, [ScanEntry(scan=f"{n}", path="", entities={}, columns={}) for n in range(8)])

@@ -16,10 +16,10 @@ from jaxtyping import Shaped
 
 from hypojax.schema import DATASET, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.storage import Location, Place, locate
-from hypojax.store import Record, ScanEntry, check_table
+from hypojax.store import ScanEntry, ScanRecord, check_table
 from hypojax.store.index import Column
 from hypojax.store.objects import place
-from hypojax.store.table import open_table
+from hypojax.store.root import open_table
 from hypojax.tables import is_age_name, text_of
 from hypojax.tables.age import age_of
 from hypojax.tables.column import per_year
@@ -109,7 +109,7 @@ class Summary:
     duplicates: int = 0
 
 
-def build(records: Iterable[Record], scans: Sequence[ScanEntry]) -> xr.Dataset:
+def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Dataset:
     """The cohort's table: every input has a row, also the one that failed or has not been run.
 
     Parameters
@@ -224,7 +224,7 @@ def summary(dataset: xr.Dataset) -> Summary:
     )
 
 
-def _row(entry: ScanEntry, record: Record | None) -> dict[str, Any]:
+def _row(entry: ScanEntry, record: ScanRecord | None) -> dict[str, Any]:
     """Values of one scan by variable: a scalar, or a list along region or axis; None where missing."""
     if record is None:
         return {"path": entry["path"], "status": "pending"}

@@ -14,7 +14,7 @@ from hypojax.execute.readahead import overlapped, threads_here
 from hypojax.reason import HypojaxError, Reason, ScanError
 from hypojax.scans import Image, Scan, read
 from hypojax.storage import Location, locate, real
-from hypojax.store import CohortStore, Native, Record
+from hypojax.store import CohortStore, Native, ScanRecord
 from hypojax.store.index import relocate
 
 SAME: Final = "same"
@@ -103,6 +103,6 @@ def same_image(image: Image, native: Native) -> bool:
     )
 
 
-def _holds_image(record: Record) -> bool:
+def _holds_image(record: ScanRecord) -> bool:
     """Whether the voxels of a scan were stored with its record."""
     return any(key.startswith("native/") for key in record["files"])

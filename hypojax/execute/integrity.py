@@ -11,9 +11,9 @@ from hypojax.execute.pipeline import Line
 from hypojax.storage import Location, Place, each, locate
 from hypojax.store import CohortStore, Problem, index_of
 from hypojax.store import verify as verify_store
-from hypojax.store.document import DamagedDocumentError
 from hypojax.store.objects import file_digest
-from hypojax.store.table import EXPORTS, read_root
+from hypojax.store.root import EXPORTS, read_root
+from hypojax.store.sealed import DamagedDocumentError
 
 AGAIN = "run the same command again, which makes it again from the store"
 NAMED = 5

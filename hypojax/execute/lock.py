@@ -2,7 +2,7 @@
 
 On a disk locks go with the process, however it ends, and stay with one that is stopped: nobody takes over from it. File systems without
 locks do without; there, and where a file server forgets the locks of a host that was cut off, the claims on scans are what is left
-(`hypojax.store.claim`).
+(`hypojax.store.inflight`).
 
 In a bucket they are leases, which can be lost while a process is stopped. So whatever is written there asks first whether the lease is
 still held (`hypojax.storage.fence`). A run of all scans and shards each take their own lease first and then look for those of the

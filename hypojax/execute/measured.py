@@ -13,7 +13,7 @@ from hypojax.preprocessing.background import NOISE_OUTSIDE
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import Image
 from hypojax.schema import PARTS
-from hypojax.store import Posterior, Segmented
+from hypojax.store import Posterior, StoredSegmentation
 from hypojax.volumes import Measurement, RegionVolume, measure
 from hypojax.volumes.blank import lowest_near
 
@@ -114,9 +114,9 @@ def intracranial_mask(measured: Measurement) -> UInt8[np.ndarray, "i j k"]:
     return np.zeros_like(measured.intracranial) if missing else measured.intracranial
 
 
-def stored_form(affine: Affine, segmentation: "Segmentation", measured: Measurement) -> Segmented:
+def stored_form(affine: Affine, segmentation: "Segmentation", measured: Measurement) -> StoredSegmentation:
     """All that is stored of a segmentation; the posterior of the intracranial volume stays where its mask is left empty."""
-    return Segmented(
+    return StoredSegmentation(
         affine=affine,
         hypothalamus=measured.hypothalamus,
         intracranial=intracranial_mask(measured),
@@ -127,7 +127,9 @@ def stored_form(affine: Affine, segmentation: "Segmentation", measured: Measurem
     )
 
 
-def scan_maps(maps: Measurement | Segmented, regions: Mapping[str, Mapping[str, Any]], *, affine: Affine, header: bytes) -> ScanMaps:
+def scan_maps(
+    maps: Measurement | StoredSegmentation, regions: Mapping[str, Mapping[str, Any]], *, affine: Affine, header: bytes
+) -> ScanMaps:
     """Label maps as derivatives hold them: no intracranial mask where its volume is missing."""
     missing = bool(regions["icv"]["missing_reason"])
     return ScanMaps(hypothalamus=maps.hypothalamus, intracranial=None if missing else maps.intracranial, affine=affine, header=header)

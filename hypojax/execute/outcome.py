@@ -6,7 +6,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from hypojax.cohort import Summary
 from hypojax.reason import HypojaxError, Reason, ScanError
-from hypojax.store import Record
+from hypojax.store import ScanRecord
 
 LONGEST: Final = 300
 """Characters kept of what an unforeseen error says; a message is one line of a table."""
@@ -162,13 +162,13 @@ class Outcome:
         return tuple(result for result in self.results if result.failed)
 
 
-def from_records(records: Iterable[Record], *, scans: Sequence[str]) -> tuple[ScanResult, ...]:
+def from_records(records: Iterable[ScanRecord], *, scans: Sequence[str]) -> tuple[ScanResult, ...]:
     """One result for every scan: what its record says, else pending."""
     found = {record["scan"]: from_record(record) for record in records}
     return tuple(found.get(scan, ScanResult(scan, "pending")) for scan in scans)
 
 
-def from_record(record: Record) -> ScanResult:
+def from_record(record: ScanRecord) -> ScanResult:
     """The result that a ledger record holds."""
     seconds, notes = record["row"].get("seconds"), record["row"].get("notes")
     result = ScanResult(record["scan"], record["status"], record["reason"], record["message"], 0.0 if seconds is None else float(seconds))

@@ -19,7 +19,7 @@ from hypojax.scans.memory import TAKEN, Held, image_of, is_held
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL
 from hypojax.settings import RunSettings
 from hypojax.storage import Location, ObjectPath, Place, locate
-from hypojax.store import Record, ScanEntry
+from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.ledger import regions_of_record
 from hypojax.volumes import Measurement
 
@@ -68,7 +68,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
         measured = measure_scan(prepared.volume, image.affine, network.segment_batch([prepared])[0], nonfinite=image.nonfinite)
     except HypojaxError as error:
         raise ScanError(error.reason, entry["scan"], str(error)) from error
-    record = Record(
+    record = ScanRecord(
         scan=entry["scan"],
         status="done",
         reason="",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hypojax.settings import RunSettings
-from hypojax.store import CohortStore, Record
+from hypojax.store import CohortStore, ScanRecord
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def todo_of(store: CohortStore, scans: Sequence[str], *, settings: RunSettings) 
     )
 
 
-def _due(record: Record | None, *, settings: RunSettings, damaged: Collection[str]) -> bool:
+def _due(record: ScanRecord | None, *, settings: RunSettings, damaged: Collection[str]) -> bool:
     """Whether a scan with this record is to do."""
     if record is None or record["status"] == "pending" or settings.recompute:
         return True

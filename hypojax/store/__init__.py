@@ -1,15 +1,14 @@
 """The cohort store: native voxels, segmentation, ledger and table in one Zarr v3 group. The only room with zarr."""
 
-from hypojax.store.arrays import Native, NativeImage, Posterior, Segmented
-from hypojax.store.claim import TakenError
+from hypojax.store.arrays import Native, NativeImage, Posterior, StoredSegmentation, limit_threads
 from hypojax.store.cohort_store import CohortStore
-from hypojax.store.history import append_evaluation, read_evaluations
+from hypojax.store.damage import Problem, verify
+from hypojax.store.evaluations import append_evaluation, read_evaluations
 from hypojax.store.index import ScanEntry, index_of
-from hypojax.store.ledger import Record, RegionEntry
-from hypojax.store.repair import repair
-from hypojax.store.table import check_table
-from hypojax.store.threads import limit_threads
-from hypojax.store.verify import Problem, verify
+from hypojax.store.inflight import TakenError
+from hypojax.store.ledger import RegionEntry, ScanRecord
+from hypojax.store.rebuild import repair
+from hypojax.store.root import check_table
 
 __all__ = [
     "CohortStore",
@@ -17,10 +16,10 @@ __all__ = [
     "NativeImage",
     "Posterior",
     "Problem",
-    "Record",
     "RegionEntry",
     "ScanEntry",
-    "Segmented",
+    "ScanRecord",
+    "StoredSegmentation",
     "TakenError",
     "append_evaluation",
     "check_table",

@@ -8,7 +8,7 @@ checksum, so that any Zarr reader refuses a flipped bit.
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final, Protocol, runtime_checkable
@@ -18,15 +18,15 @@ import xarray as xr
 import zarr
 from jaxtyping import Num, Shaped, UInt8
 from zarr.abc.buffer import Buffer
+from zarr.buffer.cpu import Buffer as HostBuffer
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.grid import Affine, Grid
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL, LABELS, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL, VOXELS, Variable
 from hypojax.storage import Location, ObjectPath
-from hypojax.store.document import NAME, encode, group_document, refuse_other_versions
-from hypojax.store.memory import open_array
-from hypojax.store.objects import Objects
+from hypojax.store.objects import Objects, fetch
+from hypojax.store.sealed import NAME, encode, group_document, refuse_other_versions
 
 CHUNK: Final = 64
 """Most voxels of a chunk along an axis; axes are divided evenly, so that no chunk is mostly padding."""
@@ -118,7 +118,7 @@ class Posterior:
 
 
 @dataclass(frozen=True, eq=False)
-class Segmented:
+class StoredSegmentation:
     """All that is stored of a segmentation.
 
     Parameters
@@ -158,7 +158,7 @@ def native_objects(image: NativeImage) -> Objects:
     return _group("native", {VOXELS: image.voxels}, attributes)
 
 
-def segmented_objects(segmented: Segmented) -> Objects:
+def segmented_objects(segmented: StoredSegmentation) -> Objects:
     """Objects of the groups ``labels``, ``head`` and ``box``, by key below the scan's folder."""
     maps = {HYPOTHALAMUS: segmented.hypothalamus, INTRACRANIAL: segmented.intracranial}
     labels = {"affine": segmented.affine.tolist(), "labels": {str(value): name for value, name in LABELS.items()}, "comment": GEOMETRY}
@@ -192,10 +192,10 @@ def read_native(folder: Location) -> Native:
     )
 
 
-def read_segmented(folder: Location) -> Segmented:
+def read_segmented(folder: Location) -> StoredSegmentation:
     """The segmentation in a scan's folder; errors as `read_native`."""
     box = _attributes(folder / "box")
-    return Segmented(
+    return StoredSegmentation(
         affine=np.array(_attributes(folder / "labels")["affine"], np.float64),
         hypothalamus=_array(folder / "labels", HYPOTHALAMUS),
         intracranial=_array(folder / "labels", INTRACRANIAL),
@@ -294,3 +294,49 @@ def _posterior(folder: Location, variable: Variable) -> Posterior:
     return Posterior(
         Grid((values.shape[-3], values.shape[-2], values.shape[-1]), np.array(_attributes(folder)["affine"], np.float64)), values
     )
+
+
+def memory_store(objects: Objects) -> MemoryStore:
+    """A Zarr store, for reading, that holds these objects.
+
+    >>> memory_store({"zarr.json": b"{}"}).read_only
+    True
+    """
+    buffers: dict[str, Buffer] = {key: HostBuffer.from_bytes(data) for key, data in objects.items()}
+    return MemoryStore(buffers, read_only=True)
+
+
+def open_array(folder: Location, keys: Iterable[str]) -> "zarr.Array[Any]":
+    """The array in a folder; from a bucket its objects, which have these keys, are fetched at once.
+
+    Only version 3 of Zarr is read: in version 2 an array may name a codec that unpickles, so that a store from elsewhere could run code.
+
+    Raises
+    ------
+    Exception
+        Whatever Zarr raises on damaged documents; `OSError` where an object in a bucket is missing.
+    """
+    if isinstance(folder, ObjectPath):
+        return zarr.open_array(memory_store(fetch(folder, keys)), mode="r", zarr_format=3)
+    return zarr.open_array(str(folder), mode="r", zarr_format=3)
+
+
+def limit_threads(count: int) -> None:
+    """Let Zarr encode and decode at most ``count`` chunks at once, in this process, from now on.
+
+    Zarr's own limits (ten at once, four threads more than cores) multiply with those of a run that reads ahead or of
+    Dask. Only a program sets this, never a library function: the setting is global. It must come before the first
+    array is read or written, since Zarr makes its threads once.
+
+    Parameters
+    ----------
+    count
+        Threads, at least one.
+
+    Examples
+    --------
+    >>> limit_threads(2)
+    >>> zarr.config.get("async.concurrency")
+    2
+    """
+    zarr.config.set({"async.concurrency": count, "threading.max_workers": count})

@@ -7,20 +7,19 @@ from typing import Any, Final, TypeVar
 import xarray as xr
 
 import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
-import hypojax.store.table as table  # noqa: PLR0402
+import hypojax.store.root as table
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.storage import FencedPath, Location, fenced, names
 from hypojax.storage.partial import PARTIAL
-from hypojax.store.arrays import Native, NativeImage, Segmented
-from hypojax.store.claim import Claim, begun, read_entry, shut_out, take
-from hypojax.store.document import NAME, encode, group_document
+from hypojax.store.arrays import Native, NativeImage, StoredSegmentation
+from hypojax.store.damage import Problem, check_documents, verify
 from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, put_index, read_index
-from hypojax.store.key import scan_key
+from hypojax.store.inflight import InFlight, begun, read_entry, shut_out, take
 from hypojax.store.ledger import (
     LEDGER,
     STATUSES,
-    Entry,
-    Record,
+    LedgerEntry,
+    ScanRecord,
     read_record,
     read_records,
     record_path,
@@ -28,7 +27,7 @@ from hypojax.store.ledger import (
     row_of_record,
 )
 from hypojax.store.objects import Objects, digests, flush, place, place_all, prune, writing
-from hypojax.store.verify import Problem, check_documents, verify
+from hypojax.store.sealed import NAME, encode, group_document, scan_key
 
 Stored = TypeVar("Stored")
 SHARED: Final = encode(group_document({}))
@@ -73,7 +72,7 @@ class CohortStore:
         self.root = root
         self.index = index
         self._files: dict[str, dict[str, str]] = {}
-        self._claims: dict[str, Claim] = {}
+        self._claims: dict[str, InFlight] = {}
 
     @classmethod
     def create(
@@ -132,11 +131,11 @@ class CohortStore:
         """All inputs, ordered by scan id."""
         return self.index.scans
 
-    def records(self) -> tuple[Record, ...]:
+    def records(self) -> tuple[ScanRecord, ...]:
         """Every record that holds, ordered by scan id; a damaged record, or one made with other settings, counts as none."""
         return tuple(record for record in read_records(self.root, self.index.ids) if self._counts(record))
 
-    def record(self, scan: str) -> Record | None:
+    def record(self, scan: str) -> ScanRecord | None:
         """The record of one scan; None where there is none that holds."""
         record = read_record(self.root, scan)
         return record if record is not None and self._counts(record) else None
@@ -169,7 +168,7 @@ class CohortStore:
         shut_out(self.root, scans)
 
     def begin(self, scan: str) -> None:
-        """Claim a scan and count it as begun, until `commit`; errors as `write_native`."""
+        """Mark a scan as in flight and count it as begun, until `commit`; errors as `write_native`."""
         self._forget(scan)
         self._claims[scan] = take(self.root, scan, count=True)
 
@@ -208,7 +207,7 @@ class CohortStore:
         """
         self._write(scan, arrays.native_objects(image))
 
-    def write_segmentation(self, scan: str, segmented: Segmented) -> None:
+    def write_segmentation(self, scan: str, segmented: StoredSegmentation) -> None:
         """Store label maps and posteriors of a scan; errors as `write_native`."""
         self._write(scan, arrays.segmented_objects(segmented))
 
@@ -222,7 +221,7 @@ class CohortStore:
         row: Mapping[str, Any] | None = None,
         regions: Mapping[str, Mapping[str, Any]] | None = None,
         derivatives: Mapping[str, str] | None = None,
-    ) -> Record:
+    ) -> ScanRecord:
         """Write the ledger record of a scan: from here on it counts.
 
         Parameters
@@ -249,7 +248,7 @@ class CohortStore:
         """
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is not one of {STATUSES}")
-        record = Record(
+        record = ScanRecord(
             scan=scan,
             status=status,
             reason=str(reason),
@@ -263,7 +262,7 @@ class CohortStore:
         prune(folder, keep=record["files"])
         if record["files"]:
             flush(folder)
-        claim.put(Entry(record, origin=self._origin(scan), derivatives=dict(derivatives or {})), through=True)
+        claim.put(LedgerEntry(record, origin=self._origin(scan), derivatives=dict(derivatives or {})), through=True)
         self._forget(scan)
         return record
 
@@ -289,7 +288,7 @@ class CohortStore:
         """
         return self._read(scan, ("native",), arrays.read_native)
 
-    def read_segmentation(self, scan: str) -> Segmented:
+    def read_segmentation(self, scan: str) -> StoredSegmentation:
         """Label maps and posteriors of a scan; errors as `read_native`."""
         return self._read(scan, ("labels", "head", "box"), arrays.read_segmented)
 
@@ -323,10 +322,10 @@ class CohortStore:
         )
 
     def verify(self) -> tuple[Problem, ...]:
-        """Everything that is not as it was written; see `hypojax.store.verify`."""
+        """Everything that is not as it was written; see `hypojax.store.damage`."""
         return verify(self.root)
 
-    def _counts(self, record: Record) -> bool:
+    def _counts(self, record: ScanRecord) -> bool:
         """Whether a record was made with the settings of this store."""
         return record["settings_sha256"] == self.index.settings_sha256
 
@@ -338,7 +337,7 @@ class CohortStore:
         """What the index says of a scan and of the store."""
         return {"input": self.index.by_id[scan], "settings": self.index.settings, "provenance": self.index.provenance}
 
-    def _claim(self, scan: str) -> Claim:
+    def _claim(self, scan: str) -> InFlight:
         """The claim on a scan, taken now where this store has none."""
         if scan not in self._claims:
             self._claims[scan] = take(self.root, scan, count=False)

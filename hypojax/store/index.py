@@ -8,9 +8,9 @@ from typing import Any, Final, NotRequired, TypedDict, cast
 
 from hypojax.reason import Reason, RunError
 from hypojax.storage import FencedPath, Location, locate, names, real
-from hypojax.store.document import NAME, DamagedDocumentError, group_document, plain, seal, unseal
-from hypojax.store.ledger import LEDGER, Record, ledger_digest, settings_digest
+from hypojax.store.ledger import LEDGER, ScanRecord, ledger_digest, settings_digest
 from hypojax.store.objects import place
+from hypojax.store.sealed import NAME, DamagedDocumentError, group_document, plain, seal, unseal
 
 FORMAT: Final = 1
 """Version of the layout on disk."""
@@ -62,7 +62,7 @@ class Index:
         """Digest of the settings."""
         return settings_digest(self.settings)
 
-    def ledger_sha256(self, records: tuple[Record, ...]) -> str:
+    def ledger_sha256(self, records: tuple[ScanRecord, ...]) -> str:
         """Digest of all that a table of these scans is made from."""
         return ledger_digest(records, self.ids)
 

@@ -43,7 +43,7 @@ def now() -> float:
 
 
 @dataclass(frozen=True)
-class Claim:
+class LeaseState:
     """What the object says.
 
     Parameters
@@ -65,13 +65,13 @@ class Claim:
         return json.dumps({"token": self.token, "holder": self.holder, "count": self.count}).encode() + b"\n"
 
 
-def decoded(data: bytes) -> Claim:
+def decoded(data: bytes) -> LeaseState:
     """The claim in an object; one that cannot be read is a claim of nobody who renews it."""
     try:
         found = json.loads(data)
-        return Claim(str(found["token"]), str(found["holder"]), int(found["count"]))
+        return LeaseState(str(found["token"]), str(found["holder"]), int(found["count"]))
     except (ValueError, TypeError, KeyError):
-        return Claim("unreadable", "an unknown process")
+        return LeaseState("unreadable", "an unknown process")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Lease:
         Seconds between renewals.
     """
 
-    def __init__(self, path: ObjectPath, claim: Claim, version: Version, *, since: float, interval: float) -> None:
+    def __init__(self, path: ObjectPath, claim: LeaseState, version: Version, *, since: float, interval: float) -> None:
         self._path, self._claim, self._version = path, claim, version
         self._interval, self._good_until = interval, since + BELIEVED * interval
         self._lost: HypojaxError | None = None
@@ -173,7 +173,7 @@ class Lease:
         if self._lost is not None:
             return
         try:
-            if swapped(self._path, Claim("", self._claim.holder, self._claim.count), seen=self._version) is None:
+            if swapped(self._path, LeaseState("", self._claim.holder, self._claim.count), seen=self._version) is None:
                 self._lost = taken(self._path)
         except (OSError, HypojaxError):
             return  # it ends by itself
@@ -192,7 +192,7 @@ class Lease:
 
     def _renew(self) -> None:
         """Count one on."""
-        begun, claim = now(), Claim(self._claim.token, self._claim.holder, self._claim.count + 1)
+        begun, claim = now(), LeaseState(self._claim.token, self._claim.holder, self._claim.count + 1)
         version = swapped(self._path, claim, seen=self._version)
         if version is None:
             raise taken(self._path)
@@ -229,7 +229,7 @@ def lease(root: ObjectPath, *, interval: float = INTERVAL) -> Iterator[Lease]:
 
 def acquire(path: ObjectPath, *, interval: float) -> Lease:
     """Take a lease that is free, or that its holder has not renewed while it was watched."""
-    claim = Claim(token_hex(16), f"process {os.getpid()} on {socket.gethostname()}")
+    claim = LeaseState(token_hex(16), f"process {os.getpid()} on {socket.gethostname()}")
     since, version = now(), swapped(path, claim, seen=None)
     while version is None:
         seen = _watched(path, interval)
@@ -237,7 +237,7 @@ def acquire(path: ObjectPath, *, interval: float) -> Lease:
     return Lease(path, claim, version, since=since, interval=interval)
 
 
-def swapped(path: ObjectPath, claim: Claim, *, seen: Version | None) -> Version | None:
+def swapped(path: ObjectPath, claim: LeaseState, *, seen: Version | None) -> Version | None:
     """Put a claim where the object still is as it was seen; None where it is not."""
     return path.swap(claim.encoded(), seen=seen)
 
@@ -258,7 +258,7 @@ def refuse_holder(path: ObjectPath, *, interval: float) -> None:
         if not claim.token:
             return
         seen = _watched(path, interval)
-        if seen is None or swapped(path, Claim("", claim.holder, claim.count), seen=seen) is not None:
+        if seen is None or swapped(path, LeaseState("", claim.holder, claim.count), seen=seen) is not None:
             return
 
 

@@ -8,9 +8,8 @@ from typing import Any, Final, TypedDict
 from hypojax.reason import Reason
 from hypojax.schema import REGIONS, TABLE, Variable
 from hypojax.storage import Location, each
-from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
-from hypojax.store.key import scan_key
 from hypojax.store.objects import digest
+from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, plain, scan_key, seal, unseal
 
 LEDGER: Final = "ledger"
 STATUSES: Final = ("done", "failed", "pending")
@@ -31,7 +30,7 @@ class RegionEntry(TypedDict):
     missing_reason: str
 
 
-class Record(TypedDict):
+class ScanRecord(TypedDict):
     """What the ledger holds of one scan.
 
     ``row`` has the other columns of `schema.TABLE` by name; a value that is missing is null. ``files`` maps the key of
@@ -136,7 +135,7 @@ def _region(values: Mapping[str, Any]) -> RegionEntry:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """What stands in the ledger for one scan: its record, a claim on it, or both.
 
     Parameters
@@ -153,7 +152,7 @@ class Entry:
         Key of every file of the scan below the derivatives folder → its SHA-256.
     """
 
-    record: Record | None = None
+    record: ScanRecord | None = None
     begun: int = 0
     claim: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -165,12 +164,12 @@ def record_path(root: Location, scan: str) -> Location:
     return root / LEDGER / scan_key(scan) / NAME
 
 
-def record_bytes(record: Record) -> bytes:
+def record_bytes(record: ScanRecord) -> bytes:
     """The stored form of a record: an empty Zarr group whose sealed attributes are the record."""
     return seal(group_document(record))
 
 
-def entry_bytes(entry: Entry, scan: str) -> bytes:
+def entry_bytes(entry: LedgerEntry, scan: str) -> bytes:
     """The stored form of an entry: that of its record, with the claim beside it."""
     own: dict[str, Any] = {**entry.record} if entry.record is not None else {"scan": scan}
     beside = {"origin": entry.origin, "derivatives": entry.derivatives}
@@ -178,7 +177,7 @@ def entry_bytes(entry: Entry, scan: str) -> bytes:
     return seal(group_document({**own, **{name: value for name, value in beside.items() if value}, **claim}))
 
 
-def read_record(root: Location, scan: str) -> Record | None:
+def read_record(root: Location, scan: str) -> ScanRecord | None:
     """The record of a scan; None where there is none that holds.
 
     A damaged record counts as none, so that the scan is done again; `verify` names it.
@@ -189,7 +188,7 @@ def read_record(root: Location, scan: str) -> Record | None:
         return None
 
 
-def parse_entry(data: bytes, scan: str) -> Entry:
+def parse_entry(data: bytes, scan: str) -> LedgerEntry:
     """The entry in these bytes.
 
     Raises
@@ -198,10 +197,10 @@ def parse_entry(data: bytes, scan: str) -> Entry:
         The bytes are not those of an entry of ``scan``.
     """
     attributes = unseal(data)["attributes"]
-    whole = set(Record.__annotations__) <= set(attributes)
+    whole = set(ScanRecord.__annotations__) <= set(attributes)
     if attributes.get("scan") != scan or not (whole or "claim" in attributes):
         raise DamagedDocumentError(f"it is not the record of scan {scan!r}")
-    return Entry(
+    return LedgerEntry(
         record=_record(attributes) if whole else None,
         begun=attributes.get("begun", 0),
         claim=attributes.get("claim", ""),
@@ -210,9 +209,9 @@ def parse_entry(data: bytes, scan: str) -> Entry:
     )
 
 
-def _record(attributes: Mapping[str, Any]) -> Record:
+def _record(attributes: Mapping[str, Any]) -> ScanRecord:
     """The record among the attributes of an entry."""
-    return Record(
+    return ScanRecord(
         scan=attributes["scan"],
         status=attributes["status"],
         reason=attributes["reason"],
@@ -224,13 +223,13 @@ def _record(attributes: Mapping[str, Any]) -> Record:
     )
 
 
-def read_records(root: Location, scans: tuple[str, ...]) -> Iterator[Record]:
+def read_records(root: Location, scans: tuple[str, ...]) -> Iterator[ScanRecord]:
     """The records that hold, in the order of ``scans``."""
     for record in each(root, lambda scan: read_record(root, scan), scans):
         if record is not None:
             yield record
 
 
-def ledger_digest(records: tuple[Record, ...], scans: tuple[str, ...]) -> str:
+def ledger_digest(records: tuple[ScanRecord, ...], scans: tuple[str, ...]) -> str:
     """SHA-256 over every record and the list of scans: what a table was made from."""
     return digest(encode({"scans": list(scans), "records": [digest(record_bytes(record)) for record in records]}))

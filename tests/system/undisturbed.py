@@ -10,7 +10,7 @@ from standin import AFFINE, POISON, StandIn, phantom_voxels
 from hypojax import execute
 from hypojax.scans import write_nifti
 from hypojax.schema import REGIONS
-from hypojax.store.document import SEAL
+from hypojax.store.sealed import SEAL
 
 MEASURED = "seconds"
 """The one column that differs from run to run: a measured time."""

@@ -4,11 +4,13 @@ A sealed document carries the SHA-256 of its canonical bytes (without the seal) 
 spells it out again: any flipped bit gives a broken JSON, another digest or another spelling.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import PurePath
 from typing import Any, Final
+from urllib.parse import quote
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from hypojax.store.objects import Objects, digest
 
 NAME: Final = "zarr.json"
 SEAL: Final = "document_sha256"
+LONGEST: Final = 180
+"""Characters of a key; file systems take 255 bytes a name, and temporary files add to it."""
 
 
 class DamagedDocumentError(ValueError):
@@ -121,3 +125,24 @@ def _bare(data: bytes, seal: bytes) -> bytes:
     if not found:
         raise ValueError("its seal stands elsewhere")
     return before.removesuffix(b",") + after
+
+
+def scan_key(scan: str) -> str:
+    """Folder name for a scan id: percent-encoded, never hidden, never a name that Zarr reserves, never too long.
+
+    Two ids never share a key. Ids are read back from the ledger, not decoded from the key.
+
+    >>> scan_key("sub-01_ses-2")
+    'sub-01_ses-2'
+    >>> scan_key("site/a b")
+    'site%2Fa%20b'
+    >>> scan_key("..")
+    '%2E.'
+    """
+    key = quote(scan, safe="", errors="surrogateescape")
+    if key.startswith((".", "__")) or key == "zarr.json":
+        key = f"%{ord(key[0]):02X}{key[1:]}"
+    if len(key) > LONGEST:
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        return f"{key[: LONGEST - 34]}%~{digest[:32]}"  # percent-encoding never gives "%~", so no other id meets this key
+    return key or "%~"

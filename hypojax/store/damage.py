@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, each, names
 from hypojax.storage.partial import PARTIAL
-from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document
-from hypojax.store.history import EVALUATIONS, evaluation_paths, parse_evaluation
+from hypojax.store.evaluations import EVALUATIONS, evaluation_paths, parse_evaluation
 from hypojax.store.index import Index, index_path, read_index
-from hypojax.store.key import scan_key
-from hypojax.store.ledger import LEDGER, Record, parse_entry, read_records, record_path
+from hypojax.store.ledger import LEDGER, ScanRecord, parse_entry, read_records, record_path
 from hypojax.store.objects import file_digest, keys
-from hypojax.store.repair import rebuilt_index
-from hypojax.store.table import SCANS, Root, read_root, table_intact, table_statuses
+from hypojax.store.rebuild import rebuilt_index
+from hypojax.store.root import SCANS, Root, read_root, table_intact, table_statuses
+from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, scan_key
 from hypojax.visible import visible
 
 AGAIN = "run the same command again with --check to write it anew"
@@ -126,7 +125,7 @@ def _without_record(root: Location, scan: str, status: str) -> Iterator[Problem]
         yield Problem(scan, f"the table says {status!r} but its ledger record is missing; {AGAIN}")
 
 
-def _with_record(root: Location, record: Record, index: Index) -> Iterator[Problem]:
+def _with_record(root: Location, record: ScanRecord, index: Index) -> Iterator[Problem]:
     """Objects of a scan against its record."""
     scan, folder = record["scan"], root / SCANS / scan_key(record["scan"])
     if record["settings_sha256"] != index.settings_sha256:

@@ -15,9 +15,9 @@ from typing import Final
 
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.storage import Location, ObjectPath, Version, each, fence_of
-from hypojax.store.document import DamagedDocumentError
-from hypojax.store.ledger import Entry, entry_bytes, parse_entry, record_path
+from hypojax.store.ledger import LedgerEntry, entry_bytes, parse_entry, record_path
 from hypojax.store.objects import place, writing
+from hypojax.store.sealed import DamagedDocumentError
 
 TRIES: Final = 20
 """Times that an entry may be another one when it is to be replaced; each time somebody else got on."""
@@ -31,7 +31,7 @@ class TakenError(ScanError):
 
 
 @dataclass(frozen=True)
-class Claim:
+class InFlight:
     """A claim on one scan, as it was put into the ledger.
 
     Parameters
@@ -48,7 +48,7 @@ class Claim:
 
     path: Location
     scan: str
-    entry: Entry
+    entry: LedgerEntry
     version: Version | None = None
 
     def check(self) -> None:
@@ -65,7 +65,7 @@ class Claim:
             fence_of(self.path).check()
             raise TakenError(self.scan)
 
-    def put(self, entry: Entry, *, through: bool = False) -> "Claim":
+    def put(self, entry: LedgerEntry, *, through: bool = False) -> "InFlight":
         """Replace the entry where the claim still stands; errors as `check`, and ``DISK_FULL`` or ``NOT_WRITABLE``."""
         if not isinstance(self.path, ObjectPath):
             self.check()
@@ -76,8 +76,8 @@ class Claim:
         return replace(self, entry=entry, version=version)
 
 
-def take(root: Location, scan: str, *, count: bool) -> Claim:
-    """Claim a scan; a record of it stays, beside the claim.
+def take(root: Location, scan: str, *, count: bool) -> InFlight:
+    """Mark a scan as in flight; a record of it stays, beside the claim.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def take(root: Location, scan: str, *, count: bool) -> Claim:
         version = swap(path, entry, scan, seen=seen)
         if version is not None:
             _confirm(path, scan, before=before, version=version)
-            return Claim(path, scan, entry, version)
+            return InFlight(path, scan, entry, version)
     raise TakenError(scan)
 
 
@@ -121,7 +121,7 @@ def begun(root: Location, scan: str) -> int:
     return read_entry(record_path(root, scan), scan)[0].begun
 
 
-def read_entry(path: Location, scan: str) -> tuple[Entry, Version | None]:
+def read_entry(path: Location, scan: str) -> tuple[LedgerEntry, Version | None]:
     """The entry of a scan and, in a bucket, its version; an empty one where none is or it does not hold."""
     version: Version | None = None
     try:
@@ -131,10 +131,10 @@ def read_entry(path: Location, scan: str) -> tuple[Entry, Version | None]:
             data = path.read_bytes()
         return parse_entry(data, scan), version
     except (OSError, DamagedDocumentError):
-        return Entry(), version
+        return LedgerEntry(), version
 
 
-def swap(path: Location, entry: Entry, scan: str, *, seen: Version | None, through: bool = False) -> Version | None:
+def swap(path: Location, entry: LedgerEntry, scan: str, *, seen: Version | None, through: bool = False) -> Version | None:
     """Put an entry, in a bucket only where it still is as it was seen; None where it is not."""
     data = entry_bytes(entry, scan)
     if not isinstance(path, ObjectPath):
@@ -144,12 +144,12 @@ def swap(path: Location, entry: Entry, scan: str, *, seen: Version | None, throu
         return path.swap(data, seen=seen)
 
 
-def _confirm(path: Location, scan: str, *, before: Entry, version: Version) -> None:
+def _confirm(path: Location, scan: str, *, before: LedgerEntry, version: Version) -> None:
     """Ask once more whether the claim could be put: whoever takes over from here on finds it. A claim that came too late is taken back."""
     try:
         fence_of(path).check()
     except HypojaxError:
-        if isinstance(path, ObjectPath) and before != Entry():
+        if isinstance(path, ObjectPath) and before != LedgerEntry():
             path.resolve().swap(entry_bytes(before, scan), seen=version)
         raise
 

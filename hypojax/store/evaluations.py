@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hypojax.storage import Location
-from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
 from hypojax.store.index import read_index
 from hypojax.store.objects import digest, place
+from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
 
 EVALUATIONS: Final = "evaluations"
 
@@ -45,7 +45,7 @@ def append_evaluation(root: Location, record: Mapping[str, Any], *, date: str) -
 
 
 def read_evaluations(root: Location) -> tuple[dict[str, Any], ...]:
-    """All records of the store at ``root`` that hold, oldest first; `hypojax.store.verify` names those that do not.
+    """All records of the store at ``root`` that hold, oldest first; `hypojax.store.damage` names those that do not.
 
     Raises
     ------

@@ -10,13 +10,12 @@ from typing import Any, Final
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, each, names
 from hypojax.storage.partial import PARTIAL
-from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, unseal
-from hypojax.store.history import EVALUATIONS
+from hypojax.store.evaluations import EVALUATIONS
 from hypojax.store.index import Index, joined, put_index, read_index
-from hypojax.store.key import scan_key
-from hypojax.store.ledger import LEDGER, Entry, Record, parse_entry, read_records
+from hypojax.store.ledger import LEDGER, LedgerEntry, ScanRecord, parse_entry, read_records
 from hypojax.store.objects import digest, keys, place
-from hypojax.store.table import SCANS, read_root
+from hypojax.store.root import SCANS, read_root
+from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, scan_key, unseal
 
 ASIDE: Final = "set-aside"
 """Folder beside the store for what lay in it and belongs to nothing."""
@@ -65,7 +64,7 @@ def repair(root: Location) -> tuple[str, ...]:
     return tuple(done)
 
 
-def _entry(root: Location, key: str) -> Entry | None:
+def _entry(root: Location, key: str) -> LedgerEntry | None:
     """The entry in a folder of the ledger, whatever scan it is of; None where it does not hold."""
     try:
         data = (root / LEDGER / key / NAME).read_bytes()
@@ -98,7 +97,7 @@ def _groups(root: Location) -> Iterator[str]:
         yield f"{SCANS}/{NAME} was written again"
 
 
-def _documents(root: Location, record: Record) -> Iterator[str]:
+def _documents(root: Location, record: ScanRecord) -> Iterator[str]:
     """Write documents of a scan's groups and arrays again where another document has a copy, if it gives the digest in the record."""
     folder = root / SCANS / scan_key(record["scan"])
     for key, expected in record["files"].items():

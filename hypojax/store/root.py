@@ -18,11 +18,11 @@ from zarr.storage import MemoryStore
 
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, ObjectPath, each
-from hypojax.store.document import NAME, DamagedDocumentError, encode, group_document, refuse_other_versions, seal, unseal
+from hypojax.store.arrays import memory_store, open_array
 from hypojax.store.index import Index
 from hypojax.store.ledger import LEDGER
-from hypojax.store.memory import memory_store, open_array
 from hypojax.store.objects import Objects, digest, digests, fetch, file_digest, keys, place, place_all, prune, remove
+from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, refuse_other_versions, seal, unseal
 
 SCANS: Final = "scans"
 COLUMN: Final = re.compile(r"(?!__|\.)[^/\\]+")
