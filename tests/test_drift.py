@@ -15,7 +15,7 @@ from scipy import stats
 
 from hypojax.cli import main
 from hypojax.evaluation.history import record
-from hypojax.monitoring import Drift, Limits, compare, drift_of
+from hypojax.monitoring import Drift, Limits, compare, drift
 from hypojax.monitoring.batch import chosen
 from hypojax.monitoring.choice import Choice
 from hypojax.monitoring.covariates import covariates
@@ -483,8 +483,10 @@ def test_recorded_evaluations_are_shown_over_time(tmp_path: Path) -> None:
     """Three evaluations of one store against two references: a table of all, a sentence for the reference met twice."""
     out = stored(tmp_path / "out", generated(60, seed=0))
     recorded(out, ("teacher", 0.86), ("atlas", 0.7), ("teacher", 0.8))
-    found = drift_of(out, choice=Choice(select=("sex=F",)))
+    found = drift(out, choice=Choice(select=("sex=F",)), out=tmp_path / "drift")
     assert len(found.trend) == 3
+    assert [path.name for path in found.paths] == ["drift.tsv", "drift.md", "drift.html"]
+    assert found.paths[1].read_text() == markdown(found)
     assert "| 2026-01-03 | teacher | hypothalamus | ab12 | 24 | 0.800 (0.790 to 0.810) | -7 |" in markdown(found)
     told = "evaluation against teacher: Dice of the hypothalamus fell from 0.860 to 0.800 since 2026-01-01, beyond both intervals"
     assert told in markdown(found)

@@ -7,7 +7,7 @@ import xarray as xr
 from generated_cohort import generated, stored
 
 from hypojax.evaluation.summary import subjects_of
-from hypojax.monitoring import drift_of
+from hypojax.monitoring import drift
 from hypojax.monitoring.subject import repeats
 
 
@@ -34,7 +34,7 @@ def test_one_head_under_several_names_counts_once(tmp_path: Path) -> None:
     copies = np.array(["" if number < 40 else f"sub-{number - 40:04d}" for number in range(60)], object)
     first["duplicate_of"] = ("scan", copies)
     second["voxels_checksum"][0] = "sub-0003"
-    found = drift_of(stored(tmp_path / "a", first), stored(tmp_path / "b", second))
+    found = drift(stored(tmp_path / "a", first), stored(tmp_path / "b", second))
     assert found.scans == (40, 60)
     assert "20 scans of the reference have the voxels of another (sub-0040, sub-0041, sub-0042, …): counted once" in found.notes
     assert "1 of the 60 scans of the new batch have the voxels of scans of the reference: they count in both" in found.notes

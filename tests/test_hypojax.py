@@ -25,7 +25,7 @@ def test_no_room_hides_a_public_function() -> None:
 def test_names_in_readme_and_guide_need_no_import_but_that_of_hypojax() -> None:
     root = Path(__file__).parent.parent
     text = "".join((root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/guide.md"))
-    names = sorted({*re.findall(r"\bhypojax(?:\.[A-Za-z_]+)+(?=[`(])", text), "hypojax.demo.write_cohort", "hypojax.monitoring.drift_of"})
+    names = sorted({*re.findall(r"\bhypojax(?:\.[A-Za-z_]+)+(?=[`(])", text), "hypojax.demo.write_cohort", "hypojax.monitoring.drift"})
     assert "hypojax.evaluation.compare" in names
     code = "; ".join(["import hypojax", *names])
     subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
@@ -48,7 +48,7 @@ takes = {
     "matrix of 4 × 4 numbers": lambda: hypojax.segment(np.ones((3, 3, 3)), affine="straight"),
     "a Dataset with voxels and affine": lambda: hypojax.preprocess("a.nii"),
     "not ndarray": lambda: compare(np.ones(3), "reference"),
-    "not list": lambda: hypojax.monitoring.drift_of(["a"]),
+    "not list": lambda: hypojax.monitoring.drift(["a"]),
 }
 for sentence, call in takes.items():
     try:

@@ -40,20 +40,19 @@ class Drift(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Compare, write, and say what moved."""
+        from hypojax.monitoring import drift
         from hypojax.monitoring.page import screen_rows
         from hypojax.monitoring.trend import trend_sentences
-        from hypojax.monitoring.watch import drift_of, write_drift
         from hypojax.monitoring.words import sentences, verdict
 
-        found = drift_of(self.reference, self.new, choice=self.choice, limits=self.limits)
-        written = write_drift(found, self.out)
+        found = drift(self.reference, self.new, out=self.out, choice=self.choice, limits=self.limits)
         for note in (*found.notes, *trend_sentences(found.trend)):
             screen.say(f"note: {note}")
         if found.moved:
             screen.table("Moved", *screen_rows(found.moved))
         for text in (*sentences(found), verdict(found)):
             screen.answer(text)
-        screen.written(written)
+        screen.written(found.paths)
         screen.add(compared=len(found.compared), moved=[one.measure.name for one in found.moved], scans=found.scans)
         screen.add(verdict=verdict(found), sentences=sentences(found), notes=found.notes)
         if found.moved:

@@ -45,33 +45,28 @@ class Evaluate(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Evaluate, show the table, write the files."""
-        from hypojax import evaluation as evaluate
+        from hypojax.evaluation import evaluate
         from hypojax.evaluation.page import brief
 
         with screen.progress() as watch:
-            scores = evaluate.compare(self.predicted, self.reference, participants=self.participants, structure=self.structure, watch=watch)
-        summary = evaluate.summarise(scores, by=self.by)
-        written = evaluate.write_evaluation(scores, summary, self.out)
-        table = brief(summary)
+            found = evaluate(
+                self.predicted,
+                self.reference,
+                out=self.out,
+                participants=self.participants,
+                by=self.by,
+                record_in=self.record,
+                structure=self.structure,
+                callback=watch,
+            )
+        table = brief(found.summary)
         screen.table(table.title, table.header, table.rows)
-        for note in notes(scores.attrs):
+        for note in found.notes:
             screen.say(f"note: {note}")
-        if self.record is not None:
-            screen.answer(f"recorded in {self.record}: {evaluate.record(self.record, summary)}")
-        screen.written(written)
-        failed = int((scores["status"] == "failed").sum())
-        screen.add(scans={"scored": scores.sizes["scan"] - failed, "failed": failed}, notes=notes(scores.attrs))
+        if found.record:
+            screen.answer(f"recorded in {self.record}: {found.record}")
+        screen.written(found.paths)
+        scored = found.scores.sizes["scan"] - found.failed
+        screen.add(scans={"scored": scored, "failed": found.failed}, notes=list(found.notes))
         screen.add(table={"header": table.header, "rows": table.rows})
-        return exit_code(scores.sizes["scan"] - failed, failed)
-
-
-def notes(about: dict[str, str]) -> list[str]:
-    """What was left out of an evaluation, a sentence each.
-
-    >>> notes({"unused_predictions": "2", "structures_without_predictions": "icv"})
-    ['predictions without a reference: 2', 'references of icv were left out: there is no prediction of it']
-    """
-    unused, without = about["unused_predictions"], about["structures_without_predictions"]
-    found = [f"predictions without a reference: {unused}"] if unused != "0" else []
-    found += [f"references of {without} were left out: there is no prediction of it"] if without != "none" else []
-    return found + ([about["tables"]] if "tables" in about else [])
+        return exit_code(scored, found.failed)

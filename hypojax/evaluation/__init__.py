@@ -1,6 +1,6 @@
 """How good label maps are against a reference: pairs, scores, summaries, and their history."""
 
-from hypojax.evaluation.evaluation import ScanScores, compare, tabulate
+from hypojax.evaluation.evaluation import Evaluation, ScanScores, compare, evaluate, tabulate
 from hypojax.evaluation.files import write_evaluation
 from hypojax.evaluation.history import read_history, record
 from hypojax.evaluation.metric import METRICS
@@ -10,8 +10,10 @@ from hypojax.evaluation.summary import SUMMARY, summarise
 __all__ = [
     "METRICS",
     "SUMMARY",
+    "Evaluation",
     "ScanScores",
     "compare",
+    "evaluate",
     "read_history",
     "record",
     "score_mask",

@@ -13,11 +13,14 @@ import numpy as np
 import xarray as xr
 
 from hypojax import cohort
+from hypojax.evaluation.files import write_evaluation
+from hypojax.evaluation.history import record
 from hypojax.evaluation.maps import IDENTITY, INTRACRANIAL, load
 from hypojax.evaluation.metric import METRICS, ROWS, Scores
 from hypojax.evaluation.pairs import Pair, Pairing, find_pairs
 from hypojax.evaluation.participants import ParticipantsTable, columns_of
 from hypojax.evaluation.score import score_mask, score_pair
+from hypojax.evaluation.summary import summarise
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.participants import Datasets
 from hypojax.schema import PARTS, REGIONS, SCAN_REGION, Variable
@@ -84,6 +87,83 @@ class Watch(Protocol):
 
     def finished(self, result: ScanScores) -> None:
         """One scan is scored, or failed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` gives.
+
+    Parameters
+    ----------
+    scores
+        Dataset over ``scan`` and ``region``, as `compare` gives it.
+    summary
+        Dataset over ``stratum``, ``region`` and ``metric``, as `hypojax.evaluation.summarise` gives it.
+    paths
+        Files that were written.
+    record
+        Name of the record in the history of evaluations; empty where none was asked for.
+    """
+
+    scores: xr.Dataset
+    summary: xr.Dataset
+    paths: tuple[Path, ...] = ()
+    record: str = ""
+
+    @property
+    def failed(self) -> int:
+        """Scans with a reference that could not be scored."""
+        return int((self.scores["status"] == "failed").sum())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or read otherwise than as it is written, a sentence each."""
+        about = self.scores.attrs
+        unused, without = about["unused_predictions"], about["structures_without_predictions"]
+        found = [f"predictions without a reference: {unused}"] if unused != "0" else []
+        found += [f"references of {without} were left out: there is no prediction of it"] if without != "none" else []
+        return (*found, *([about["tables"]] if "tables" in about else []))
+
+
+def evaluate(
+    predicted: Disk,
+    reference: Disk,
+    *,
+    out: Disk | None = None,
+    participants: Disk | None = None,
+    by: Sequence[str] = (),
+    record_in: Disk | None = None,
+    structure: str | None = None,
+    callback: Watch | None = None,
+) -> Evaluation:
+    """Score label maps against a reference, sum the scores up, and write both where asked: all that ``hypojax evaluate`` does.
+
+    Parameters
+    ----------
+    predicted, reference
+        Output folder of `hypojax run`, BIDS derivatives, a folder with images at any depth, or one image.
+    out
+        Folder for the files of `hypojax.evaluation.write_evaluation`; nothing is written when left out.
+    participants
+        Table with age, sex and whatever else is to be known of the scans.
+    by
+        Columns to stratify the summary by.
+    record_in
+        Output folder of `hypojax run` whose history of evaluations receives a record.
+    structure
+        ``hypothalamus`` or ``icv``, where names of files do not say so.
+    callback
+        Is called for every scan.
+
+    Raises
+    ------
+    RunError
+        There is nothing to compare, or a file cannot be written. A label map that cannot be used is a row with a reason.
+    """
+    scores = compare(predicted, reference, participants=participants, structure=structure, watch=callback)
+    summary = summarise(scores, by=by)
+    paths = () if out is None else write_evaluation(scores, summary, out)
+    return Evaluation(scores, summary, paths, "" if record_in is None else record(record_in, summary))
 
 
 def compare(

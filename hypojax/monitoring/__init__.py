@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from hypojax.monitoring.comparison import compare
     from hypojax.monitoring.finding import Drift, Finding
     from hypojax.monitoring.limits import Limits
-    from hypojax.monitoring.watch import drift_of, write_drift
+    from hypojax.monitoring.watch import drift, write_drift
 
 _HOME: Final = {
     "Drift": "finding",
     "Finding": "finding",
     "Limits": "limits",
     "compare": "comparison",
-    "drift_of": "watch",
+    "drift": "watch",
     "write_drift": "watch",
 }
 """Public name → the file it lives in."""
 
-__all__ = ["Drift", "Finding", "Limits", "compare", "drift_of", "write_drift"]
+__all__ = ["Drift", "Finding", "Limits", "compare", "drift", "write_drift"]
 
 
 def __getattr__(name: str) -> object:

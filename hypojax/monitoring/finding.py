@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Literal
 
 import pandas as pd
@@ -102,6 +103,8 @@ class Drift:
         What else is to be known, a sentence each.
     trend
         Evaluations recorded earlier (`hypojax.monitoring.trend`); empty where none.
+    paths
+        Files that were written.
     """
 
     findings: tuple[Finding, ...]
@@ -110,6 +113,7 @@ class Drift:
     limits: Limits
     notes: tuple[str, ...] = ()
     trend: pd.DataFrame = field(default_factory=pd.DataFrame)
+    paths: tuple[Path, ...] = ()
 
     @property
     def moved(self) -> tuple[Finding, ...]:

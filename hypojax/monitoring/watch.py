@@ -16,8 +16,10 @@ from hypojax.store.objects import place
 from hypojax.tables.write import tsv
 
 
-def drift_of(reference: Disk, new: Disk | None = None, *, choice: Choice | None = None, limits: Limits | None = None) -> Drift:
-    """What moved between two outputs of hypojax, or between parts of one.
+def drift(
+    reference: Disk, new: Disk | None = None, *, out: Disk | None = None, choice: Choice | None = None, limits: Limits | None = None
+) -> Drift:
+    """What moved between two outputs of hypojax, or between parts of one: all that ``hypojax drift`` does.
 
     Parameters
     ----------
@@ -25,6 +27,8 @@ def drift_of(reference: Disk, new: Disk | None = None, *, choice: Choice | None 
         Output folder of the reference; of both where ``new`` is left out.
     new
         Output folder of the new batch, or of the same scans with other weights.
+    out
+        Folder for the files of `write_drift`; nothing is written when left out.
     choice
         Which scans are new.
     limits
@@ -33,16 +37,17 @@ def drift_of(reference: Disk, new: Disk | None = None, *, choice: Choice | None 
     Raises
     ------
     RunError
-        ``NOTHING_FOUND``, ``STORE_DAMAGED`` or ``USAGE``.
+        ``NOTHING_FOUND``, ``STORE_DAMAGED``, ``USAGE``, ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
     reference, new = on_disk(reference), None if new is None else on_disk(new)
     batches = open_batches(reference, new, choice=choice)
     found = (compare_repeats if batches.same else compare)(batches.reference, batches.new, limits=limits)
     trend = trend_of(*dict.fromkeys(filter(None, (reference, new))))
-    return replace(found, findings=(*found.findings, *trend_findings(trend)), notes=(*batches.notes, *found.notes), trend=trend)
+    found = replace(found, findings=(*found.findings, *trend_findings(trend)), notes=(*batches.notes, *found.notes), trend=trend)
+    return found if out is None else replace(found, paths=write_drift(found, out))
 
 
-def write_drift(drift: Drift, out: Disk) -> tuple[Path, Path, Path]:
+def write_drift(found: Drift, out: Disk) -> tuple[Path, Path, Path]:
     """Write ``drift.tsv``, ``drift.md`` and ``drift.html`` into a folder.
 
     Returns
@@ -56,7 +61,7 @@ def write_drift(drift: Drift, out: Disk) -> tuple[Path, Path, Path]:
     """
     folder = on_disk(out)
     table, text, page = folder / "drift.tsv", folder / "drift.md", folder / "drift.html"
-    place(table, tsv(frame(drift)))
-    place(text, markdown(drift).encode())
-    place(page, html(drift).encode())
+    place(table, tsv(frame(found)))
+    place(text, markdown(found).encode())
+    place(page, html(found).encode())
     return table, text, page
