@@ -28,7 +28,7 @@ from hypojax.cohort import open_cohort
 from hypojax.deploy import read_config
 from hypojax.reason import HypojaxError
 from hypojax.release import SUMS
-from hypojax.scans.read import read
+from hypojax.scans.reading import read
 from hypojax.store import CohortStore
 from hypojax.store.arrays import open_group, read_native
 from hypojax.store.evaluations import append_evaluation, evaluation_paths, read_evaluations

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from s3_server import SECRET, Bucket, Trouble, first, proxy
 
 from hypojax.reason import Reason, RunError
-from hypojax.scans.stream import take
+from hypojax.scans.reading import take
 from hypojax.storage import ConflictError, FencedPath, ObjectPath, beside, each, fenced, inside, listed, locate, names, wait_at_most
 from hypojax.storage import bucket as requests
 from hypojax.storage.fault import diagnose

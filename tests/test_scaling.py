@@ -18,7 +18,7 @@ from hypojax.execute.pipeline import prepare
 from hypojax.reason import HypojaxError, Reason, ScanError
 from hypojax.scaling import find_range, intensities
 from hypojax.scans import Image, read
-from hypojax.scans.image import survey
+from hypojax.scans.voxels import survey
 
 TYPES = ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 ROUNDED = 1e-6

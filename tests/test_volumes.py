@@ -19,7 +19,6 @@ from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LAB
 from hypojax.segmenter.segmenter import Segmentation
 from hypojax.volumes import FLAGS, Measurement, measure
 from hypojax.volumes.measure import CORRELATED_VOXELS, CUT_OFF, SCALP_SIGNAL
-from hypojax.volumes.native import native_labels, native_mask
 from hypojax.volumes.quality import cut_off_share, noise
 from hypojax.volumes.structure import (
     CORNERS,
@@ -28,6 +27,8 @@ from hypojax.volumes.structure import (
     clean_intracranial,
     fill_holes,
     largest_component,
+    native_labels,
+    native_mask,
     support,
     without_bridges,
 )

@@ -12,7 +12,7 @@ from hypojax.schema import REGIONS
 from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.ledger import regions_of_record, row_of_record
 from hypojax.volumes import FLAGS
-from hypojax.volumes.peers import peer_notes
+from hypojax.volumes.flags import peer_notes
 
 SIZE, HEAD = "voxel_size_unlike_others", "icv_unlike_others"
 

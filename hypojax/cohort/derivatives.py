@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hypojax.grid import Affine
-from hypojax.scans.write import bare_header, write_nifti
+from hypojax.scans.nifti_file import bare_header, write_nifti
 from hypojax.schema import LABELS
 from hypojax.storage import Location, ObjectPath
 from hypojax.storage.partial import partial_path

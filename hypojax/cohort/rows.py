@@ -25,7 +25,7 @@ from hypojax.tables.age import age_of
 from hypojax.tables.column import per_year
 from hypojax.tables.write import tsv
 from hypojax.visible import visible
-from hypojax.volumes.peers import peer_notes
+from hypojax.volumes.flags import peer_notes
 
 AXES: Final = ("i", "j", "k")
 """Stored axes of a scan, the labels of dimension ``axis``."""

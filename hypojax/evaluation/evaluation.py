@@ -22,7 +22,7 @@ from hypojax.evaluation.participants import ParticipantsTable, columns_of
 from hypojax.evaluation.score import score_mask, score_pair
 from hypojax.evaluation.summary import summarise
 from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.scans.participants import Datasets
+from hypojax.scans.bids_tables import Datasets
 from hypojax.schema import PARTS, REGIONS, SCAN_REGION, Variable
 from hypojax.storage import Disk, on_disk
 from hypojax.store import ScanEntry

@@ -14,8 +14,8 @@ from hypojax.grid import Affine
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
 from hypojax.scans.bids import dataset_of, entities, is_image, is_there, modality, stem
+from hypojax.scans.bids_tables import Datasets
 from hypojax.scans.kind import NO_T1W
-from hypojax.scans.participants import Datasets
 from hypojax.scans.tree import walk
 from hypojax.schema import AFFINE, LABELS
 from hypojax.store import CohortStore, ScanEntry

@@ -9,7 +9,7 @@ from typing import Final
 from hypojax.cohort.derivatives import scan_stem
 from hypojax.evaluation.maps import HYPOTHALAMUS, INTRACRANIAL, STRUCTURES, LabelMap, find_maps, scan_of
 from hypojax.reason import Reason, RunError
-from hypojax.scans.participants import Datasets
+from hypojax.scans.bids_tables import Datasets
 
 SHORT: Final = ("subject", "session", "run")
 """Entities that are enough where nothing else tells scans apart."""

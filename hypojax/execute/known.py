@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hypojax.scans import Discovery, Scan
-from hypojax.scans.identity import free_name, unique
+from hypojax.scans.found import free_name, unique
 from hypojax.storage import Location, inside, locate, real
 from hypojax.store import ScanEntry
 

@@ -15,7 +15,7 @@ from hypojax.scans import Image
 from hypojax.schema import PARTS
 from hypojax.store import Posterior, StoredSegmentation
 from hypojax.volumes import Measurement, RegionVolume, measure
-from hypojax.volumes.blank import lowest_near
+from hypojax.volumes.quality import lowest_near
 
 if TYPE_CHECKING:
     from hypojax.segmenter.segmenter import Segmentation

@@ -23,7 +23,7 @@ from hypojax.execute.sources import bids_uri
 from hypojax.grid import Affine
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
-from hypojax.scans.labels import refuse_label_map
+from hypojax.scans.voxels import refuse_label_map
 from hypojax.settings import RunSettings
 from hypojax.storage import Location, locate
 from hypojax.store import CohortStore, TakenError

@@ -14,8 +14,8 @@ from hypojax.execute.pipeline import Segments
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
 from hypojax.scans import Image, discover, read
-from hypojax.scans.labels import refuse_label_map
-from hypojax.scans.memory import TAKEN, Held, image_of, is_held
+from hypojax.scans.in_memory import TAKEN, Held, image_of, is_held
+from hypojax.scans.voxels import refuse_label_map
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL
 from hypojax.settings import RunSettings
 from hypojax.storage import Location, ObjectPath, Place, locate

@@ -12,8 +12,7 @@ from hypojax.execute.readahead import threads_for
 from hypojax.reason import HypojaxError, ScanError
 from hypojax.scans import Scan
 from hypojax.scans.header import work_bytes
-from hypojax.scans.read import read_header, refuse_nul
-from hypojax.scans.stream import open_source
+from hypojax.scans.reading import open_source, read_header, refuse_nul
 from hypojax.settings import RunSettings
 from hypojax.storage import Location
 

@@ -1,17 +1,24 @@
-"""A DICOM series folder to one NIfTI file, by dcm2niix (Li et al. 2016), which the extra ``dicom`` brings along."""
+"""A DICOM series folder to one NIfTI file, by dcm2niix (Li et al. 2016), which the extra ``dicom`` brings along.
+
+Each file of the series is looked at before: the converter leaves out in silence what it cannot read.
+"""
 
 import errno
 import importlib
 import math
+import re
 import shutil
 import subprocess
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from hypojax.reason import HypojaxError, Reason
-from hypojax.scans.series import check_count, check_series, read_slices
 from hypojax.storage import Location, ObjectPath
 
 OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s", "-w", "1")
@@ -24,7 +31,7 @@ TIME_LIMIT: Final = 600
 """Seconds after which a conversion is given up."""
 
 
-UNEVEN: Final = "Interslice distance varies"
+VARYING: Final = "Interslice distance varies"
 """What dcm2niix says of a series with slices missing."""
 
 
@@ -81,7 +88,7 @@ def _converted(program: str, folder: Path, *, into: Path) -> Path:
         ) from error
     said = (result.stdout + result.stderr).splitlines()
     made = sorted(into.glob("*.nii"))
-    if any(UNEVEN in line for line in said):
+    if any(VARYING in line for line in said):
         # dcm2niix goes on and writes a volume whose slices are not where its header says.
         raise HypojaxError(
             Reason.TRUNCATED, "its slices are not evenly spaced, as if some were missing; export the series again or exclude the scan"
@@ -110,3 +117,224 @@ def _converter() -> str:
             Reason.UNREADABLE, "it is a DICOM series, and the converter is not installed; run: python -m pip install 'hypojax[dicom]'"
         )
     return found
+
+
+SAME: Final = 1e-3
+"""Largest difference of pixel spacing (mm) and direction cosines between slices of one series; what writes them rounds less."""
+
+UNEVEN: Final = 0.02
+"""Share of the usual distance by which a distance between slices may differ from it."""
+
+NO_PICTURES: Final = frozenset({"SR", "PR", "KO", "REG", "RTSTRUCT", "DOC"})
+"""Modalities of DICOM files that are no images: reports, presentation states and the like lie beside a series."""
+
+NAMED: Final = 3
+"""Files that a refusal names."""
+
+STEP: Final = "export the series again, or exclude the scan"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One image file of a series.
+
+    Parameters
+    ----------
+    name
+        Of the file.
+    identity
+        What it says it is; two files that say the same are copies.
+    series
+        The series that it says it belongs to.
+    frames
+        Images in it.
+    layout
+        Rows, columns, bits, sign and samples of a pixel.
+    geometry
+        Row and column direction (six cosines) and pixel spacing (mm); empty where each frame has its own.
+    place
+        Position along the normal of the slices, mm; None where it does not say.
+    """
+
+    name: str
+    identity: tuple[str, str]
+    series: str
+    frames: int
+    layout: tuple[int, ...]
+    geometry: tuple[float, ...]
+    place: float | None
+
+
+def read_slices(folder: Path, files: Sequence[Path]) -> list[Slice]:
+    """The slices of a series, every file of it read to its end; copies and files that are no images left out.
+
+    Parameters
+    ----------
+    folder
+        The folder of the series.
+    files
+        Those of its files that are known to be DICOM.
+
+    Raises
+    ------
+    HypojaxError
+        ``TRUNCATED`` or ``CORRUPTED``, with the name of the file; ``UNREADABLE`` without pydicom.
+    """
+    found = [read_slice(path) for path in members(folder, files)]
+    return list({(known.identity, known.place): known for known in found if known is not None}.values())
+
+
+def members(folder: Path, files: Sequence[Path]) -> list[Path]:
+    """All files that belong to a series: those known to be DICOM, and those named like them, which must have been damaged.
+
+    >>> pattern("IM_0007.dcm") == pattern("IM_0012.dcm")
+    True
+    """
+    known = [path for path in files if not path.name.startswith(".")]
+    usual = {name for name, count in Counter(pattern(path.name) for path in known).items() if count > 1}
+    alike = {path for path in folder.iterdir() if path.is_file() and pattern(path.name) in usual}
+    return sorted(alike.union(known))
+
+
+def pattern(name: str) -> str:
+    """A file's name without its numbers."""
+    return re.sub(r"\d+", "#", name)
+
+
+def read_slice(path: Path) -> Slice | None:
+    """One file, read to its end; None where it is no image and says so.
+
+    Raises
+    ------
+    HypojaxError
+        ``TRUNCATED`` or ``CORRUPTED``.
+    """
+    if path.stat().st_size == 0:
+        raise HypojaxError(Reason.TRUNCATED, f"its file {path.name} is empty (0 bytes); {STEP}")
+    pydicom = _pydicom()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fields = pydicom.dcmread(path, force=True)
+            if "PixelData" not in fields and "Rows" not in fields and str(fields.get("Modality", "")) in NO_PICTURES:
+                return None
+            missing = fields_missing(fields)
+            found = None if missing else _slice(path.name, fields)
+    except Exception as error:  # whatever pydicom says of bytes that are no DICOM
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise HypojaxError(Reason.CORRUPTED, f"its file {path.name} cannot be read ({what[:120]}); {STEP}") from error
+    if missing:
+        raise HypojaxError(Reason.TRUNCATED, f"its file {path.name} {missing}; {STEP}")
+    return found
+
+
+def fields_missing(fields: Any) -> str:  # noqa: ANN401 - a pydicom Dataset
+    """What a file lacks of an image, in words; empty where it is whole."""
+    absent = [name for name in ("Rows", "Columns", "BitsAllocated", "PixelData") if name not in fields]
+    if absent:
+        return f"lacks {', '.join(absent)}, as if it were cut short or damaged"
+    syntax = fields.file_meta.get("TransferSyntaxUID") if hasattr(fields, "file_meta") else None
+    if syntax is not None and syntax.is_compressed:
+        return ""
+    pixels = int(fields.Rows) * int(fields.Columns) * int(fields.get("SamplesPerPixel", 1)) * int(fields.get("NumberOfFrames", 1) or 1)
+    needed, there = -(-pixels * int(fields.BitsAllocated) // 8), len(fields.PixelData)
+    return f"has {there} of {needed} bytes of pixels" if there < needed else ""
+
+
+def check_series(slices: Sequence[Slice]) -> None:
+    """Hold the slices of each series among these against each other; raises as `check_alike` and `check_even`."""
+    for name in dict.fromkeys(known.series for known in slices):
+        group = [known for known in slices if known.series == name]
+        check_alike(group)
+        check_even(group)
+
+
+def check_alike(slices: Sequence[Slice]) -> None:
+    """Hold the slices of one series against each other: size and type of pixels, direction and spacing.
+
+    Raises
+    ------
+    HypojaxError
+        ``CORRUPTED``, with the names of those that differ from most.
+    """
+    single = [known for known in slices if known.frames == 1]
+    if not single:
+        return
+    (layout, _), *_ = Counter(known.layout for known in single).most_common(1)
+    usual = np.median(np.array([known.geometry for known in single if len(known.geometry) == 8] or [(np.nan,) * 8]), axis=0)
+    odd = [known.name for known in single if known.layout != layout or not _near(known.geometry, usual)]
+    if odd:
+        names = ", ".join(odd[:NAMED]) + (f" and {len(odd) - NAMED} more" if len(odd) > NAMED else "")
+        message = f"{names} differ from the other slices of its series in size, type, direction or spacing of pixels"
+        raise HypojaxError(Reason.CORRUPTED, f"{message}, so that one of them is damaged or of another series; {STEP}")
+
+
+def check_even(slices: Sequence[Slice]) -> None:
+    """Hold the distances between slices against each other.
+
+    Raises
+    ------
+    HypojaxError
+        ``TRUNCATED``, with the files between which slices are missing.
+    """
+    named = {known.place: known.name for known in slices if known.place is not None}  # echoes lie in one place
+    if len(named) < 3:
+        return
+    places = np.array(sorted(named))
+    names = [named[place] for place in places.tolist()]
+    steps = np.diff(places)
+    usual = float(np.median(steps))
+    worst = int(np.argmax(np.abs(steps - usual)))
+    if abs(steps[worst] - usual) > UNEVEN * abs(usual):
+        between = f"{names[worst]} and {names[worst + 1]} lie {steps[worst]:.4g} mm apart and most slices {usual:.4g} mm"
+        raise HypojaxError(Reason.TRUNCATED, f"{between}, not evenly spaced, as if some were missing or damaged; {STEP}")
+
+
+def check_count(slices: Sequence[Slice], *, made: int) -> None:
+    """Hold the slices that came out against those that went in.
+
+    Raises
+    ------
+    HypojaxError
+        ``TRUNCATED``.
+    """
+    expected = sum(known.frames for known in slices)
+    if made < expected:  # a mosaic file holds more slices than it says
+        message = f"its folder holds {expected} slices in {len(slices)} files, and dcm2niix made {made} slices of them"
+        raise HypojaxError(Reason.TRUNCATED, f"{message}, so that some were left out; {STEP}")
+
+
+def _slice(name: str, fields: Any) -> Slice:  # noqa: ANN401 - a pydicom Dataset
+    """What is kept of one image file."""
+    layout = tuple(int(fields.get(key, 1)) for key in ("Rows", "Columns", "BitsAllocated", "PixelRepresentation", "SamplesPerPixel"))
+    turned, spacing, corner = (
+        [float(value) for value in fields.get(key) or []] for key in ("ImageOrientationPatient", "PixelSpacing", "ImagePositionPatient")
+    )
+    placed = len(turned) == 6 and len(corner) == 3
+    place = round(float(np.dot(np.cross(turned[:3], turned[3:]), corner)), 4) if placed else None
+    identity = (str(fields.get("SOPInstanceUID", name)), str(fields.get("InstanceNumber", "")))
+    return Slice(
+        name,
+        identity,
+        str(fields.get("SeriesInstanceUID", "")),
+        int(fields.get("NumberOfFrames", 1) or 1),
+        layout,
+        (*turned, *spacing),
+        place,
+    )
+
+
+def _near(geometry: tuple[float, ...], usual: np.ndarray) -> bool:
+    """Whether a slice lies as most do; one that says less than most does not."""
+    if np.isnan(usual).all():
+        return True
+    return len(geometry) == usual.size and bool(np.abs(np.array(geometry) - usual).max() <= SAME)
+
+
+def _pydicom() -> Any:  # noqa: ANN401 - a module
+    """The reader of DICOM files, which the extra brings along."""
+    try:
+        return importlib.import_module("pydicom")
+    except ImportError:
+        message = "it is a DICOM series, and pydicom, which reads its headers, is not installed"
+        raise HypojaxError(Reason.UNREADABLE, f"{message}; run: python -m pip install 'hypojax[dicom]'") from None

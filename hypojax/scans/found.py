@@ -1,9 +1,14 @@
-"""What a search finds: scans, and what is to be known of how they were found."""
+"""What a search finds: scans, each with an id of its own and the dataset within which a label of a subject stands for one person."""
 
-from collections.abc import Mapping
+import dataclasses
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hypojax.storage import Location
+from hypojax.reason import Reason, RunError
+from hypojax.scans.bids import counted
+from hypojax.storage import Location, ObjectPath, real
+from hypojax.tables import merged
 
 
 @dataclass(frozen=True)
@@ -87,3 +92,180 @@ class Find:
     def home(self) -> Location | None:
         """The folder whose name tells these people from others with the same labels."""
         return self.dataset or self.folder
+
+
+def settle(finds: Sequence[Find]) -> tuple[list[Scan], tuple[str, ...]]:
+    """Give every scan an id of its own, and say where that is not the name of its file alone.
+
+    Datasets put their name before ids where those of several inputs clash; what clashes still is told apart by folders.
+
+    Raises
+    ------
+    RunError
+        ``DUPLICATE_SCAN`` naming both files, where a table gives one id to both.
+    """
+    roots = {find.dataset for find in finds if find.dataset}
+    if _clash(finds):
+        names = dataset_names(roots)
+        finds = [_prefixed(find, names[find.dataset]) if find.dataset else find for find in finds]
+    finds, notes = _told_apart(finds)
+    return unique(scan for find in finds for scan in find.scans), notes
+
+
+def names_apart(scan: str, files: Collection[Location]) -> list[str]:
+    """Ids for files that claim one: the folders in which their paths differ go before it, or the name of the file takes its place.
+
+    >>> from pathlib import Path
+    >>> names_apart("T1", [Path("/study/A/s1/anat/T1.nii"), Path("/study/B/s1/anat/T1.nii")])
+    ['A_T1', 'B_T1']
+    >>> names_apart("T1", [Path("/study/T1.nii"), Path("/study/T1.nii.gz")])
+    ['T1.nii', 'T1.nii.gz']
+    """
+    folders = [_way(file).parts[:-1] for file in files]
+    differing = [number for number, level in enumerate(zip(*folders, strict=False)) if len(set(level)) > 1]
+    if len(set(map(len, folders))) == 1:
+        ways = [tuple(parts[number] for number in differing) for parts in folders]
+    else:
+        ways = [parts[min([*differing, *map(len, folders)]) :] for parts in folders]
+    one_each = len(set(ways)) == len(ways)
+    return [
+        "_".join((*(part.strip("/:") for part in way if part != "/"), scan if one_each else file.name))
+        for way, file in zip(ways, files, strict=True)
+    ]
+
+
+def in_datasets(finds: Sequence[Find], *, named: str = "") -> tuple[list[Find], dict[str, Location]]:
+    """The same with the dataset of every scan, and the folder of each dataset by its name.
+
+    Parameters
+    ----------
+    finds
+        What was found. A scan that has a dataset already, from a table of scans, keeps it.
+    named
+        The name that the user chose for all of them; no folder stands for it.
+    """
+    homes = [home for find in finds if find.scans and (home := find.home)]
+    names = dict.fromkeys(homes, named) if named else folder_names(homes)
+    settled = [_of_dataset(find, names.get(find.home, named) if find.home else named) for find in finds]
+    return settled, {} if named else {name: home for home, name in names.items()}
+
+
+def folder_names(folders: Iterable[Location], *, taken: Collection[str] = ()) -> dict[Location, str]:
+    """A name for each folder: its own, with a number behind it where another has it.
+
+    >>> from pathlib import Path
+    >>> list(folder_names(map(Path, ("/b/bids", "/a/bids", "/b/other"))).values())
+    ['bids', 'bids-2', 'other']
+    """
+    names: dict[Location, str] = {}
+    for folder in sorted(set(folders), key=lambda folder: folder.parts):
+        names[folder] = free_name(folder.name or folder.anchor.rstrip("/") or "root", {*taken, *names.values()})
+    return names
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, with the first number behind it that makes it one that nobody has.
+
+    >>> free_name("bids", {"bids", "bids-2"})
+    'bids-3'
+    """
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def dataset_names(roots: Iterable[Location]) -> dict[Location, str]:
+    """What goes before ids that clash: the last part of a dataset's path, or as many as tell it from the others.
+
+    >>> from hypojax.storage import locate
+    >>> list(dataset_names(locate(place) for place in ("/a/bids", "/b/bids", "/b/other")).values())
+    ['a_bids', 'b_bids', 'other']
+    """
+    places = sorted(set(roots), key=lambda place: place.parts)
+
+    def alone(place: Location, depth: int) -> bool:
+        return sum(other.parts[-depth:] == place.parts[-depth:] for other in places) == 1
+
+    depths = {place: next((depth for depth in range(1, len(place.parts)) if alone(place, depth)), len(place.parts)) for place in places}
+    return {place: "_".join(part for part in place.parts[-depth:] if part != place.anchor) for place, depth in depths.items()}
+
+
+def unique(scans: Iterable[Scan]) -> list[Scan]:
+    """The scans; a file named twice is taken once, with the columns of both.
+
+    Raises
+    ------
+    RunError
+        ``DUPLICATE_SCAN`` where two files claim one id.
+    """
+    kept: dict[str, Scan] = {}
+    for scan in scans:
+        first = kept.setdefault(scan.id, scan)
+        if real(first.path) != real(scan.path):
+            raise RunError(
+                Reason.DUPLICATE_SCAN,
+                f"two files claim the scan id {scan.id!r}: {first.path} and {scan.path}; "
+                "rename one, or list both in a table with columns 'scan' and 'path'",
+            )
+        kept[scan.id] = dataclasses.replace(first, columns=merged(first.columns, scan.columns))
+    return list(kept.values())
+
+
+def _clash(finds: Sequence[Find]) -> bool:
+    """Whether an id stands for different files in a dataset and in another input."""
+    claims: dict[str, set[tuple[Location | None, Location]]] = {}
+    for find in finds:
+        for scan in find.scans:
+            claims.setdefault(scan.id, set()).add((find.dataset, real(scan.path)))
+    return any(len({owner for owner, _ in claim}) > 1 and len({path for _, path in claim}) > 1 for claim in claims.values())
+
+
+def _told_apart(finds: Sequence[Find]) -> tuple[list[Find], tuple[str, ...]]:
+    """The same with an id for each of several files whose names give the same one, and a sentence on them."""
+    claims: dict[str, dict[Location, Location]] = {}
+    for find in finds:
+        for scan in find.scans:
+            claims.setdefault(scan.id, {}).setdefault(_spot(scan.path), scan.path)
+    several = {scan: files for scan, files in claims.items() if len(files) > 1}
+    if not several:
+        return list(finds), ()
+    names: dict[tuple[str, Location], str] = {}
+    taken = set(claims) - set(several)
+    for shared, files in sorted(several.items()):
+        ordered = sorted(files, key=lambda place: _way(files[place]).parts)
+        for place, name in zip(ordered, names_apart(shared, [files[place] for place in ordered]), strict=True):
+            names[shared, place] = free_name(name, taken)
+            taken.add(names[shared, place])
+    new = [_renamed(find, names) for find in finds]
+    said = counted(sorted(several), "name"), counted(list(names.values()), "scan")
+    return new, (f"{said[0]} of files stood for several scans: told apart by folders or suffixes, which gives {said[1]}",)
+
+
+def _renamed(find: Find, names: Mapping[tuple[str, Location], str]) -> Find:
+    """The same scans under their new ids; those that a table names keep theirs."""
+    if find.named:
+        return find
+    scans = (dataclasses.replace(scan, id=names.get((scan.id, _spot(scan.path)), scan.id)) for scan in find.scans)
+    return dataclasses.replace(find, scans=tuple(scans))
+
+
+def _spot(file: Location) -> Location:
+    """Where the name of a file lies: links of several names to one content, as git-annex makes them, are several scans."""
+    return real(file.parent) / file.name if file.name else real(file)
+
+
+def _way(file: Location) -> Location:
+    """A file's path from the root, as it was found: links lead to names that nobody gave."""
+    return file if isinstance(file, ObjectPath) else type(file)(os.path.abspath(file))  # noqa: PTH100
+
+
+def _prefixed(find: Find, name: str) -> Find:
+    """The same scans with the name of their dataset before their ids."""
+    return dataclasses.replace(find, scans=tuple(dataclasses.replace(scan, id=f"{name}_{scan.id}") for scan in find.scans))
+
+
+def _of_dataset(find: Find, name: str) -> Find:
+    """The same scans with the name of their dataset."""
+    return dataclasses.replace(find, scans=tuple(dataclasses.replace(scan, dataset=scan.dataset or name) for scan in find.scans))

@@ -1,14 +1,18 @@
-"""What the name of an image says that it is, where it is no T1w scan: names of BIDS, of converters (dcm2niix), of SPM, FSL and CAT12.
+"""What the name of an image, or of a folder, says that it is: names of BIDS, of converters (dcm2niix), of SPM, FSL, CAT12 and FreeSurfer.
 
 Names are judged where a folder is searched. An image that is named by itself is always taken.
+
+A subject's folder of FreeSurfer (Fischl 2012) or FastSurfer (Henschel 2020) holds one person's head many times: as it was given
+(``mri/rawavg.mgz``, ``mri/orig/001.mgz``), resampled (``mri/orig.mgz``), corrected (``mri/T1.mgz``), stripped and labelled.
 """
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
 from hypojax.scans.bids import IMAGE_SUFFIXES, entities, modality, stem, why_ignored
-from hypojax.storage import Location
+from hypojax.storage import Location, names
 
 NO_T1W: Final = re.compile(
     "FLAIR|MT[RS]|PD|PDT2|PDw|[RT][12]map|T2star|T2starw|T2w|UNIT1|angio|asl|bold|boldref|cbv|defacemask|dseg|dwi|dwiref|epi|fieldmap|"
@@ -169,3 +173,67 @@ def _first(kinds: dict[str, str], texts: Collection[str]) -> str | None:
 def _has(words: str, text: str) -> bool:
     """Whether a name has one of these words; digits may stand beside it, letters may not."""
     return re.search(rf"(?<![a-z])(?:{words})(?![a-z])", text) is not None
+
+
+SUBJECT_IMAGES: Final = ("mri/rawavg.mgz", "mri/orig/001.mgz", "mri/orig.mgz", "mri/T1.mgz")
+"""The images of a subject's folder that are a whole head, the least changed first."""
+
+TEMPLATES: Final = re.compile(r"fsaverage.*|cvs_avg.*|[lr]h\.EC_average|V1_average")
+"""Heads that come with FreeSurfer, linked into every folder of subjects: nobody's."""
+
+BASE: Final = "base-tps"
+"""A file in the folder of a template that the longitudinal stream made of a person's visits."""
+
+LONG: Final = ".long."
+"""What stands in the name of a visit that was done again with such a template, between those of the visit and the template."""
+
+CAT12: Final = re.compile(r"(m0)?m?wp[0-3].+|p0.+")
+"""Names of images that only CAT12 gives."""
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The folders of subjects in one folder.
+
+    Parameters
+    ----------
+    scans
+        Name of a subject's folder → the one image of it that is taken.
+    aside
+        Names of folders that hold no scan of their own: templates, and visits done again with one.
+    """
+
+    scans: dict[str, Location]
+    aside: tuple[str, ...]
+
+
+def subject_image(folder: Location) -> Location | None:
+    """The scan in a subject's folder of FreeSurfer or FastSurfer: the first of `SUBJECT_IMAGES`; None where there is none.
+
+    >>> from pathlib import Path
+    >>> subject_image(Path("/nowhere"))
+    """
+    if not (folder / "mri").is_dir():
+        return None
+    return next((path for name in SUBJECT_IMAGES if (path := folder / name).is_file()), None)
+
+
+def subjects_in(folder: Location, inner: Collection[str]) -> Subjects:
+    """Those folders among ``inner`` that FreeSurfer or FastSurfer made of a subject.
+
+    One that the longitudinal stream did again counts where the visit itself is not there.
+    """
+    found = {name: image for name in sorted(inner) if (image := subject_image(folder / name))}
+    aside = tuple(name for name in found if _is_no_scan(folder / name, found))
+    return Subjects({name: image for name, image in found.items() if name not in aside}, aside)
+
+
+def made_by_cat12(folder: Location) -> bool:
+    """Whether a folder is the ``mri`` of CAT12, whatever it was made from."""
+    return folder.name == "mri" and any(CAT12.fullmatch(name) for name in names(folder)[1])
+
+
+def _is_no_scan(folder: Location, found: Collection[str]) -> bool:
+    """Whether a subject's folder is a template, or a visit that is there by itself too."""
+    visit, again, _ = folder.name.partition(LONG)
+    return bool(TEMPLATES.fullmatch(folder.name)) or (folder / BASE).is_file() or (bool(again) and visit in found)

@@ -10,23 +10,25 @@ from jaxtyping import Bool, Float32, Num, UInt8
 from hypojax.grid import Affine, Grid, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import PARTS
-from hypojax.volumes.blank import blank_near, gap_in_head, noisy_part, partly_blank
 from hypojax.volumes.flags import image_flags, volume_flags
-from hypojax.volumes.native import native_labels, native_mask
 from hypojax.volumes.quality import (
     CoarseHead,
+    blank_near,
     certainty,
     coarse_head,
     contrast,
     cut_off_share,
     extracranial_signal,
+    gap_in_head,
     neighbourhood,
     noise,
+    noisy_part,
+    partly_blank,
     tissue_limit,
 )
 from hypojax.volumes.score import released_model
 from hypojax.volumes.signs import head_signs, hypothalamus_signs, views_apart
-from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial
+from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial, native_labels, native_mask
 
 CORRELATED_VOXELS: Final = 8.0
 """How many voxels of a posterior err together. With 2 × 2 × 2 the whole hypothalamus of the automatic label maps gets a

@@ -1,4 +1,7 @@
-"""Quality of one scan: how sure the posteriors are, how good the image is near the hypothalamus, whether the head is whole."""
+"""Quality of one scan: how sure the posteriors are, how good the image is near the hypothalamus, whether head and image are whole.
+
+Parts of an image may be blank: blank by software, lost in transfer, void round metal, or noise.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,8 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Num
 from scipy import ndimage
 
-from hypojax.grid import Affine, Grid, to_voxel, to_world, voxel_sizes
-from hypojax.preprocessing.intensity import tissue_statistics
+from hypojax.grid import Affine, Grid, to_voxel, to_world, voxel_sizes, voxel_volume
+from hypojax.preprocessing.background import ROUGH, rough, touching_border
+from hypojax.preprocessing.intensity import CLIP, tissue_statistics
 from hypojax.volumes.structure import bounding_box
 
 SHELL: Final = (6.0, 14.0)
@@ -150,3 +154,161 @@ def noise(voxels: Float32[np.ndarray, "x y z"]) -> float:
     for axis in along:
         rough = np.diff(rough, n=2, axis=axis)
     return float(np.sqrt(np.pi / 2) * np.abs(rough).mean(dtype=np.float64) / np.sqrt(6.0) ** len(along))
+
+
+SCALP_REACH: Final = 12.0
+"""Millimetres from the upper intracranial surface within which there is scalp, or marrow."""
+
+NECK_REACH: Final = 20.0
+"""The same of its lower back, where air cells of the bone may lie between."""
+
+BARE: Final = (0.02, 0.10)
+"""Shares of the upper, and of the lower hind intracranial surface without anything bright that near from which on a part of the head is
+blank. 27 whole heads read at most 0.005 and 0.031; a third or half of a head blanked, at least 0.19 and 0.04; a void 45 mm round metal
+at the forehead, 0.10."""
+
+CLEAR: Final = 12.0
+"""Millimetres round a place in a void without anything bright."""
+
+COVER: Final = 3.0
+"""Millimetres that scalp and bone have at least: closer to the intracranial volume such a void is none of air outside."""
+
+FRONT: Final = 20.0
+"""Millimetres before the middle of the intracranial volume behind which its lower half has no face before it."""
+
+LEAST_VOID: Final = 3
+"""Coarse voxels (a fifth of a millilitre) of such places: 26 whole heads have none. Of seven voids 45 mm round metal at nape, temple and
+ear, which took 1 to 7 % of the intracranial volume, five have 3 to 290; the others leave little but the rim to go by."""
+
+BESIDE: Final = 4.0
+"""Millimetres from the intracranial mask within which blank slices are a gap in it."""
+
+NEAR: Final = 3.0
+"""Millimetres round the hypothalamus in which nothing may be blank."""
+
+NEAR_MISSING: Final = 4.0
+"""The same for voxels that were no numbers."""
+
+LEVELS: Final = 32
+"""Grey values below which a ventricle may be one value throughout."""
+
+HOLE: Final = 16.0
+"""Millimetres round these within which a hole ends."""
+
+BLANK: Final = 0.02
+"""Share of these voxels that are equal to all their neighbours, and no tissue, from which on they are blank. 29 scans, nine of them
+skull-stripped, read less than 0.006."""
+
+APART: Final = 8
+"""Voxels between blocks that are looked at for noise."""
+
+ROUGHER: Final = 4.0
+"""Noise in a part of a head is so many times as rough as the median of the head."""
+
+NOISY: Final = 0.04
+"""Share of the intracranial blocks as rough as noise from which on a part of the head is noise: 38 real scans read at most 0.011."""
+
+LEAST_LOWEST: Final = 10.0
+"""mm³ next to the hypothalamus that took the lowest intensity for want of one of their own: 27 mm³ moved its volume by 5 %."""
+
+
+def partly_blank(head: CoarseHead) -> bool:
+    """Whether a part of the intracranial surface has no scalp, bone marrow or muscle near it, though the field of view reaches there.
+
+    Nothing is asked of the lower front: faces are removed on purpose.
+    """
+    distance = ndimage.distance_transform_edt(~head.intracranial) * head.spacing
+    bright = (distance >= SHELL[0]) & (head.values > tissue_limit(head))
+    away = ndimage.distance_transform_edt(~(bright | ~head.inside)) * head.spacing
+    surface = head.intracranial & ~ndimage.binary_erosion(head.intracranial)
+    middle = np.argwhere(head.intracranial).mean(axis=0)
+    front, above, _ = np.ogrid[tuple(slice(side) for side in surface.shape)]
+    upper, lower = surface & (above > middle[1]), surface & (above <= middle[1]) & (front < middle[0])
+    shares = ((away[part] > reach).mean() if part.any() else 0.0 for part, reach in ((upper, SCALP_REACH), (lower, NECK_REACH)))
+    bare = any(share > limit for share, limit in zip(shares, BARE, strict=True))
+    return bare or _void(head, distance, allowed=(above > middle[1]) | (front < middle[0] + FRONT / head.spacing))
+
+
+def _void(head: CoarseHead, distance: Float64[np.ndarray, "a s r"], *, allowed: Bool[np.ndarray, "a s 1"]) -> bool:
+    """Whether there are places without anything bright around them, and hardly anything between them and the intracranial volume."""
+    solid = (head.values > tissue_limit(head)) | ~head.inside | head.intracranial
+    clear = ndimage.distance_transform_edt(np.pad(~solid, 1, constant_values=True))[1:-1, 1:-1, 1:-1] * head.spacing
+    return int((allowed & head.inside & (clear >= CLEAR) & (distance - clear <= COVER)).sum()) >= LEAST_VOID
+
+
+def gap_in_head(volume: Num[np.ndarray, "i j k"], affine: Affine, *, mask: Bool[np.ndarray, "i j k"]) -> bool:
+    """Whether whole slices of one value lie in the head or beside it, between slices that are not.
+
+    >>> volume = np.random.default_rng(0).normal(size=(9, 8, 8))
+    >>> head = np.pad(np.ones((5, 4, 4), bool), 2)
+    >>> gap_in_head(volume, np.eye(4), mask=head)
+    False
+    >>> volume[4] = 0
+    >>> gap_in_head(volume, np.eye(4), mask=head)
+    True
+    """
+    return any(
+        _gap(np.moveaxis(volume, axis, 0), np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))), beside=round(BESIDE / size))
+        for axis, size in enumerate(voxel_sizes(affine))
+    )
+
+
+def _gap(slices: Num[np.ndarray, "n p q"], held: Num[np.ndarray, "m"], *, beside: int) -> bool:
+    """Whether slices of one value lie among those that hold a mask (``held``), or ``beside`` them, between others."""
+    few = slices[:, :: max(1, slices.shape[1] // 40), :: max(1, slices.shape[2] // 40)]
+    blank = few.min(axis=(1, 2)) == few.max(axis=(1, 2))
+    textured = np.flatnonzero(~blank)
+    if not held.size or not textured.size:
+        return False
+    first, last = max(textured[0], held[0] - beside), min(textured[-1], held[-1] + beside)
+    return any(float(slices[n].min()) == float(slices[n].max()) for n in range(first, last + 1) if blank[n])
+
+
+def blank_near(
+    volume: Num[np.ndarray, "i j k"], affine: Affine, *, structure: Bool[np.ndarray, "x y z"], grid: Grid, tissue: float
+) -> bool:
+    """Whether voxels in or next to a structure (on ``grid``) are blank: equal to all their neighbours and darker than ``tissue``.
+
+    Of a hole, which ends near by, its rim counts too; a removed skull goes on.
+    """
+    near = ndimage.distance_transform_edt(~structure) * voxel_sizes(grid.affine).mean() <= NEAR
+    index = np.round(to_voxel(affine, to_world(grid.affine, np.argwhere(near)))).astype(int)
+    index = np.clip(index, 0, np.array(volume.shape) - 1)
+    margin = np.ceil(HOLE / voxel_sizes(affine)).astype(int)
+    low, high = np.maximum(index.min(axis=0) - margin, 0), index.max(axis=0) + margin + 1
+    part = volume[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+    blank = (ndimage.maximum_filter(part, 3) == ndimage.minimum_filter(part, 3)) & (part < tissue)
+    if len(np.unique(part)) >= LEVELS:
+        blank |= ndimage.binary_dilation(blank & ~touching_border(blank), np.ones((3, 3, 3), bool))
+    return bool(blank[tuple((index - low).T)].mean() > BLANK)
+
+
+def lowest_near(volume: Num[np.ndarray, "i j k"], affine: Affine, *, labels: Num[np.ndarray, "i j k"]) -> bool:
+    """Whether voxels in or next to what is labelled have the lowest intensity of all, as those take that are no numbers."""
+    if not labels.any():
+        return False
+    reach = np.ceil(NEAR_MISSING / voxel_sizes(affine)).astype(int)
+    box = bounding_box(labels > 0, margin=reach)
+    away = ndimage.distance_transform_edt(labels[box] == 0, sampling=voxel_sizes(affine))
+    lowest = (volume[box] == volume.min()) & (away <= NEAR_MISSING)
+    return bool(lowest.sum() * voxel_volume(affine) >= LEAST_LOWEST)
+
+
+def noisy_part(volume: Num[np.ndarray, "i j k"], *, mask: Bool[np.ndarray, "i j k"]) -> bool:
+    """Whether a part of what is masked holds noise where the rest does not, by every eighth block of 4 × 4 × 4 voxels."""
+    count = [side // APART for side in volume.shape]
+    if not all(count):
+        return False
+    blocks, inside = (
+        array[tuple(slice(0, n * APART) for n in count)]
+        .reshape(count[0], APART, count[1], APART, count[2], APART)[:, :4, :, :4, :, :4]
+        .transpose(0, 2, 4, 1, 3, 5)
+        .reshape(-1, 4, 4, 4)
+        for array in (volume, mask)
+    )
+    held = blocks[inside[:, 2, 2, 2]].astype(np.float32)
+    if not len(held):
+        return False
+    low, high = np.percentile(volume[::4, ::4, ::4], CLIP)
+    roughness = np.median(rough(held), axis=(1, 2, 3))  # single voxels make no noise
+    return bool((roughness > max(ROUGH * (high - low), ROUGHER * float(np.median(roughness)))).mean() > NOISY)

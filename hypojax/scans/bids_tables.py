@@ -22,7 +22,7 @@ LIKE_PARTICIPANTS: Final = re.compile(r"participants?\.(tsv|csv|txt|xlsx?|ods|pa
 SESSION_NAMES: Final = ("sessionid", "session", "ses", "visitid", "visit", "timepoint", "wave")
 
 
-class Participants:
+class BidsTables:
     """What a dataset's tables say of each scan.
 
     Parameters
@@ -207,14 +207,14 @@ class Datasets:
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
-        self._tables: dict[Location, Participants] = {}
+        self._tables: dict[Location, BidsTables] = {}
 
     def columns(self, path: Location, *, root: Location | None) -> dict[str, Value]:
         """What the tables of the dataset at ``root`` say of a file in it; nothing where it is in none."""
         if root is None:
             return {}
         if root not in self._tables:
-            self._tables[root] = Participants(root, strict=self.strict)
+            self._tables[root] = BidsTables(root, strict=self.strict)
         return self._tables[root].columns(path)
 
     def notes(self) -> tuple[str, ...]:

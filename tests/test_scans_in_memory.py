@@ -13,7 +13,7 @@ from standin import AFFINE, StandIn, phantom_voxels
 import hypojax
 from hypojax.preprocessing.lazy import scan_dataset
 from hypojax.reason import Reason, RunError, ScanError
-from hypojax.scans.memory import image_of
+from hypojax.scans.in_memory import image_of
 
 SLOPE, INTERCEPT = 0.5, -20.0
 

@@ -15,7 +15,7 @@ from hypojax.cohort import open_cohort
 from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason, ScanError
 from hypojax.scans import read, write_nifti
-from hypojax.scans.labels import label_count
+from hypojax.scans.voxels import label_count
 
 FINE = np.diag([-2.0, 2, 2, 1]) + np.array([[0, 0, 0, 90.0], [0, 0, 0, -107], [0, 0, 0, -92], [0, 0, 0, 0]])
 LARGE = (90, 108, 90)

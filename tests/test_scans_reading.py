@@ -15,8 +15,8 @@ from sample_scans import AFFINE, nifti_bytes, noise, put, put_mgh
 
 from hypojax.grid import voxel_sizes
 from hypojax.scans import Image, read, write_nifti
-from hypojax.scans.image import survey
-from hypojax.scans.stream import GzipStream, take
+from hypojax.scans.reading import GzipStream, take
+from hypojax.scans.voxels import survey
 
 DTYPES = ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 REAL_SCANS = (

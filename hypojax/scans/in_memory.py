@@ -15,7 +15,7 @@ from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
 from hypojax.scans.bids import scan_id
 from hypojax.scans.header import checked_affine, checked_shape, unsupported_dtype
-from hypojax.scans.image import Image, survey
+from hypojax.scans.voxels import Image, survey
 from hypojax.schema import AFFINE, VOXELS
 
 ARRAY: Final = "array"

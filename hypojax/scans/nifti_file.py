@@ -11,8 +11,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.scans.header import checked_affine
-from hypojax.scans.nifti import SIZES, NiftiFields, new_fields, nifti_affine, nifti_fields, scaling
+from hypojax.scans.header import SIZES, NiftiFields, checked_affine, new_fields, nifti_affine, nifti_fields, scaling
 from hypojax.storage import Location, ObjectPath
 from hypojax.storage.partial import replacing
 
@@ -76,7 +75,7 @@ def write_nifti(
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from hypojax.scans.read import read
+    >>> from hypojax.scans.reading import read
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "mask.nii.gz"
     ...     write_nifti(file, np.arange(8, dtype=np.uint8).reshape(2, 2, 2), np.eye(4))

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from sample_scans import AFFINE, nifti_bytes, noise, put, put_mgh
 
 from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.scans import Image, read, write, write_nifti
+from hypojax.scans import Image, nifti_file, read, write_nifti
 
 FLOAT32 = 2e-6
 """Relative rounding of an affine stored as float32."""
@@ -146,7 +146,7 @@ def test_a_failed_write_leaves_the_former_file(tmp_path: Path, monkeypatch: pyte
         yield b"some bytes"
         raise OSError(number, "as the system says it")
 
-    monkeypatch.setattr(write, "_encoded", fail)
+    monkeypatch.setattr(nifti_file, "_encoded", fail)
     with pytest.raises(RunError) as caught:
         write_nifti(path, noise(dtype="u1"), AFFINE)
     assert caught.value.reason == reason
