@@ -60,7 +60,7 @@ def counted(scan: Path) -> dict[str, set[str]]:
 def main() -> None:
     """Count and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scan", nargs="?", type=Path, default=Path(PACKAGE) / "sample" / "colin27_T1w.nii.gz")
+    parser.add_argument("scan", nargs="?", type=Path, default=Path(PACKAGE) / "demonstration" / "colin27_T1w.nii.gz")
     parser.add_argument("--list", action="store_true", help="name the functions, by file")
     taken = parser.parse_args()
     entered = counted(taken.scan)

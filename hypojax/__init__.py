@@ -7,7 +7,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hypojax import demo, evaluation, matching, monitoring, store, training
+    from hypojax import demonstration, evaluation, matching, monitoring, store, training
     from hypojax.cohort import open_cohort
     from hypojax.execute import run, segment
     from hypojax.preprocessing.lazy import preprocess
@@ -29,11 +29,11 @@ _HOME: Final = {
 }
 """Public name → the room it lives in. No room has the name of a public function, so that neither hides the other."""
 
-_ROOMS: Final = ("demo", "evaluation", "matching", "monitoring", "store", "training")
+_ROOMS: Final = ("demonstration", "evaluation", "matching", "monitoring", "store", "training")
 """Rooms that are public as they are, each with functions of its own: ``hypojax.evaluation.compare``."""
 
 __all__ = [
-    "HypojaxError", "Reason", "RunError", "ScanError", "Segmenter", "__version__", "demo", "evaluation", "matching", "monitoring",
+    "HypojaxError", "Reason", "RunError", "ScanError", "Segmenter", "__version__", "demonstration", "evaluation", "matching", "monitoring",
     "open_cohort", "preprocess", "run", "segment", "store", "training",
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from hypojax import demo
+from hypojax import demonstration as demo
 from hypojax.checkpoint import load_checkpoint, released_folder
 from hypojax.grid import Affine
 from hypojax.preprocessing.foreground import find_head

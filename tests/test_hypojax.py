@@ -25,7 +25,9 @@ def test_no_room_hides_a_public_function() -> None:
 def test_names_in_readme_and_guide_need_no_import_but_that_of_hypojax() -> None:
     root = Path(__file__).parent.parent
     text = "".join((root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/guide.md"))
-    names = sorted({*re.findall(r"\bhypojax(?:\.[A-Za-z_]+)+(?=[`(])", text), "hypojax.demo.write_cohort", "hypojax.monitoring.drift"})
+    names = sorted(
+        {*re.findall(r"\bhypojax(?:\.[A-Za-z_]+)+(?=[`(])", text), "hypojax.demonstration.write_cohort", "hypojax.monitoring.drift"}
+    )
     assert "hypojax.evaluation.compare" in names
     code = "; ".join(["import hypojax", *names])
     subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)

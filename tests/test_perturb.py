@@ -1,4 +1,4 @@
-"""`hypojax.perturb` against SciPy voxel by voxel, formulas for blobs and noise, and loops."""
+"""`pipelines.maintenance.perturb` against SciPy voxel by voxel, formulas for blobs and noise, and loops."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from hypojax import perturb
+from hypojax.demonstration import RadialMap, deformed
 from hypojax.grid import Grid, to_voxel, to_world, voxel_sizes, voxel_volume, within_field_of_view
-from hypojax.perturb.brightness import signal_of
-from hypojax.perturb.geometry import VOXEL_SPREAD, rotation, spline_weights
+from pipelines.maintenance import perturb
+from pipelines.maintenance.perturb.brightness import signal_of
+from pipelines.maintenance.perturb.geometry import rotation
+from pipelines.maintenance.perturb.refit import VOXEL_SPREAD, spline_weights
 
 SPLINE_TOLERANCE = 2e-4
 """Of values up to about 100: knots and weights are float32."""
@@ -223,7 +225,7 @@ def test_padding_puts_darkness_round_a_scan_in_place() -> None:
 
 @given(st.floats(0.6, 1.5))
 def test_the_radial_map_never_folds_and_joins_smoothly(factor: float) -> None:
-    by = perturb.RadialMap((0.0, 0.0, 0.0), 12.0, 28.0, factor)
+    by = RadialMap((0.0, 0.0, 0.0), 12.0, 28.0, factor)
     radius = np.linspace(0, 40, 4001)
     source = by.source_radius(radius)
     slope = np.diff(source) / np.diff(radius)
@@ -243,11 +245,11 @@ def test_a_label_mask_changes_its_volume_by_the_factor(factor: float, affine: np
     # Two ellipsoids with soft edges, as posteriors have: no sphere round the centre of the map.
     sides = [np.linalg.norm((offset - [x, 1, -1]) / [3.5, 7, 5], axis=-1) for x in (-5, 5)]
     label = np.clip(2.5 - 2 * np.minimum(*sides), 0, 1).astype(np.float32)
-    by = perturb.RadialMap((float(centre[0]), float(centre[1]), float(centre[2])), 12.0, 28.0, factor)
-    after, _ = perturb.deformed(label, affine, by=by)
+    by = RadialMap((float(centre[0]), float(centre[1]), float(centre[2])), 12.0, 28.0, factor)
+    after, _ = deformed(label, affine, by=by)
     assert after.sum() / label.sum() == pytest.approx(factor, rel=0.002)
     volume = texture(shape)
-    moved, _ = perturb.deformed(volume, affine, by=by)
+    moved, _ = deformed(volume, affine, by=by)
     far = np.linalg.norm(offset, axis=-1) >= by.rim
     assert_array_equal(moved[far], volume[far])
     assert np.abs(moved - volume)[~far].mean() > 0.1
@@ -255,12 +257,12 @@ def test_a_label_mask_changes_its_volume_by_the_factor(factor: float, affine: np
 
 def test_a_deformed_scan_against_a_lookup_of_every_voxel() -> None:
     volume = texture()
-    by = perturb.RadialMap((1.0, 0.0, -1.0), 4.0, 9.0, 0.8)
+    by = RadialMap((1.0, 0.0, -1.0), 4.0, 9.0, 0.8)
     place = to_voxel(LAS, by.source(to_world(LAS, np.moveaxis(np.indices(SHAPE), 0, -1))))
     expected = ndimage.map_coordinates(volume.astype(np.float64), np.moveaxis(place, -1, 0), order=3, mode="nearest")
     # Splines see the whole row; the box sees it from two voxels beyond the rim on, where the lookup is close to the voxel itself.
-    assert_allclose(perturb.deformed(volume, LAS, by=by)[0], expected, atol=1.0)
-    assert np.abs(perturb.deformed(volume, LAS, by=by)[0] - expected).mean() < 0.01
+    assert_allclose(deformed(volume, LAS, by=by)[0], expected, atol=1.0)
+    assert np.abs(deformed(volume, LAS, by=by)[0] - expected).mean() < 0.01
 
 
 def test_blur_adds_its_variance() -> None:

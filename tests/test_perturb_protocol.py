@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from hypojax.demonstration import deformed
 from hypojax.grid import Affine, to_world, voxel_sizes
 from hypojax.metrics import slope
-from hypojax.perturb import deformed
-from hypojax.perturb.protocol import (
-    Undisturbed,
+from hypojax.phantom import Phantom, render, subunit_coverage
+from pipelines.maintenance.perturb.bars import bars, bars_table, changes_table, scans_table
+from pipelines.maintenance.perturb.protocol import (
     another_session,
     brightness_cases,
     header_cases,
@@ -19,8 +20,8 @@ from hypojax.perturb.protocol import (
     shrinkage_cases,
     world_sizes,
 )
-from hypojax.perturb.steadiness import bars, bars_table, changes, changes_table, per_scan, scans_table, shrinkage_slope, variation
-from hypojax.phantom import Phantom, render, subunit_coverage
+from pipelines.maintenance.perturb.steadiness import changes, per_scan, shrinkage_slope, variation
+from pipelines.maintenance.perturb.undisturbed import Undisturbed
 
 SHAPE = (28, 27, 28)
 AFFINE: Affine = np.array([[-3.5, 0, 0, 47.0], [0, 3.5, 0, -41.0], [0, 0, 3.5, -67.0], [0, 0, 0, 1]])

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from hypojax.grid import Affine, to_world, voxel_sizes
-from hypojax.perturb.protocol import Undisturbed
-from hypojax.perturb.spoiling import geometry_cases, ordinary_cases, resolution_cases, spoilt_cases
+from pipelines.maintenance.perturb.spoiling import geometry_cases, ordinary_cases, resolution_cases, spoilt_cases
+from pipelines.maintenance.perturb.undisturbed import Undisturbed
 
 SHAPE = (30, 32, 28)
 AFFINE: Affine = np.array([[-2.0, 0, 0, 29], [0, 2, 0, -31], [0, 0, 2, -27], [0, 0, 0, 1]])

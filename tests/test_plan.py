@@ -20,7 +20,7 @@ from hypojax import execute
 from hypojax.cli import main
 from hypojax.cli.plan import facts
 from hypojax.cli.verb import OK, SOME_FAILED, USAGE
-from hypojax.demo import sample_scan
+from hypojax.demonstration import sample_scan
 from hypojax.execute import budget, refuse
 from hypojax.execute.outcome import ScanResult
 from hypojax.execute.plan import Calibration, Plan, Sample, Workers, calibrate, plan, probe, projection

@@ -21,7 +21,7 @@ from tiny_segmenter import Small, tiny
 
 from hypojax import schema
 from hypojax.checkpoint import SUMS, load_checkpoint, released_folder, save_checkpoint, sha256
-from hypojax.demo import sample_scan
+from hypojax.demonstration import sample_scan
 from hypojax.grid import Affine, centred_grid, resample, to_voxel, to_world
 from hypojax.preprocessing import foreground, intensity
 from hypojax.preprocessing.foreground import find_head

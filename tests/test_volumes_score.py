@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose
 from hypojax.checkpoint import STAGES, released_folder, sha256
 from hypojax.grid import Grid
 from hypojax.schema import SUBUNITS
-from hypojax.volumes.score import FARTHEST, PENALTY, ScoreModel, Sign, auc, fitted, parsed, released_model
+from hypojax.volumes.score import FARTHEST, ScoreModel, Sign, parsed, released_model
 from hypojax.volumes.signs import head_signs, hypothalamus_signs, moments, views_apart
+from pipelines.maintenance.score_fit import PENALTY, auc, fitted
 
 GRID = Grid((30, 24, 28), np.diag([1.0, 0.8, 1.2, 1.0]))
 SIZES = np.array([1.0, 0.8, 1.2])

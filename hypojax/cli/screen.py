@@ -19,7 +19,7 @@ from hypojax.storage import Location
 from hypojax.visible import visible
 
 if TYPE_CHECKING:
-    from hypojax.demo import Comparison
+    from hypojax.demonstration import Comparison
     from hypojax.execute import Outcome, ScanResult
     from hypojax.store import Problem
 

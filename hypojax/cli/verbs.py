@@ -272,18 +272,19 @@ class Demo(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Make the cohort, run, compare, and say where the outputs lie."""
-        from hypojax import cohort, demo, execute
+        from hypojax import cohort, demonstration, execute
 
-        screen.say(f"Making {len(demo.COHORT)} scans from Colin27 with known volumes …")
-        bids = demo.write_cohort(self.out / "bids")
+        screen.say(f"Making {len(demonstration.COHORT)} scans from Colin27 with known volumes …")
+        bids = demonstration.write_cohort(self.out / "bids")
         results = self.out / "results"
         with screen.progress() as watch:
             outcome = execute.run([bids], out=results, watch=watch)
         screen.outcome(outcome, results)
         if not outcome.failed:
             with cohort.open_cohort(results / "cohort.zarr") as dataset:
-                screen.add(ratio={"measured": demo.group_ratio(dataset), "known": demo.GROUP_FACTOR})
-                screen.comparison(demo.compare(dataset), measured=demo.group_ratio(dataset), known=demo.GROUP_FACTOR)
+                ratio = {"measured": demonstration.group_ratio(dataset), "known": demonstration.GROUP_FACTOR}
+                screen.add(ratio=ratio)
+                screen.comparison(demonstration.compare(dataset), **ratio)
         screen.answer(f"The scans are in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
         return exit_code(outcome.done, outcome.failed)
 

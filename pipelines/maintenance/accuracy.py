@@ -18,67 +18,15 @@ import xarray as xr
 
 from hypojax.checkpoint import load_checkpoint
 from hypojax.evaluation import summarise, write_evaluation
-from hypojax.metrics import icc31, pearson, slope
+from hypojax.metrics import slope
 from hypojax.schema import LABELS
 from hypojax.segmenter.segmenter import Segmenter
+from pipelines.maintenance.accuracy_bars import hypothalamus_bars, intracranial_bars, synthetic_bars
 from pipelines.maintenance.held_out import NEVER_SEEN, cross_validate, folds_of, labelled_scans, load, scored
-from pipelines.maintenance.references import DEEPBET, against_dlicv, atlases, synthetic_heads, unusual
+from pipelines.maintenance.references import against_dlicv, atlases, synthetic_heads, unusual
 
 CHILD: Final = "scans_fnndsc_child"
-SYNTHETIC: Final = "synthetic T1w of held-out head maps"
 STRATA: Final = ("dataset", "view", "sex", "age")
-
-
-def bar(what: str, against: str, found: float, wanted: float, *, text: str, low: float = np.nan, high: float = np.nan) -> dict[str, object]:
-    """One line of the accuracy table; a bar that is met from below has a negative sign."""
-    met = found >= wanted if wanted >= 0 else found <= -wanted
-    peer = DEEPBET.get(what, np.nan) if against == "DLICV" else np.nan
-    return {"what": what, "against": against, "found": found, "low": low, "high": high, "bar": text, "met": bool(met), "deepbet": peer}
-
-
-def hypothalamus_bars(evaluation: xr.Dataset, summary: xr.Dataset) -> list[dict[str, object]]:
-    """Dice and volume agreement over the five folds."""
-    everyone = summary.sel(stratum="all")
-    regions = {"whole hypothalamus Dice": (["hypothalamus"], 0.88), "left Dice": (["hypothalamus_left"], 0.87)}
-    regions |= {"right Dice": (["hypothalamus_right"], 0.87), "subunit Dice, mean of ten": (list(LABELS.values()), 0.72)}
-    lines = []
-    for what, (names, wanted) in regions.items():
-        scores = evaluation["dice"].sel(region=names).mean("region")
-        interval = everyone.sel(region=names[0], metric="dice") if len(names) == 1 else None
-        low, high = (float(interval[name]) if interval is not None else np.nan for name in ("mean_low", "mean_high"))
-        lines.append(bar(what, "teacher, held-out folds", float(scores.mean()), wanted, text=f">= {wanted}", low=low, high=high))
-    whole = everyone.sel(region="hypothalamus")
-    limits = {"low": float(whole["icc31_low"]), "high": float(whole["icc31_high"])}
-    lines.append(
-        bar("whole-hypothalamus volume, ICC(3,1)", "teacher, held-out folds", float(whole["icc31"]), 0.85, text=">= 0.85", **limits)
-    )
-    soft = evaluation.sel(region="hypothalamus")
-    pair = np.stack([soft["soft_mm3"].values.astype(float), soft["volume_reference_mm3"].values], axis=1)
-    found = icc31(pair)
-    lines.append(bar("the same of the soft volume", "teacher", found.estimate, 0.85, text=">= 0.85", low=found.low, high=found.high))
-    return lines
-
-
-def intracranial_bars(evaluation: xr.Dataset, summary: xr.Dataset) -> list[dict[str, object]]:
-    """Agreement with DLICV."""
-    icv, scores = summary.sel(stratum="all", region="icv"), evaluation.sel(region="icv")
-    volumes = scores["volume_predicted_mm3"].values, scores["volume_reference_mm3"].values
-    dice = icv.sel(metric="dice")
-    limits = {"low": float(dice["mean_low"]), "high": float(dice["mean_high"])}
-    return [
-        bar("intracranial Dice", "DLICV", float(scores["dice"].mean()), 0.975, text=">= 0.975", **limits),
-        bar("intracranial volume correlation", "DLICV", pearson(*volumes), 0.985, text=">= 0.985"),
-        bar("scatter of the volume error", "DLICV", float(icv["volume_ratio_scatter"]), -0.015, text="<= 1.5 %"),
-    ]
-
-
-def synthetic_bars(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Synthetic heads from label maps that the head network never saw."""
-    error = float(table["relative_volume_error"].abs().mean())
-    return [
-        bar("intracranial Dice", SYNTHETIC, float(table["dice"].mean()), 0.985, text=">= 0.985"),
-        bar("absolute volume error", SYNTHETIC, error, -0.008, text="<= 0.8 %"),
-    ]
 
 
 def slopes(evaluation: xr.Dataset, head_sizes: pd.Series) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import hypojax
-from hypojax import demo
+from hypojax import demonstration as demo
 from hypojax.report import coronal_figure
 from hypojax.scans import read
 

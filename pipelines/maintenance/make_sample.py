@@ -5,7 +5,7 @@
 
 Colin27 (one man, 27 scans averaged, 1 mm) is the one scan that weights are never trained on. Its grey values are halved,
 which noise would hide in any single scan, so that the file is a fifth smaller; nothing else is changed. Its notice stands in
-``hypojax/sample/COPYING``. Takes a second; the same input gives the same bytes.
+``hypojax/demonstration/COPYING``. Takes a second; the same input gives the same bytes.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from hypojax.demo import sample_scan
+from hypojax.demonstration import sample_scan
 from hypojax.scans import read, write_nifti
 from hypojax.store.objects import file_digest
 

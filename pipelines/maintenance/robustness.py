@@ -2,7 +2,7 @@
 
     python -m pipelines.maintenance.robustness DATA checkpoints runs/robustness
 
-Every scan goes down the same path as in ``hypojax run``, once as it came and once a change of `hypojax.perturb.protocol`.
+Every scan goes down the same path as in ``hypojax run``, once as it came and once a change of `perturb.protocol`.
 Writes ``robustness.tsv`` (a row a scan and change; a scan is added when all its changes are done, and a second start goes on
 with the next), ``robustness.nc`` (the same as an xarray Dataset) and ``robustness.md`` (every figure beside its bar).
 Exits 1 when a bar is missed. Thirteen whole heads, 52 changes each (Colin27: 91); a head of six million voxels takes 80 s of
@@ -21,13 +21,15 @@ import pandas as pd
 
 from hypojax.execute.measured import measure_scan
 from hypojax.execute.readahead import overlapped
-from hypojax.perturb import Scan
-from hypojax.perturb.protocol import Case, Undisturbed, brightness_cases, header_cases, orientation_cases, session_cases, shrinkage_cases
-from hypojax.perturb.steadiness import bars, bars_table, changes_table, per_scan, scans_table
 from hypojax.reason import HypojaxError
 from hypojax.scans import read
 from hypojax.segmenter.segmenter import Segmenter
 from hypojax.volumes import Measurement
+from pipelines.maintenance.perturb import Scan
+from pipelines.maintenance.perturb.bars import bars, bars_table, changes_table, scans_table
+from pipelines.maintenance.perturb.protocol import brightness_cases, header_cases, orientation_cases, session_cases, shrinkage_cases
+from pipelines.maintenance.perturb.steadiness import per_scan
+from pipelines.maintenance.perturb.undisturbed import Case, Undisturbed
 
 EVERY_ORIENTATION: Final = ("scans_colin27",)
 """Scans stored in all 48 ways; the others in eight of them."""

@@ -14,7 +14,7 @@ Four real scans on AVX-512 and SSE 4.2 differ by 1e-5 in the whole and by 2.4e-4
 
 SCRIPT = """
 import json, hypojax
-from hypojax.demo import sample_scan
+from hypojax.demonstration import sample_scan
 one = hypojax.segment(str(sample_scan()))
 print(json.dumps({"soft": one.volume_mm3.values.tolist(), "hard": one.volume_hard_mm3.values.tolist()}))
 """

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypojax import Segmenter, demo, perturb
+from hypojax import Segmenter
+from hypojax import demonstration as demo
 from hypojax.execute.measured import measure_scan
-from hypojax.perturb import Scan
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import read
 from hypojax.volumes import Measurement
+from pipelines.maintenance import perturb
+from pipelines.maintenance.perturb import Scan
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypojax import demo, execute
+from hypojax import demonstration as demo
+from hypojax import execute
 from hypojax.cli import main
 from hypojax.cohort import open_cohort
 from hypojax.grid import to_world

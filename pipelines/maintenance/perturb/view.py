@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from hypojax.grid import Affine, to_world
-from hypojax.perturb.geometry import Scan, Triple, Volume
+from pipelines.maintenance.perturb.geometry import Scan, Triple, Volume
 
 
 def cropped(volume: Volume, affine: Affine, *, low: Triple, high: Triple) -> Scan:

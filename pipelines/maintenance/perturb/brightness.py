@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from hypojax.grid import Affine
-from hypojax.perturb.geometry import Scan, Volume
 from hypojax.preprocessing.intensity import tissue_statistics
+from pipelines.maintenance.perturb.geometry import Scan, Volume
 
 BIAS_ORDER: Final = 3
 """Highest total degree of the polynomial of a coil's field (Van Leemput 1999 takes four for the whole head)."""

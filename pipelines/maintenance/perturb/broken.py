@@ -8,8 +8,9 @@ from jaxtyping import Bool, Num
 from scipy import fft, ndimage
 
 from hypojax.grid import Affine, to_world, voxel_sizes
-from hypojax.perturb.brightness import signal_of
-from hypojax.perturb.geometry import VOXEL_SPREAD, Scan, Triple, Volume
+from pipelines.maintenance.perturb.brightness import signal_of
+from pipelines.maintenance.perturb.geometry import Scan, Triple, Volume
+from pipelines.maintenance.perturb.refit import VOXEL_SPREAD
 
 
 def smoothed(volume: Volume, affine: Affine, *, mm: float) -> Scan:

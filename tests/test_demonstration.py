@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hypojax import demo
+from hypojax import demonstration as demo
 from hypojax.grid import Affine, to_world
 from hypojax.scans import discover, read
 from hypojax.schema import REGIONS

@@ -2,23 +2,31 @@
 
 Every function takes the voxels of a scan (float32, stored orientation) and its affine and gives back both, changed; the
 same arguments give the same bytes. One file a kind: where the voxels lie (`geometry`), how bright they are
-(`brightness`), what of the head is seen (`view`), how large the hypothalamus is (`shrink`), what ruins a scan (`broken`).
+(`brightness`), what of the head is seen (`view`), what ruins a scan (`broken`).
 """
 
-from hypojax.perturb.brightness import biased, brightened_outside, gained, noisy, powered, saturated
-from hypojax.perturb.broken import dropped_out, folded, inverted, mirrored_slabs, moved_during, rescaled_header, ringing, smoothed, spiked
-from hypojax.perturb.geometry import ORIENTATIONS, Scan, refitted, reoriented, resampled, shifted, thickened, turned, upright
-from hypojax.perturb.shrink import RadialMap, deformed
-from hypojax.perturb.view import cropped, padded, stripped
+from pipelines.maintenance.perturb.brightness import biased, brightened_outside, gained, noisy, powered, saturated
+from pipelines.maintenance.perturb.broken import (
+    dropped_out,
+    folded,
+    inverted,
+    mirrored_slabs,
+    moved_during,
+    rescaled_header,
+    ringing,
+    smoothed,
+    spiked,
+)
+from pipelines.maintenance.perturb.geometry import ORIENTATIONS, Scan, reoriented, shifted, thickened, turned
+from pipelines.maintenance.perturb.refit import refitted, resampled, upright
+from pipelines.maintenance.perturb.view import cropped, padded, stripped
 
 __all__ = [
     "ORIENTATIONS",
-    "RadialMap",
     "Scan",
     "biased",
     "brightened_outside",
     "cropped",
-    "deformed",
     "dropped_out",
     "folded",
     "gained",

@@ -7,7 +7,6 @@ from jaxtyping import Float, Float32, Float64
 from scipy import ndimage
 
 from hypojax.grid import Affine, to_voxel, to_world
-from hypojax.perturb.geometry import Scan, Triple
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class RadialMap:
         Volume after over volume before.
     """
 
-    centre: Triple
+    centre: tuple[float, float, float]
     core: float
     rim: float
     factor: float
@@ -66,7 +65,7 @@ class RadialMap:
         return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
 
 
-def deformed(volume: Float32[np.ndarray, "i j k"], affine: Affine, *, by: RadialMap) -> Scan:
+def deformed(volume: Float32[np.ndarray, "i j k"], affine: Affine, *, by: RadialMap) -> tuple[Float32[np.ndarray, "i j k"], Affine]:
     """Deform a scan, or a posterior, by cubic splines; voxels beyond the rim keep their values to the last bit.
 
     (Linear weights would not do for a posterior: a factor near one makes their rounding of peaks the same over centimetres,

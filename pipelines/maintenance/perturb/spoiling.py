@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 
 from hypojax.grid import Affine, coronal_order
-from hypojax.perturb.brightness import noisy, powered, saturated
-from hypojax.perturb.broken import (
+from pipelines.maintenance.perturb.brightness import noisy, powered, saturated
+from pipelines.maintenance.perturb.broken import (
     dropped_out,
     folded,
     inverted,
@@ -18,9 +18,10 @@ from hypojax.perturb.broken import (
     smoothed,
     spiked,
 )
-from hypojax.perturb.geometry import Triple, thickened, turned
-from hypojax.perturb.protocol import Case, Change, Undisturbed, another_session, lain_anew
-from hypojax.perturb.view import cropped
+from pipelines.maintenance.perturb.geometry import Triple, thickened, turned
+from pipelines.maintenance.perturb.protocol import another_session, lain_anew
+from pipelines.maintenance.perturb.undisturbed import Case, Change, Undisturbed
+from pipelines.maintenance.perturb.view import cropped
 
 SESSIONS = 4
 """Ordinary new sessions among the spoilt scans, so that a score does not mistake what is usual for what is broken."""

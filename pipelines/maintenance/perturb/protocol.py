@@ -1,29 +1,18 @@
 """The changes a scan goes through to learn how steady its volumes are: one list a question, all from one `Undisturbed` scan."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Float64
 
+from hypojax.demonstration.radial_map import deformed
 from hypojax.grid import Affine, to_world, voxel_sizes
-from hypojax.perturb.brightness import biased, brightened_outside, gained, noisy, powered, saturated
-from hypojax.perturb.geometry import ORIENTATIONS, Scan, Triple, Volume, reoriented, resampled, shifted, turned, upright
-from hypojax.perturb.shrink import RadialMap, deformed
-from hypojax.perturb.view import cropped, padded, stripped
-
-Change = Callable[[Volume, Affine], Scan]
-
-BRAIN_PERCENTILE: Final = 98.0
-"""Of the values inside the head: above it lie vessels."""
-
-CORE_MARGIN: Final = 3.0
-"""Millimetres beyond the farthest labelled voxel that the scaled core reaches: the rim of the posteriors, 2 mm, and a voxel."""
-
-RIM_WIDTH: Final = 16.0
-"""Millimetres from the core to where nothing moves."""
+from pipelines.maintenance.perturb.brightness import biased, brightened_outside, gained, noisy, powered, saturated
+from pipelines.maintenance.perturb.geometry import ORIENTATIONS, Scan, Triple, Volume, reoriented, shifted, turned
+from pipelines.maintenance.perturb.refit import resampled, upright
+from pipelines.maintenance.perturb.undisturbed import Case, Undisturbed
+from pipelines.maintenance.perturb.view import cropped, padded, stripped
 
 NECK: Final = 45.0
 """Millimetres below the hypothalamus at which the neck is cut off."""
@@ -39,76 +28,6 @@ OBLIQUE: Final = 35.0
 
 SHRINKAGE: Final = (0.97, 0.94, 0.88)
 """Volume after over volume before."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One change of a scan.
-
-    Parameters
-    ----------
-    name
-        What is changed; the same in every scan.
-    change
-        The change itself.
-    known
-        Volume of the hypothalamus after over before.
-    header
-        The part of the change that moves the head in the world, where voxels were interpolated besides.
-    """
-
-    name: str
-    change: Change
-    known: float = 1.0
-    header: Change | None = None
-
-    def moved(self, volume: Volume, affine: Affine, *, after: Scan) -> Affine:
-        """From where something in the head was in the world to where it is in the changed scan, mm to mm.
-
-        Voxels that were neither cropped, averaged nor interpolated stay what they are, whatever their header says.
-        """
-        if self.header is not None:
-            return self.header(volume, affine)[1] @ np.linalg.inv(affine)
-        return after[1] @ np.linalg.inv(affine) if after[0].shape == volume.shape else np.eye(4)
-
-
-@dataclass(frozen=True, eq=False)
-class Undisturbed:
-    """A scan as it came, and what was found in it.
-
-    Parameters
-    ----------
-    volume, affine
-        The scan.
-    hypothalamus, intracranial
-        Label map and mask on its voxels.
-    """
-
-    volume: Volume
-    affine: Affine
-    hypothalamus: UInt8[np.ndarray, "i j k"]
-    intracranial: Bool[np.ndarray, "i j k"]
-
-    @property
-    def centre(self) -> Triple:
-        """Middle of the hypothalamus, mm, RAS+."""
-        x, y, z = to_world(self.affine, np.argwhere(self.hypothalamus > 0)).mean(axis=0).tolist()
-        return x, y, z
-
-    @property
-    def reach(self) -> float:
-        """Distance of the farthest labelled voxel from the middle, mm."""
-        return float(np.linalg.norm(to_world(self.affine, np.argwhere(self.hypothalamus > 0)) - np.array(self.centre), axis=-1).max())
-
-    @property
-    def vessels(self) -> float:
-        """Brightness, stored units, above which lie vessels and fat."""
-        return float(np.percentile(self.volume[self.intracranial], BRAIN_PERCENTILE))
-
-    def shrunk(self, factor: float) -> RadialMap:
-        """The map that changes the volume of the hypothalamus by a factor."""
-        core = self.reach + CORE_MARGIN
-        return RadialMap(self.centre, core, core + RIM_WIDTH, factor)
 
 
 def header_cases() -> list[Case]:

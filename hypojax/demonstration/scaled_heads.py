@@ -1,6 +1,6 @@
 """A small cohort with a known answer, made from the one scan that ships with hypojax.
 
-Colin27 (`hypojax/sample`) is deformed smoothly round its hypothalamus, so that everything within `CORE_MM` of the
+Colin27 (`hypojax/demonstration`) is deformed smoothly round its hypothalamus, so that everything within `CORE_MM` of the
 centre shrinks or grows by a known factor, and its voxels are scaled, so that the whole head does. A second group has a
 hypothalamus of `GROUP_FACTOR` times the first group's. What `hypojax run` then measures can be held against that.
 """
@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float32, UInt8
 
+from hypojax.demonstration.radial_map import RadialMap, deformed
 from hypojax.grid import Affine
-from hypojax.perturb import RadialMap, deformed
 from hypojax.scans import Image, read, write_nifti
 from hypojax.storage import Disk, on_disk
 
@@ -79,7 +79,7 @@ COHORT: Final = tuple(
 
 def sample_scan() -> Path:
     """Path of the scan that ships with hypojax (Colin27, 1 mm, uint8; its notice lies beside it in ``COPYING``)."""
-    return Path(str(resources.files("hypojax") / "sample" / "colin27_T1w.nii.gz"))
+    return Path(str(resources.files("hypojax") / "demonstration" / "colin27_T1w.nii.gz"))
 
 
 def deform(voxels: UInt8[np.ndarray, "i j k"], affine: Affine, *, factor: float) -> Float32[np.ndarray, "i j k"]:
