@@ -1,4 +1,4 @@
-"""How much room a scan takes at least: the bounds that `hypojax.execute.refuse` holds every run against before it starts.
+"""How much room a scan takes at least: the bounds that `hypojax.execute.budget` holds every run against before it starts.
 
     python benchmarks/room.py SCAN [SCAN ...]
 

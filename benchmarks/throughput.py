@@ -73,7 +73,8 @@ print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 
 FILL_LEDGER: Final = """
 import sys
 from pathlib import Path
-from hypojax.execute.output import entries_of, find
+from hypojax.execute.inputs import find
+from hypojax.execute.output import entries_of
 from hypojax.store import CohortStore
 from hypojax.store.ledger import record_bytes, record_path
 inputs, out = map(Path, sys.argv[1:])

@@ -10,8 +10,8 @@ from test_execute import Tally
 
 from hypojax import execute
 from hypojax.cohort import open_cohort
-from hypojax.execute import Outcome
-from hypojax.execute.shard import Shard
+from hypojax.execute import Outcome, output
+from hypojax.execute.lock import Shard
 from hypojax.reason import Reason, RunError
 from hypojax.scans import write_nifti
 from hypojax.settings import RunSettings
@@ -123,7 +123,7 @@ def test_a_run_that_died_before_its_table_is_completed_by_the_same_command(
     out = tmp_path / "out"
     run(scans, out, shard=Shard(1, 2))
     with monkeypatch.context() as patch:
-        patch.setattr(execute.stages, "place_all", lambda *_, **__: (_ for _ in ()).throw(SystemExit))
+        patch.setattr(output, "place_all", lambda *_, **__: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             run(scans, out, shard=shard)
     outcome, network, _ = run(scans, out, shard=shard)

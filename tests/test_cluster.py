@@ -19,8 +19,7 @@ from hypojax import execute
 from hypojax.cohort import open_cohort
 from hypojax.execute.cluster import on_this_machine
 from hypojax.execute.dispatch import batches
-from hypojax.execute.shard import Shard, parse_shard
-from hypojax.execute.turn import Turn
+from hypojax.execute.lock import Shard, Turn, parse_shard
 from hypojax.execute.worker import Assignment, assigned
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.segmenter.segmenter import Segmentation

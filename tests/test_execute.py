@@ -25,9 +25,9 @@ from hypojax.cohort import open_cohort
 from hypojax.evaluation.summary import subjects_of
 from hypojax.execute import output
 from hypojax.execute.lock import locked
+from hypojax.execute.output import source_datasets
 from hypojax.execute.pipeline import attempt
 from hypojax.execute.readahead import overlapped
-from hypojax.execute.sources import source_datasets
 from hypojax.phantom import HYPOTHALAMUS_CENTRE, Phantom
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import discover, write_nifti
@@ -96,7 +96,7 @@ def test_a_run_gives_volumes_tables_and_derivatives(tmp_path: Path) -> None:
 def test_what_the_search_noticed_is_said_at_the_start_and_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, said, watch, read = bids(tmp_path / "in"), "1 table row has no folder", Tally(), Tally()
     found = replace(discover([folder]), notes=(said,))
-    monkeypatch.setattr("hypojax.execute.output.discover", lambda inputs, **_: found)
+    monkeypatch.setattr("hypojax.execute.inputs.discover", lambda inputs, **_: found)
     outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn(), watch=watch)
     ingested = execute.ingest([folder], out=tmp_path / "read", segmenter=StandIn(), watch=read)
     assert watch.notes[0] == read.notes[0] == f"note: {said}"

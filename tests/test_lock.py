@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from s3_server import Bucket
 
-from hypojax.execute.lock import locked
-from hypojax.execute.shard import Shard
+from hypojax.execute.lock import Shard, locked
 from hypojax.reason import Reason, RunError
 from hypojax.storage import ObjectPath, fence_of, locate
 from hypojax.store.lease import LeaseFence, LeaseState, lease

@@ -13,8 +13,7 @@ import pytest
 from standin import AFFINE, SHAPE, StandIn, phantom_voxels, write_phantom
 from tiny_segmenter import tiny
 
-from hypojax.execute.item import Ready, Refused
-from hypojax.execute.pipeline import Line, Segments
+from hypojax.execute.pipeline import Line, Ready, Refused, Segments
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import write_nifti
 from hypojax.segmenter.segmenter import Prepared, Segmentation

@@ -21,14 +21,12 @@ from hypojax.cli import main
 from hypojax.cli.plan import facts
 from hypojax.cli.verb import OK, SOME_FAILED, USAGE
 from hypojax.demonstration import sample_scan
-from hypojax.execute import budget, refuse
+from hypojax.execute import budget, calibration, projection
+from hypojax.execute.budget import Size, held, in_flight, read_sizes, refuse_unfit
+from hypojax.execute.calibration import Calibration, Sample, broken, calibrate, choose
+from hypojax.execute.costs import Workers, fitted
 from hypojax.execute.outcome import ScanResult
-from hypojax.execute.plan import Calibration, Plan, Sample, Workers, calibrate, plan, probe, projection
-from hypojax.execute.plan.calibration import broken, choose
-from hypojax.execute.plan.costs import fitted
-from hypojax.execute.plan.projection import project
-from hypojax.execute.refuse import refuse_unfit
-from hypojax.execute.sizes import Size, held, in_flight, read_sizes
+from hypojax.execute.projection import Plan, plan, project
 from hypojax.grid import centred_grid, resample
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover, read, write_nifti
@@ -216,9 +214,9 @@ def test_samples_reach_from_the_smallest_to_the_largest() -> None:
 
 @given(st.integers(1, 5), st.integers(1, 8), st.integers(3, 20))
 def test_every_sample_fills_the_line_in_whole_batches(count: int, batch: int, flight: int) -> None:
-    sent = probe.schedule(count, batch=batch, flight=flight)
+    sent = calibration.schedule(count, batch=batch, flight=flight)
     assert [scan for scan, _ in sent] == sorted(scan for scan, _ in sent)
-    assert [group for _, group in sent[:batch]] == [probe.UNCOUNTED] * batch
+    assert [group for _, group in sent[:batch]] == [calibration.UNCOUNTED] * batch
     for scan in range(count):
         counted = [number for number, (_, group) in enumerate(sent) if group == scan]
         assert len(counted) >= flight
@@ -228,16 +226,16 @@ def test_every_sample_fills_the_line_in_whole_batches(count: int, batch: int, fl
 def test_marks_become_costs_of_a_scan() -> None:
     results = [ScanResult(f"probe{number:05d}", "done") for number in range(4)]
     results[3] = ScanResult("probe00003", "failed", "no_brain", "scan 'probe00003': it is no head")
-    marks = [probe.Mark(result, 10.0 + 2 * number, 3.0 * number, 100 + number) for number, result in enumerate(results)]
-    first, second = probe.samples(marks, [probe.UNCOUNTED, 0, 0, 1], {1: 50, 2: 70, 3: 5})
+    marks = [calibration.Mark(result, 10.0 + 2 * number, 3.0 * number, 100 + number) for number, result in enumerate(results)]
+    first, second = calibration.samples(marks, [calibration.UNCOUNTED, 0, 0, 1], {1: 50, 2: 70, 3: 5})
     assert first == {"seconds": 2.0, "cpu_seconds": 3.0, "peak_bytes": 102, "disk_bytes": 60.0, "problem": ""}
     assert second["problem"] == "it is no head"
 
 
 def test_the_probe_measures_the_real_line(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "load_segmenter", lambda settings: StandIn())
+    monkeypatch.setattr(calibration, "load_segmenter", lambda settings: StandIn())
     paths = [str(scans / f"sub-0{number}_T1w.nii.gz") for number in range(2)]
-    answer = probe.probe(paths, settings=RunSettings(), folder=scans.parent, cores=2, begun=0.0)
+    answer = calibration.probe(paths, settings=RunSettings(), folder=scans.parent, cores=2, begun=0.0)
     assert (answer["batch"], answer["sent"], answer["device_bytes"]) == (1, 10, None)
     for sample in answer["samples"]:
         assert sample["seconds"] > 0
@@ -249,7 +247,7 @@ def test_the_probe_measures_the_real_line(scans: Path, monkeypatch: pytest.Monke
 
 def test_the_peak_of_a_process_is_its_own_and_not_that_of_its_parent() -> None:
     ballast = np.ones(1 << 26)  # half a gigabyte, touched
-    code = "from hypojax.execute.plan.probe import peak_bytes; print(peak_bytes())"
+    code = "from hypojax.execute.calibration import peak_bytes; print(peak_bytes())"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert 5e7 < int(shown) < ballast.nbytes / 2
 
@@ -289,12 +287,12 @@ def test_limits_of_containers_and_batch_systems_count(
 def test_a_run_that_cannot_fit_is_refused_from_file_sizes(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = discover([scans]).scans
     refuse_unfit(found, out=scans.parent / "out")
-    monkeypatch.setattr(refuse, "disk_free", lambda place: 1000)
+    monkeypatch.setattr(budget, "disk_free", lambda place: 1000)
     with pytest.raises(RunError, match="on the disk at least, and 1 kB are free") as full:
         refuse_unfit(found, out=scans.parent / "out")
     assert full.value.reason == Reason.DISK_FULL
     monkeypatch.undo()
-    monkeypatch.setattr(refuse, "memory_free", lambda: 200_000_000)
+    monkeypatch.setattr(budget, "memory_free", lambda: 200_000_000)
     with pytest.raises(RunError, match="scan 'sub-00' alone takes 200 MB") as small:
         refuse_unfit(found, out=scans.parent / "out")
     assert small.value.reason == Reason.OUT_OF_MEMORY
@@ -339,10 +337,10 @@ def test_the_memory_that_a_process_may_take_counts_groups_and_limits(tmp_path: P
 
 def test_the_check_before_a_run_reads_few_headers(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(refuse, "read_sizes", lambda scans, **_: (looked.extend(scan.id for scan in scans), ((), ()))[1])
+    monkeypatch.setattr(budget, "read_sizes", lambda scans, **_: (looked.extend(scan.id for scan in scans), ((), ()))[1])
     gone = Scan("gone", scans / "gone.nii.gz")
     refuse_unfit([*discover([scans]).scans, gone] * 20, out=scans)
-    assert len(looked) == refuse.LOOKED_AT
+    assert len(looked) == budget.LOOKED_AT
 
 
 @pytest.mark.parametrize(("free", "code"), [(10**12, OK), (1000, SOME_FAILED)])
@@ -378,7 +376,7 @@ def write_head(path: Path, *, side: int, mm: float, dtype: str) -> Path:
 def measured_run(inputs: Path, out: Path) -> list[int]:
     """Peak resident memory of a run in a process of its own, by the time each scan was finished, bytes."""
     code = (
-        "import json, sys; from pathlib import Path; from hypojax import execute; from hypojax.execute.plan.probe import Gauge;"
+        "import json, sys; from pathlib import Path; from hypojax import execute; from hypojax.execute.calibration import Gauge;"
         "from hypojax.store import limit_threads; limit_threads(2); gauge = Gauge();"
         "outcome = execute.run([Path(sys.argv[1])], out=Path(sys.argv[2]), watch=gauge);"
         "assert not outcome.failed, outcome.failures; print(json.dumps([mark.peak_bytes for mark in gauge.marks]))"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sample_scans import nifti_bytes, noise, put_dicom
 
-from hypojax.execute.sizes import size_of
+from hypojax.execute.budget import size_of
 from hypojax.reason import Reason, ScanError
 from hypojax.scans import Scan, read
 

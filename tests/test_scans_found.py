@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from hypojax.execute.known import adopt
+from hypojax.execute.inputs import adopt
 from hypojax.execute.output import entries_of
 from hypojax.reason import Reason, RunError
 from hypojax.scans import discover

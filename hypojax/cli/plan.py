@@ -15,7 +15,7 @@ from hypojax.settings import RunSettings
 if TYPE_CHECKING:
     from hypojax.execute import Plan as Projection
     from hypojax.execute import Workers
-    from hypojax.execute.plan import Calibration
+    from hypojax.execute.calibration import Calibration
 
 
 @dataclass(frozen=True)

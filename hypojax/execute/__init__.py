@@ -1,14 +1,14 @@
 """From inputs to a finished cohort on one machine: the stages of a run, the line every scan goes down, and how it ended."""
 
+from hypojax.execute.costs import Workers
 from hypojax.execute.follow import follow
-from hypojax.execute.integrity import Repaired, verify
+from hypojax.execute.integrity import Repaired, repair, verify
+from hypojax.execute.lock import Shard, parse_shard
 from hypojax.execute.machine import Info, info
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Outcome, ScanResult, Watch
 from hypojax.execute.pipeline import Segments
-from hypojax.execute.plan import Plan, Workers, plan
-from hypojax.execute.repair import repair
-from hypojax.execute.shard import Shard, parse_shard
+from hypojax.execute.projection import Plan, plan
 from hypojax.execute.single import segment
 from hypojax.execute.stages import export, ingest, run, segment_store, status
 

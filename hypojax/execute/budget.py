@@ -4,9 +4,21 @@ import os
 import re
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from heapq import nlargest
 from pathlib import Path
 from typing import Final
+
+from hypojax.execute.outcome import ScanResult, refusal
+from hypojax.execute.readahead import threads_for
+from hypojax.reason import HypojaxError, Reason, RunError, ScanError
+from hypojax.scans import Scan
+from hypojax.scans.header import work_bytes
+from hypojax.scans.reading import open_source, read_header, refuse_nul
+from hypojax.settings import RunSettings
+from hypojax.storage import Location
 
 LEAST_NETWORK: Final = 200_000_000
 """Bytes that a first batch takes besides its voxels, once the weights are loaded, at least: 250 MB (`benchmarks/room.py`)."""
@@ -100,3 +112,164 @@ def amount(size: int | float) -> str:  # noqa: PYI041 - the tests tell the two a
     scale, unit = next(((scale, unit) for scale, unit in UNITS if size >= scale), UNITS[-1])
     value = size / scale
     return f"{value:.0f} {unit}" if value >= 10 or scale < 1e6 else f"{value:.1f} {unit}"
+
+
+THREADS: Final = 8
+"""Headers read at once: on a network disk each waits for its answer, and 50,000 one after another would take minutes."""
+
+SLICE_VOXEL: Final = 2
+"""Bytes of a voxel in a DICOM series, whose headers are not read here; nearly all scanners write 16 bits."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a scan is.
+
+    Parameters
+    ----------
+    scan, path
+        Its id and its file or folder.
+    voxels
+        How many.
+    voxel_bytes
+        Of one voxel as stored.
+    file_bytes
+        Of the file as it lies on the disk.
+
+    Examples
+    --------
+    >>> Size("sub-01", Path("sub-01_T1w.nii.gz"), voxels=10_000_000, voxel_bytes=2, file_bytes=6_000_000).held_bytes
+    60000000
+    """
+
+    scan: str
+    path: Location
+    voxels: int
+    voxel_bytes: int
+    file_bytes: int
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the voxels as stored, or as label maps, and once more as scaled: what a scan on the line holds."""
+        return work_bytes(self.voxels, itemsize=self.voxel_bytes)
+
+
+def size_of(scan: Scan, *, room: int | None = None) -> Size:
+    """Read the header of a scan, which may take ``room`` bytes; of a DICOM series, whose headers say less, the sizes of its files.
+
+    Raises
+    ------
+    ScanError
+        The header is refused, as it would be in a run.
+    """
+    try:
+        refuse_nul(scan.path)
+        if isinstance(scan.path, Path) and scan.path.is_dir():
+            total = sum(file.stat().st_size for file in scan.path.iterdir() if file.is_file())
+            return Size(scan.id, scan.path, total // SLICE_VOXEL, SLICE_VOXEL, total)
+        with open_source(scan.path) as source:
+            header = read_header(source, room=room)
+        return Size(scan.id, scan.path, header.voxel_bytes // header.dtype.itemsize, header.dtype.itemsize, source.file_bytes)
+    except HypojaxError as error:
+        raise ScanError(error.reason, scan.id, f"{error} ({scan.path})").located(scan.listed) from error
+
+
+def read_sizes(scans: Sequence[Scan], *, room: int | None = None) -> tuple[tuple[Size, ...], tuple[ScanResult, ...]]:
+    """Sizes of the scans, in order, and the results of those whose header is refused (``room`` as `size_of`); no voxel is read."""
+
+    def size_or_refusal(scan: Scan) -> Size | ScanResult:
+        try:
+            return size_of(scan, room=room)
+        except (ScanError, OSError) as error:
+            return refusal(scan.id, error, seconds=0.0)
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="hypojax") as pool:
+        found = list(pool.map(size_or_refusal, scans))
+    sizes = tuple(item for item in found if isinstance(item, Size))
+    return sizes, tuple(item for item in found if isinstance(item, ScanResult))
+
+
+def in_flight(settings: RunSettings, *, batch: int, cores: int) -> int:
+    """Scans whose voxels are in memory at once: those read ahead, a batch at the network, and those that are finished.
+
+    >>> in_flight(RunSettings(read_ahead=2), batch=1, cores=2), in_flight(RunSettings(), batch=4, cores=8)
+    (4, 16)
+    """
+    enough = batch + (settings.threads or threads_for(cores)) - 1
+    return max(settings.read_ahead, enough) + batch + enough
+
+
+def held(sizes: Iterable[Size], *, count: int) -> int:
+    """Bytes that the ``count`` largest scans hold when they meet on the line."""
+    return sum(nlargest(count, (size.held_bytes for size in sizes)))
+
+
+LEAST_STORED: Final = 0.5
+"""Bytes in the store for a byte of a compressed file, at least: 0.75 to 2.5 over real scans and phantoms (`benchmarks/room.py`)."""
+
+LEAST_PLAIN: Final = 0.1
+"""The same for a file that is not compressed: 0.12 to 0.82."""
+
+LOOKED_AT: Final = 8
+"""Largest files whose headers are read."""
+
+
+def refuse_unfit(scans: Sequence[Scan], *, out: Location, memory: bool = True, limit: int | None = None) -> None:
+    """Refuse a run for which the disk or the memory cannot suffice, whatever the scans hold; less than a millisecond a scan.
+
+    What passes may still be too large: `plan` projects, this only knows bounds. DICOM series and scans in buckets count nothing.
+
+    Parameters
+    ----------
+    scans
+        Those of which nothing is stored yet.
+    out
+        The output folder.
+    memory
+        Whether they are held in the memory of this machine.
+    limit
+        Bytes of memory that a process may take; what the machine has when left out.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``OUT_OF_MEMORY``, with what is needed and what there is.
+    """
+    files = list(local_files(scans))
+    need = sum(least_written(scan, size) for scan, size in files)
+    if isinstance(out, Path) and need > (room := disk_free(out)):
+        raise RunError(
+            Reason.DISK_FULL,
+            f"{len(files)} scans take {amount(need)} on the disk at least, and {amount(room)} are free at {out}; "
+            "name another OUT, free some, or see what they take with hypojax plan",
+        )
+    if memory:
+        refuse_large([scan for scan, _ in nlargest(LOOKED_AT, files, key=lambda file: file[1])], limit)
+
+
+def refuse_large(scans: Sequence[Scan], limit: int | None) -> None:
+    """Refuse scans of which one alone does not fit into the memory that is free; one that no process may hold fails alone, later."""
+    sizes, _ = read_sizes(scans, room=scan_room(limit))
+    largest = max(sizes, key=lambda size: size.held_bytes, default=None)
+    if largest is None or (need := LEAST_NETWORK + largest.held_bytes) <= (room := memory_free()):
+        return
+    raise RunError(
+        Reason.OUT_OF_MEMORY,
+        f"scan {largest.scan!r} alone takes {amount(need)} of memory with the network, and {amount(room)} are free; "
+        "close other programs, take a machine with more, or leave that scan out",
+    )
+
+
+def local_files(scans: Sequence[Scan]) -> Iterator[tuple[Scan, int]]:
+    """Scans that are files on this machine, with their bytes; others are left to whoever reads them."""
+    for scan in scans:
+        try:
+            if isinstance(scan.path, Path) and scan.path.is_file():
+                yield scan, scan.path.stat().st_size
+        except OSError:
+            continue
+
+
+def least_written(scan: Scan, size: int) -> float:
+    """Bytes that the voxels of a scan take in the store at least; maps come on top where it succeeds."""
+    return size * (LEAST_STORED if scan.path.suffix in (".gz", ".mgz") else LEAST_PLAIN)

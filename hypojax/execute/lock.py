@@ -10,17 +10,16 @@ others, so that of two that come at once at least one is refused.
 """
 
 import fcntl
+import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from hypojax.execute.shard import Shard
-from hypojax.execute.turn import Turn, take_turn
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, ObjectPath, fence_of, fenced
 from hypojax.storage.partial import lock
@@ -37,7 +36,101 @@ SHARD: Final = ".shard-"
 SHARE: Final = f".hypojax{SHARD}"
 """First parts of the names of what a shard holds."""
 
+FORM: Final = re.compile(r"([0-9]+)/([0-9]+)")
+"""A shard on the command line."""
+
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One share of several.
+
+    Parameters
+    ----------
+    number
+        Which, from 1.
+    count
+        Of how many.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: there is no such share.
+
+    Examples
+    --------
+    >>> [Shard(number, 2).share(["a", "b", "c"]) for number in (1, 2)]
+    [['a', 'c'], ['b']]
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is none."""
+        if not 1 <= self.number <= self.count:
+            raise RunError(Reason.USAGE, f"shard {self} is none; I/N needs I from 1 to N, for example: --shard 3/100")
+
+    def __str__(self) -> str:
+        """As on the command line."""
+        return f"{self.number}/{self.count}"
+
+    def share(self, scans: Sequence[str]) -> list[str]:
+        """The scans of this share: every N-th of all, in order of their ids. All shares together are all scans, each once."""
+        return sorted(scans)[self.number - 1 :: self.count]
+
+
+def parse_shard(text: str) -> Shard:
+    """The share that a command line names.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: it is not I/N.
+
+    >>> parse_shard("3/100")
+    Shard(number=3, count=100)
+    """
+    if (found := FORM.fullmatch(text)) is None:
+        raise RunError(Reason.USAGE, f"--shard {text!r} is not I/N; for example: --shard 3/100")
+    return Shard(int(found[1]), int(found[2]))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The turn of one run.
+
+    Parameters
+    ----------
+    path
+        The file that says so; None in a bucket, where an object is whole whoever writes it.
+    name
+        Of the run.
+    """
+
+    path: Path | None
+    name: str
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the turn while a worker writes, so that no other run begins meanwhile.
+
+        Raises
+        ------
+        RunError
+            ``BUSY``: another run has begun since. ``NOT_WRITABLE``.
+        """
+        if self.path is None:
+            yield
+            return
+        with _opened(self.path) as file:
+            lock(file, fcntl.LOCK_SH)
+            file.seek(0)
+            if file.read() != self.name:
+                message = f"another run has begun to write into {self.path.parent}, so this worker leaves it alone"
+                raise RunError(Reason.BUSY, f"{message}; wait until that run ends, then run the same command again")
+            yield
 
 
 @dataclass(frozen=True)
@@ -150,4 +243,42 @@ def _opened(path: Path) -> IO[str]:
     """A lock file, made with its folder when it is not there."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a")
+        return path.open("a+")
+
+
+TURN: Final = ".hypojax.turn"
+"""First part of the name of such a file; one for runs of all scans, one for each shard."""
+
+
+def take_turn(out: Path, name: str, *, shard: str, say: Callable[[str], None]) -> Turn:
+    """Make it the turn of a run, once workers of runs before have put down what they had in hand.
+
+    Parameters
+    ----------
+    out
+        Output folder, held by this process.
+    name
+        Of the run.
+    shard
+        Which share of the scans the run does; empty for all. Shards have their turns side by side.
+    say
+        Told when there is somebody to wait for.
+
+    Raises
+    ------
+    RunError
+        ``NOT_WRITABLE``.
+    """
+    whole, own = out / f"{TURN}.lock", out / f"{TURN}{shard}.lock"
+    for path in {whole, own} if shard else {own, *out.glob(f"{TURN}*.lock")}:
+        with _opened(path) as file:
+            try:
+                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"workers of an earlier run are still writing into {out}: waiting until they have finished what they have in hand")
+                lock(file, fcntl.LOCK_EX)
+            with writing(path):
+                file.truncate(0)
+                file.write(name)
+                file.flush()
+    return Turn(own.absolute(), name)

@@ -1,50 +1,42 @@
 """The output folder of a run: whether it is one, the store in it, and what that says of its making."""
 
+import hashlib
 import json
+import os
+import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
-from hypojax.execute.known import adopt
+from hypojax import cohort
+from hypojax.cohort import derivatives
+from hypojax.execute.lock import settling
 from hypojax.execute.network import provenance, weights_of
-from hypojax.execute.pipeline import Segments
-from hypojax.execute.sources import DATASET
+from hypojax.execute.outcome import Outcome, from_records
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
-from hypojax.scans import Discovery, Scan, discover
+from hypojax.scans import Scan
 from hypojax.settings import RunSettings
-from hypojax.storage import Location, Place, inside, locate_all, real
+from hypojax.storage import Location, ObjectPath, locate
 from hypojax.store import CohortStore, ScanEntry, index_of
+from hypojax.store.objects import digests, place_all
 
 STORE: Final = "cohort.zarr"
 DERIVATIVES: Final = "derivatives"
+if TYPE_CHECKING:
+    from hypojax.execute.pipeline import Segments
+
+DATASET: Final = ("dataset_description.json", "participants.tsv")
+"""Either of them stands at the root of a dataset."""
+
 RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
 """What lies at the top of a folder of scans and of no output."""
-
-
-def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "", strict_tables: bool = False) -> Discovery:
-    """What the inputs hold, without what an earlier run wrote into ``out``, under the names that the store there knows.
-
-    ``dataset`` is the name of the dataset of all scans; that of its folder when empty.
-    ``strict_tables`` refuses tables of people that are not as they should be.
-
-    Raises
-    ------
-    RunError
-        Nothing found, two files with one id, or ``out`` is itself a folder of scans.
-    """
-    places = locate_all(inputs)
-    refuse_raw(out)
-    found = discover(places, dataset=dataset, strict_tables=strict_tables)
-    own = real(out)
-    foreign = tuple(scan for scan in found.scans if not inside(real(scan.path), own))
-    if not foreign:
-        message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
-        raise RunError(Reason.NOTHING_FOUND, message)
-    return adopt(replace(found, scans=foreign), known_entries(out))
 
 
 def known_entries(out: Location) -> tuple[ScanEntry, ...]:
@@ -104,10 +96,99 @@ def entry_of(scan: Scan) -> ScanEntry:
     return ScanEntry(**entry, listed=scan.listed) if scan.listed else entry
 
 
-def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings, network: Segments | None) -> CohortStore:
+def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings, network: "Segments | None") -> CohortStore:
     """The store in ``out`` with these scans among its inputs; without a network, the weights are those that the settings name."""
     refuse_case_twins([entry["scan"] for entry in (*known_entries(out), *scans)], out=out)
     weights = weights_of(network) if network else weights_sha256(settings.weights, ensemble=settings.ensemble)
     common = {"hypojax": metadata.version("hypojax"), **weights}
     made = {**provenance(network), **weights, "run_settings": json.dumps(asdict(settings), default=str, sort_keys=True)}
     return CohortStore.create(out / STORE, scans=scans, settings=common, provenance=made, anew=settings.recompute)
+
+
+def source_datasets(paths: Iterable[str]) -> list[str]:
+    """Roots of the datasets that files belong to; the folder of a file that belongs to none.
+
+    A root is the nearest folder above with ``dataset_description.json`` or ``participants.tsv``; in a bucket, where asking takes a while
+    for thousands of subjects, the folder above that of the subject.
+
+    >>> source_datasets(["scans/a.nii", "scans/b.nii", "s3://bucket/bids/sub-01/anat/sub-01_T1w.nii.gz"])
+    ['s3://bucket/bids', 'scans']
+    """
+    return sorted({str(_root(folder)) for folder in {locate(path).parent for path in paths}})
+
+
+def dataset_links(roots: Iterable[str]) -> dict[str, str]:
+    """Name in BIDS URIs → where the dataset lies, as a URI.
+
+    >>> dataset_links(["s3://bucket/my bids"])
+    {'my-bids-075c4c': 's3://bucket/my%20bids'}
+    """
+    return {_name(root): _uri(root) for root in map(locate, roots)}
+
+
+def bids_uri(path: str) -> str:
+    """A scan's file as a BIDS URI, whose name is one of `dataset_links`.
+
+    >>> bids_uri("s3://bucket/bids/sub-01/anat/sub-01_T1w.nii.gz")
+    'bids:bids-809f0d:sub-01/anat/sub-01_T1w.nii.gz'
+    """
+    place = locate(path)
+    root = _root(place.parent)
+    below = "/".join(place.parts[len(root.parts) :])
+    return f"bids:{_name(root)}:{quote(below, errors='surrogateescape')}"
+
+
+def authors(roots: Iterable[str]) -> list[str]:
+    """Who the datasets on this machine say made them: whoever measures their scans goes on with their work."""
+    found: dict[str, None] = {}
+    for root in roots:
+        if isinstance(place := locate(root), Path):
+            try:
+                listed = json.loads((place / DATASET[0]).read_text(encoding="utf-8")).get("Authors", [])
+                found |= dict.fromkeys(name for name in listed if isinstance(name, str) and name.strip())
+            except (OSError, ValueError, AttributeError, TypeError):
+                continue  # it says nothing of them
+    return list(found)
+
+
+def _name(root: Location) -> str:
+    """A name for a dataset that depends on its place alone: the name of its folder, and a few digits of its address's hash."""
+    plain = re.sub(r"[^A-Za-z0-9_]+", "-", root.name if isinstance(root, ObjectPath) else root.absolute().name).strip("-") or "dataset"
+    return f"{plain}-{hashlib.sha256(_uri(root).encode()).hexdigest()[:6]}"
+
+
+def _uri(root: Location) -> str:
+    """The address of a folder."""
+    if isinstance(root, ObjectPath):
+        return quote(str(root), safe=":/", errors="surrogateescape")
+    return root.absolute().as_uri()
+
+
+@lru_cache(maxsize=4096)
+def _root(folder: Location) -> Location:
+    """The root of the dataset that a folder belongs to, itself where it belongs to none."""
+    if isinstance(folder, ObjectPath):
+        return next((place.parent for place in (folder, *folder.parents) if place.name.startswith("sub-")), folder)
+    # os.path, because it may be asked of paths that cannot be (too long, a NUL byte), of which pathlib raises.
+    marked = (place for place in (folder, *folder.parents) if any(os.path.isfile(place / name) for name in DATASET))  # noqa: PTH113
+    return next(marked, folder)
+
+
+def describe_derivatives(store: CohortStore, out: Location) -> None:
+    """Write what describes the derivatives folder."""
+    sources = source_datasets([entry["path"] for entry in store.scans])
+    root, version = out / DERIVATIVES, metadata.version("hypojax")
+    derivatives.write_dataset(root, version=version, sources=dataset_links(sources), authors=authors(sources))
+
+
+def concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
+    """Write the table and its exports, and say how it went."""
+    with settling(out) as common:
+        store = CohortStore.open(common / STORE)  # its index knows by now what workers said of themselves
+        records = store.records()
+        table = cohort.build(records, store.scans)
+        files = cohort.exported(table)
+        store.write_table(table, exports=digests(files))
+        place_all(common, files, through=True)
+    results = from_records(records, scans=store.index.ids)
+    return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))

@@ -7,19 +7,17 @@ it: as many as the cores allow, and with no more scans between than keep the net
 import errno
 import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
 from hypojax.cohort.derivatives import ScanMaps, remove_scan, scan_files, scan_stem, write_scan
-from hypojax.execute.item import Loaded, Ready, Refused, Segmented
 from hypojax.execute.measured import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
 from hypojax.execute.outcome import ScanResult, refusal
+from hypojax.execute.output import bids_uri
 from hypojax.execute.readahead import overlapped, threads_here
-from hypojax.execute.same_voxels import Recent, distinct, key_of
-from hypojax.execute.sources import bids_uri
 from hypojax.grid import Affine
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
@@ -35,6 +33,134 @@ Result = TypeVar("Result")
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LOG: Final = logging.getLogger("hypojax")
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A scan that was read and stored.
+
+    Parameters
+    ----------
+    scan
+        Its id.
+    image
+        Its voxels and geometry.
+    row
+        What the table can say of it already.
+    seconds
+        Time that took.
+    """
+
+    scan: str
+    image: Image
+    row: Mapping[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A scan that waits for the network; its voxels are scaled, those as stored are gone.
+
+    Parameters
+    ----------
+    scan
+        Its id.
+    header
+        Raw header of its file.
+    row
+        What the table can say of it already.
+    prepared
+        What the network made of it.
+    seconds
+        Time that took, from the file on.
+    """
+
+    scan: str
+    header: bytes
+    row: Mapping[str, Any]
+    prepared: "Prepared"
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A scan that was segmented.
+
+    Parameters
+    ----------
+    scan
+        Its id.
+    header
+        Raw header of its file.
+    row
+        What the table can say of it already.
+    volume, affine
+        Its scaled voxels and their place, mm, RAS+.
+    segmentation
+        What the network says of it.
+    seconds
+        Time since it was begun, waiting left out.
+    """
+
+    scan: str
+    header: bytes
+    row: Mapping[str, Any]
+    volume: Volume
+    affine: Affine
+    segmentation: "Segmentation"
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A scan that failed and whose record is still to be written.
+
+    Parameters
+    ----------
+    result
+        Why.
+    row
+        What the table can say of it all the same.
+    """
+
+    result: ScanResult
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+
+REMEMBERED: Final = 8
+"""Segmentations kept, 2 MB each: a copy lies beside the original, or comes a few scans later."""
+
+Key = tuple[str, bytes]
+
+
+def key_of(item: Ready | Segmented) -> Key:
+    """What two scans must share for one segmentation to be that of both: voxels and their place. Scans of older stores share nothing."""
+    affine = item.prepared.affine if isinstance(item, Ready) else item.affine
+    return str(item.row.get("voxels_checksum") or item.scan), affine.tobytes()
+
+
+def distinct(items: Sequence[Ready]) -> list[Ready]:
+    """The first scan of each set of voxels."""
+    return list({key_of(item): item for item in reversed(items)}.values())[::-1]
+
+
+class Recent:
+    """Segmentations of the last few scans."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Key, Segmentation] = OrderedDict()
+
+    def add(self, items: Iterable[Segmented | Refused]) -> None:
+        """Keep what the network said of scans; it takes the device no time when it is used again."""
+        for item in items:
+            if isinstance(item, Segmented):
+                self._kept[key_of(item)] = replace(item.segmentation, device_seconds=0.0)
+        while len(self._kept) > REMEMBERED:
+            self._kept.popitem(last=False)
+
+    def of(self, item: Ready) -> "Segmentation | None":
+        """What the network said of the same voxels in the same place; None where it did not lately."""
+        return self._kept.get(key_of(item))
 
 
 @runtime_checkable

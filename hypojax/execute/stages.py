@@ -4,31 +4,31 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from importlib import metadata
 from typing import Final
 
 from hypojax import cohort
-from hypojax.cohort import derivatives
-from hypojax.execute.budget import scan_room
-from hypojax.execute.changed import settle_moved
+from hypojax.execute.budget import refuse_unfit, scan_room
+from hypojax.execute.inputs import find, settle_moved
 from hypojax.execute.integrity import mend_maps
-from hypojax.execute.job import Job
-from hypojax.execute.lock import locked, settling
+from hypojax.execute.job import Job, Todo, todo_of
+from hypojax.execute.lock import Shard, locked, settling
 from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import Guarded, Outcome, ScanResult, Silence, Watch, from_records
-from hypojax.execute.output import DERIVATIVES, STORE, entries_of, find, open_for
+from hypojax.execute.output import (
+    DERIVATIVES,
+    STORE,
+    concluded,
+    describe_derivatives,
+    entries_of,
+    open_for,
+)
 from hypojax.execute.pipeline import Line, Segments
 from hypojax.execute.readahead import overlapped, threads_here
-from hypojax.execute.refuse import refuse_unfit
-from hypojax.execute.shard import Shard
-from hypojax.execute.sources import authors, dataset_links, source_datasets
-from hypojax.execute.todo import Todo, todo_of
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.storage import Location, Place, locate
 from hypojax.store import CohortStore
-from hypojax.store.objects import digests, place_all
 
 ELSEWHERE: Final = frozenset({Reason.CLUSTER_LOST, Reason.UNREACHABLE, Reason.NO_ACCESS})
 """Reasons for which a run cannot go on that say nothing against the output folder: the table of what is done is written."""
@@ -237,26 +237,6 @@ def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
         results[scan] = line.export(scan)
         watch.finished(results[scan])
     return replace(_with(concluded(store, out=out, start=start), results), processed=len(done))
-
-
-def describe_derivatives(store: CohortStore, out: Location) -> None:
-    """Write what describes the derivatives folder."""
-    sources = source_datasets([entry["path"] for entry in store.scans])
-    root, version = out / DERIVATIVES, metadata.version("hypojax")
-    derivatives.write_dataset(root, version=version, sources=dataset_links(sources), authors=authors(sources))
-
-
-def concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
-    """Write the table and its exports, and say how it went."""
-    with settling(out) as common:
-        store = CohortStore.open(common / STORE)  # its index knows by now what workers said of themselves
-        records = store.records()
-        table = cohort.build(records, store.scans)
-        files = cohort.exported(table)
-        store.write_table(table, exports=digests(files))
-        place_all(common, files, through=True)
-    results = from_records(records, scans=store.index.ids)
-    return Outcome(results, seconds=time.perf_counter() - start, summary=cohort.summary(table))
 
 
 def _with(outcome: Outcome, results: Mapping[str, ScanResult]) -> Outcome:

@@ -12,16 +12,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
-from distributed import Client, Worker, WorkerPlugin, get_worker
+from distributed import Client, Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_worker
 
 from hypojax.execute.budget import scan_room
 from hypojax.execute.compile_cache import use_compile_cache
-from hypojax.execute.farewell import Farewell
+from hypojax.execute.lock import Turn
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.pipeline import Line, Segments
-from hypojax.execute.turn import Turn
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.storage import Location
@@ -169,3 +168,32 @@ def _unwritten(plugin: LinePlugin, line: Line, scans: Sequence[str], results: li
             yield scan
         else:
             results.append(from_record(record))
+
+
+class Farewell(SchedulerPlugin):
+    """Takes the plugin of a run from all workers when its client is gone: one that is killed cannot clean up behind itself.
+
+    Parameters
+    ----------
+    worker_plugin
+        Name of the plugin of the run.
+    client
+        Which client, by its `distributed.Client.id`.
+    """
+
+    def __init__(self, worker_plugin: str, client: str) -> None:
+        self.name = f"{worker_plugin}-farewell"
+        self._worker_plugin = worker_plugin
+        self._client = client
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Take away both plugins of the run when it is its client that leaves (as Dask calls it)."""
+        if client == self._client:
+            scheduler.loop.add_callback(self._take_away, scheduler)
+
+    async def _take_away(self, scheduler: Scheduler) -> None:
+        """Take them away, unless the client has done so itself."""
+        with suppress(ValueError):
+            scheduler.remove_plugin(self.name)
+        with suppress(ValueError):
+            await scheduler.unregister_worker_plugin(comm=None, name=self._worker_plugin)

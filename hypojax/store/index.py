@@ -158,7 +158,7 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
         The store, for messages.
     recorded
         Scans with a ledger record: where their file is another now they stay as they are, for the run to look at what it holds
-        (`hypojax.execute.changed`); columns may change, and those not named now are kept.
+        (`hypojax.execute.inputs`); columns may change, and those not named now are kept.
     anew
         Take the new settings and files where they differ.
 

@@ -9,8 +9,7 @@ import pytest
 from certificates import write_certificates
 
 from hypojax.deploy import read_config
-from hypojax.execute.cluster import connected
-from hypojax.execute.kubernetes import kubernetes_scheduler
+from hypojax.execute.cluster import connected, kubernetes_scheduler
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings
 

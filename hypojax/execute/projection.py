@@ -7,13 +7,12 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
-from hypojax.execute.budget import LEAST_NETWORK, amount, disk_free, memory_free
+from hypojax.execute.budget import LEAST_NETWORK, Size, amount, disk_free, held, in_flight, memory_free, read_sizes
+from hypojax.execute.calibration import SCANS, Calibration, calibrate, choose
+from hypojax.execute.costs import MEGAVOXEL, Span, Workers, fitted, time_span
+from hypojax.execute.inputs import find
 from hypojax.execute.outcome import ScanResult
-from hypojax.execute.output import STORE, find
-from hypojax.execute.plan.calibration import SCANS, Calibration, calibrate, choose
-from hypojax.execute.plan.costs import MEGAVOXEL, Span, fitted, time_span
-from hypojax.execute.plan.workers import Workers
-from hypojax.execute.sizes import Size, held, in_flight, read_sizes
+from hypojax.execute.output import STORE
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Scan, discover
 from hypojax.settings import SHORTEST, RunSettings

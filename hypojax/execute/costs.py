@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hypojax.execute.plan.calibration import Calibration
-from hypojax.execute.plan.straight import Straight, above, through
-from hypojax.execute.sizes import Size, in_flight
+import numpy as np
+from scipy.optimize import nnls
+
+from hypojax.execute.budget import Size, in_flight, memory_limit, scan_room
+from hypojax.execute.calibration import Calibration
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 
@@ -32,6 +34,31 @@ class Span:
     low: float
     about: float
     high: float
+
+
+@dataclass(frozen=True)
+class Straight:
+    """A cost as a function of size.
+
+    Parameters
+    ----------
+    fixed
+        What anything costs.
+    rate
+        What a unit of size costs besides.
+
+    Examples
+    --------
+    >>> Straight(fixed=0.5, rate=0.1).at(10.0)
+    1.5
+    """
+
+    fixed: float
+    rate: float
+
+    def at(self, size: float) -> float:
+        """The cost of something of this size."""
+        return self.fixed + self.rate * size
 
 
 @dataclass(frozen=True)
@@ -104,3 +131,64 @@ def time_span(seconds: float, costs: Costs, *, startup: float) -> Span:
     """Time of a worker whose scans take so long, with its start, and the range that the calibration leaves."""
     low, high = min(costs.low, 1 - SPREAD), max(costs.high, 1 + SPREAD)
     return Span(startup + low * seconds, startup + seconds, startup + high * seconds)
+
+
+def through(sizes: Sequence[float], costs: Sequence[float]) -> Straight:
+    """The line nearest to the measurements (least squares, Lawson and Hanson 1974), of those without a negative part.
+
+    >>> line = through([1.0, 2.0, 4.0], [3.0, 5.0, 9.0])
+    >>> round(line.fixed, 6), round(line.rate, 6)
+    (1.0, 2.0)
+    """
+    scale = max(sizes)
+    rows = np.stack([np.ones(len(sizes)), np.asarray(sizes, np.float64) / scale], axis=1)
+    (fixed, rate), _ = nnls(rows, np.asarray(costs, np.float64))
+    return Straight(float(fixed), float(rate / scale))
+
+
+def above(sizes: Sequence[float], costs: Sequence[float]) -> Straight:
+    """The line of `through`, lifted so that no measurement lies above it.
+
+    >>> line = above([1.0, 2.0, 3.0], [1.0, 2.6, 3.0])
+    >>> all(line.at(size) >= cost - 1e-9 for size, cost in zip([1.0, 2.0, 3.0], [1.0, 2.6, 3.0]))
+    True
+    """
+    line = through(sizes, costs)
+    lift = max(cost - line.at(size) for size, cost in zip(sizes, costs, strict=True))
+    return Straight(line.fixed + max(0.0, lift), line.rate)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """A cluster, described.
+
+    Parameters
+    ----------
+    count
+        Workers, each a process with networks of its own.
+    cores, gpus
+        Of one worker; cores as here when left out.
+    memory_bytes
+        Of one worker; None where nobody knows.
+    """
+
+    count: int = 1
+    cores: int | None = None
+    gpus: int = 0
+    memory_bytes: int | None = None
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Memory that one worker may take: as described, or that of this machine where it is this machine; None where nobody knows."""
+        return self.memory_bytes or (memory_limit() if self.count == 1 else None)
+
+    @property
+    def scan_room(self) -> int | None:
+        """Bytes that the voxels of one scan may take there; None where nobody knows."""
+        return None if self.memory_limit is None else scan_room(self.memory_limit)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        for option, value, least in (("workers", self.count, 1), ("cores", self.cores, 1), ("gpus", self.gpus, 0)):
+            if value is not None and value < least:
+                raise RunError(Reason.USAGE, f"{option} is {value}, it must be {least} or more; give a larger number or leave it out")
