@@ -82,6 +82,10 @@ class Variable:
 SCAN: Final = ("scan",)
 SCAN_REGION: Final = ("scan", "region")
 
+FLAGGED: Final = Variable("flagged", ("scan", "flag"), "bool", "", "Whether the scan carries this quality flag; false where it has not been finished")
+FLAG_TEXT: Final = Variable("flags", SCAN, "str", "", "Quality flags of a finished scan, separated by spaces; empty when none")
+"""The same as one text: in ledger records, TSV and Parquet."""
+
 TABLE: Final = (
     Variable("volume_mm3", SCAN_REGION, "float64", "mm3", "Soft volume: sum of posteriors inside the structure's own support"),
     Variable("volume_hard_mm3", SCAN_REGION, "float64", "mm3", "Hard volume: labelled voxels of the scan's own grid times their volume"),
@@ -90,7 +94,7 @@ TABLE: Final = (
     Variable("status", SCAN, "str", "", "done, failed or pending"),
     Variable("reason", SCAN, "str", "", "Typed reason of a failure; empty otherwise"),
     Variable("message", SCAN, "str", "", "The failure in a sentence, with the next step"),
-    Variable("flags", SCAN, "str", "", "Quality flags of a finished scan, separated by spaces; empty when none"),
+    FLAGGED,
     Variable("notes", SCAN, "str", "", "What was found in the file that asks for a look, in sentences, with the next step; empty when nothing"),
     Variable("quality_score", SCAN, "float64", "1", "Quality of the hypothalamus result, 0 to 1: how much size, shape, parts and decision of its posteriors look like those of sound results"),
     Variable("quality_location", SCAN, "float64", "1", "Share of the place posterior of the hypothalamus within 12 mm of the place taken, 0 to 1"),
@@ -108,7 +112,7 @@ TABLE: Final = (
     Variable("duplicate_of", SCAN, "str", "", "First scan, in order of ids, with the same voxels; empty for that one, and where no other scan has them"),
     Variable("seconds", SCAN, "float64", "s", "Time this scan took, decode to volumes"),
 )
-"""The table of a cohort, in order. Columns of participants tables join it as coordinates on ``scan``."""
+"""The table of a cohort, in order. Columns of participants tables join it as variables on ``scan``."""
 
 DATASET: Final = Variable("dataset", SCAN, "str", "", "Dataset: the folder of the BIDS dataset, else of the input, or the name that was chosen; a label of a subject is one person within it only")
 """The coordinate that tells people of the same label apart; it stands before those of participants tables."""

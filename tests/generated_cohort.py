@@ -9,6 +9,7 @@ import xarray as xr
 from hypojax import cohort
 from hypojax.schema import REGIONS, TABLE
 from hypojax.store import CohortStore, ScanEntry
+from hypojax.volumes import FLAGS
 
 SPREAD = 0.085
 """Of a hypothalamus at equal head size, as published for small structures: near 10 % with that of heads."""
@@ -51,22 +52,30 @@ def generated(
         "seconds": np.ones(scans),
         "status": np.where(failed, "failed", "done"),
         "reason": np.where(failed, "truncated", ""),
-        "flags": np.where(random.random(scans) < 0.03, "noisy", ""),
+        "flagged": (random.random(scans) < 0.03)[:, None] & (np.array([*FLAGS]) == "noisy"),
         "path": np.array([f"/data/{name}-{number:04d}_T1w.nii.gz" for number in range(scans)]),
     }
     variables = {}
-    shape = {"scan": scans, "region": len(REGIONS), "axis": 3}
+    shape = {"scan": scans, "region": len(REGIONS), "axis": 3, "flag": len(FLAGS)}
     for variable in TABLE:
+        if variable.name == "flagged":
+            variables[variable.name] = xr.Variable(variable.dims, columns[variable.name])
+            continue
         text = variable.dtype == "str"
         blank = np.full([shape[dim] for dim in variable.dims], "" if text else np.nan, object if text else float)
         values = np.asarray(columns.get(variable.name, blank)).astype(object if text else float)
         if not text:
             values[failed] = np.nan
         variables[variable.name] = xr.Variable(variable.dims, values)
-    index = {"scan": [f"{name}-{number:04d}" for number in range(scans)], "region": list(REGIONS), "axis": ["i", "j", "k"]}
+    index = {
+        "scan": [f"{name}-{number:04d}" for number in range(scans)],
+        "region": list(REGIONS),
+        "axis": ["i", "j", "k"],
+        "flag": list(FLAGS),
+    }
     people = {"age": ("scan", age), "sex": ("scan", sex.astype(object)), "scanner": ("scan", np.full(scans, "Trio", object))}
     coordinates = {key: np.array(values, object) for key, values in index.items()}
-    return xr.Dataset(variables, coords={**coordinates, **people})
+    return xr.Dataset({**variables, **people}, coords={**coordinates, "dataset": ("scan", np.full(scans, "", object))})
 
 
 def stored(out: Path, dataset: xr.Dataset, *, weights: str = "ab12") -> Path:

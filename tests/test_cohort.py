@@ -24,6 +24,7 @@ from hypojax.schema import REGIONS, TABLE
 from hypojax.store import CohortStore, ScanEntry, ScanRecord
 from hypojax.store.root import table_objects
 from hypojax.tables.cell import decoded
+from hypojax.volumes import FLAGS
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,9 @@ def test_every_input_has_a_row(table: xr.Dataset) -> None:
     assert "copy it again" in table.message.sel(scan=FAILED).item()
     assert bool(table.volume_mm3.sel(scan=[FAILED, PENDING, UNTOUCHED]).isnull().all())
     assert bool(table.nonfinite_voxels.sel(scan=FAILED).isnull())
-    assert table.flags.sel(scan=[FAILED, UNTOUCHED]).values.tolist() == ["", ""]
+    assert not table.flagged.sel(scan=[FAILED, UNTOUCHED]).any()
+    assert table.flag.values[table.flagged.sel(scan=DONE)].tolist() == ["noisy"]
+    assert table.flag.values.tolist() == list(FLAGS)
 
 
 def test_skull_stripped_scan_has_no_intracranial_volume(table: xr.Dataset) -> None:
@@ -66,7 +69,7 @@ def test_skull_stripped_scan_has_no_intracranial_volume(table: xr.Dataset) -> No
 
 def test_variables_are_those_of_the_schema(table: xr.Dataset) -> None:
     """Name, dims, dtype and attributes come from one place; coordinates explain themselves."""
-    assert list(table.data_vars) == [variable.name for variable in TABLE]
+    assert list(table.data_vars) == [*(variable.name for variable in TABLE), *cohort.people(table)]
     for variable in TABLE:
         stored = table[variable.name]
         assert stored.dims == variable.dims
@@ -76,7 +79,7 @@ def test_variables_are_those_of_the_schema(table: xr.Dataset) -> None:
     assert all(coordinate.attrs["long_name"] for coordinate in table.coords.values())
 
 
-def test_participants_join_as_coordinates(table: xr.Dataset) -> None:
+def test_participants_join_as_variables(table: xr.Dataset) -> None:
     """Whole numbers with a gap become floats, text stays text, a clash gets a name of its own, and one can select."""
     assert table.age.values.tolist()[:2] == [31, 52]
     assert np.isnan(table.age.sel(scan=FAILED).item())
@@ -101,9 +104,9 @@ def test_any_participants_table_can_be_stored(tables: list[dict[str, Any]]) -> N
     """Whatever the columns are called and hold: no variable is lost or replaced, values survive, names are safe on disk."""
     scans = [entry(f"sub-{number}", columns) for number, columns in enumerate(tables)]
     built = cohort.build([], scans)
-    names = {name for columns in tables for name in columns}
-    assert len(built.coords) == len(names) + 3
-    assert [variable.name for variable in TABLE] == list(built.data_vars)
+    names = {name for columns in tables for name in columns} - {"dataset"}  # which tells people apart where no input says it
+    assert len(cohort.people(built)) == len(names)
+    assert [*(variable.name for variable in TABLE), *cohort.people(built)] == list(built.data_vars)
     assert len({str(name).casefold() for name in built.variables}) == len(built.variables)
     objects = table_objects(built)
     assert {key.split("/")[0] for key in objects} == {*map(str, built.variables), "zarr.json"}
@@ -241,3 +244,21 @@ def test_ages_are_numbers_whatever_one_table_holds_in_their_place() -> None:
     assert np.isnan(ages(None, None)).all()
     assert ages(31, 42).dtype == np.int64
     assert list(ages("30-34", None)) == ["30-34", ""]
+
+
+def test_two_sites_whose_columns_differ_become_one(tmp_path: Path) -> None:
+    """`xarray.concat` alone joins them; what a site does not know is missing, in exports and files too."""
+    first = cohort.build([], [entry("a1", {"age": 31, "group": "control"}), entry("a2", {"age": None, "group": "patient"})])
+    second = cohort.build([], [{**entry("b1", {"site": "north", "iq": 104.5}), "dataset": "b"}])
+    both = xr.concat([first, second], "scan")
+    assert both.dataset.values.tolist() == ["", "", "b"]
+    np.testing.assert_array_equal(both.age, [31, np.nan, np.nan])
+    assert both.flagged.dtype == bool
+    assert both.where(both.group == "patient", drop=True).scan.values.tolist() == ["a2"]
+    frame = cohort.tidy(both).drop_duplicates("scan")
+    assert frame[["group", "site"]].values.tolist() == [["control", ""], ["patient", ""], ["", "north"]]
+    both.to_netcdf(tmp_path / "both.nc")
+    both.to_zarr(tmp_path / "both.zarr", consolidated=False)
+    for opened in (xr.open_dataset(tmp_path / "both.nc"), xr.open_zarr(tmp_path / "both.zarr", consolidated=False)):
+        with opened:
+            pd.testing.assert_frame_equal(cohort.tidy(opened.load()), cohort.tidy(both), check_like=True)

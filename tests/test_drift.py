@@ -209,7 +209,7 @@ def test_more_sessions_on_one_side_are_no_drift() -> None:
     reference, new = revisited(generated(400, seed=0, failing=0.0), sessions=3), generated(400, seed=1, failing=0.0, name="new")
     for side in (reference, new):
         side["icv_cut_off"].values[:] = np.where(random.random(side.sizes["scan"]) < 0.1, 0.01, 0.0)
-        side["flags"].values[:] = np.where(random.random(side.sizes["scan"]) < 0.1, "noisy", "")
+        side["flagged"].loc[{"flag": "noisy"}] = random.random(side.sizes["scan"]) < 0.1
     assert not names(compare(reference, new)) & {"icv_cut_off", "flag noisy"}
 
 
@@ -256,7 +256,8 @@ def test_a_change_of_scanner_is_found_and_said() -> None:
 
 def test_failures_voxels_and_flags_are_found() -> None:
     reference, new = generated(300, seed=0), generated(100, seed=1, failing=0.15)
-    new = new.assign(voxel_size_mm=new.voxel_size_mm * 1.2, flags=new.flags.where(np.arange(100) % 4 > 0, "uncertain"))
+    new = new.assign(voxel_size_mm=new.voxel_size_mm * 1.2)
+    new["flagged"].loc[{"flag": "uncertain"}] = np.arange(100) % 4 == 0
     found = compare(reference, new)
     assert {"failed", "voxel_volume_mm3", "flag uncertain"} <= names(found)
     assert "scans that failed: " in said(found)

@@ -167,7 +167,7 @@ def test_strata() -> None:
     assert of(by_sex, "mean", stratum="sex F", metric="dice") == pytest.approx(np.mean(0.6 + np.arange(0, 12, 2) / 40))
     assert of(by_sex, "failed", stratum="sex F") == 1
     assert of(by_sex, "failed", stratum="sex M") == 0
-    with pytest.raises(RunError, match=r"no 'site' to group them by \(known: subject, sex"):
+    with pytest.raises(RunError, match=r"no 'site' to group them by \(known: dataset, subject, sex"):
         strata(example(columns), by=["site"])
 
 

@@ -37,6 +37,7 @@ from hypojax.store.arrays import CHUNK, chunk_length, native_objects
 from hypojax.store.index import relocate
 from hypojax.store.ledger import regions_of_record, row_of_record
 from hypojax.store.sealed import DamagedDocumentError, group_document, plain, scan_key, seal, unseal
+from hypojax.volumes import FLAGS
 
 DTYPES = ["|u1", "|i1", "<i2", ">i2", "<u2", ">u4", "<i8", ">f4", "<f4", "<f8", ">f8"]
 
@@ -202,8 +203,8 @@ xr.open_zarr({str(store.root / "scans" / DONE / "labels")!r}).hypothalamus.load(
     assert printed.stderr == ""
     assert shown["named"]
     assert shown["units"]["volume_mm3"] == "mm3"
-    assert shown["sizes"] == {"scan": 5, "region": len(REGIONS), "axis": 3}
-    assert shown["coords"] == sorted(["scan", "region", "axis", "age", "group", "status_participant", "subject"])
+    assert shown["sizes"] == {"scan": 5, "region": len(REGIONS), "axis": 3, "flag": len(FLAGS)}
+    assert shown["coords"] == sorted(["scan", "region", "axis", "flag", "dataset"])
     assert {**shown["attrs"], **PROVENANCE} == shown["attrs"]
     assert json.loads(shown["attrs"]["settings"]) == plain(SETTINGS)
     assert shown["status"] == ["done", "done", "failed", "pending", "pending"]

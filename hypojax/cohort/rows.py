@@ -1,31 +1,21 @@
-"""The cohort: ledger records and participants tables as one xarray Dataset; tidy exports and a summary of it."""
+"""The table of a cohort: ledger records and participants' columns as one xarray Dataset, a row for every input."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xarray as xr
 from jaxtyping import Shaped
 
-from hypojax.schema import DATASET, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
-from hypojax.storage import Location, Place, locate
-from hypojax.store import ScanEntry, ScanRecord, check_table
+from hypojax.schema import DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.index import Column
-from hypojax.store.objects import place
-from hypojax.store.root import open_table
 from hypojax.tables import is_age_name, text_of
 from hypojax.tables.age import age_of
 from hypojax.tables.column import per_year
-from hypojax.tables.write import tsv
 from hypojax.visible import visible
-from hypojax.volumes.flags import peer_notes
+from hypojax.volumes.flags import FLAGS, peer_notes
 
 AXES: Final = ("i", "j", "k")
 """Stored axes of a scan, the labels of dimension ``axis``."""
@@ -34,12 +24,14 @@ COORDINATES: Final = {
     "scan": "Scan id",
     "region": "Region: intracranial volume, hypothalamus as a whole and by side, then its ten subunits (Bocchetta 2015; Billot 2020)",
     "axis": "Stored axis of the scan's voxels",
+    "flag": "Quality flag: what asks somebody to look at the scan",
 }
 RESERVED: Final = frozenset(
     {
         *(variable.name for variable in TABLE),
         *(f"{variable.name}_{axis}" for variable in TABLE if "axis" in variable.dims for axis in AXES),
         *COORDINATES,
+        *(DATASET.name, FLAG_TEXT.name),
         *("scans", "ledger", "zarr.json"),
     }
 )
@@ -49,64 +41,7 @@ WHITE_SPACE: Final = "\t\n\r"
 """Kept in cells and sentences, which may have lines; names of scans and files have it spelled out."""
 
 LONGEST_NAME: Final = 120
-"""Bytes of a coordinate's name: columns can be whole questions, file systems take 255 bytes."""
-
-PARQUET, TSV = "volumes.parquet", "volumes.tsv"
-
-
-@dataclass(frozen=True)
-class RegionSummary:
-    """Soft volumes of one region over the scans that have it, mm³.
-
-    Parameters
-    ----------
-    count
-        Scans with a volume.
-    missing
-        Finished scans without one.
-    median, low, high
-        Median, 5th and 95th percentile; NaN where no scan has a volume.
-    """
-
-    count: int
-    missing: int
-    median: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A cohort in a few numbers.
-
-    Parameters
-    ----------
-    scans, done, failed, pending
-        Scans in all, and by status.
-    reasons
-        Reason → scans that failed for it.
-    missing_reasons
-        Reason → regions of finished scans without a volume for it.
-    flags
-        Quality flag → finished scans that carry it.
-    seconds
-        Median time of a finished scan.
-    regions
-        Region → its volumes.
-    duplicates
-        Scans with the voxels of one before them.
-    """
-
-    scans: int
-    done: int
-    failed: int
-    pending: int
-    reasons: Mapping[str, int]
-    missing_reasons: Mapping[str, int]
-    flags: Mapping[str, int]
-    seconds: float
-    regions: Mapping[str, RegionSummary]
-    duplicates: int = 0
+"""Bytes of a column's name: columns can be whole questions, file systems take 255 bytes."""
 
 
 def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Dataset:
@@ -121,8 +56,9 @@ def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Datas
 
     Returns
     -------
-    Dataset with dims ``scan`` (ordered by id), ``region`` and ``axis``; the variables of `schema.TABLE` with units and
-    long names; dataset, entities and columns of participants tables as coordinates on ``scan``.
+    Dataset with dims ``scan`` (ordered by id), ``region``, ``axis`` and ``flag``; the variables of `schema.TABLE` with units and
+    long names; the ``dataset`` of each scan as a coordinate; entities and columns of participants tables as variables on
+    ``scan`` (`people`): as coordinates, `xarray.concat` would refuse two cohorts whose columns differ.
 
     Examples
     --------
@@ -134,94 +70,22 @@ def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Datas
     by_scan = {record["scan"]: record for record in records}
     rows = _with_duplicates({entry["scan"]: _row(entry, by_scan.get(entry["scan"])) for entry in entries})
     rows = _with_peers(rows, [entry.get("dataset", "") for entry in entries])
-    variables = {variable.name: _variable(variable, rows) for variable in TABLE}
-    index = {"scan": [visible(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES)}
+    flags = _flags(rows)
+    variables = {variable.name: _flagged(rows, flags) if variable is FLAGGED else _variable(variable, rows) for variable in TABLE}
+    index = {"scan": [visible(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES), "flag": flags}
     coordinates = {name: xr.Variable((name,), np.array(index[name], object), {"long_name": text}) for name, text in COORDINATES.items()}
-    return xr.Dataset(variables, coords={**coordinates, **_dataset(entries), **_participants(entries)})
+    return xr.Dataset({**variables, **_participants(entries)}, coords={**coordinates, DATASET.name: _dataset(entries)})
 
 
-def open_cohort(path: Place) -> xr.Dataset:
-    """The table of a cohort store, read whole into memory.
-
-    Parameters
-    ----------
-    path
-        The store (``cohort.zarr``), or the output folder that holds it: a path, or a URL (``s3://bucket/out``).
-
-    Raises
-    ------
-    RunError
-        ``NOTHING_FOUND`` or ``STORE_DAMAGED``.
-    """
-    root = locate(path)
-    root = root / "cohort.zarr" if (root / "cohort.zarr").is_dir() else root
-    check_table(root)
-    with open_table(root) as table:
-        return table.load()
-
-
-def tidy(dataset: xr.Dataset) -> pd.DataFrame:
-    """One row a scan and region: id, participants columns, region, volumes, status and reasons, flags, quality.
-
-    Columns on ``axis`` become one a stored axis (``voxel_size_mm_i``). Text that is empty stays empty.
-    """
-    axes = {f"{name}_{axis}": dataset[name].sel(axis=axis, drop=True) for name in _on(dataset, "axis") for axis in AXES}
-    flat = dataset.drop_dims("axis").assign(axes)
-    frame: pd.DataFrame = flat.to_dataframe(dim_order=["scan", "region"]).reset_index()
-    frame = frame.astype(dict.fromkeys(frame.select_dtypes(exclude="number").columns, "str"))  # whatever array type the text came in
-    participants = [str(name) for name in dataset.coords if name not in COORDINATES]
-    lead = ["scan", *participants, "region", *_on(flat, "region"), "status", "reason", "flags"]
-    return frame[[*lead, *(column for column in frame.columns if column not in lead)]]
-
-
-def exported(dataset: xr.Dataset) -> dict[str, bytes]:
-    """``volumes.parquet`` and ``volumes.tsv`` by name."""
-    frame = tidy(dataset)
-    return {PARQUET: _parquet(frame, dataset), TSV: tsv(frame)}
-
-
-def export_table(dataset: xr.Dataset, folder: Location) -> tuple[Location, Location]:
-    """Write ``volumes.parquet`` and ``volumes.tsv`` into ``folder``, each whole or not at all.
-
-    Returns
-    -------
-    The two paths.
-
-    Raises
-    ------
-    RunError
-        ``DISK_FULL`` or ``NOT_WRITABLE``.
-    """
-    for name, data in exported(dataset).items():
-        place(folder / name, data)
-    return folder / PARQUET, folder / TSV
-
-
-def summary(dataset: xr.Dataset) -> Summary:
-    """A cohort in a few plain numbers.
+def people(dataset: xr.Dataset) -> list[str]:
+    """Names of the columns of participants tables and BIDS entities in a cohort, in their order.
 
     Examples
     --------
-    >>> summary(build([], [ScanEntry(scan="sub-01", path="a.nii", entities={}, columns={})])).pending
-    1
+    >>> people(build([], [ScanEntry(scan="sub-01", path="a.nii", entities={"subject": "01"}, columns={"age": 31})]))
+    ['subject', 'age']
     """
-    status = Counter(str(value) for value in dataset["status"].values)
-    done = dataset.isel(scan=np.flatnonzero(dataset["status"].values == "done"))
-    failed = dataset["reason"].values[dataset["status"].values == "failed"]
-    flags = [flag for text in done["flags"].values for flag in str(text).split()]
-    missing = [str(reason) for reason in done["missing_reason"].values.ravel() if reason]
-    return Summary(
-        scans=dataset.sizes["scan"],
-        done=status["done"],
-        failed=status["failed"],
-        pending=status["pending"],
-        reasons=_counts(str(reason) for reason in failed),
-        missing_reasons=_counts(missing),
-        flags=_counts(flags),
-        seconds=_quantile(done["seconds"].values, 0.5),
-        regions={str(region): _region_summary(done["volume_mm3"].sel(region=region).values) for region in dataset["region"].values},
-        duplicates=int((dataset["duplicate_of"].values != "").sum()),
-    )
+    return [str(name) for name, values in dataset.variables.items() if values.dims == SCAN and str(name) not in RESERVED]
 
 
 def _row(entry: ScanEntry, record: ScanRecord | None) -> dict[str, Any]:
@@ -269,6 +133,19 @@ def _with_peers(rows: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> l
     ]
 
 
+def _flags(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every flag of `volumes.FLAGS`, then those that only records of other versions have."""
+    found = {flag for row in rows for flag in str(row.get(FLAG_TEXT.name) or "").split()}
+    return [*FLAGS, *sorted(found - set(FLAGS))]
+
+
+def _flagged(rows: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> xr.Variable:
+    """Which scan carries which flag."""
+    own = [set(str(row.get(FLAG_TEXT.name) or "").split()) for row in rows]
+    values = np.array([[flag in found for flag in flags] for found in own], bool).reshape(len(rows), len(flags))
+    return xr.Variable(FLAGGED.dims, values, FLAGGED.attributes)
+
+
 def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Variable:
     """One variable of the table as `schema` declares it."""
     sizes = {"region": len(REGIONS), "axis": len(AXES)}
@@ -282,37 +159,38 @@ def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Varia
     return xr.Variable(variable.dims, numbers, variable.attributes)
 
 
-def _dataset(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:
-    """The dataset of each scan as a coordinate on ``scan``; none where no entry says it, as in stores of older versions."""
-    if not any(DATASET.name in entry for entry in entries):
-        return {}
-    names = _texts(np.array([entry.get("dataset") for entry in entries], object))
-    return {DATASET.name: xr.Variable(SCAN, names, DATASET.attributes)}
+def _dataset(entries: Sequence[ScanEntry]) -> xr.Variable:
+    """The dataset of each scan; where no entry says it, the participants column of that name; missing is empty."""
+    key = DATASET.name
+    said = any(key in entry for entry in entries)
+    return xr.Variable(
+        SCAN, _texts(np.array([(entry if said else entry["columns"]).get(key) for entry in entries], object)), DATASET.attributes
+    )
 
 
 def _participants(entries: Sequence[ScanEntry]) -> dict[str, xr.Variable]:
-    """Entities and participants columns as coordinates on ``scan``."""
-    taken = {name.casefold() for name in (*RESERVED, *_dataset(entries))}
+    """Entities and participants columns on ``scan``."""
+    taken = {name.casefold() for name in RESERVED}
+    said = any(DATASET.name in entry for entry in entries)
     found: dict[str, xr.Variable] = {}
     for origin, table in (
         ("BIDS entity", [entry["entities"] for entry in entries]),
         ("Participants column", [entry["columns"] for entry in entries]),
     ):
-        for column in dict.fromkeys(name for row in table for name in row):
-            name = _coordinate_name(column, taken)
+        for column in dict.fromkeys(name for row in table for name in row if said or name != DATASET.name):
+            name = _free_name(column, taken)
             taken.add(name.casefold())
-            found[name] = xr.Variable(
-                SCAN, _column([row.get(column) for row in table], column), {"long_name": f"{origin} {visible(column)!r}"}
-            )
+            values = _column([row.get(column) for row in table], column)
+            found[name] = xr.Variable(SCAN, values, {"long_name": f"{origin} {visible(column)!r}"})
     return found
 
 
-def _coordinate_name(column: str, taken: set[str]) -> str:
+def _free_name(column: str, taken: set[str]) -> str:
     """A name for a participants column that Zarr can store and no other column has.
 
     Blanks go too: xarray lists coordinates in one attribute, separated by blanks. The long name keeps what the table says.
 
-    >>> _coordinate_name("status", {"status"}), _coordinate_name("IQ a/b", set()), _coordinate_name(" ", {"column"})
+    >>> _free_name("status", {"status"}), _free_name("IQ a/b", set()), _free_name(" ", {"column"})
     ('status_participant', 'IQ_a_b', 'column_participant')
     """
     plain = re.sub(r"^[._]+", "_", re.sub(r"[\s/\\\0]", "_", visible(column, keep=WHITE_SPACE)))
@@ -345,41 +223,3 @@ def _texts(values: Shaped[np.ndarray, "..."], *, keep: str = "") -> Shaped[np.nd
     """The same array as text, with what is not printable (but for ``keep``) spelled out; missing is empty."""
     texts = np.array(["" if value is None else visible(str(value), keep=keep) for value in values.ravel()], object)
     return texts.reshape(values.shape)
-
-
-def _on(dataset: xr.Dataset, dim: str) -> list[str]:
-    """Variables of the table that lie on a dim."""
-    return [str(name) for name, variable in dataset.data_vars.items() if dim in variable.dims]
-
-
-def _parquet(frame: pd.DataFrame, dataset: xr.Dataset) -> bytes:
-    """The frame as Parquet; every column carries its unit and long name."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    fields = [field.with_metadata(_column_metadata(field.name, dataset)) for field in table.schema]
-    buffer = BytesIO()
-    pq.write_table(table.cast(pa.schema(fields, metadata=table.schema.metadata)), buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _column_metadata(column: str, dataset: xr.Dataset) -> dict[str, str]:
-    """Attributes of the variable that a column comes from."""
-    name = column if column in dataset.variables else column.rsplit("_", 1)[0]
-    return {key: str(value) for key, value in dataset[name].attrs.items()}
-
-
-def _counts(values: Iterable[str]) -> dict[str, int]:
-    """Value → how often, most often first."""
-    return dict(Counter(values).most_common())
-
-
-def _region_summary(volumes: Shaped[np.ndarray, "scan"]) -> RegionSummary:
-    """Volumes of one region over finished scans."""
-    known = volumes[np.isfinite(volumes)]
-    low, median, high = (_quantile(known, share) for share in (0.05, 0.5, 0.95))
-    return RegionSummary(count=known.size, missing=volumes.size - known.size, median=median, low=low, high=high)
-
-
-def _quantile(values: Shaped[np.ndarray, "scan"], share: float) -> float:
-    """A quantile of the finite values; NaN where there is none."""
-    known = values[np.isfinite(values)]
-    return float(np.quantile(known, share)) if known.size else float("nan")

@@ -23,7 +23,7 @@ from hypojax.evaluation.score import score_mask, score_pair
 from hypojax.evaluation.summary import summarise
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.bids_tables import Datasets
-from hypojax.schema import PARTS, REGIONS, SCAN_REGION, Variable
+from hypojax.schema import DATASET, PARTS, REGIONS, SCAN_REGION, Variable
 from hypojax.storage import Disk, on_disk
 from hypojax.store import ScanEntry
 from hypojax.visible import visible
@@ -250,10 +250,10 @@ def tabulate(results: Sequence[ScanScores], entries: Sequence[ScanEntry]) -> xr.
     ordered = sorted(results, key=lambda result: result.scan)
     asked = [region for region in REGIONS if any(region in {*result.scores, *result.missing} for result in ordered)]
     known = cohort.build([], sorted(entries, key=lambda entry: entry["scan"]))
-    coordinates = {str(name): values.variable for name, values in known.coords.items() if "axis" not in values.dims}
-    index = {"scan": coordinates.pop("scan"), "region": xr.Variable("region", np.array(asked, object), known["region"].attrs)}
+    index = {"scan": known["scan"].variable, "region": xr.Variable("region", np.array(asked, object), known["region"].attrs)}
     taken = {variable.name for variable in (*METRICS, *ROWS)}
-    named = {f"{name}_participant" if name in taken else name: values for name, values in coordinates.items() if name != "region"}
+    columns = (DATASET.name, *cohort.people(known))
+    named = {f"{name}_participant" if name in taken else name: known[name].variable for name in columns}
     variables = {variable.name: _variable(variable, ordered, asked) for variable in (*METRICS, *ROWS)}
     return xr.Dataset(variables, coords={**index, **named}, attrs={"title": "Label maps against a reference", "comment": COMMENT})
 

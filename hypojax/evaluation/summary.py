@@ -167,7 +167,7 @@ def subjects_of(evaluation: xr.Dataset) -> Shaped[np.ndarray, "scan"]:
     """
     scans = evaluation["scan"].values
     blank = np.full(len(scans), "", object)
-    subjects, datasets = (evaluation[name].values if name in evaluation.coords else blank for name in ("subject", "dataset"))
+    subjects, datasets = (evaluation[name].values if name in evaluation.variables else blank for name in ("subject", "dataset"))
     missing = pd.isna(subjects) | (subjects == "")
     named = zip(scans, subjects, datasets, missing, strict=True)
     return np.array([f"{dataset}/{scan if none else f'sub-{text_of(subject)}'}" for scan, subject, dataset, none in named], dtype=object)

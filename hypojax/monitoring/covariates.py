@@ -71,7 +71,7 @@ def _column(dataset: xr.Dataset, names: tuple[str, ...]) -> pd.Series:
 
 def _name(dataset: xr.Dataset, names: tuple[str, ...]) -> str | None:
     """The first of some names that a column of scans has, as it is spelled there."""
-    by_name = {plain(str(name)): str(name) for name in dataset.coords if dataset[name].dims == ("scan",)}
+    by_name = {plain(str(name)): str(name) for name in dataset.variables if dataset[name].dims == ("scan",)}
     return next((by_name[name] for name in names if name in by_name), None)
 
 

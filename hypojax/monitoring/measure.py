@@ -85,7 +85,7 @@ def measures(dataset: xr.Dataset, *, flags: Collection[str] = ()) -> tuple[list[
 
 def flags_of(*datasets: xr.Dataset) -> set[str]:
     """Flags that any scan of these cohorts carries."""
-    return {flag for dataset in datasets for text in dataset["flags"].values for flag in str(text).split()}
+    return {str(flag) for dataset in datasets for flag in dataset["flag"].values[dataset["flagged"].values.any(axis=0)]}
 
 
 Values = list[tuple[Measure, np.ndarray]]
@@ -156,11 +156,11 @@ def _shares(dataset: xr.Dataset) -> Values:
 def _flags(dataset: xr.Dataset, flags: Collection[str]) -> Values:
     """Who of those done carries which flag."""
     done = dataset["status"].values == "done"
-    carried = [set(str(text).split()) for text in dataset["flags"].values]
+    carried = dict(zip(dataset["flag"].values, dataset["flagged"].values.astype(float).T, strict=True))
     found: Values = []
     for flag in sorted(flags):
         measure = Measure(f"flag {flag}", "flag", "share", f"scans flagged {flag}", ADVICE["flag"])
-        found.append((measure, np.where(done, [float(flag in own) for own in carried], np.nan)))
+        found.append((measure, np.where(done, carried.get(flag, 0.0), np.nan)))
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
 from hypojax.reason import Reason
-from hypojax.schema import REGIONS, TABLE, Variable
+from hypojax.schema import FLAG_TEXT, FLAGGED, REGIONS, TABLE, Variable
 from hypojax.storage import Location, each
 from hypojax.store.objects import digest
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, plain, scan_key, seal, unseal
@@ -15,8 +15,8 @@ LEDGER: Final = "ledger"
 STATUSES: Final = ("done", "failed", "pending")
 """``pending`` in a record: the voxels are stored, the segmentation is not."""
 
-OWN: Final = ("status", "reason", "message", "path", "duplicate_of")
-"""Columns of the table that a record, or the index, holds by themselves, or that several scans together tell."""
+OWN: Final = ("status", "reason", "message", "path", "duplicate_of", FLAGGED.name)
+"""Columns of the table that a record, or the index, holds by themselves or as text, or that several scans together tell."""
 
 QUANTITIES: Final = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3")
 
@@ -74,7 +74,7 @@ def row_of_record(row: Mapping[str, Any]) -> dict[str, Any]:
     >>> row_of_record({"flags": ("noisy", "cut_off"), "seconds": float("nan")})
     {'flags': 'noisy cut_off', 'seconds': None}
     """
-    columns = {variable.name: variable for variable in TABLE if variable.name not in OWN and "region" not in variable.dims}
+    columns = {variable.name: variable for variable in (*TABLE, FLAG_TEXT) if variable.name not in OWN and "region" not in variable.dims}
     if unknown := sorted(set(row) - set(columns)):
         raise ValueError(f"unknown columns {unknown}; schema.TABLE has them all")
     return {name: _cell(columns[name], value) for name, value in plain(row).items()}

@@ -41,31 +41,31 @@ USUAL_ICV: Final = (1_000_000.0, 2_200_000.0)
 """Soft intracranial volume, mm³: adults of population studies, with a margin for small children and large heads."""
 
 FLAGS: Final[dict[str, str]] = {
-    "low_quality_score": f"size, shape or parts of the hypothalamus are unlike those of sound results (quality_score below {LOWEST_SCORE})",
-    "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",
-    "not_located": f"the head network is unsure where the hypothalamus lies (quality_location below {LOWEST_LOCATION})",
     "orientation_assumed": "the file does not say which way its axes run: left and right may be exchanged",
     "orientation_conflict": "sform and qform of the file contradict each other (the sform counts): left and right may be exchanged",
     "template_space": "the file says that it lies in a template's space: its volumes are those after registration, not of the head",
     "voxel_size_conflict": "the file gives two voxel sizes (see notes; the sform counts): volumes are wrong if the other is right",
-    "voxel_size_unlike_others": "the other scans of its dataset with the same matrix have another voxel size (see notes)",
-    "icv_unlike_others": "its intracranial volume lies far from those of the other scans of its dataset (see notes)",
+    "noise_outside_head": "noise as bright as tissue stood outside the head, as in MP2RAGE, and was taken out: look before you believe it",
+    "low_quality_score": f"size, shape or parts of the hypothalamus are unlike those of sound results (quality_score below {LOWEST_SCORE})",
+    "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",
+    "not_located": f"the head network is unsure where the hypothalamus lies (quality_location below {LOWEST_LOCATION})",
     "asymmetric": f"left and right hypothalamus differ by more than {LARGEST_ASYMMETRY:.0%} of their sum",
     "low_contrast": f"little contrast near the hypothalamus (quality_contrast below {LOWEST_CONTRAST})",
     "noisy": f"much noise near the hypothalamus (quality_noise above {HIGHEST_NOISE})",
     "thick_voxels": f"a voxel edge is longer than {THICKEST_VOXEL} mm",
     "skull_stripped": "no scalp round the brain: the intracranial volume is missing",
     "icv_cut_off": "the field of view cuts the intracranial volume: it is missing",
-    "hypothalamus_cut_off": "the field of view cuts the hypothalamus: its volumes are missing",
     "partly_blank": "a part of the head is blank, or without any signal: the intracranial volume is missing",
+    "hypothalamus_cut_off": "the field of view cuts the hypothalamus: its volumes are missing",
     "blank_near_hypothalamus": "voxels in or next to the hypothalamus are blank: its volumes are missing",
     "nonfinite_near_hypothalamus": "voxels in or next to the hypothalamus are NaN or infinite: its volumes are missing",
-    "noise_outside_head": "noise as bright as tissue stood outside the head, as in MP2RAGE, and was taken out: look before you believe it",
     "one_side": "only one side of the hypothalamus was found",
     "unusual_hypothalamus": f"whole hypothalamus outside {USUAL_HYPOTHALAMUS[0]:.0f} to {USUAL_HYPOTHALAMUS[1]:.0f} mm3",
     "unusual_icv": f"intracranial volume outside {USUAL_ICV[0] / 1e6} to {USUAL_ICV[1] / 1e6} litres",
+    "voxel_size_unlike_others": "the other scans of its dataset with the same matrix have another voxel size (see notes)",
+    "icv_unlike_others": "its intracranial volume lies far from those of the other scans of its dataset (see notes)",
 }
-"""Name of a flag → what it says."""
+"""Name of a flag → what it says, in the order in which they are raised: file, background, result, other scans of the dataset."""
 
 
 def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[str, ...]:
