@@ -1,5 +1,6 @@
 """Files of one name: each keeps a scan of its own, under an id that tells where it lies; folders of known layouts give each brain once."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -135,3 +136,14 @@ def test_links_in_circles_end_no_search(tmp_path: Path) -> None:
     (tmp_path / "s1/up").symlink_to(tmp_path)
     (tmp_path / "loop.nii.gz").symlink_to(tmp_path / "loop.nii.gz")
     assert [scan.id for scan in discover([tmp_path]).scans] == ["T1", "loop"]
+
+
+def test_a_scan_says_size_and_time_of_its_file_or_series(tmp_path: Path) -> None:
+    series = tmp_path / "p02"
+    series.mkdir()
+    for number, name in enumerate(("p01_T1w.nii.gz", "p02/1.dcm", "p02/2.dcm"), start=1):
+        (tmp_path / name).write_bytes(b"x" * number)
+        os.utime(tmp_path / name, (1000 * number, 1000 * number + 0.5))
+    (tmp_path / "p03_T1w.nii").symlink_to("/nowhere")
+    found = {scan.id: (scan.size, scan.modified) for scan in discover(tmp_path).scans}
+    assert found == {"p01": (1, 1000.5), "p02": (5, 3000.5), "p03": (0, 0.0)}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +30,11 @@ class Scan:
         Name of its dataset: within one, a label of a subject stands for one person.
     listed
         Where a table lists it, in words; empty where none does.
+    size
+        Bytes of the file, or of all files of the series; 0 where it could not be asked.
+    modified
+        When the file, or the newest of the series, was last modified, seconds since 1970; 0 where it could not be asked. A file that was
+        replaced or changed differs in one of the two.
     """
 
     id: str
@@ -37,6 +43,8 @@ class Scan:
     columns: Mapping[str, str | int | float | None] = field(default_factory=dict)
     dataset: str = ""
     listed: str = ""
+    size: int = 0
+    modified: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,26 @@ def settle(finds: Sequence[Find]) -> tuple[list[Scan], tuple[str, ...]]:
         names = dataset_names(roots)
         finds = [_prefixed(find, names[find.dataset]) if find.dataset else find for find in finds]
     finds, notes = _told_apart(finds)
-    return unique(scan for find in finds for scan in find.scans), notes
+    return [with_file(scan) for scan in unique(scan for find in finds for scan in find.scans)], notes
+
+
+def with_file(scan: Scan) -> Scan:
+    """The scan with size and modification time of its file, or of the files of its series; as it was where they cannot be asked.
+
+    >>> from pathlib import Path
+    >>> with_file(Scan("sub-01", Path("/nowhere/sub-01_T1w.nii.gz"))).size
+    0
+    """
+    if isinstance(scan.path, ObjectPath):
+        return scan
+    try:
+        status = [scan.path.stat()]
+        if stat.S_ISDIR(status[0].st_mode):
+            status = [entry.stat() for entry in os.scandir(scan.path) if entry.is_file()]
+    except (OSError, ValueError):  # a link to nothing, or a NUL byte: said when the scan is read
+        return scan
+    size, modified = sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)
+    return dataclasses.replace(scan, size=size, modified=modified)
 
 
 def names_apart(scan: str, files: Collection[Location]) -> list[str]:
