@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from sample_scans import AFFINE, nifti_bytes, noise, put, put_mgh
 
 from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.scans import Image, nifti_file, read, write_nifti
+from hypojax.scans import Image, nifti_file, nifti_image, read, write_nifti
 
 FLOAT32 = 2e-6
 """Relative rounding of an affine stored as float32."""
@@ -171,3 +171,14 @@ def test_what_nifti_cannot_hold_is_refused(tmp_path: Path) -> None:
             write_nifti(tmp_path / "labels.nii.gz", voxels, affine)
         assert caught.value.reason == reason
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", ["bool", "u1", "i2", "i8", "f2", "f4", "f8"])
+def test_voxels_in_memory_become_an_image_that_reads_back(tmp_path: Path, dtype: str) -> None:
+    voxels = (noise() > 0).astype(dtype) if dtype == "bool" else noise(dtype="u1").astype(dtype)
+    sheared = AFFINE @ np.array([[1, 0.2, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    nib.save(nifti_image(voxels, sheared), tmp_path / "one.nii.gz")
+    found = read("one", tmp_path / "one.nii.gz")
+    np.testing.assert_array_equal(found.voxels, voxels)
+    np.testing.assert_allclose(found.affine, sheared, rtol=FLOAT32)
+    assert found.flags == ()

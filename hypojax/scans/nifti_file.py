@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 from isal import isal_zlib
-from jaxtyping import Num
+from jaxtyping import Bool, Num
+from nibabel.nifti1 import Nifti1Header, Nifti1Image
 from nibabel.spatialimages import HeaderDataError
 
 from hypojax.grid import Affine
@@ -93,6 +94,35 @@ def write_nifti(
         raise RunError(
             Reason.DISK_FULL if full else Reason.NOT_WRITABLE, f"{path} cannot be written ({problem}); {step} and run again"
         ) from error
+
+
+def nifti_image(voxels: Num[np.ndarray, "i j k *more"] | Bool[np.ndarray, "i j k *more"], affine: Affine) -> Nifti1Image:
+    """A nibabel image of voxels in memory, for viewers and ``nibabel.save``.
+
+    Parameters
+    ----------
+    voxels
+        Of any real type; truth values become 0 and 1, and float16, which NIfTI does not have, float32.
+    affine
+        Voxel-to-world, mm, RAS+; set as sform and, where a quaternion can hold it, as qform.
+
+    Raises
+    ------
+    HypojaxError
+        ``UNSUPPORTED_DTYPE``: NIfTI has no voxels of this type; or the affine cannot be that of a head.
+
+    Examples
+    --------
+    >>> image = nifti_image(np.ones((2, 3, 4), bool), np.diag([1.0, 1.0, 1.5, 1.0]))
+    >>> image.shape, image.get_data_dtype().name, image.affine[2, 2].item(), image.header.get_xyzt_units()[0]
+    ((2, 3, 4), 'uint8', 1.5, 'mm')
+    """
+    stored = voxels.astype({"bool": "u1", "float16": "f4"}.get(voxels.dtype.name, voxels.dtype), copy=False)
+    header, matrix = Nifti1Header(), checked_affine(affine)  # type: ignore[no-untyped-call]
+    _set_dtype(header, stored.dtype)
+    _set_affine(header, matrix)
+    header["xyzt_units"] = MILLIMETRE
+    return Nifti1Image(stored, matrix, header, dtype=stored.dtype)  # type: ignore[no-untyped-call]
 
 
 def bare_header(header: bytes) -> bytes:
