@@ -20,8 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from hypojax import unet
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
-from hypojax.unet import UNet, UNetConfig, convolution, network
+from hypojax.unet import UNet, UNetConfig
 
 NETWORKS = {"box": (UNetConfig(outputs=11), BOX_SHAPE), "head": (UNetConfig(outputs=2, stem=2), HEAD_SHAPE)}
 AGREEMENT = 1e-3
@@ -32,7 +33,7 @@ def compiled(config: UNetConfig, conv3d: Callable[..., Any]) -> Callable[[np.nda
     """The network of `hypojax.unet` with a given convolution."""
     model = UNet(config, rngs=nnx.Rngs(0))
     graph, weights = nnx.split(model)
-    network.conv3d = conv3d
+    unet.conv3d = conv3d
     forward = jax.jit(lambda weights, x: nnx.merge(graph, weights)(x))
     return lambda x: np.asarray(forward(weights, x))
 
@@ -60,27 +61,25 @@ def in_torch(config: UNetConfig) -> Callable[[np.ndarray], np.ndarray]:
         if layer is None:
             return lambda x: x
         scale = tensor(layer.scale)[None, :, None, None, None]
-        return lambda x: x * torch.rsqrt((x * x).mean(1, keepdim=True) + network.EPSILON) * scale
+        return lambda x: x * torch.rsqrt((x * x).mean(1, keepdim=True) + unet.EPSILON) * scale
 
     def block(layer: Any) -> Callable[[Any], Any]:
         one, first, two, second = conv(layer.one), norm(layer.norm_one), conv(layer.two), norm(layer.norm_two)
-        return lambda x: functional.leaky_relu(second(two(functional.leaky_relu(first(one(x)), network.LEAK))), network.LEAK)
+        return lambda x: functional.leaky_relu(second(two(functional.leaky_relu(first(one(x)), unet.LEAK))), unet.LEAK)
 
     down, up, lateral = [block(b) for b in model.down], [block(b) for b in model.up], [point(p) for p in model.lateral]
     head, stem = point(model.head), config.stem
 
     def forward(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            y = torch.from_numpy(
-                np.ascontiguousarray(np.asarray(convolution.space_to_depth(jnp.asarray(x), stem)).transpose(0, 4, 1, 2, 3))
-            )
+            y = torch.from_numpy(np.ascontiguousarray(np.asarray(unet.space_to_depth(jnp.asarray(x), stem)).transpose(0, 4, 1, 2, 3)))
             skips = []
             for level, layer in enumerate(down):
                 y = layer(y if level == 0 else functional.avg_pool3d(y, 2))
                 skips.append(y)
             for level in reversed(range(len(up))):
                 y = up[level](skips[level] + functional.interpolate(lateral[level](y), scale_factor=2, mode="nearest"))
-            return np.asarray(convolution.depth_to_space(jnp.asarray(head(y).numpy().transpose(0, 2, 3, 4, 1)), stem))
+            return np.asarray(unet.depth_to_space(jnp.asarray(head(y).numpy().transpose(0, 2, 3, 4, 1)), stem))
 
     return forward
 
@@ -106,13 +105,13 @@ def main() -> None:
     torch = importlib.util.find_spec("torch") is not None
     versions = {name: metadata.version(name) for name in ("jax", "flax", *(("torch",) if torch else ()))}
     print(f"{platform.processor() or platform.machine()}, {jax.local_devices()[0].device_kind}, {versions}")
-    fast = convolution.conv3d
+    fast = unet.conv3d
     for name, (config, shape) in NETWORKS.items():
         x = np.random.default_rng(0).normal(size=(1, *shape, 1)).astype(np.float32)
         ways = {}
-        for title, conv3d in (("ours", fast), ("native", convolution.conv3d_native)):
+        for title, conv3d in (("ours", fast), ("native", unet.conv3d_native)):
             ways[title] = compiled(config, conv3d)
-            ways[title](x)  # traced while `network.conv3d` is this one
+            ways[title](x)  # traced while `unet.conv3d` is this one
         if torch:
             ways["torch"] = in_torch(config)
         ours = ways["ours"](x)

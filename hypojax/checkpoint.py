@@ -13,26 +13,13 @@ from typing import Any, Final
 
 import jax
 import numpy as np
-from flax import nnx
 from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from hypojax.reason import Reason, RunError
-from hypojax.release import FOLDERS, STAGES, SUMS, listed_sum, released_folder, require
-from hypojax.unet import UNet, UNetConfig
-
-__all__ = [
-    "FOLDERS",
-    "STAGES",
-    "SUMS",
-    "Checkpoint",
-    "listed_sum",
-    "load_checkpoint",
-    "released_folder",
-    "save_checkpoint",
-    "sha256",
-]
+from hypojax.release import listed_sum, require
+from hypojax.unet import UNetConfig, blueprint
 
 HEADER_KEY: Final = "hypojax"
 
@@ -108,7 +95,7 @@ def _read(path: Path, digest: str) -> Checkpoint:
         arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
     about = header.pop("network")
     network = UNetConfig(outputs=about["outputs"], widths=tuple(about["widths"]), stem=about["stem"])
-    empty = nnx.eval_shape(lambda: nnx.state(UNet(network, rngs=nnx.Rngs(0))))
+    _, empty = blueprint(network)
     names = _named(empty)
     if {name: leaf.shape for name, leaf in names.items()} != {name: array.shape for name, array in arrays.items()}:
         raise ValueError("arrays do not fit the network of the header")

@@ -13,9 +13,10 @@ import numpy as np
 from flax import nnx
 
 from hypojax import demonstration as demo
-from hypojax.checkpoint import load_checkpoint, released_folder
+from hypojax.checkpoint import load_checkpoint
 from hypojax.grid import Affine
 from hypojax.preprocessing.foreground import find_head
+from hypojax.release import released_folder
 from hypojax.scans import read
 from hypojax.segmenter.forward import box_outputs
 from hypojax.segmenter.segmenter import Segmentation, Segmenter, Surroundings, box_grid, box_input

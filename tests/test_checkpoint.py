@@ -8,8 +8,9 @@ import pytest
 from flax import nnx
 from jaxtyping import PyTree
 
-from hypojax.checkpoint import SUMS, load_checkpoint, released_folder, save_checkpoint, sha256
+from hypojax.checkpoint import load_checkpoint, save_checkpoint, sha256
 from hypojax.reason import Reason, RunError
+from hypojax.release import SUMS, released_folder
 from hypojax.unet import UNet, UNetConfig
 
 NETWORK = UNetConfig(outputs=2, widths=(4, 8))

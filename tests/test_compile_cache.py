@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hypojax.execute.compile_cache import FOLDER, LEAST_SECONDS, use_compile_cache
+from hypojax.segmenter.compile_cache import FOLDER, LEAST_SECONDS, use_compile_cache
 
 COMPILE = """
-from hypojax.execute.compile_cache import use_compile_cache
+from hypojax.segmenter.compile_cache import use_compile_cache
 folder = use_compile_cache()
 import jax, numpy as np
 print(jax.jit(lambda x: jax.numpy.tanh(x @ x).sum())(np.arange(9, dtype=np.float32).reshape(3, 3) / 9).tobytes().hex())
@@ -52,7 +52,7 @@ def test_the_folder_is_made_for_its_owner_alone(home: Path) -> None:
 def test_a_folder_that_others_can_write_to_is_not_used(
     home: Path, monkeypatch: pytest.MonkeyPatch, which: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("hypojax.execute.compile_cache.processor", lambda: "kind")
+    monkeypatch.setattr("hypojax.segmenter.compile_cache.processor", lambda: "kind")
     (home / which).mkdir(parents=True)
     (home / "hypojax").chmod(0o700)
     (home / which).chmod(0o777)

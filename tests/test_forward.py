@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
-from hypojax.segmenter.forward import Turn, box_outputs, exhausted, place_of
+from hypojax.segmenter.forward import Batch, box_outputs, exhausted, place_of
 from hypojax.unet import UNet
 
 PATIENCE = 10.0
@@ -24,7 +24,7 @@ def test_a_batch_is_padded_by_its_last_scan_and_cut_again() -> None:
         return jnp.asarray(images * 2), jnp.asarray(images.sum(axis=(1, 2, 3)))
 
     inputs = [np.full((1, 2, 3), value, np.float32) for value in (1, 2)]
-    doubled, sums = Turn(threading.Lock(), size=4).run(forward, inputs)
+    doubled, sums = Batch(threading.Lock(), size=4).run(forward, inputs)
     assert seen[0][:, 0, 0, 0].tolist() == [1, 2, 2, 2]
     assert [image[0, 0, 0] for image in doubled] == [2, 4]
     assert sums == [6, 12]
@@ -41,9 +41,9 @@ def test_turns_on_the_devices_never_meet() -> None:
         return (jnp.asarray(images),)
 
     def take(_: int) -> float:
-        turn = Turn(devices, size=1)
-        turn.run(forward, [np.zeros((1, 1, 1), np.float32)])
-        return turn.seconds
+        batch = Batch(devices, size=1)
+        batch.run(forward, [np.zeros((1, 1, 1), np.float32)])
+        return batch.seconds
 
     with ThreadPoolExecutor(4) as pool:
         seconds = list(pool.map(take, range(8), timeout=PATIENCE))
@@ -57,7 +57,7 @@ def test_devices_are_free_again_after_an_error() -> None:
 
     devices = threading.Lock()
     with pytest.raises(ZeroDivisionError):
-        Turn(devices, size=1).run(forward, [np.zeros((1, 1, 1), np.float32)])
+        Batch(devices, size=1).run(forward, [np.zeros((1, 1, 1), np.float32)])
     assert devices.acquire(blocking=False)
 
 

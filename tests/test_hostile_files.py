@@ -36,9 +36,9 @@ from hypojax.store.objects import digests, keys
 from hypojax.store.root import _table_digest
 from hypojax.store.sealed import NAME, seal
 from hypojax.tables import read_table
-from hypojax.training.config import read_config as read_training
 from hypojax.training.examples import load_boxes, load_heads, load_maps
-from hypojax.training.state import load_tree
+from hypojax.training.loop import load_tree
+from hypojax.training.train_config import read_config as read_training
 
 pytestmark = pytest.mark.floor
 

@@ -20,7 +20,7 @@ from standin import AFFINE, SHAPE, phantom_voxels
 from tiny_segmenter import Small, tiny
 
 from hypojax import schema
-from hypojax.checkpoint import SUMS, load_checkpoint, released_folder, save_checkpoint, sha256
+from hypojax.checkpoint import load_checkpoint, save_checkpoint, sha256
 from hypojax.demonstration import sample_scan
 from hypojax.grid import Affine, centred_grid, resample, to_voxel, to_world
 from hypojax.preprocessing import foreground, intensity
@@ -28,6 +28,7 @@ from hypojax.preprocessing.foreground import find_head
 from hypojax.preprocessing.intensity import BRIGHTEST
 from hypojax.preprocessing.normalisation import constants
 from hypojax.reason import HypojaxError, Reason, RunError
+from hypojax.release import SUMS, released_folder
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
 from hypojax.segmenter.forward import place_of

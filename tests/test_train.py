@@ -13,11 +13,10 @@ from scipy import ndimage
 
 from hypojax.preprocessing import intensity
 from hypojax.schema import BOX_SHAPE
-from hypojax.training import appearance, head
-from hypojax.training.appearance import AppearanceConfig
+from hypojax.training import augmentation, head
+from hypojax.training.augmentation import AppearanceConfig, WarpConfig, grid_positions, linear_lookup, nearest_lookup, random_warp, to_index
 from hypojax.training.box import BoxConfig, Boxes, box_example, plain_box, random_scalp
-from hypojax.training.loss import box_loss, hard_dice, head_loss, soft_dice
-from hypojax.training.warp import WarpConfig, grid_positions, linear_lookup, nearest_lookup, random_warp, to_index
+from hypojax.training.stage import box_loss, hard_dice, head_loss, soft_dice
 
 INTERPOLATION = 1e-4
 ALIGNED = 0.999
@@ -39,9 +38,9 @@ few = settings(max_examples=8, deadline=None, derandomize=True)
 
 box = jax.jit(box_example, static_argnums=2)
 face = jax.jit(head.removed_face)
-blurred = jax.jit(appearance.random_resolution, static_argnums=2)
-sliced = [jax.jit(partial(appearance.resliced, axis=axis)) for axis in range(3)]
-ghosted = jax.jit(appearance.random_ghost, static_argnums=2)
+blurred = jax.jit(augmentation.random_resolution, static_argnums=2)
+sliced = [jax.jit(partial(augmentation.resliced, axis=axis)) for axis in range(3)]
+ghosted = jax.jit(augmentation.random_ghost, static_argnums=2)
 
 
 def test_linear_lookup_agrees_with_scipy() -> None:
@@ -193,7 +192,7 @@ def test_statistics_in_jax_are_those_of_inference(share: float) -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(5, 2, 4000), rng.normal(60, 6, 4000), rng.normal(100, 6, 2000)]).astype(np.float32)
     counted = rng.random(values.size) < share
-    mean, std = appearance.tissue_statistics(jnp.asarray(values), jnp.asarray(counted))
+    mean, std = augmentation.tissue_statistics(jnp.asarray(values), jnp.asarray(counted))
     twin = intensity.tissue_statistics(values[counted])
     assert float(mean) == pytest.approx(twin.mean, rel=0.005)
     assert float(std) == pytest.approx(twin.std, rel=0.02)
@@ -233,7 +232,7 @@ def test_a_ghost_is_a_faint_copy_along_one_axis(seed: int) -> None:
     seen = np.asarray(ghosted(jax.random.key(seed), image, AppearanceConfig(ghost=1.0)))
     bright = np.argwhere(seen > 0)
     assert seen.sum() == pytest.approx(1)
-    assert seen[9, 11, 13] >= 1 - appearance.GHOST
+    assert seen[9, 11, 13] >= 1 - augmentation.GHOST
     assert len(bright) == 2
     assert (bright != [9, 11, 13]).sum() == 1
 

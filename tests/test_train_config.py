@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis.strategies import floats, integers, lists, sampled_from, text
 
 from hypojax.reason import Reason, RunError
-from hypojax.training.config import RELEASED, LoopConfig, parse_config, read_config
 from hypojax.training.examples import drawing_odds, held_out_maps, held_out_names, load_boxes, load_maps, refuse_unknown
 from hypojax.training.head import HeadConfig
-from hypojax.training.record import Record, check_same, read_record, released_weights, write_record
+from hypojax.training.train_config import RELEASED, LoopConfig, parse_config, read_config
+from hypojax.training.training import TrainRecord, check_same, read_record, released_weights, write_record
 from hypojax.unet import UNetConfig
 
 MAINTENANCE = Path(__file__).parents[1] / "pipelines" / "maintenance"
@@ -115,9 +115,9 @@ def test_a_record_keeps_every_setting(  # noqa: PLR0917 - what hypothesis draws
     check_same(folder, old=whole, new=whole)
 
 
-def record(**changes: Any) -> Record:  # noqa: ANN401 - any setting
+def record(**changes: Any) -> TrainRecord:  # noqa: ANN401 - any setting
     """A record with some settings of its own."""
-    return replace(Record("head", LoopConfig(UNetConfig(outputs=2)), HeadConfig(), "heads.npz, maps.npz"), **changes)
+    return replace(TrainRecord("head", LoopConfig(UNetConfig(outputs=2)), HeadConfig(), "heads.npz, maps.npz"), **changes)
 
 
 @pytest.mark.parametrize(

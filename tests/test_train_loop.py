@@ -14,11 +14,8 @@ from jaxtyping import PyTree
 from toy_training import make_toy
 
 from hypojax.reason import Reason, RunError
-from hypojax.training.history import read_history
-from hypojax.training.loop import train
-from hypojax.training.state import BEST, STATE, State, load_state, load_tree
-from hypojax.training.step import Precision, settled_precision
-from hypojax.training.watch import Quiet
+from hypojax.training.loop import BEST, STATE, Precision, State, load_state, load_tree, run_loop, settled_precision
+from hypojax.training.progress import SilentTraining, read_history
 from hypojax.unet import UNetConfig
 
 ROUNDING = 1e-5
@@ -31,7 +28,7 @@ class Killed(Exception):
     """Stands for a kill in the middle of a run."""
 
 
-class Killer(Quiet):
+class Killer(SilentTraining):
     """Kills a run after a step."""
 
     def __init__(self, step: int) -> None:
@@ -50,10 +47,10 @@ def equal(one: PyTree, other: PyTree) -> bool:
 @pytest.mark.parametrize("step", [1, 5, 6, 7])
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, step: int) -> None:
     toy = make_toy(steps=8, every=2)
-    whole = train(toy, jnp.float32(1), tmp_path / "whole")
+    whole = run_loop(toy, jnp.float32(1), tmp_path / "whole")
     with pytest.raises(Killed):
-        train(toy, jnp.float32(1), tmp_path / "killed", watch=Killer(step))
-    resumed = train(toy, jnp.float32(1), tmp_path / "killed")
+        run_loop(toy, jnp.float32(1), tmp_path / "killed", callback=Killer(step))
+    resumed = run_loop(toy, jnp.float32(1), tmp_path / "killed")
     assert equal(resumed, whole)
     steps, again = ([(entry.step, entry.loss) for entry in read_history(tmp_path / name)] for name in ("whole", "killed"))
     assert steps == again
@@ -61,12 +58,12 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, step: int) -> None:
 
 def test_an_interrupted_run_saves_at_once_and_goes_on_bit_for_bit(tmp_path: Path) -> None:
     toy = make_toy(steps=8, every=4)
-    whole = train(toy, jnp.float32(1), tmp_path / "whole")
+    whole = run_loop(toy, jnp.float32(1), tmp_path / "whole")
     asked = iter([False, False, True])
-    stopped = train(toy, jnp.float32(1), tmp_path / "stopped", interrupted=lambda: next(asked))
+    stopped = run_loop(toy, jnp.float32(1), tmp_path / "stopped", interrupted=lambda: next(asked))
     assert int(stopped.step) == 3
     assert equal(load_state(tmp_path / "stopped" / STATE, toy.start), stopped)
-    assert equal(train(toy, jnp.float32(1), tmp_path / "stopped"), whole)
+    assert equal(run_loop(toy, jnp.float32(1), tmp_path / "stopped"), whole)
     assert [entry.step for entry in read_history(tmp_path / "stopped")] == [3, 4, 8]
 
 
@@ -92,42 +89,42 @@ def test_patience_ends_a_run_at_the_same_step_killed_or_not(tmp_path: Path, kill
 
     if kill is not None:
         with pytest.raises(Killed):
-            train(toy, jnp.float32(1), folder, score=score, watch=Killer(kill))
-    assert int(train(toy, jnp.float32(1), folder, score=score).step) == 5
+            run_loop(toy, jnp.float32(1), folder, score=score, callback=Killer(kill))
+    assert int(run_loop(toy, jnp.float32(1), folder, score=score).step) == 5
     assert [entry.scores["score"] for entry in read_history(folder)] == marks[:5]
-    third = train(toy, jnp.float32(1), tmp_path / "third", interrupted=Countdown(3))
+    third = run_loop(toy, jnp.float32(1), tmp_path / "third", interrupted=Countdown(3))
     assert equal(load_tree(folder / BEST, toy.start.averaged), third.averaged)
-    assert int(train(toy, jnp.float32(1), folder, score=score).step) == 5
+    assert int(run_loop(toy, jnp.float32(1), folder, score=score).step) == 5
 
 
 @pytest.mark.floor
 def test_a_run_validates_now_and_then_and_at_its_end(tmp_path: Path) -> None:
     toy = make_toy(steps=5, every=1, validate=2)
-    train(toy, jnp.float32(1), tmp_path, score=lambda weights: {"score": 1.0})
+    run_loop(toy, jnp.float32(1), tmp_path, score=lambda weights: {"score": 1.0})
     assert [entry.step for entry in read_history(tmp_path) if entry.scores] == [2, 4, 5]
 
 
 def test_a_line_that_a_kill_cut_short_is_written_again(tmp_path: Path) -> None:
     toy = make_toy(steps=4, every=2)
-    train(toy, jnp.float32(1), tmp_path, interrupted=Countdown(2))
+    run_loop(toy, jnp.float32(1), tmp_path, interrupted=Countdown(2))
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"step": 4, "lo')
-    train(toy, jnp.float32(1), tmp_path)
+    run_loop(toy, jnp.float32(1), tmp_path)
     assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [2, 4]
 
 
 def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
-    train(make_toy(steps=3), jnp.float32(1), tmp_path)
+    run_loop(make_toy(steps=3), jnp.float32(1), tmp_path)
     with pytest.raises(RunError, match="another network") as caught:
-        train(make_toy(steps=3, network=UNetConfig(outputs=1, widths=(4, 6))), jnp.float32(1), tmp_path)
+        run_loop(make_toy(steps=3, network=UNetConfig(outputs=1, widths=(4, 6))), jnp.float32(1), tmp_path)
     assert caught.value.reason is Reason.OTHER_SETTINGS
     (tmp_path / STATE).write_bytes(b"no state")
     with pytest.raises(RunError, match="cannot be read"):
-        train(make_toy(steps=3), jnp.float32(1), tmp_path)
+        run_loop(make_toy(steps=3), jnp.float32(1), tmp_path)
 
 
 def test_training_learns(tmp_path: Path) -> None:
-    train(make_toy(steps=120, every=40, validate=40), jnp.float32(1), tmp_path)
+    run_loop(make_toy(steps=120, every=40, validate=40), jnp.float32(1), tmp_path)
     first, _, last = read_history(tmp_path)
     assert last.loss < first.loss / 2
 
@@ -137,7 +134,8 @@ def test_mixed_precision_learns_the_same_with_float32_weights(tmp_path: Path) ->
     """The network is wide enough for the kernel gradient of our own to run in bfloat16 too."""
     wide = UNetConfig(outputs=1, widths=(12,))
     states = {
-        name: train(make_toy(steps=30, precision=name, network=wide), jnp.float32(1), tmp_path / name) for name in ("float32", "bfloat16")
+        name: run_loop(make_toy(steps=30, precision=name, network=wide), jnp.float32(1), tmp_path / name)
+        for name in ("float32", "bfloat16")
     }
     losses = {name: read_history(tmp_path / name)[-1].loss for name in states}
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(states["bfloat16"].weights))

@@ -16,7 +16,7 @@ from hypojax import execute
 from hypojax.checkpoint import save_checkpoint
 from hypojax.cli import main
 from hypojax.deploy import write_recipes
-from hypojax.training.state import save_tree
+from hypojax.training.loop import save_tree
 
 pytestmark = pytest.mark.floor
 

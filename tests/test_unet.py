@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hypojax.unet import UNet, UNetConfig, convolution
-from hypojax.unet.convolution import (
+from hypojax import unet
+from hypojax.unet import (
+    UNet,
+    UNetConfig,
     conv3d,
     conv3d_concatenated,
     conv3d_native,
@@ -28,7 +30,7 @@ FORMS = (conv3d_sum, conv3d_concatenated, conv3d_wide)
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("channels", [(1, 4), (8, 8), (48, 16)])
-def test_forms_agree_with_native_convolution(form: convolution.Form, channels: tuple[int, int]) -> None:
+def test_forms_agree_with_native_convolution(form: unet.Form, channels: tuple[int, int]) -> None:
     x_key, kernel_key = jax.random.split(jax.random.key(sum(channels)))
     x = jax.random.normal(x_key, (2, 5, 6, 7, channels[0]))
     kernel = jax.random.normal(kernel_key, (3, 3, 3, *channels)) / np.sqrt(27 * channels[0])
@@ -36,7 +38,7 @@ def test_forms_agree_with_native_convolution(form: convolution.Form, channels: t
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_gradients_agree_with_native_convolution(form: convolution.Form) -> None:
+def test_gradients_agree_with_native_convolution(form: unet.Form) -> None:
     x = jax.random.normal(jax.random.key(0), (1, 4, 5, 6, 3))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 3, 2)) / 9
     ours = jax.grad(lambda a, b: (form(a, b) ** 2).sum(), argnums=(0, 1))(x, kernel)
@@ -47,7 +49,7 @@ def test_gradients_agree_with_native_convolution(form: convolution.Form) -> None
 
 @pytest.mark.parametrize(
     ("shape", "channels", "slab"),
-    [((1, 5, 7, 3), (9, 4), convolution.SLAB_VOXELS), ((2, 9, 3, 1), (11, 1), 1), ((1, 6, 5, 5), (20, 7), 60)],
+    [((1, 5, 7, 3), (9, 4), unet.SLAB_VOXELS), ((2, 9, 3, 1), (11, 1), 1), ((1, 6, 5, 5), (20, 7), 60)],
 )
 def test_own_gradients_agree_with_native_ones(shape: tuple[int, int, int, int], channels: tuple[int, int], slab: int) -> None:
     """Odd sides, one voxel thick, and cut into slabs of planes or not: input and kernel gradients are XLA's."""
@@ -56,7 +58,7 @@ def test_own_gradients_agree_with_native_ones(shape: tuple[int, int, int, int], 
     kernel = jax.random.normal(keys[2], (3, 3, 3, *channels)) / np.sqrt(27 * channels[0])
     (_, ours), (_, theirs) = (jax.vjp(form, x, kernel) for form in (conv3d, conv3d_native))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "SLAB_VOXELS", slab)
+        patch.setattr(unet, "SLAB_VOXELS", slab)
         pulled = ours(pull)
     for our, their in zip(pulled, theirs(pull), strict=True):
         np.testing.assert_allclose(our, their, atol=20 * ROUNDING)
@@ -66,7 +68,7 @@ def test_the_gradient_of_many_channels_is_our_own(monkeypatch: pytest.MonkeyPatc
     """On CPU wide kernels have `kernel_gradient`; the narrow first layer and other devices keep XLA's."""
     called = []
     monkeypatch.setattr(
-        convolution, "kernel_gradient", lambda x, gradient: called.append(1) or jnp.zeros((3, 3, 3, x.shape[-1], gradient.shape[-1]))
+        unet, "kernel_gradient", lambda x, gradient: called.append(1) or jnp.zeros((3, 3, 3, x.shape[-1], gradient.shape[-1]))
     )
     for inputs in (4, 16):
         jax.grad(lambda kernel, n=inputs: conv3d(jnp.ones((1, 2, 2, 2, n)), kernel).sum())(jnp.ones((3, 3, 3, inputs, 2)))

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from hypojax.checkpoint import STAGES, released_folder, sha256
+from hypojax.checkpoint import sha256
 from hypojax.grid import Grid
+from hypojax.release import STAGES, released_folder
 from hypojax.schema import SUBUNITS
 from hypojax.volumes.score import FARTHEST, ScoreModel, Sign, parsed, released_model
 from hypojax.volumes.signs import head_signs, hypothalamus_signs, moments, views_apart

@@ -5,12 +5,11 @@ from functools import cache
 
 import jax
 import numpy as np
-from flax import nnx
 
 from hypojax.checkpoint import Checkpoint
 from hypojax.segmenter.forward import Forward
 from hypojax.segmenter.segmenter import Segmenter
-from hypojax.unet import UNet, UNetConfig
+from hypojax.unet import UNetConfig, blueprint
 
 HEAD = UNetConfig(outputs=2, widths=(4,), stem=2)
 BOX = UNetConfig(outputs=11, widths=(4,), stem=2)
@@ -37,8 +36,7 @@ def drawn(config: UNetConfig, *, seed: int) -> Checkpoint:
         inputs = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 1
         return (generator.normal(size=leaf.shape) / np.sqrt(inputs)).astype(np.float32)
 
-    empty = nnx.eval_shape(lambda: nnx.state(UNet(config, rngs=nnx.Rngs(0))))
-    return Checkpoint(config, jax.tree.map(draw, empty), {}, f"{seed}")
+    return Checkpoint(config, jax.tree.map(draw, blueprint(config)[1]), {}, f"{seed}")
 
 
 class Small:

@@ -14,10 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from hypojax.training.config import LoopConfig
-from hypojax.training.loop import train
-from hypojax.training.state import save_state
-from hypojax.training.step import Training, make_training
+from hypojax.training.loop import Training, make_training, run_loop, save_state
+from hypojax.training.train_config import LoopConfig
 from hypojax.unet import UNetConfig
 
 
@@ -48,10 +46,10 @@ def main(devices: int, out: Path) -> None:
     assert len(jax.local_devices()) == devices
     toy = make_toy(steps=6, every=2, validate=2, batch=3 if devices > 1 else 4)
     assert toy.batch == 4
-    whole = train(toy, jnp.float32(1), out / "whole")
+    whole = run_loop(toy, jnp.float32(1), out / "whole")
     asked = iter([False, False, True])
-    train(toy, jnp.float32(1), out / "run", interrupted=lambda: next(asked))
-    resumed = train(toy, jnp.float32(1), out / "run")
+    run_loop(toy, jnp.float32(1), out / "run", interrupted=lambda: next(asked))
+    resumed = run_loop(toy, jnp.float32(1), out / "run")
     save_state(out / "whole.safetensors", whole)
     save_state(out / "resumed.safetensors", resumed)
 

@@ -102,7 +102,7 @@ def call(verb: Verb, screen: Screen) -> int:
         logging.basicConfig()
         logging.getLogger("hypojax").setLevel(logging.DEBUG)
     try:
-        from hypojax.execute.compile_cache import use_compile_cache
+        from hypojax.segmenter.compile_cache import use_compile_cache
         from hypojax.store import limit_threads
 
         limit_threads(STORE_THREADS)

@@ -17,10 +17,9 @@ from hypojax.cli.verb import OK, Verb
 from hypojax.reason import Reason, RunError
 
 if TYPE_CHECKING:
-    from hypojax.training.config import TrainConfig
-    from hypojax.training.history import Entry
-    from hypojax.training.run import Outcome
-    from hypojax.training.watch import Watch
+    from hypojax.training.progress import LogEntry, TrainCallback
+    from hypojax.training.train_config import TrainConfig
+    from hypojax.training.training import TrainResult
 
 SIGNALLED: Final = 128
 """What shells add to the number of the signal that ended a process."""
@@ -62,16 +61,16 @@ class Train(Verb):
         """Train, show progress, give the exit code."""
         if self.fold is not None and self.every_fold:
             raise RunError(Reason.USAGE, f"--fold {self.fold} and --all were both given; give one of them")
-        from hypojax.training.config import read_config
-        from hypojax.training.interruption import interruptible
-        from hypojax.training.run import train_network
+        from hypojax.training.progress import interruptible
+        from hypojax.training.train_config import read_config
+        from hypojax.training.training import train_network
 
         config = self._changed(read_config(self.config))
         folds = range(config.folds) if self.every_fold else [self.fold]
         with interruptible() as interruption:
             for fold in folds:
-                with progress(screen) as watch:
-                    outcome = train_network(config, fold=fold, watch=watch, interrupted=lambda: interruption.happened)
+                with progress(screen) as callback:
+                    outcome = train_network(config, fold=fold, callback=callback, interrupted=lambda: interruption.happened)
                 screen.say(closing(outcome))
                 if not outcome.finished:
                     return SIGNALLED + interruption.signal
@@ -83,7 +82,7 @@ class Train(Verb):
         return replace(config, loop=loop, examples=self.examples or config.examples, out=self.out or config.out)
 
 
-def closing(outcome: "Outcome") -> str:
+def closing(outcome: "TrainResult") -> str:
     """How a run ended, in a sentence."""
     if not outcome.finished:
         return f"{outcome.folder}: interrupted and saved at step {outcome.step}; the same command again goes on there"
@@ -91,16 +90,16 @@ def closing(outcome: "Outcome") -> str:
     return f"{outcome.folder}: trained for {outcome.step} steps{found}"
 
 
-def scores_text(entry: "Entry") -> str:
+def scores_text(entry: "LogEntry") -> str:
     """The scores of an entry, by name."""
     return "  ".join(f"{name} {value:.3f}" for name, value in entry.scores.items())
 
 
 @contextmanager
-def progress(screen: Screen) -> "Iterator[Watch]":
+def progress(screen: Screen) -> "Iterator[TrainCallback]":
     """A bar while the block runs, or plain lines where standard error is no terminal."""
     if not screen.messages.is_terminal:
-        yield LineWatch(screen.messages)
+        yield TrainingLines(screen.messages)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -110,7 +109,7 @@ def progress(screen: Screen) -> "Iterator[Watch]":
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=screen.messages) as bar:
-        yield LiveWatch(bar)
+        yield TrainingBar(bar)
 
 
 class Clock:
@@ -131,7 +130,7 @@ class Clock:
         return f"{duration((self._total - step) * pace)} left"
 
 
-class LineWatch:
+class TrainingLines:
     """One plain line a saved state, for logs.
 
     Parameters
@@ -151,7 +150,7 @@ class LineWatch:
     def stepped(self, step: int, loss: float) -> None:
         """One more step is done: no line."""
 
-    def saved(self, entry: "Entry") -> None:
+    def saved(self, entry: "LogEntry") -> None:
         """The state was saved."""
         facts = [
             f"step {entry.step}/{self._total}",
@@ -166,7 +165,7 @@ class LineWatch:
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-class LiveWatch:
+class TrainingBar:
     """Progress bar on a terminal.
 
     Parameters
@@ -190,7 +189,7 @@ class LiveWatch:
         self._loss = loss if self._loss is None else SHOWN * self._loss + (1 - SHOWN) * loss
         self._bar.update(self._task, completed=step, found=f"loss {self._loss:.3f}{self._dice}  {self._clock.left(step)}")
 
-    def saved(self, entry: "Entry") -> None:
+    def saved(self, entry: "LogEntry") -> None:
         """The state was saved."""
         if "dice" in entry.scores:
             self._dice = f"  Dice {entry.scores['dice']:.3f}"

@@ -15,13 +15,13 @@ from typing import Any, Final, Protocol
 from distributed import Client, Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_worker
 
 from hypojax.execute.budget import scan_room
-from hypojax.execute.compile_cache import use_compile_cache
 from hypojax.execute.lock import Turn
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.pipeline import Line, Segments
 from hypojax.reason import Reason, RunError
+from hypojax.segmenter.compile_cache import use_compile_cache
 from hypojax.settings import RunSettings
 from hypojax.storage import Location
 from hypojax.store import CohortStore, limit_threads

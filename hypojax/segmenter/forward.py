@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Float32, PyTree, UInt8
 
 from hypojax.checkpoint import Checkpoint
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
-from hypojax.unet import UNet
+from hypojax.unet import UNet, blueprint
 
 PLACE_RADIUS: Final = 12.0
 """Millimetres round the likeliest voxel within which the place of the hypothalamus is averaged."""
@@ -31,7 +31,7 @@ Forward = Callable[[Float32[np.ndarray, "n x y z"]], tuple[Array, ...]]
 
 
 @dataclass
-class Turn:
+class Batch:
     """One batch on its way through the networks.
 
     Parameters
@@ -70,8 +70,7 @@ def exhausted(error: Exception) -> bool:
 
 def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> tuple[Forward, ...]:
     """Networks of one configuration on a device mesh, compiled once: weights replicated, the batch split over the axis ``scan``."""
-    # Traced, not made: drawing weights that are thrown away would take seconds.
-    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(checkpoints[0].network, rngs=nnx.Rngs(0))))
+    graph, _ = blueprint(checkpoints[0].network)
     replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
 
     def forward(weights: PyTree, images: Float[Array, "n x y z"]) -> tuple[Array, ...]:

@@ -17,16 +17,16 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 from jaxtyping import Bool, Float32, Float64, Num, UInt8
 
-from hypojax.checkpoint import Checkpoint, load_checkpoint, released_folder
+from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
 from hypojax.preprocessing.background import mended
 from hypojax.preprocessing.foreground import Head, find_head, sample_head
 from hypojax.preprocessing.intensity import BRIGHTEST, NORMALISATION, Statistics, box_statistics, tissue_statistics, zscore
 from hypojax.preprocessing.normalisation import RELEASED, difference
 from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.release import joint_sum, weights_files
+from hypojax.release import joint_sum, released_folder, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
-from hypojax.segmenter.forward import Turn, box_outputs, compiled, exhausted, head_outputs
+from hypojax.segmenter.forward import Batch, box_outputs, compiled, exhausted, head_outputs
 from hypojax.storage import Disk, on_disk
 
 RECENTRE: Final = 3.0
@@ -210,14 +210,14 @@ class Segmenter:
         Nothing is said of the intracranial volume: its posterior is zero.
         """
         statistics = tissue_statistics(np.asarray(volume, np.float32))
-        turn = Turn(self._turns, self.batch)
-        (grid,), (subunits,), (views,) = self._settle(turn, [(volume, affine)], [Surroundings(statistics.background)], [centre])
-        return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views, turn.seconds)
+        batch = Batch(self._turns, self.batch)
+        (grid,), (subunits,), (views,) = self._settle(batch, [(volume, affine)], [Surroundings(statistics.background)], [centre])
+        return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views, batch.seconds)
 
     def _fitting(self, scans: Sequence[Scan | Prepared], size: int) -> list[Segmentation] | None:
         """Segment at most one batch of scans; None where it does not fit into memory."""
         try:
-            return self._segment([scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in scans], Turn(self._turns, size))
+            return self._segment([scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in scans], Batch(self._turns, size))
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             if not exhausted(error):
                 raise
@@ -240,38 +240,38 @@ class Segmenter:
                 self.batch = max(self._least, size // 2 // self._least * self._least)
                 LOG.warning("memory does not suffice for %d scans at a time; going on with %d", size, self.batch)
 
-    def _segment(self, scans: Sequence[Prepared], turn: Turn) -> list[Segmentation]:
+    def _segment(self, scans: Sequence[Prepared], batch: Batch) -> list[Segmentation]:
         """Segment at most one batch of scans."""
         heads = [scan.head for scan in scans]
-        intracranial, places, located = turn.run(self._head, [scan.image for scan in scans])
+        intracranial, places, located = batch.run(self._head, [scan.image for scan in scans])
         centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
         whole = [(scan.volume, scan.affine) for scan in scans]
         around = [Surroundings(head.statistics.background, head.grid, icv) for head, icv in zip(heads, intracranial, strict=True)]
-        grids, subunits, views = self._settle(turn, whole, around, centres)
-        share = turn.seconds / len(scans)
+        grids, subunits, views = self._settle(batch, whole, around, centres)
+        share = batch.seconds / len(scans)
         return [
             Segmentation(scan.head.grid, icv, grid, posteriors, scan.head.statistics, float(certain), volumes, share, scan.flags)
             for scan, icv, grid, posteriors, certain, volumes in zip(scans, intracranial, grids, subunits, located, views, strict=True)
         ]
 
     def _settle(
-        self, turn: Turn, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
+        self, batch: Batch, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
     ) -> Looked:
         """Look near the given places, and once more where the hypothalamus lies far from the middle of its box."""
-        grids, subunits, views = self._look(turn, scans, around, centres)
+        grids, subunits, views = self._look(batch, scans, around, centres)
         better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
         if all(new is None for new in better):
             return grids, subunits, views
         # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
-        return self._look(turn, scans, around, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
+        return self._look(batch, scans, around, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
 
     def _look(
-        self, turn: Turn, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
+        self, batch: Batch, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
     ) -> Looked:
         """Boxes round the given places (world, mm), and what the box networks say of them."""
         grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
         inputs = [box_input(*scan, grid, around=known) for scan, grid, known in zip(scans, grids, around, strict=True)]
-        subunits, views = zip(*[turn.run(forward, inputs) for forward in self._boxes], strict=True)
+        subunits, views = zip(*[batch.run(forward, inputs) for forward in self._boxes], strict=True)
         return grids, [mean_posterior(each) for each in zip(*subunits, strict=True)], [np.concatenate(v) for v in zip(*views, strict=True)]
 
 

@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hypojax.training.config import TrainConfig, read_config
-    from hypojax.training.run import train_network
+    from hypojax.training.train_config import TrainConfig, read_config
+    from hypojax.training.training import train_network
 
-_HOME: Final = {"TrainConfig": "config", "read_config": "config", "train_network": "run"}
+_HOME: Final = {"TrainConfig": "train_config", "read_config": "train_config", "train_network": "training"}
 """Public name → the file it lives in."""
 
 __all__ = ["TrainConfig", "read_config", "train_network"]

@@ -9,17 +9,22 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
 from hypojax.preprocessing.intensity import BRIGHTEST
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
-from hypojax.training.appearance import (
+from hypojax.training.augmentation import (
     AppearanceConfig,
+    WarpConfig,
+    grid_positions,
+    linear_lookup,
     random_bias,
     random_crop,
     random_curve,
     random_ghost,
     random_noise,
     random_resolution,
+    random_warp,
+    settled,
     standardise,
+    to_index,
 )
-from hypojax.training.warp import WarpConfig, grid_positions, linear_lookup, random_warp, settled, to_index
 
 Example = tuple[Float[Array, "x y z 1"], Float[Array, "x y z 11"]]
 """Normalised intensities, and posteriors of background and the ten subunits (they sum to one)."""

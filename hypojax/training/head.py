@@ -13,17 +13,22 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt8
 
 from hypojax.schema import HEAD_SHAPE, HEAD_SPACING
-from hypojax.training.appearance import (
+from hypojax.training.augmentation import (
     AppearanceConfig,
+    WarpConfig,
+    linear_lookup,
+    nearest_lookup,
     random_bias,
     random_crop,
     random_curve,
+    random_field,
     random_ghost,
     random_noise,
     random_resolution,
+    random_warp,
     standardise,
+    to_index,
 )
-from hypojax.training.warp import WarpConfig, linear_lookup, nearest_lookup, random_field, random_warp, to_index
 
 MAP_SPACING = 1.0
 PLACE_WIDTH = 4.0

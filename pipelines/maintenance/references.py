@@ -20,7 +20,7 @@ from hypojax.metrics import dice
 from hypojax.reason import HypojaxError
 from hypojax.segmenter.segmenter import Segmentation, Segmenter
 from hypojax.store import ScanEntry
-from hypojax.training.appearance import AppearanceConfig
+from hypojax.training.augmentation import AppearanceConfig
 from hypojax.training.examples import held_out_maps
 from hypojax.training.head import HeadConfig, map_example
 from hypojax.volumes.structure import clean_intracranial

@@ -21,7 +21,7 @@ from hypojax.preprocessing.intensity import BRIGHTEST, box_statistics, zscore
 from hypojax.schema import BOX_SHAPE
 from hypojax.segmenter.forward import box_outputs
 from hypojax.segmenter.segmenter import HALF
-from hypojax.unet import UNet
+from hypojax.unet import blueprint
 
 SIDE = 48
 """Voxels of the middle of a box that are labelled anew: the hypothalamus and a margin; farther out the teacher says nothing."""
@@ -37,7 +37,7 @@ def main(weights: Path, examples: Path) -> None:
     stored = np.load(examples / "boxes.npz")
     networks = [load_checkpoint(path) for path in sorted(weights.glob("box-fold*.safetensors"))]
     never_saw = {name: network for network in networks for name in network.header["training"]["held_out"]}
-    graph = nnx.graphdef(nnx.eval_shape(lambda: UNet(networks[0].network, rngs=nnx.Rngs(0))))
+    graph, _ = blueprint(networks[0].network)
 
     @jax.jit
     def look(weights: PyTree, image: Float[Array, "x y z"]) -> Array:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from standin import AFFINE, StandIn, phantom_voxels, write_phantom
 
-from hypojax.checkpoint import released_folder
 from hypojax.cli import main
 from hypojax.cohort import open_cohort
 from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason
+from hypojax.release import released_folder
 from hypojax.scans import write_nifti
 from hypojax.segmenter.segmenter import Segmenter
 

@@ -12,13 +12,11 @@ from rich.console import Console
 from hypojax.cli.screen import Screen
 from hypojax.cli.train import closing, progress
 from hypojax.reason import RunError
-from hypojax.training.history import Entry
-from hypojax.training.interruption import interruptible
-from hypojax.training.plot import draw_history
-from hypojax.training.run import Outcome
+from hypojax.training.progress import LogEntry, draw_history, interruptible
+from hypojax.training.training import TrainResult
 
-SCORED = Entry(4, 0.5, 1.0, {"score": 0.8, "dice": 0.86, "dice_subunits": 0.74})
-BEST = Entry(4, 0.5, 1.0, {"dice": 0.86})
+SCORED = LogEntry(4, 0.5, 1.0, {"score": 0.8, "dice": 0.86, "dice_subunits": 0.74})
+BEST = LogEntry(4, 0.5, 1.0, {"dice": 0.86})
 
 
 def shown(*, terminal: bool) -> str:
@@ -27,7 +25,7 @@ def shown(*, terminal: bool) -> str:
     with progress(Screen(messages=Console(file=text, force_terminal=terminal, width=160))) as watch:
         watch.started("fold0", total=8, done=2)
         watch.stepped(3, 0.7)
-        watch.saved(Entry(3, 0.7, 1.0))
+        watch.saved(LogEntry(3, 0.7, 1.0))
         watch.stepped(4, 0.5)
         watch.saved(SCORED)
         watch.stepped(5, 0.5)
@@ -51,19 +49,19 @@ def test_a_terminal_has_a_bar_with_loss_dice_and_time_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "said"),
+    ("result", "said"),
     [
-        (Outcome(Path("x"), 137, finished=False, best=None), "x: interrupted and saved at step 137; the same command again goes on there"),
-        (Outcome(Path("x"), 900, finished=True, best=None), "x: trained for 900 steps"),
-        (Outcome(Path("x"), 8, finished=True, best=BEST), "x: trained for 8 steps; best at step 4: dice 0.860"),
+        ((Path("x"), 137, False, None), "x: interrupted and saved at step 137; the same command again goes on there"),
+        ((Path("x"), 900, True, None), "x: trained for 900 steps"),
+        ((Path("x"), 8, True, BEST), "x: trained for 8 steps; best at step 4: dice 0.860"),
     ],
-)  # fmt: skip
-def test_the_closing_sentence(outcome: Outcome, said: str) -> None:
-    assert closing(outcome) == said
+)
+def test_the_closing_sentence(result: tuple[Path, int, bool, LogEntry | None], said: str) -> None:
+    assert closing(TrainResult(*result)) == said
 
 
 def test_a_picture_of_a_run_with_and_without_validation(tmp_path: Path) -> None:
-    plain = [Entry(step, 1 / step, 1.0) for step in (1, 2, 3)]
+    plain = [LogEntry(step, 1 / step, 1.0) for step in (1, 2, 3)]
     for name, entries in (("plain", plain), ("scored", [*plain, SCORED])):
         assert draw_history(entries, tmp_path / f"{name}.png", title=name).read_bytes().startswith(b"\x89PNG")
 

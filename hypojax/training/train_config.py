@@ -1,4 +1,4 @@
-"""What a training run is: `TrainConfig`, read from one TOML file."""
+"""`TrainConfig`: what a training run is, read from one TOML file."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
