@@ -24,7 +24,7 @@ PACKAGE = str(Path(hypojax.__file__).parent)
 def counted(scan: Path) -> dict[str, set[str]]:
     """File → names of the functions that the second scan of a run entered."""
     from hypojax.execute.output import entries_of, open_for
-    from hypojax.execute.pipeline import Line
+    from hypojax.execute.pipeline import Pipeline
     from hypojax.scans import discover
 
     entered: dict[str, set[str]] = defaultdict(set)
@@ -43,13 +43,13 @@ def counted(scan: Path) -> dict[str, set[str]]:
         settings, out = RunSettings(), Path(folder) / "out"
         segmenter = hypojax.Segmenter.load()
         store = open_for(entries_of(discover([inputs[0].parent]).scans), out=out, settings=settings, network=segmenter)
-        line = Line(store, out / "derivatives", segmenter)
+        pipeline = Pipeline(store, out / "derivatives", segmenter)
         first, second = store.index.ids
-        list(line.results([first], settings=settings))
+        list(pipeline.results([first], settings=settings))
         threading.setprofile(note)
         sys.setprofile(note)
         try:
-            [result] = line.results([second], settings=settings)
+            [result] = pipeline.results([second], settings=settings)
         finally:
             sys.setprofile(None)
             threading.setprofile(None)

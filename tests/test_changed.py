@@ -36,7 +36,7 @@ def scans(tmp_path: Path) -> Path:
 def run(scans: Path, out: Path, **options: object) -> tuple[Outcome, StandIn, Tally]:
     """A run, how often its network was at work, and what it said."""
     network, watch = StandIn(), Tally()
-    return execute.run([scans], out=out, segmenter=network, watch=watch, **options), network, watch  # type: ignore[arg-type]
+    return execute.run([scans], out=out, segmenter=network, callback=watch, **options), network, watch  # type: ignore[arg-type]
 
 
 def test_a_dataset_that_moved_is_kept_and_that_is_said(scans: Path, tmp_path: Path) -> None:

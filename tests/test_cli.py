@@ -109,7 +109,7 @@ def test_scans_that_still_wait_after_segmenting_are_not_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcome = Outcome((ScanResult("sub-01", "done"), ScanResult("sub-02", "pending")))
-    monkeypatch.setattr(execute, "segment_store", lambda out, *, settings, watch: outcome)
+    monkeypatch.setattr(execute, "segment_store", lambda out, *, settings, callback: outcome)
     assert main(["segment", str(tmp_path)]) == SOME_FAILED
 
 

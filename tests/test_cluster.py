@@ -53,7 +53,7 @@ def folder(path: Path, *, scans: int, poisoned: Sequence[int] = ()) -> Path:
 def test_a_cluster_gives_the_cohort_of_one_process(tmp_path: Path) -> None:
     scans, watch = folder(tmp_path / "in", scans=7, poisoned=(3,)), Tally()
     execute.run([scans], out=tmp_path / "here", segmenter=StandIn())
-    outcome = execute.run([scans], out=tmp_path / "there", segmenter=StandIn(), where=LOCAL, watch=watch)
+    outcome = execute.run([scans], out=tmp_path / "there", segmenter=StandIn(), where=LOCAL, callback=watch)
     assert (outcome.done, outcome.failed, outcome.processed) == (6, 1, 7)
     assert sorted(result.scan for result in watch.results) == [result.scan for result in outcome.results]
     assert "2 worker processes" in watch.notes[0]
@@ -152,7 +152,7 @@ def test_scans_at_work_when_a_process_died_come_last_and_alone_the_worst_at_the_
     for scan in ("sub-00", "sub-00", "sub-02"):
         store.begin(scan)  # and then the process dies
     network = StandIn()
-    execute.run([scans], out=out, settings=RunSettings(batch=4), segmenter=network, watch=watch)
+    execute.run([scans], out=out, settings=RunSettings(batch=4), segmenter=network, callback=watch)
     assert [result.scan for result in watch.results] == ["sub-01", "sub-03", "sub-02", "sub-00"]
     assert network.batches == [2, 1, 1]
     assert any(note.startswith("at work when an earlier run died: sub-02, sub-00, left for last") for note in watch.notes)
@@ -168,7 +168,7 @@ def test_whoever_looks_on_is_told_of_each_scan_once(tmp_path: Path) -> None:
     def pause(seconds: float) -> None:
         execute.run([scans], out=out, segmenter=StandIn(), shard=next(shards))
 
-    execute.follow(out, every=0.0, watch=watch, pause=pause)
+    execute.follow(out, every=0.0, callback=watch, pause=pause)
     assert (watch.total, watch.kept) == (4, 0)
     assert [result.scan for result in watch.results] == ["sub-00", "sub-02", "sub-01", "sub-03"]
 

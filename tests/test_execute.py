@@ -75,7 +75,7 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
 
 def test_a_run_gives_volumes_tables_and_derivatives(tmp_path: Path) -> None:
     watch, truth = Tally(), Phantom().volumes
-    outcome = execute.run([bids(tmp_path / "in")], out=tmp_path / "out", segmenter=StandIn(), watch=watch)
+    outcome = execute.run([bids(tmp_path / "in")], out=tmp_path / "out", segmenter=StandIn(), callback=watch)
     assert (outcome.done, outcome.failed, outcome.pending, outcome.kept) == (2, 0, 0, 0)
     assert (watch.total, watch.kept, [result.status for result in watch.results]) == (2, 0, ["done", "done"])
     with warnings.catch_warnings():
@@ -97,8 +97,8 @@ def test_what_the_search_noticed_is_said_at_the_start_and_at_the_end(tmp_path: P
     folder, said, watch, read = bids(tmp_path / "in"), "1 table row has no folder", Tally(), Tally()
     found = replace(discover([folder]), notes=(said,))
     monkeypatch.setattr("hypojax.execute.inputs.discover", lambda inputs, **_: found)
-    outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn(), watch=watch)
-    ingested = execute.ingest([folder], out=tmp_path / "read", segmenter=StandIn(), watch=read)
+    outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn(), callback=watch)
+    ingested = execute.ingest([folder], out=tmp_path / "read", segmenter=StandIn(), callback=read)
     assert watch.notes[0] == read.notes[0] == f"note: {said}"
     assert outcome.notes == ingested.notes == (said,)
     assert facts(outcome)["to know"] == said
@@ -110,7 +110,7 @@ def test_a_second_site_with_the_same_labels_joins_an_output_as_other_people(tmp_
         write_phantom(two / f"sub-{subject}" / "anat" / f"sub-{subject}_T1w.nii.gz", mark=7)
     execute.run([one], out=tmp_path / "out", segmenter=StandIn())
     again = Tally()
-    outcome = execute.run([one, two], out=tmp_path / "out", segmenter=StandIn(), watch=again)
+    outcome = execute.run([one, two], out=tmp_path / "out", segmenter=StandIn(), callback=again)
     assert (outcome.done, outcome.kept) == (4, 2)
     cohort = open_cohort(tmp_path / "out")
     assert cohort.scan.values.tolist() == ["b_bids_sub-01", "b_bids_sub-02", "sub-01", "sub-02"]
@@ -198,7 +198,7 @@ def test_running_again_keeps_what_is_done_and_tries_the_rest_when_asked(tmp_path
     write_phantom(folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz")
     write_phantom(folder / "sub-03" / "anat" / "sub-03_T1w.nii.gz")
     network, watch = StandIn(), Tally()
-    outcome = execute.run([folder], out=tmp_path / "out", segmenter=network, watch=watch)
+    outcome = execute.run([folder], out=tmp_path / "out", segmenter=network, callback=watch)
     assert (outcome.done, outcome.failed, outcome.kept, sum(network.batches)) == (2, 1, 1, 1)
     assert any("--retry-failed" in note for note in watch.notes)
     outcome = execute.run([folder], out=tmp_path / "out", settings=RunSettings(retry_failed=True), segmenter=network)
@@ -268,7 +268,7 @@ def test_check_writes_a_damaged_scan_anew_and_nothing_else(tmp_path: Path, part:
     assert {problem.scan for problem in execute.verify(out)} == {"sub-01"}
     assert "--check" in str(execute.verify(out)[0].what)
     watch = Tally()
-    outcome = execute.run([folder], out=out, settings=RunSettings(check=True), segmenter=network, watch=watch)
+    outcome = execute.run([folder], out=out, settings=RunSettings(check=True), segmenter=network, callback=watch)
     assert (outcome.done, outcome.kept, watch.total) == (2, 1, 1)
     assert execute.verify(out) == ()
     assert victim.read_bytes() == before
@@ -414,7 +414,7 @@ def test_an_interrupted_run_leaves_a_table_and_goes_on(tmp_path: Path) -> None:
 
     folder, one = bids(tmp_path / "in", subjects=("01", "02", "03")), RunSettings(threads=1)
     with pytest.raises(KeyboardInterrupt):
-        execute.run([folder], out=tmp_path / "out", settings=one, segmenter=StandIn(), watch=Impatient())
+        execute.run([folder], out=tmp_path / "out", settings=one, segmenter=StandIn(), callback=Impatient())
     assert open_cohort(tmp_path / "out").status.values.tolist() == ["done", "done", "pending"]  # the second was being finished
     outcome = execute.run([folder], out=tmp_path / "out", segmenter=StandIn())
     assert (outcome.done, outcome.kept) == (3, 2)

@@ -15,7 +15,7 @@ from standin import StandIn, write_phantom
 import hypojax
 from hypojax import execute
 from hypojax.cohort import open_cohort
-from hypojax.execute.outcome import Silence
+from hypojax.execute.outcome import NoCallback
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.storage import ObjectPath, locate, wait_at_most
@@ -117,13 +117,13 @@ def test_damage_is_found_and_only_that_scan_done_again(bucket: Bucket, scans: st
         bucket.put(f"out/cohort.zarr/scans/{shard}", change(whole[shard]))
     assert {problem.scan for problem in execute.verify(out)} == {"sub-00"}
     watch = Tally()
-    outcome = execute.run([scans], out=out, settings=RunSettings(check=True), segmenter=StandIn(), watch=watch)
+    outcome = execute.run([scans], out=out, settings=RunSettings(check=True), segmenter=StandIn(), callback=watch)
     assert (outcome.done, watch.total) == (2, 1)
     assert execute.verify(out) == ()
     assert bucket.snapshot("out/cohort.zarr/scans/") == whole
 
 
-class Tally(Silence):
+class Tally(NoCallback):
     """Remembers how many scans there were to do."""
 
     total = -1
@@ -205,13 +205,13 @@ def test_a_run_that_lost_its_output_stops_and_another_goes_on(
     out, network = f"{bucket.url}/out", StandIn()
     monkeypatch.setattr("hypojax.execute.lock.lease", partial(lease, interval=0.1))
 
-    class Robbed(Silence):
+    class Robbed(NoCallback):
         def finished(self, result: execute.ScanResult) -> None:
             bucket.put("out/.hypojax.lease", LeaseState("other", "process 1 on elsewhere").encoded())
             time.sleep(1.0)  # ten intervals
 
     with pytest.raises(RunError, match="another run took over") as caught:
-        execute.run([scans], out=out, settings=MAPS, segmenter=network, watch=Robbed())
+        execute.run([scans], out=out, settings=MAPS, segmenter=network, callback=Robbed())
     assert caught.value.reason is Reason.BUSY
     assert "volumes.tsv" not in bucket.snapshot("out/")
     assert execute.run([scans], out=out, settings=MAPS, segmenter=StandIn()).kept >= 1

@@ -1,4 +1,4 @@
-"""The line by itself: threads and lines side by side change nothing, and no scan is kept longer than it is needed."""
+"""The pipeline by itself: threads and pipelines side by side change nothing, and no scan is kept longer than it is needed."""
 
 import threading
 import weakref
@@ -13,7 +13,7 @@ import pytest
 from standin import AFFINE, SHAPE, StandIn, phantom_voxels, write_phantom
 from tiny_segmenter import tiny
 
-from hypojax.execute.pipeline import Line, Ready, Refused, Segments
+from hypojax.execute.pipeline import Pipeline, Ready, Refused, Segments
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import write_nifti
 from hypojax.segmenter.segmenter import Prepared, Segmentation
@@ -24,15 +24,17 @@ MARK = 4000
 """A voxel of this value is in no phantom."""
 
 
-def line(folder: Path, network: Segments, *, names: Sequence[str] = tuple("abcde"), broken: Sequence[str] = (), out: str = "out") -> Line:
-    """A line from phantoms of these names into an empty store."""
+def pipeline(
+    folder: Path, network: Segments, *, names: Sequence[str] = tuple("abcde"), broken: Sequence[str] = (), out: str = "out"
+) -> Pipeline:
+    """A pipeline from phantoms of these names into an empty store."""
     entries = []
     for name in names:
         path = write_phantom(folder / "in" / f"{name}.nii.gz")
         if name in broken:
             path.write_bytes(b"")
         entries.append(ScanEntry(scan=name, path=str(path), entities={}, columns={}))
-    return Line(CohortStore.create(folder / out, scans=entries, settings={}), folder / "derivatives", network)
+    return Pipeline(CohortStore.create(folder / out, scans=entries, settings={}), folder / "derivatives", network)
 
 
 def stable(records: Sequence[ScanRecord]) -> list[ScanRecord]:
@@ -43,7 +45,7 @@ def stable(records: Sequence[ScanRecord]) -> list[ScanRecord]:
 def test_threads_change_nothing(tmp_path: Path) -> None:
     records = []
     for threads in (1, 3):
-        made = line(tmp_path, StandIn(batch=2), broken=("b",), out=f"{threads}")
+        made = pipeline(tmp_path, StandIn(batch=2), broken=("b",), out=f"{threads}")
         results = list(made.results(made.store.index.ids, settings=RunSettings(threads=threads, read_ahead=4)))
         found = [(result.scan, result.status) for result in results]
         assert found == [("b", "failed"), *((scan, "done") for scan in "acde")]  # what is refused does not wait for a batch
@@ -67,7 +69,7 @@ class Drawn(StandIn):
 def test_two_lines_share_a_store_and_a_segmenter(tmp_path: Path) -> None:
     """As two batches of a worker do."""
     network = Drawn()
-    alone, shared = (line(tmp_path, network, out=out) for out in ("alone", "shared"))
+    alone, shared = (pipeline(tmp_path, network, out=out) for out in ("alone", "shared"))
     for number, scan in enumerate("abcde"):
         noise = np.random.default_rng(number).integers(-20, 20, SHAPE).astype(np.int16)
         write_nifti(tmp_path / "in" / f"{scan}.nii.gz", phantom_voxels() + noise, AFFINE)
@@ -86,7 +88,7 @@ def test_two_lines_share_a_store_and_a_segmenter(tmp_path: Path) -> None:
 
 
 def test_closed_early_it_commits_what_it_finishes(tmp_path: Path) -> None:
-    made = line(tmp_path, StandIn())
+    made = pipeline(tmp_path, StandIn())
     with closing(made.results(made.store.index.ids, settings=RunSettings(threads=1))) as results:
         assert next(results).scan == "a"
     done = [record["scan"] for record in made.store.records()]
@@ -101,7 +103,7 @@ def test_the_time_of_the_devices_is_told(tmp_path: Path) -> None:
         def segment_batch(self, scans: Sequence[Prepared]) -> list[Segmentation]:
             return [replace(found, device_seconds=0.25) for found in super().segment_batch(scans)]
 
-    made = line(tmp_path, Timed(), names=("a", "b"), broken=("b",))
+    made = pipeline(tmp_path, Timed(), names=("a", "b"), broken=("b",))
     assert [result.device_seconds for result in made.results(["a", "b"], settings=RunSettings())] == [0.25, 0.0]
 
 
@@ -117,7 +119,7 @@ def test_a_scan_that_does_not_fit_fails_alone(tmp_path: Path) -> None:
                 raise HypojaxError(Reason.OUT_OF_MEMORY, "memory does not suffice for 1 at a time")
             return super().segment_batch(scans)
 
-    made = line(tmp_path, Cramped(batch=2), names=("a", "b", "c"))
+    made = pipeline(tmp_path, Cramped(batch=2), names=("a", "b", "c"))
     write_nifti(tmp_path / "in" / "b.nii.gz", phantom_voxels()[:-1], AFFINE)
     marked = phantom_voxels().copy()
     marked[0, 0, 0] = MARK
@@ -129,7 +131,7 @@ def test_a_scan_that_does_not_fit_fails_alone(tmp_path: Path) -> None:
 
 
 def test_scans_of_a_batch_are_let_go_one_by_one(tmp_path: Path) -> None:
-    made, seen = line(tmp_path, StandIn(batch=3), names=("a", "b", "c")), []
+    made, seen = pipeline(tmp_path, StandIn(batch=3), names=("a", "b", "c")), []
 
     def ready() -> Iterator[Ready | Refused]:
         for scan in made.store.index.ids:
@@ -149,6 +151,6 @@ def test_scans_of_a_batch_are_let_go_one_by_one(tmp_path: Path) -> None:
 
 
 def test_a_line_without_a_network_segments_nothing(tmp_path: Path) -> None:
-    made = replace(line(tmp_path, StandIn(), names=("a",)), segmenter=None)
+    made = replace(pipeline(tmp_path, StandIn(), names=("a",)), segmenter=None)
     with pytest.raises(ValueError, match="no network"):
         list(made.results(["a"], settings=RunSettings()))

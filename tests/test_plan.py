@@ -378,7 +378,7 @@ def measured_run(inputs: Path, out: Path) -> list[int]:
     code = (
         "import json, sys; from pathlib import Path; from hypojax import execute; from hypojax.execute.calibration import Gauge;"
         "from hypojax.store import limit_threads; limit_threads(2); gauge = Gauge();"
-        "outcome = execute.run([Path(sys.argv[1])], out=Path(sys.argv[2]), watch=gauge);"
+        "outcome = execute.run([Path(sys.argv[1])], out=Path(sys.argv[2]), callback=gauge);"
         "assert not outcome.failed, outcome.failures; print(json.dumps([mark.peak_bytes for mark in gauge.marks]))"
     )
     command = [sys.executable, "-c", code, str(inputs), str(out)]

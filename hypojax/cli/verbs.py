@@ -72,7 +72,9 @@ class Run(Verb):
             screen.say(sentence)
         with screen.progress() as watch:
             shard = execute.parse_shard(self.shard) if self.shard else None
-            outcome = execute.run(inputs, out=out, settings=self.settings, where=self.where, shard=shard, watch=watch, dataset=self.dataset)
+            outcome = execute.run(
+                inputs, out=out, settings=self.settings, where=self.where, shard=shard, callback=watch, dataset=self.dataset
+            )
         screen.outcome(outcome, out)
         return exit_code(outcome.done, outcome.failed)
 
@@ -100,7 +102,7 @@ class Ingest(Verb):
         from hypojax import execute
 
         with screen.progress() as watch:
-            outcome = execute.ingest(inputs, out=out, settings=self.settings, watch=watch, dataset=self.dataset)
+            outcome = execute.ingest(inputs, out=out, settings=self.settings, callback=watch, dataset=self.dataset)
         screen.outcome(outcome, out)
         return exit_code(outcome.done + outcome.pending, outcome.failed)
 
@@ -124,7 +126,7 @@ class Segment(Verb):
         from hypojax import execute
 
         with screen.progress() as watch:
-            outcome = execute.segment_store(self.out, settings=self.settings, watch=watch)
+            outcome = execute.segment_store(self.out, settings=self.settings, callback=watch)
         screen.outcome(outcome, self.out)
         return exit_code(outcome.done, outcome.failed + outcome.pending)
 
@@ -146,7 +148,7 @@ class Export(Verb):
         from hypojax import execute
 
         with screen.progress() as watch:
-            outcome = execute.export(self.out, watch=watch)
+            outcome = execute.export(self.out, callback=watch)
         screen.outcome(outcome, self.out)
         return exit_code(outcome.done, outcome.failed)
 
@@ -174,7 +176,7 @@ class Status(Verb):
 
         if self.watch:
             with screen.progress() as watch:
-                execute.follow(self.out, every=self.every, watch=watch)
+                execute.follow(self.out, every=self.every, callback=watch)
         outcome = execute.status(self.out)
         screen.outcome(outcome, self.out)
         return exit_code(outcome.done, outcome.failed + outcome.pending)
@@ -227,7 +229,7 @@ class Repair(Verb):
         from hypojax import execute
 
         with screen.progress() as watch:
-            repaired = execute.repair(self.out, watch=watch)
+            repaired = execute.repair(self.out, callback=watch)
         screen.repaired(repaired.done)
         screen.problems(repaired.left, self.out)
         return SOME_FAILED if repaired.left else OK
@@ -278,7 +280,7 @@ class Demo(Verb):
         bids = demonstration.write_cohort(self.out / "bids")
         results = self.out / "results"
         with screen.progress() as watch:
-            outcome = execute.run([bids], out=results, watch=watch)
+            outcome = execute.run([bids], out=results, callback=watch)
         screen.outcome(outcome, results)
         if not outcome.failed:
             with cohort.open_cohort(results / "cohort.zarr") as dataset:

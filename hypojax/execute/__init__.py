@@ -1,4 +1,4 @@
-"""From inputs to a finished cohort on one machine: the stages of a run, the line every scan goes down, and how it ended."""
+"""From inputs to a finished cohort on one machine: the stages of a run, the pipeline of one scan, and how it ended."""
 
 from hypojax.execute.costs import Workers
 from hypojax.execute.follow import follow
@@ -6,13 +6,14 @@ from hypojax.execute.integrity import Repaired, repair, verify
 from hypojax.execute.lock import Shard, parse_shard
 from hypojax.execute.machine import Info, info
 from hypojax.execute.network import load_segmenter
-from hypojax.execute.outcome import Outcome, ScanResult, Watch
+from hypojax.execute.outcome import Callback, Outcome, ScanResult
 from hypojax.execute.pipeline import Segments
 from hypojax.execute.projection import Plan, plan
 from hypojax.execute.single import segment
 from hypojax.execute.stages import export, ingest, run, segment_store, status
 
 __all__ = [
+    "Callback",
     "Info",
     "Outcome",
     "Plan",
@@ -20,7 +21,6 @@ __all__ = [
     "ScanResult",
     "Segments",
     "Shard",
-    "Watch",
     "Workers",
     "export",
     "follow",

@@ -50,7 +50,7 @@ def memory_limit() -> int:
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *found])
 
 
-def scan_room(memory: int | None) -> int:
+def scan_budget(memory: int | None) -> int:
     """Bytes that the voxels of one scan may take beside the network, where a process has ``memory`` bytes, or what there is."""
     return (memory or memory_limit()) - LEAST_NETWORK
 
@@ -150,7 +150,7 @@ class Size:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the voxels as stored, or as label maps, and once more as scaled: what a scan on the line holds."""
+        """Bytes of the voxels as stored, or as label maps, and once more as scaled: what a scan in the pipeline holds."""
         return work_bytes(self.voxels, itemsize=self.voxel_bytes)
 
 
@@ -200,7 +200,7 @@ def in_flight(settings: RunSettings, *, batch: int, cores: int) -> int:
 
 
 def held(sizes: Iterable[Size], *, count: int) -> int:
-    """Bytes that the ``count`` largest scans hold when they meet on the line."""
+    """Bytes that the ``count`` largest scans hold when they meet in the pipeline."""
     return sum(nlargest(count, (size.held_bytes for size in sizes)))
 
 
@@ -249,7 +249,7 @@ def refuse_unfit(scans: Sequence[Scan], *, out: Location, memory: bool = True, l
 
 def refuse_large(scans: Sequence[Scan], limit: int | None) -> None:
     """Refuse scans of which one alone does not fit into the memory that is free; one that no process may hold fails alone, later."""
-    sizes, _ = read_sizes(scans, room=scan_room(limit))
+    sizes, _ = read_sizes(scans, room=scan_budget(limit))
     largest = max(sizes, key=lambda size: size.held_bytes, default=None)
     if largest is None or (need := LEAST_NETWORK + largest.held_bytes) <= (room := memory_free()):
         return

@@ -1,4 +1,4 @@
-"""A short calibration: a handful of real scans, sent down the real line in a process of its own."""
+"""A short calibration: a handful of real scans, sent through the real pipeline in a process of its own."""
 
 import json
 import os
@@ -33,7 +33,7 @@ CODE: Final = "from hypojax.execute.calibration import main; main()"
 
 @dataclass(frozen=True)
 class Sample:
-    """What one scan of a calibration took, while the line held nothing else.
+    """What one scan of a calibration took, while the pipeline held nothing else.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Calibration:
     batch
         Scans that the network took at once.
     sent
-        Scans sent down the line in all.
+        Scans sent through the pipeline in all.
     startup_s
         Time until the first batch was done: starting, loading weights, compiling.
     device_bytes, device_room
@@ -104,7 +104,7 @@ def choose(sizes: Sequence[Size], *, count: int) -> list[Size]:
 
 
 def calibrate(chosen: Sequence[Size], *, settings: RunSettings, cores: int | None = None) -> Calibration:
-    """Send scans down the line, several times each, and measure what they take; all that is written is removed again.
+    """Send scans through the pipeline, several times each, and measure what they take; all that is written is removed again.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class Mark:
 
 
 class Gauge:
-    """A watch that takes a mark of every scan."""
+    """A callback that takes a mark of every scan."""
 
     def __init__(self) -> None:
         self.marks: list[Mark] = []
@@ -208,8 +208,8 @@ def peak_bytes() -> int:
 def schedule(count: int, *, batch: int, flight: int) -> list[tuple[int, int]]:
     """Which scans are sent, smallest first: (number of the scan, group that it counts in).
 
-    Each scan follows itself until the line holds nothing else, in whole batches. A batch goes before, for what is compiled
-    and loaded once, and the largest scan follows after, so that the line is still full when the last counted one leaves it.
+    Each scan follows itself until the pipeline holds nothing else, in whole batches. A batch goes before, for what is compiled
+    and loaded once, and the largest scan follows after, so that the pipeline is still full when the last counted one leaves it.
 
     >>> schedule(2, batch=1, flight=2)
     [(0, -1), (0, 0), (0, 0), (1, 1), (1, 1), (1, -1), (1, -1)]
@@ -220,7 +220,7 @@ def schedule(count: int, *, batch: int, flight: int) -> list[tuple[int, int]]:
 
 
 def probe(paths: Sequence[str], *, settings: RunSettings, folder: Path, cores: int, begun: float) -> dict[str, Any]:
-    """Send scans (smallest first) down the line and say what they took.
+    """Send scans (smallest first) through the pipeline and say what they took.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def probe(paths: Sequence[str], *, settings: RunSettings, folder: Path, cores: i
     rows = [f"{NAME.format(number)}\t{paths[scan]}" for number, (scan, _) in enumerate(sent)]
     table.write_text("\n".join(["scan\tpath", *rows, ""]), encoding="utf-8", errors="surrogateescape")
     gauge, offset = Gauge(), time.time() - time.perf_counter()
-    run([table], out=folder / "out", settings=settings, segmenter=network, watch=gauge)
+    run([table], out=folder / "out", settings=settings, segmenter=network, callback=gauge)
     return {
         "cores": cores,
         "batch": batch,

@@ -1,4 +1,4 @@
-"""A Dask client for each kind of cluster, with workers that are ready for the line of a run."""
+"""A Dask client for each kind of cluster, with workers that are ready for the pipeline of a run."""
 
 import json
 import logging

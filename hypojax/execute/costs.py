@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from scipy.optimize import nnls
 
-from hypojax.execute.budget import Size, in_flight, memory_limit, scan_room
+from hypojax.execute.budget import Size, in_flight, memory_limit, scan_budget
 from hypojax.execute.calibration import Calibration
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
@@ -19,7 +19,7 @@ DISK_MARGIN: Final = 1.1
 """Projected over fitted disk: scans of one size compress differently."""
 
 UNSEEN_RATE: Final = 1.2
-"""Resident bytes for each byte that scans on the line hold, at least, where scans are larger than any that was measured."""
+"""Resident bytes for each byte that scans in the pipeline hold, at least, where scans are larger than any that was measured."""
 
 SPREAD: Final = 0.15
 """Range of the time, either way, at least: means over three scans alike lay up to 12 % from that over fourteen, on two shared cores."""
@@ -74,7 +74,7 @@ class Costs:
     disk
         Bytes a scan, by the bytes of its file.
     resident
-        Bytes of the process, by those that the scans on the line hold.
+        Bytes of the process, by those that the scans in the pipeline hold.
     largest_held
         The most that they held while it was measured, bytes.
     """
@@ -88,7 +88,7 @@ class Costs:
     largest_held: float
 
     def peak_bytes(self, held_bytes: float) -> float:
-        """Highest resident memory of a run whose scans on the line hold so much."""
+        """Highest resident memory of a run whose scans in the pipeline hold so much."""
         unseen = max(0.0, held_bytes - self.largest_held) * max(0.0, UNSEEN_RATE - self.resident.rate)
         return MEMORY_MARGIN * (self.resident.at(held_bytes) + unseen)
 
@@ -183,9 +183,9 @@ class Workers:
         return self.memory_bytes or (memory_limit() if self.count == 1 else None)
 
     @property
-    def scan_room(self) -> int | None:
+    def scan_budget(self) -> int | None:
         """Bytes that the voxels of one scan may take there; None where nobody knows."""
-        return None if self.memory_limit is None else scan_room(self.memory_limit)
+        return None if self.memory_limit is None else scan_budget(self.memory_limit)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from hypojax.execute.outcome import ScanResult, Watch, from_record
+from hypojax.execute.outcome import Callback, ScanResult, from_record
 from hypojax.execute.output import STORE
 from hypojax.storage import Place, locate
 from hypojax.store import CohortStore
@@ -12,7 +12,7 @@ from hypojax.store import CohortStore
 SECOND: Final = 1.0
 
 
-def follow(out: Place, *, every: float, watch: Watch, pause: Callable[[float], None] = time.sleep) -> None:
+def follow(out: Place, *, every: float, callback: Callback, pause: Callable[[float], None] = time.sleep) -> None:
     """Tell of every scan that others finish in ``out``, until none waits. Nothing is changed.
 
     Scans that shards or later runs add to the store are not seen.
@@ -23,7 +23,7 @@ def follow(out: Place, *, every: float, watch: Watch, pause: Callable[[float], N
         Output folder.
     every
         Seconds between two looks at the ledger; one at least.
-    watch
+    callback
         Who is told.
     pause
         Waits so many seconds.
@@ -35,7 +35,7 @@ def follow(out: Place, *, every: float, watch: Watch, pause: Callable[[float], N
     """
     store = CohortStore.open(locate(out) / STORE)
     waiting = list(store.unfinished())
-    watch.started(total=len(waiting), kept=len(store.index.ids) - len(waiting))
+    callback.started(total=len(waiting), kept=len(store.index.ids) - len(waiting))
     while waiting:
         pause(max(SECOND, every))
         left = []
@@ -43,7 +43,7 @@ def follow(out: Place, *, every: float, watch: Watch, pause: Callable[[float], N
             if (result := _finished(store, scan)) is None:
                 left.append(scan)
             else:
-                watch.finished(result)
+                callback.finished(result)
         waiting = left
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from hypojax.execute.lock import Say, settling
+from hypojax.execute.lock import Say, table_lock
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.output import STORE, entry_of, known_entries, refuse_raw
 from hypojax.execute.readahead import overlapped, threads_here
@@ -93,7 +93,7 @@ def settle_moved(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
             store.withdraw(scan.id)
     for result in refused.values():
         say(f"left alone: {result.message}")
-    with settling(out) as common:
+    with table_lock(out) as common:
         index = relocate(common / STORE, [entry_of(scan) for scan in taken])
     return Moved(CohortStore(store.root, index=index), refused)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hypojax.execute.job import Job
-from hypojax.execute.lock import locked, settling
-from hypojax.execute.outcome import Silence, Watch
+from hypojax.execute.lock import locked, table_lock
+from hypojax.execute.outcome import Callback, NoCallback
 from hypojax.execute.output import DERIVATIVES, STORE, concluded, describe_derivatives
-from hypojax.execute.pipeline import Line
+from hypojax.execute.pipeline import Pipeline
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, Place, each, locate
 from hypojax.store import CohortStore, Problem, index_of
@@ -52,7 +52,7 @@ def verify(out: Place) -> tuple[Problem, ...]:
     return (*verify_store(out / STORE), *_maps(out), *_exports(out))
 
 
-def mend_maps(job: Job, *, watch: Watch) -> None:
+def mend_maps(job: Job, *, callback: Callback) -> None:
     """Make label maps of finished scans again that were damaged or deleted, from the store; those that were never wanted stay away."""
     if not job.settings.derivatives:
         return
@@ -60,15 +60,15 @@ def mend_maps(job: Job, *, watch: Watch) -> None:
     damaged = list(damaged_maps(job.store, job.out, scans))
     if damaged:
         named = ", ".join(damaged[:NAMED]) + (f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else "")
-        watch.noted(f"label maps in {DERIVATIVES} were damaged or missing and are made again: {named}")
-    for failed in export_again(job.line, damaged):
-        watch.noted(failed)
+        callback.noted(f"label maps in {DERIVATIVES} were damaged or missing and are made again: {named}")
+    for failed in export_again(job.pipeline, damaged):
+        callback.noted(failed)
 
 
-def export_again(line: Line, scans: Sequence[str]) -> Iterator[str]:
+def export_again(pipeline: Pipeline, scans: Sequence[str]) -> Iterator[str]:
     """Make the label maps of scans again from the store; a sentence for each scan of which that does not hold any more."""
     for scan in scans:
-        result = line.export(scan)
+        result = pipeline.export(scan)
         if result.failed:
             yield result.message
 
@@ -114,7 +114,7 @@ def _exports(out: Location) -> Iterator[Problem]:
             yield Problem("", f"{name} is missing or damaged; {AGAIN}")
 
 
-def repair(out: Place, *, watch: Watch | None = None) -> Repaired:
+def repair(out: Place, *, callback: Callback | None = None) -> Repaired:
     """Rebuild the index from the records, write lost documents, label maps and the table again, set aside what belongs to nothing.
 
     Volumes are never changed: they are in the records, each of which is checked by its own digest.
@@ -124,29 +124,29 @@ def repair(out: Place, *, watch: Watch | None = None) -> Repaired:
     RunError
         There is no store, no record of it holds, another run holds it, or the output is not writable.
     """
-    out, told = locate(out), watch or Silence()
+    out, callback = locate(out), callback or NoCallback()
     if not (out / STORE).exists():
         raise RunError(Reason.NOTHING_FOUND, f"no cohort store at {out / STORE}; make one with: hypojax run INPUT OUT")
-    with locked(out, say=told.noted) as hold:
-        with settling(hold.out) as common:
+    with locked(out, say=callback.noted) as hold:
+        with table_lock(hold.out) as common:
             done = [*repair_store(common / STORE)]
         store = CohortStore.open(hold.out / STORE)
         store.take_over(store.index.ids)
-        done += _remade_maps(store, hold.out, watch=told)
+        done += _remade_maps(store, hold.out, callback=callback)
         if any(not problem.scan for problem in verify(out)):
             concluded(store, out=hold.out, start=time.perf_counter())
             done.append("the table, volumes.parquet and volumes.tsv were written again from the ledger")
     return Repaired(tuple(done), verify(out))
 
 
-def _remade_maps(store: CohortStore, out: Location, *, watch: Watch) -> list[str]:
+def _remade_maps(store: CohortStore, out: Location, *, callback: Callback) -> list[str]:
     """Make damaged label maps again."""
     damaged = damaged_maps(store, out, store.index.ids)
-    failed = list(export_again(Line(store, out / DERIVATIVES), list(damaged)))
+    failed = list(export_again(Pipeline(store, out / DERIVATIVES), list(damaged)))
     for message in failed:
-        watch.noted(message)
+        callback.noted(message)
     if not damaged:
         return []
-    with settling(out) as common:
+    with table_lock(out) as common:
         describe_derivatives(store, common)
     return [f"label maps of {len(damaged) - len(failed)} scans were made again from the store"] if len(damaged) > len(failed) else []

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from hypojax.execute.budget import scan_room
-from hypojax.execute.lock import Turn, settling
-from hypojax.execute.outcome import ScanResult, Watch
+from hypojax.execute.budget import scan_budget
+from hypojax.execute.lock import Turn, table_lock
+from hypojax.execute.outcome import Callback, ScanResult
 from hypojax.execute.output import DERIVATIVES, STORE
-from hypojax.execute.pipeline import Line, Refused, Segments
+from hypojax.execute.pipeline import Pipeline, Refused, Segments
 from hypojax.reason import Reason
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.storage import Location, ObjectPath
@@ -121,12 +121,12 @@ class Job:
     share: tuple[str, ...] | None = None
 
     @property
-    def line(self) -> Line:
+    def pipeline(self) -> Pipeline:
         """Where scans come from and go to."""
-        room = scan_room(self.settings.memory_bytes)
-        return Line(self.store, self.out / DERIVATIVES, self.network, write_maps=self.settings.derivatives, room=room)
+        room = scan_budget(self.settings.memory_bytes)
+        return Pipeline(self.store, self.out / DERIVATIVES, self.network, write_maps=self.settings.derivatives, room=room)
 
-    def results(self, todo: Todo, *, watch: Watch) -> Generator[ScanResult, None, None]:
+    def results(self, todo: Todo, *, callback: Callback) -> Generator[ScanResult, None, None]:
         """What becomes of each scan, as it is known.
 
         Raises
@@ -137,14 +137,14 @@ class Job:
         if not todo.total:
             return
         if self.where.distributed:
-            yield from self._there(todo, watch=watch)
+            yield from self._there(todo, callback=callback)
             return
-        watch.noted(f"in this process, on {self.network.provenance.get('device', 'no device') if self.network else 'no device'}")
+        callback.noted(f"in this process, on {self.network.provenance.get('device', 'no device') if self.network else 'no device'}")
         if todo.alone:
-            watch.noted(suspected(todo.alone))
-        yield from process(self.line, todo, settings=self.settings)
+            callback.noted(suspected(todo.alone))
+        yield from process(self.pipeline, todo, settings=self.settings)
 
-    def _there(self, todo: Todo, *, watch: Watch) -> Generator[ScanResult, None, None]:
+    def _there(self, todo: Todo, *, callback: Callback) -> Generator[ScanResult, None, None]:
         """On a cluster."""
         from hypojax.execute.cluster import connected  # here, because Dask's scheduler takes a second to import
         from hypojax.execute.dispatch import Dispatch
@@ -152,11 +152,11 @@ class Job:
 
         out = self.out if isinstance(self.out, ObjectPath) else self.out.resolve()  # an object's place carries its fence to the workers
         assignment = Assignment(self.turn, out, self.settings, self.network)
-        with connected(self.where, say=watch.noted) as client, assigned(client, assignment):
-            sent = Dispatch(client, self.turn.name, begun=self.store.begun, say=watch.noted)
+        with connected(self.where, say=callback.noted) as client, assigned(client, assignment):
+            sent = Dispatch(client, self.turn.name, begun=self.store.begun, say=callback.noted)
             yield from sent.results(todo, least=self.settings.batch or 1)
         yield from self._condemned(sent)
-        with settling(self.out) as common:  # shards share the index
+        with table_lock(self.out) as common:  # shards share the index
             for made in sent.provenance.values():
                 now = CohortStore.open(common / STORE)
                 CohortStore.create(now.root, scans=now.scans, settings=now.index.settings, provenance=made)
@@ -166,7 +166,7 @@ class Job:
         for scan in sent.deadly:
             message = f"scan {scan!r}: every process that worked on it died (a crash, or more memory than a worker has)"
             advice = "look at the file, give workers more memory, or exclude the scan; --retry-failed tries it again"
-            yield self.line.finish(Refused(ScanResult(scan, "failed", str(Reason.CRASHED), f"{message}; {advice}")))
+            yield self.pipeline.finish(Refused(ScanResult(scan, "failed", str(Reason.CRASHED), f"{message}; {advice}")))
 
 
 def suspected(scans: Sequence[str]) -> str:
@@ -179,7 +179,7 @@ def suspected(scans: Sequence[str]) -> str:
     return f"at work when an earlier run died: {named}, left for last, one at a time; {ADVICE}"
 
 
-def process(line: Line, todo: Todo, *, settings: RunSettings) -> Generator[ScanResult, None, None]:
+def process(pipeline: Pipeline, todo: Todo, *, settings: RunSettings) -> Generator[ScanResult, None, None]:
     """What becomes of each scan; those at work when an earlier process died come last, each with nothing else at work.
 
     Raises
@@ -187,6 +187,6 @@ def process(line: Line, todo: Todo, *, settings: RunSettings) -> Generator[ScanR
     RunError
         What concerns the run and not a scan.
     """
-    yield from line.results(todo.scans, settings=settings)
+    yield from pipeline.results(todo.scans, settings=settings)
     for scan in todo.alone:
-        yield from line.results((scan,), settings=settings)
+        yield from pipeline.results((scan,), settings=settings)

@@ -29,7 +29,7 @@ from hypojax.store.objects import writing
 LOCK: Final = ".hypojax.lock"
 """Held by one run alone, or shared by shards."""
 
-SETTLING: Final = ".hypojax.settling"
+SETTLING: Final = ".hypojax.table_lock"
 """Held for moments, by whoever writes what all shards have in common: index and table."""
 
 SHARD: Final = ".shard-"
@@ -189,7 +189,7 @@ def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: No
 
 
 @contextmanager
-def settling(out: Location) -> Iterator[Location]:
+def table_lock(out: Location) -> Iterator[Location]:
     """Hold what all shards write, after waiting for whoever has it; gives the folder through which to write it.
 
     Raises

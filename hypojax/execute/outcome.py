@@ -47,7 +47,7 @@ class ScanResult:
 
 
 @runtime_checkable
-class Watch(Protocol):
+class Callback(Protocol):
     """Whoever wants to know how a run goes on."""
 
     def started(self, *, total: int, kept: int) -> None:
@@ -60,8 +60,8 @@ class Watch(Protocol):
         """Something about the run as a whole that the user should know."""
 
 
-class Silence:
-    """A watch that tells nobody."""
+class NoCallback:
+    """A callback that tells nobody."""
 
     def started(self, *, total: int, kept: int) -> None:
         """Say nothing."""
@@ -74,32 +74,32 @@ class Silence:
 
 
 @dataclass(frozen=True)
-class Guarded:
-    """A watch that first asks whether the run may go on.
+class GuardedCallback:
+    """A callback that first asks whether the run may go on.
 
     Parameters
     ----------
-    watch
+    callback
         Whom to tell.
     may_go_on
         Raises where it may not.
     """
 
-    watch: Watch
+    callback: Callback
     may_go_on: Callable[[], None]
 
     def started(self, *, total: int, kept: int) -> None:
         """Pass it on."""
-        self.watch.started(total=total, kept=kept)
+        self.callback.started(total=total, kept=kept)
 
     def finished(self, result: ScanResult) -> None:
         """Ask, and pass it on."""
         self.may_go_on()
-        self.watch.finished(result)
+        self.callback.finished(result)
 
     def noted(self, text: str) -> None:
         """Pass it on."""
-        self.watch.noted(text)
+        self.callback.noted(text)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Outcome:
     kept
         Scans that were done before.
     processed
-        Scans that went down the line in this run, whatever became of them.
+        Scans that went through the pipeline in this run, whatever became of them.
     seconds
         Time the run took; 0 where nothing ran.
     summary

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from hypojax import cohort
 from hypojax.cohort import derivatives
-from hypojax.execute.lock import settling
+from hypojax.execute.lock import table_lock
 from hypojax.execute.network import provenance, weights_of
 from hypojax.execute.outcome import Outcome, from_records
 from hypojax.reason import Reason, RunError
@@ -183,7 +183,7 @@ def describe_derivatives(store: CohortStore, out: Location) -> None:
 
 def concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:
     """Write the table and its exports, and say how it went."""
-    with settling(out) as common:
+    with table_lock(out) as common:
         store = CohortStore.open(common / STORE)  # its index knows by now what workers said of themselves
         records = store.records()
         table = cohort.build(records, store.scans)

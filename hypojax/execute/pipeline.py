@@ -179,11 +179,11 @@ class Segments(Protocol):
         """Do what comes before the networks: called in several threads at once, ahead of `segment_batch`."""
 
     def segment_batch(self, scans: "Sequence[Prepared]") -> "Sequence[Segmentation]":
-        """Segment prepared scans, in order; lines that share a network call this in several threads at once."""
+        """Segment prepared scans, in order; pipelines that share a network call this in several threads at once."""
 
 
 @dataclass(frozen=True)
-class Line:
+class Pipeline:
     """Where scans come from and go to.
 
     Parameters
@@ -287,9 +287,9 @@ class Line:
 
     @property
     def _network(self) -> Segments:
-        """The network of a line that has one."""
+        """The network of a pipeline that has one."""
         if self.segmenter is None:
-            raise ValueError("this line has no network")
+            raise ValueError("this pipeline has no network")
         return self.segmenter
 
     def _segment_all(self, waiting: list[Ready], recent: Recent) -> Generator[Segmented | Refused, None, None]:

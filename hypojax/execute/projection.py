@@ -37,7 +37,7 @@ class Plan:
     Parameters
     ----------
     sizes
-        The scans that would go down the line.
+        The scans that would go through the pipeline.
     refused
         Scans whose header is refused: they get a row with the reason, and cost nothing.
     kept
@@ -111,7 +111,7 @@ def plan(
     sample: int = SCANS,
     calibration: Calibration | None = None,
 ) -> Plan:
-    """Project what a run on these inputs takes, from their headers and a handful of scans sent down the real line.
+    """Project what a run on these inputs takes, from their headers and a handful of scans sent through the real pipeline.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def plan(
     search = find(inputs, out=out, strict_tables=strict) if out else discover(inputs, strict_tables=strict)
     found = search.scans
     todo = unfinished(found, out)
-    sizes, refused = read_sizes(todo, room=crew.scan_room)
+    sizes, refused = read_sizes(todo, room=crew.scan_budget)
     if not sizes:
         why = (
             f"all {len(refused)} headers are refused, the first: {refused[0].message}" if refused else f"all {len(found)} are done in {out}"

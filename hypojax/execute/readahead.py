@@ -1,4 +1,4 @@
-"""Work in threads on some items while others are made or used: the stages of a line overlap, in order and within bounds."""
+"""Work in threads on some items while others are made or used: the stages of a pipeline overlap, in order and within bounds."""
 
 import logging
 import os

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from hypojax import cohort
-from hypojax.execute.budget import scan_room
+from hypojax.execute.budget import scan_budget
 from hypojax.execute.measured import full_row, intracranial_mask, measure_scan, region_entries, row_of
 from hypojax.execute.network import load_segmenter, provenance
 from hypojax.execute.pipeline import Segments
@@ -114,4 +114,4 @@ def _from_file(path: Location) -> tuple[ScanEntry, Image]:
     entry = ScanEntry(
         scan=scans[0].id, path=str(path), entities=dict(scans[0].entities), columns=dict(scans[0].columns), dataset=scans[0].dataset
     )
-    return entry, read(scans[0].id, scans[0].path, room=scan_room(None))
+    return entry, read(scans[0].id, scans[0].path, room=scan_budget(None))

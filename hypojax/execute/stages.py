@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from hypojax import cohort
-from hypojax.execute.budget import refuse_unfit, scan_room
+from hypojax.execute.budget import refuse_unfit, scan_budget
 from hypojax.execute.inputs import find, settle_moved
 from hypojax.execute.integrity import mend_maps
 from hypojax.execute.job import Job, Todo, todo_of
-from hypojax.execute.lock import Shard, locked, settling
+from hypojax.execute.lock import Shard, locked, table_lock
 from hypojax.execute.network import load_segmenter
-from hypojax.execute.outcome import Guarded, Outcome, ScanResult, Silence, Watch, from_records
+from hypojax.execute.outcome import Callback, GuardedCallback, NoCallback, Outcome, ScanResult, from_records
 from hypojax.execute.output import (
     DERIVATIVES,
     STORE,
@@ -22,7 +22,7 @@ from hypojax.execute.output import (
     entries_of,
     open_for,
 )
-from hypojax.execute.pipeline import Line, Segments
+from hypojax.execute.pipeline import Pipeline, Segments
 from hypojax.execute.readahead import overlapped, threads_here
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Discovery
@@ -42,7 +42,7 @@ def run(
     where: ClusterSettings | None = None,
     shard: Shard | None = None,
     segmenter: Segments | None = None,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
     dataset: str = "",
 ) -> Outcome:
     """Find, read, segment, measure and export every scan; scans that are done already are kept.
@@ -62,8 +62,8 @@ def run(
         The share of the scans that this run does, where several do them together; all when left out.
     segmenter
         The network; loaded as the settings say when left out. On a cluster it travels to the workers.
-    watch
-        Who is told how it goes on.
+    callback
+        Who is callback how it goes on.
     dataset
         Name of the dataset of all scans; when left out, that of the folder of each BIDS dataset, or of the input.
 
@@ -84,23 +84,23 @@ def run(
     network = segmenter if segmenter or place.distributed else load_segmenter(chosen)
     ids = [scan.id for scan in found.scans]
     named = shard.share(ids) if shard else ids
-    told = watch or Silence()
-    _tell(found, watch=told)
-    with locked(out, shard=shard, say=told.noted) as hold:
+    callback = callback or NoCallback()
+    _tell(found, callback=callback)
+    with locked(out, shard=shard, say=callback.noted) as hold:
         out = hold.out
-        with settling(out) as common:
+        with table_lock(out) as common:
             made = open_for(entries_of(found.scans), out=common, settings=chosen, network=network)
             made.take_over(named if shard else made.index.ids)
         store = CohortStore(out / STORE, index=made.index)
         share = set(named)
-        moved = settle_moved(store, [scan for scan in found.scans if scan.id in share], out=out, say=told.noted)
+        moved = settle_moved(store, [scan for scan in found.scans if scan.id in share], out=out, say=callback.noted)
         store = moved.store
         todo = todo_of(store, [scan for scan in named if scan not in moved.refused], settings=chosen)
         unread = set(store.missing())
         fresh = [scan for scan in found.scans if scan.id in todo and scan.id in unread]
         refuse_unfit(fresh, out=out, memory=not place.distributed, limit=chosen.memory_bytes)
         job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
-        outcome = _segment(job, todo, watch=Guarded(told, hold.check))
+        outcome = _segment(job, todo, callback=GuardedCallback(callback, hold.check))
     return replace(_with(outcome, moved.refused), ignored=found.ignored, notes=found.notes)
 
 
@@ -110,7 +110,7 @@ def ingest(
     *,
     settings: RunSettings | None = None,
     segmenter: Segments | None = None,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
     dataset: str = "",
 ) -> Outcome:
     """Find and read scans and store their voxels, for `segment_store` to go on with; arguments and errors as `run`.
@@ -118,20 +118,20 @@ def ingest(
     No network is loaded: the store is made for the weights that the settings name, or for those of ``segmenter``.
     """
     chosen, out = settings or RunSettings(), locate(out)
-    found, told = find(inputs, out=out, dataset=dataset, strict_tables=chosen.strict_tables), watch or Silence()
-    _tell(found, watch=told)
-    with locked(out, say=told.noted) as hold:
+    found, callback = find(inputs, out=out, dataset=dataset, strict_tables=chosen.strict_tables), callback or NoCallback()
+    _tell(found, callback=callback)
+    with locked(out, say=callback.noted) as hold:
         out = hold.out
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
         store.take_over(store.index.ids)
-        moved = settle_moved(store, found.scans, out=out, say=told.noted)
+        moved = settle_moved(store, found.scans, out=out, say=callback.noted)
         todo = [scan.id for scan in found.scans if scan.id not in moved.refused]
-        outcome = _ingest(moved.store, todo, out=out, settings=chosen, watch=Guarded(told, hold.check))
+        outcome = _ingest(moved.store, todo, out=out, settings=chosen, callback=GuardedCallback(callback, hold.check))
     return replace(_with(outcome, moved.refused), ignored=found.ignored, notes=found.notes)
 
 
 def segment_store(
-    out: Place, *, settings: RunSettings | None = None, segmenter: Segments | None = None, watch: Watch | None = None
+    out: Place, *, settings: RunSettings | None = None, segmenter: Segments | None = None, callback: Callback | None = None
 ) -> Outcome:
     """Segment and measure what has not been segmented; arguments and errors as `run`.
 
@@ -139,16 +139,18 @@ def segment_store(
     """
     chosen, out = settings or RunSettings(), locate(out)
     CohortStore.open(out / STORE)  # no store, no weights to load
-    network, told = segmenter or load_segmenter(chosen), watch or Silence()
-    with locked(out, say=told.noted) as hold:
+    network, callback = segmenter or load_segmenter(chosen), callback or NoCallback()
+    with locked(out, say=callback.noted) as hold:
         out = hold.out
         store = open_for(CohortStore.open(out / STORE).scans, out=out, settings=chosen, network=network)
         store.take_over(store.index.ids)
         todo = todo_of(store, store.index.ids, settings=chosen)
-        return _segment(Job(store, out, chosen, ClusterSettings(), hold.turn, network), todo, watch=Guarded(told, hold.check))
+        return _segment(
+            Job(store, out, chosen, ClusterSettings(), hold.turn, network), todo, callback=GuardedCallback(callback, hold.check)
+        )
 
 
-def export(out: Place, *, watch: Watch | None = None) -> Outcome:
+def export(out: Place, *, callback: Callback | None = None) -> Outcome:
     """Write the table, ``volumes.parquet``, ``volumes.tsv`` and the BIDS derivatives again from the store.
 
     Raises
@@ -158,11 +160,11 @@ def export(out: Place, *, watch: Watch | None = None) -> Outcome:
     """
     out = locate(out)
     CohortStore.open(out / STORE)  # no store, no folder to make
-    told = watch or Silence()
-    with locked(out, say=told.noted) as hold:
+    callback = callback or NoCallback()
+    with locked(out, say=callback.noted) as hold:
         store = CohortStore.open(hold.out / STORE)
         store.take_over(store.index.ids)
-        return _export(store, out=hold.out, watch=Guarded(told, hold.check))
+        return _export(store, out=hold.out, callback=GuardedCallback(callback, hold.check))
 
 
 def status(out: Place) -> Outcome:
@@ -177,40 +179,40 @@ def status(out: Place) -> Outcome:
     return Outcome(from_records(store.records(), scans=store.index.ids), summary=cohort.summary(cohort.build(store.records(), store.scans)))
 
 
-def _tell(found: Discovery, *, watch: Watch) -> None:
+def _tell(found: Discovery, *, callback: Callback) -> None:
     """Say what is to be known of how the scans were found."""
     for note in found.notes:
-        watch.noted(f"note: {note}")
+        callback.noted(f"note: {note}")
 
 
-def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings: RunSettings, watch: Watch) -> Outcome:
+def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings: RunSettings, callback: Callback) -> Outcome:
     """Read scans that were not read before and store their voxels, and write the tables."""
     start, known = time.perf_counter(), _with_status(store, "done", "pending")
     todo = [scan for scan in scans if scan not in known]
     kept = len(scans) - len(todo)
-    watch.started(total=len(todo), kept=kept)
-    line = Line(store, out / DERIVATIVES, room=scan_room(settings.memory_bytes))
+    callback.started(total=len(todo), kept=kept)
+    pipeline = Pipeline(store, out / DERIVATIVES, room=scan_budget(settings.memory_bytes))
     threads = settings.threads or threads_here()
-    with closing(overlapped(todo, line.load, depth=max(settings.read_ahead, threads), threads=threads)) as loaded:
+    with closing(overlapped(todo, pipeline.load, depth=max(settings.read_ahead, threads), threads=threads)) as loaded:
         for item in loaded:
-            watch.finished(line.commit_ingested(item))
+            callback.finished(pipeline.commit_ingested(item))
     return replace(concluded(store, out=out, start=start), kept=kept, processed=len(todo))
 
 
-def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
-    """Send scans down the line, here or on a cluster, and write the tables."""
+def _segment(job: Job, todo: Todo, *, callback: Callback) -> Outcome:
+    """Send scans through the pipeline, here or on a cluster, and write the tables."""
     start = time.perf_counter()
-    watch.started(total=todo.total, kept=todo.kept)
+    callback.started(total=todo.total, kept=todo.kept)
     if todo.left:
-        watch.noted(f"{todo.left} scans failed before and are left alone; --retry-failed tries them again")
+        callback.noted(f"{todo.left} scans failed before and are left alone; --retry-failed tries them again")
     if job.settings.derivatives:
-        with settling(job.out) as common:
+        with table_lock(job.out) as common:
             describe_derivatives(job.store, common)
     try:
-        with closing(job.results(todo, watch=watch)) as results:
+        with closing(job.results(todo, callback=callback)) as results:
             for result in results:
-                watch.finished(result)
-        mend_maps(job, watch=watch)
+                callback.finished(result)
+        mend_maps(job, callback=callback)
     except KeyboardInterrupt:
         concluded(job.store, out=job.out, start=start)
         raise
@@ -221,21 +223,21 @@ def _segment(job: Job, todo: Todo, *, watch: Watch) -> Outcome:
     if job.share is None:
         outcome = concluded(job.store, out=job.out, start=start)
     else:
-        outcome = _share_concluded(job.store, job.share, out=job.out, start=start, watch=watch)
+        outcome = _share_concluded(job.store, job.share, out=job.out, start=start, callback=callback)
     return replace(outcome, kept=todo.kept, processed=todo.total)
 
 
-def _export(store: CohortStore, *, out: Location, watch: Watch) -> Outcome:
+def _export(store: CohortStore, *, out: Location, callback: Callback) -> Outcome:
     """Write the derivatives of every scan that is done, and the tables."""
     start = time.perf_counter()
     done = sorted(_with_status(store, "done"))
-    watch.started(total=len(done), kept=0)
+    callback.started(total=len(done), kept=0)
     describe_derivatives(store, out)
-    line = Line(store, out / DERIVATIVES)
+    pipeline = Pipeline(store, out / DERIVATIVES)
     results = {}
     for scan in done:
-        results[scan] = line.export(scan)
-        watch.finished(results[scan])
+        results[scan] = pipeline.export(scan)
+        callback.finished(results[scan])
     return replace(_with(concluded(store, out=out, start=start), results), processed=len(done))
 
 
@@ -244,12 +246,12 @@ def _with(outcome: Outcome, results: Mapping[str, ScanResult]) -> Outcome:
     return replace(outcome, results=tuple(results.get(result.scan, result) for result in outcome.results))
 
 
-def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location, start: float, watch: Watch) -> Outcome:
+def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location, start: float, callback: Callback) -> Outcome:
     """Write the table as every shard does when it ends, since none knows whether another will follow, and say how this one went."""
     whole, own = concluded(store, out=out, start=start), set(named)
     if waiting := sum(result.status == "pending" for result in whole.results if result.scan not in own):
         again = "where no shard is at work or to come, the same command without --shard does them"
-        watch.noted(f"{waiting} scans of other shards are pending in the table; {again}")
+        callback.noted(f"{waiting} scans of other shards are pending in the table; {again}")
     return replace(whole, results=tuple(result for result in whole.results if result.scan in own))
 
 

@@ -1,4 +1,4 @@
-"""The worker's side of a run on a cluster: networks loaded once a process, batches of scans sent down the line.
+"""The worker's side of a run on a cluster: networks loaded once a process, batches of scans sent through the pipeline.
 
 A worker reads scans and writes the store itself; only small results travel.
 """
@@ -14,12 +14,12 @@ from typing import Any, Final, Protocol
 
 from distributed import Client, Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_worker
 
-from hypojax.execute.budget import scan_room
+from hypojax.execute.budget import scan_budget
 from hypojax.execute.lock import Turn
 from hypojax.execute.network import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
-from hypojax.execute.pipeline import Line, Segments
+from hypojax.execute.pipeline import Pipeline, Segments
 from hypojax.reason import Reason, RunError
 from hypojax.segmenter.compile_cache import use_compile_cache
 from hypojax.settings import RunSettings
@@ -67,7 +67,7 @@ class Reports(Protocol):
 @contextmanager
 def assigned(client: Client, assignment: Assignment) -> Iterator[None]:
     """Give an assignment to all workers of a client, also to those that join later, until the block ends or the client is gone."""
-    plugin = LinePlugin(assignment)
+    plugin = PipelinePlugin(assignment)
     leaving = Farewell(plugin.name, client.id)
     with suppress(ImportError):  # a scheduler that others started may lack hypojax; its workers must have it
         client.register_plugin(leaving)
@@ -81,8 +81,8 @@ def assigned(client: Client, assignment: Assignment) -> Iterator[None]:
                 client.unregister_scheduler_plugin(leaving.name)
 
 
-class LinePlugin(WorkerPlugin):
-    """Holds the line of one run in a worker process: store opened, networks loaded and compiled once."""
+class PipelinePlugin(WorkerPlugin):
+    """Holds the pipeline of one run in a worker process: store opened, networks loaded and compiled once."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
@@ -99,22 +99,22 @@ class LinePlugin(WorkerPlugin):
         use_compile_cache()
         self._memory: int | None = worker.memory_manager.memory_limit  # beyond it Dask ends the process
         self._lock = threading.Lock()
-        self._line: Line | None = None
+        self._pipeline: Pipeline | None = None
 
     def teardown(self, worker: Worker) -> None:  # noqa: ARG002  (as Dask calls it)
         """Begin no further scan, and keep neither networks nor store: the run has ended, or whoever sent it is gone."""
         self.dismissed = True
-        self._line = None
+        self._pipeline = None
 
     @property
-    def line(self) -> Line:
-        """The line, made when the first batch comes."""
+    def pipeline(self) -> Pipeline:
+        """The pipeline, made when the first batch comes."""
         with self._lock:
-            if self._line is None:
-                self._line = self._opened()
-            return self._line
+            if self._pipeline is None:
+                self._pipeline = self._opened()
+            return self._pipeline
 
-    def _opened(self) -> Line:
+    def _opened(self) -> Pipeline:
         """Open the store and load the networks, which must be those that the store was made for."""
         out, settings = self.assignment.out, self.assignment.settings
         store = CohortStore.open(out / STORE)
@@ -123,8 +123,8 @@ class LinePlugin(WorkerPlugin):
             if store.index.settings.get(name) != value:
                 message = f"a worker has other weights ({name} {value}) than the run began with ({store.index.settings.get(name)})"
                 raise RunError(Reason.OTHER_SETTINGS, f"{message}; install the same hypojax, and the same --weights, for all workers")
-        room = scan_room(min(filter(None, (settings.memory_bytes, self._memory)), default=None))
-        return Line(store, out / DERIVATIVES, network, write_maps=settings.derivatives, room=room)
+        room = scan_budget(min(filter(None, (settings.memory_bytes, self._memory)), default=None))
+        return Pipeline(store, out / DERIVATIVES, network, write_maps=settings.derivatives, room=room)
 
 
 def leave_signals_to_client() -> None:
@@ -135,7 +135,7 @@ def leave_signals_to_client() -> None:
 
 
 def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Mapping[str, str]]:
-    """Send scans down the line of a worker.
+    """Send scans through the pipeline of a worker.
 
     Returns
     -------
@@ -150,20 +150,20 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
     plugin: Any = worker.plugins[name]
     results: list[ScanResult] = []
     with plugin.assignment.turn.working():
-        line, settings = plugin.line, plugin.assignment.settings
-        for result in line.results(_unwritten(plugin, line, scans, results), settings=settings):
+        pipeline, settings = plugin.pipeline, plugin.assignment.settings
+        for result in pipeline.results(_unwritten(plugin, pipeline, scans, results), settings=settings):
             # Dask adds the name of the worker beside it, and cannot send text that UTF-8 cannot hold, as some names of files; JSON can.
             worker.log_event(name, {"result": json.dumps(asdict(result))})
             results.append(result)
-    return results, provenance(line.segmenter)
+    return results, provenance(pipeline.segmenter)
 
 
-def _unwritten(plugin: LinePlugin, line: Line, scans: Sequence[str], results: list[ScanResult]) -> Iterator[str]:
+def _unwritten(plugin: PipelinePlugin, pipeline: Pipeline, scans: Sequence[str], results: list[ScanResult]) -> Iterator[str]:
     """Scans without a record when their turn comes; others were done by a worker believed lost, or instead of this one, and are left."""
     for scan in scans:
         if plugin.dismissed:
             return
-        record = line.store.record(scan)
+        record = pipeline.store.record(scan)
         if record is None or record["status"] == "pending":
             yield scan
         else:

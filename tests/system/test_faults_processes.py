@@ -135,7 +135,7 @@ def test_a_terminal_asks_all_processes_of_a_cluster_to_end_and_none_dies_of_it(s
     assert not [problem for problem in execute.verify(out) if not problem.scan]
     outcome, watch = execute.status(out), Tally()
     assert (outcome.done + outcome.pending, outcome.failed) == (SCANS, 0)
-    assert execute.run([scans], out=out, segmenter=StandIn(), watch=watch).done == SCANS
+    assert execute.run([scans], out=out, segmenter=StandIn(), callback=watch).done == SCANS
     assert not any("when an earlier run died" in note for note in watch.notes)
 
 
@@ -148,7 +148,7 @@ def test_the_next_run_waits_for_workers_that_outlive_their_client(scans: Path, e
         child.until(lambda: done(out) >= 2)
         child.send(signal.SIGKILL)
         child.end()
-        outcome = execute.run([scans], out=out, segmenter=StandIn(), watch=watch)
+        outcome = execute.run([scans], out=out, segmenter=StandIn(), callback=watch)
     assert (outcome.done, outcome.failed) == (SCANS, 0)
     assert written(out) == expected
 
