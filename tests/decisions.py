@@ -11,9 +11,8 @@ import pandas as pd
 from hypojax.evaluation.summary import _bands
 from hypojax.grid import coronal_view, model_directions
 from hypojax.matching import balance_table, folds, hold_out, matched_pairs
-from hypojax.matching.design import bands
-from hypojax.monitoring.difference import ratio, superiority
-from hypojax.monitoring.repeat import typical_change
+from hypojax.matching.allocation import bands
+from hypojax.monitoring.difference import ratio, superiority, typical_change
 from hypojax.volumes.structure import label_voxels
 
 

@@ -23,7 +23,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.schema import REGIONS, TABLE
 from hypojax.store import CohortStore, ScanEntry, ScanRecord
 from hypojax.store.root import table_objects
-from hypojax.tables.cell import decoded
+from hypojax.tables.cells import decoded
 from hypojax.volumes import FLAGS
 
 

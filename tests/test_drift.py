@@ -14,15 +14,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hypojax.cli import main
-from hypojax.evaluation.history import record
-from hypojax.monitoring import Drift, Limits, compare, drift
-from hypojax.monitoring.batch import chosen
-from hypojax.monitoring.choice import Choice
-from hypojax.monitoring.covariates import covariates
-from hypojax.monitoring.difference import adjusted_ratio, holm, ratio, share, superiority
-from hypojax.monitoring.page import html, markdown
-from hypojax.monitoring.repeat import compare_repeats, paired_ratio, typical_change
-from hypojax.monitoring.words import sentences, verdict
+from hypojax.evaluation.archive import record
+from hypojax.monitoring import DriftResult, Limits, compare, drift
+from hypojax.monitoring.batches import chosen
+from hypojax.monitoring.comparison import compare_repeats
+from hypojax.monitoring.difference import adjusted_ratio, holm, paired_ratio, ratio, share, superiority, typical_change
+from hypojax.monitoring.drift_page import html, markdown, sentences, verdict
+from hypojax.monitoring.limits import Choice
+from hypojax.monitoring.measures import covariates
 from hypojax.reason import RunError
 
 STATISTICS = {"mean": 0.0, "mean_low": -0.01, "mean_high": 0.01, "median": 0.0, "worst": -0.1}
@@ -31,7 +30,7 @@ SURE = 1e-4
 """Probability with which a test of chance may fail, were all well."""
 
 
-def names(found: Drift) -> set[str]:
+def names(found: DriftResult) -> set[str]:
     return {finding.measure.name for finding in found.moved}
 
 
@@ -44,7 +43,7 @@ def revisited(cohort: xr.Dataset, *, sessions: int) -> xr.Dataset:
     return cohort.isel(scan=copies).assign_coords(scan=ids, subject=("scan", subjects)).assign(path=("scan", paths))
 
 
-def said(found: Drift) -> str:
+def said(found: DriftResult) -> str:
     return "\n".join(sentences(found))
 
 

@@ -8,7 +8,7 @@ from generated_cohort import generated, stored
 
 from hypojax.evaluation.summary import subjects_of
 from hypojax.monitoring import drift
-from hypojax.monitoring.subject import repeats
+from hypojax.monitoring.measures import repeats
 
 
 def labelled(dataset: xr.Dataset, *, sites: int) -> xr.Dataset:

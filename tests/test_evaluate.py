@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from jaxtyping import UInt8
 
 from hypojax.evaluation import ScanScores, compare, score_mask, score_pair, tabulate
-from hypojax.evaluation.metric import METRICS, ROWS
-from hypojax.evaluation.regrid import nearest
+from hypojax.evaluation.scores import METRICS, ROWS, nearest
 from hypojax.grid import Affine, Grid, to_voxel, to_world
 from hypojax.reason import Reason, RunError
 from hypojax.scans import read, write_nifti
@@ -178,7 +177,7 @@ def test_what_is_declared_is_what_is_there(places: tuple[Path, Path]) -> None:
     assert [*found.data_vars] == [variable.name for variable in (*METRICS, *ROWS)]
 
 
-def test_a_watch_is_told_of_every_scan(places: tuple[Path, Path]) -> None:
+def test_a_callback_is_called_for_every_scan(places: tuple[Path, Path]) -> None:
     class Tally:
         def __init__(self) -> None:
             self.total = 0
@@ -190,10 +189,10 @@ def test_a_watch_is_told_of_every_scan(places: tuple[Path, Path]) -> None:
         def finished(self, result: ScanScores) -> None:
             self.results.append(result)
 
-    watch = Tally()
-    compare(*places, watch=watch)
-    assert watch.total == len(watch.results) == 7
-    assert sum(result.failed for result in watch.results) == 4
+    callback = Tally()
+    compare(*places, callback=callback)
+    assert callback.total == len(callback.results) == 7
+    assert sum(result.failed for result in callback.results) == 4
 
 
 def test_participants_of_a_table(places: tuple[Path, Path], tmp_path: Path) -> None:

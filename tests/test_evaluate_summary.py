@@ -21,9 +21,9 @@ from hypojax import execute
 from hypojax.cli import main
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE
 from hypojax.evaluation import SUMMARY, ScanScores, compare, read_history, record, summarise, tabulate, write_evaluation
-from hypojax.evaluation.files import NAMES, netcdf
-from hypojax.evaluation.metric import METRICS
-from hypojax.evaluation.page import NOTES, html, markdown, tables
+from hypojax.evaluation.archive import NAMES, netcdf
+from hypojax.evaluation.evaluation_page import NOTES, html, markdown, tables
+from hypojax.evaluation.scores import METRICS
 from hypojax.evaluation.summary import strata, subjects_of, wilson
 from hypojax.metrics import PairedAgreement, bland_altman, bootstrap, icc21, icc31, paired_agreement
 from hypojax.phantom import Phantom, render

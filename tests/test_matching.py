@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypojax.cli import main
 from hypojax.matching import SplitPlan, balance_table, folds, hold_out, matched_pairs, split_table
 from hypojax.matching.balance import standardized_difference
-from hypojax.matching.pairing import assign
-from hypojax.matching.split import write_split
+from hypojax.matching.sets import assign
+from hypojax.matching.splitter import write_split
 from hypojax.reason import Reason, RunError
 from hypojax.tables import read_table
-from hypojax.tables.write import tsv
+from hypojax.tables.writer import tsv
 
 AGES = st.one_of(st.none(), st.floats(18, 90))
 PERSON = st.tuples(AGES, st.sampled_from(["F", "M", None]), st.sampled_from(["here", "there"]), st.integers(1, 3))

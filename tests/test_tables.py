@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from hypojax.reason import Reason, RunError
 from hypojax.tables import Table, read_table, text_of, typed_column
-from hypojax.tables.age import age_of, ages_of
-from hypojax.tables.cell import decoded, encoded
-from hypojax.tables.date import span_of
+from hypojax.tables.cells import decoded, encoded
+from hypojax.tables.dates import age_of, ages_of, span_of
 from hypojax.tables.people import match_ids
-from hypojax.tables.write import markdown_table, tsv
+from hypojax.tables.writer import markdown_table, tsv
 
 numbers = st.integers(-(10**15), 10**15) | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text() | st.text(alphabet="=+-@'\"\\\t\n\r xnabtu0159,;\u202e\x1b\u2028")

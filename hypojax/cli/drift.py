@@ -8,8 +8,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, Verb
-from hypojax.monitoring.choice import Choice
-from hypojax.monitoring.limits import Limits
+from hypojax.monitoring.limits import Choice, Limits
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,8 @@ class Drift(Verb):
     def __call__(self, screen: Screen) -> int:
         """Compare, write, and say what moved."""
         from hypojax.monitoring import drift
-        from hypojax.monitoring.page import screen_rows
-        from hypojax.monitoring.trend import trend_sentences
-        from hypojax.monitoring.words import sentences, verdict
+        from hypojax.monitoring.drift_page import screen_rows, sentences, verdict
+        from hypojax.monitoring.finding import trend_sentences
 
         found = drift(self.reference, self.new, out=self.out, choice=self.choice, limits=self.limits)
         for note in (*found.notes, *trend_sentences(found.trend)):

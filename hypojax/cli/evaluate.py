@@ -46,7 +46,7 @@ class Evaluate(Verb):
     def __call__(self, screen: Screen) -> int:
         """Evaluate, show the table, write the files."""
         from hypojax.evaluation import evaluate
-        from hypojax.evaluation.page import brief
+        from hypojax.evaluation.evaluation_page import brief
 
         with screen.progress() as watch:
             found = evaluate(

@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import OK, Verb
-from hypojax.matching.plan import SplitPlan
+from hypojax.matching.split_plan import SplitPlan
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Split(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Split, write, and show the balance."""
-        from hypojax.matching.split import balance_lines, split_table, verdict, write_split
+        from hypojax.matching.splitter import balance_lines, split_table, verdict, write_split
 
         split = split_table(self.table, plan=self.plan)
         written = write_split(split, self.out)

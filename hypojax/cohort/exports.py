@@ -16,7 +16,7 @@ from hypojax.cohort.rows import AXES, people
 from hypojax.schema import DATASET, FLAG_TEXT, FLAGGED, TABLE
 from hypojax.storage import Location
 from hypojax.store.objects import place
-from hypojax.tables.write import tsv
+from hypojax.tables.writer import tsv
 
 PARQUET, TSV = "volumes.parquet", "volumes.tsv"
 

@@ -12,8 +12,8 @@ from hypojax.schema import DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGI
 from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.index import Column
 from hypojax.tables import is_age_name, text_of
-from hypojax.tables.age import age_of
-from hypojax.tables.column import per_year
+from hypojax.tables.cells import per_year
+from hypojax.tables.dates import age_of
 from hypojax.visible import visible
 from hypojax.volumes.flags import FLAGS, peer_notes
 

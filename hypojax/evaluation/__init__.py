@@ -1,10 +1,8 @@
 """How good label maps are against a reference: pairs, scores, summaries, and their history."""
 
+from hypojax.evaluation.archive import read_history, record, write_evaluation
 from hypojax.evaluation.evaluation import Evaluation, ScanScores, compare, evaluate, tabulate
-from hypojax.evaluation.files import write_evaluation
-from hypojax.evaluation.history import read_history, record
-from hypojax.evaluation.metric import METRICS
-from hypojax.evaluation.score import score_mask, score_pair
+from hypojax.evaluation.scores import METRICS, score_mask, score_pair
 from hypojax.evaluation.summary import SUMMARY, summarise
 
 __all__ = [

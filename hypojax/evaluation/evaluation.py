@@ -13,13 +13,10 @@ import numpy as np
 import xarray as xr
 
 from hypojax import cohort
-from hypojax.evaluation.files import write_evaluation
-from hypojax.evaluation.history import record
+from hypojax.evaluation.archive import record, write_evaluation
 from hypojax.evaluation.maps import IDENTITY, INTRACRANIAL, load
-from hypojax.evaluation.metric import METRICS, ROWS, Scores
-from hypojax.evaluation.pairs import Pair, Pairing, find_pairs
-from hypojax.evaluation.participants import ParticipantsTable, columns_of
-from hypojax.evaluation.score import score_mask, score_pair
+from hypojax.evaluation.pairs import Pair, Pairing, ParticipantsTable, columns_of, find_pairs
+from hypojax.evaluation.scores import METRICS, ROWS, Scores, score_mask, score_pair
 from hypojax.evaluation.summary import summarise
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.bids_tables import Datasets
@@ -29,6 +26,7 @@ from hypojax.store import ScanEntry
 from hypojax.visible import visible
 
 LOGGER: Final = logging.getLogger(__name__)
+
 COMMENT: Final = (
     "Predictions on another grid were brought to that of the reference by nearest neighbour; volumes are counted on each map's own grid. "
     "Distances are between the middles of voxel faces, weighted by area."
@@ -79,8 +77,8 @@ class ScanScores:
 
 
 @runtime_checkable
-class Watch(Protocol):
-    """Who is told how an evaluation goes on."""
+class EvaluationCallback(Protocol):
+    """What `evaluate` calls as it goes on."""
 
     def started(self, *, total: int, kept: int) -> None:
         """So many scans will be scored; none was scored before."""
@@ -134,7 +132,7 @@ def evaluate(
     by: Sequence[str] = (),
     record_in: Disk | None = None,
     structure: str | None = None,
-    callback: Watch | None = None,
+    callback: EvaluationCallback | None = None,
 ) -> Evaluation:
     """Score label maps against a reference, sum the scores up, and write both where asked: all that ``hypojax evaluate`` does.
 
@@ -160,14 +158,19 @@ def evaluate(
     RunError
         There is nothing to compare, or a file cannot be written. A label map that cannot be used is a row with a reason.
     """
-    scores = compare(predicted, reference, participants=participants, structure=structure, watch=callback)
+    scores = compare(predicted, reference, participants=participants, structure=structure, callback=callback)
     summary = summarise(scores, by=by)
     paths = () if out is None else write_evaluation(scores, summary, out)
     return Evaluation(scores, summary, paths, "" if record_in is None else record(record_in, summary))
 
 
 def compare(
-    predicted: Disk, reference: Disk, *, participants: Disk | None = None, structure: str | None = None, watch: Watch | None = None
+    predicted: Disk,
+    reference: Disk,
+    *,
+    participants: Disk | None = None,
+    structure: str | None = None,
+    callback: EvaluationCallback | None = None,
 ) -> xr.Dataset:
     """Score all label maps at one place against those at another.
 
@@ -179,8 +182,8 @@ def compare(
         Table with age, sex and whatever else is to be known of the scans.
     structure
         ``hypothalamus`` or ``icv``, where names of files do not say so.
-    watch
-        Is told of every scan.
+    callback
+        Is called for every scan.
 
     Returns
     -------
@@ -195,13 +198,13 @@ def compare(
     pairing = find_pairs(predicted, reference, structure=structure, known=datasets)
     table = ParticipantsTable(on_disk(participants), pairing.pairs) if participants else None
     scans = {scan: tuple(pairs) for scan, pairs in groupby(pairing.pairs, key=lambda pair: pair.scan)}
-    if watch:
-        watch.started(total=len(scans), kept=0)
+    if callback:
+        callback.started(total=len(scans), kept=0)
     results = []
     for scan, pairs in scans.items():
         results.append(score_scan(scan, pairs))
-        if watch:
-            watch.finished(results[-1])
+        if callback:
+            callback.finished(results[-1])
     dataset = tabulate(results, [_entry(scan, pairs, table) for scan, pairs in scans.items()])
     counts = {"unused_predictions": str(pairing.unused), "structures_without_predictions": " ".join(pairing.left_out) or "none"}
     places = {"predicted": visible(str(predicted.absolute())), "reference": visible(str(reference.absolute()))}
@@ -298,7 +301,6 @@ def _missing(without: Reason, reason: Reason) -> str:
 
 
 def _entry(scan: str, pairs: Sequence[Pair], table: ParticipantsTable | None) -> ScanEntry:
-    """What is known of a scan."""
     named = {**(pairs[0].predicted.entities if pairs[0].predicted else {}), **pairs[0].reference.entities}
     return ScanEntry(
         scan=scan,
@@ -309,7 +311,7 @@ def _entry(scan: str, pairs: Sequence[Pair], table: ParticipantsTable | None) ->
 
 
 def _variable(variable: Variable, results: Sequence[ScanScores], regions: Sequence[str]) -> xr.Variable:
-    """One variable, as `hypojax.evaluation.metric` declares it."""
+    """One variable, as `hypojax.evaluation.scores` declares it."""
     values: Any
     if variable.name == "missing_reason":
         values = [[result.why_missing(region) for region in regions] for result in results]

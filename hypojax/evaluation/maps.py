@@ -22,8 +22,11 @@ from hypojax.store import CohortStore, ScanEntry
 from hypojax.tables import Value
 
 STORE: Final = "cohort.zarr"
+
 HYPOTHALAMUS: Final = "hypothalamus"
+
 INTRACRANIAL: Final = "icv"
+
 STRUCTURES: Final = (HYPOTHALAMUS, INTRACRANIAL)
 """What a label map may be of; its values are those of `hypojax.schema.LABELS`, or anything above 0 for the intracranial volume."""
 
@@ -31,11 +34,14 @@ LABEL_SUFFIXES: Final = ("dseg", "mask", "seg", "label", "labels", "icv", "dlicv
 """Last parts of a name that say what the file is, not whose."""
 
 INTRACRANIAL_WORDS: Final = frozenset({"icv", "dlicv", "dlmuse", "tiv", "etiv", "brain", "brainmask", "intracranial"})
+
 NAMING: Final = ("seg", "label", "atlas", "description")
 """Entities that name what a label map shows; all others say whose it is or on which grid."""
 
 IDENTITY: Final = ("subject", "session", "task", "acquisition", "ceagent", "reconstruction", "run", "echo", "part")
+
 SHORT: Final = {"subject": "sub", "session": "ses", "acquisition": "acq", "ceagent": "ce", "reconstruction": "rec"}
+
 FOLDERS: Final = re.compile(r"(sub|ses)-.*|anat|derivatives")
 """Folders of BIDS between a dataset and a file."""
 
@@ -183,7 +189,6 @@ def _file(path: Path, root: Path, structure: str, columns: Mapping[str, Value]) 
 
 
 def _stored(root: Path) -> Iterator[LabelMap]:
-    """Both structures of every scan of a store."""
     store = CohortStore.open(root)
     for entry in store.scans:
         scan = scan_of(entry["entities"])
@@ -227,7 +232,6 @@ def _load_stored(found: LabelMap, store: CohortStore) -> Labels:
 
 
 def _checked(image: Image, found: LabelMap) -> UInt8[np.ndarray, "i j k"]:
-    """The voxels of an image as labels."""
     stored = (image.slope, image.intercept) == (1.0, 0.0) and image.voxels.dtype.kind in "iu"
     values = image.voxels if stored else image.scaled()
     if found.structure == INTRACRANIAL:

@@ -10,11 +10,17 @@ from hypojax.cohort.derivatives import scan_stem
 from hypojax.evaluation.maps import HYPOTHALAMUS, INTRACRANIAL, STRUCTURES, LabelMap, find_maps, scan_of
 from hypojax.reason import Reason, RunError
 from hypojax.scans.bids_tables import Datasets
+from hypojax.tables import People, Value, merged, read_table
 
 SHORT: Final = ("subject", "session", "run")
 """Entities that are enough where nothing else tells scans apart."""
 
 Names = Callable[[LabelMap], frozenset[str]]
+
+IDS: Final = ("scan", "scan_id", "participant_id", "subject", "subject_id", "id")
+"""Columns that may say whose a row is, first choice first; compared without case."""
+
+SESSIONS: Final = ("session_id", "session")
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,62 @@ def match(predicted: Sequence[LabelMap], reference: Sequence[LabelMap]) -> list[
     return [pairs[id(one)] for one in reference]
 
 
+class ParticipantsTable:
+    """A table of participants or scans.
+
+    Parameters
+    ----------
+    path
+        The table (tsv, csv, parquet): a column of scan ids or participants, perhaps one of sessions, and any others.
+    pairs
+        The scans that will be asked for.
+
+    Attributes
+    ----------
+    notes
+        What is to be known of the table, a sentence each.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: no column says whose a row is.
+    """
+
+    def __init__(self, path: Path, pairs: Sequence[Pair] = ()) -> None:
+        table = read_table(path)
+        column, session = _first(table.names, IDS), _first(table.names, SESSIONS)
+        if column is None:
+            message = f"table {path} has no column {', '.join(IDS[:-1])} or {IDS[-1]} (columns: {', '.join(table.names) or 'none'})"
+            raise RunError(Reason.USAGE, f"{message}; name the one that says whose a row is so")
+        self._session = session
+        self._people = People(table, column, prefix="sub-", session=session)
+        wanted = [self._name(pair) for pair in pairs]
+        self.notes = (*table.faults, *table.notes, *self._people.faults, *self._people.match(wanted))
+        if without := [name for name in wanted if not self._people.knows(name)]:
+            self.notes += (self._people.unmatched(without, asked=wanted, total=len(wanted)),)
+
+    def columns(self, pair: Pair) -> Mapping[str, Value]:
+        """What the table says of a scan; nothing where it does not know it."""
+        row = self._people.row(self._name(pair), pair.reference.entities.get("session", ""))
+        return {column: value for column, value in row.items() if column != self._session}
+
+    def _name(self, pair: Pair) -> str:
+        """The name by which the table may know a scan."""
+        subject = pair.reference.entities.get("subject", "")
+        return next((name for name in (pair.scan, pair.reference.scan, subject) if name and self._people.knows(name)), subject or pair.scan)
+
+
+def columns_of(pairs: Sequence[Pair], table: ParticipantsTable | None) -> dict[str, Value]:
+    """All that is known of one scan, the given table last, so that it wins; its dataset too, where nothing else says it."""
+    known: dict[str, Value] = {}
+    for pair in pairs:
+        dataset = pair.reference.dataset or (pair.predicted.dataset if pair.predicted else "")
+        own = {"dataset": dataset} if dataset else {}
+        known = merged(known, own, pair.predicted.columns if pair.predicted else {}, pair.reference.columns)
+        known = merged(known, table.columns(pair) if table else {})
+    return known
+
+
 def _by_name(predicted: Sequence[LabelMap], reference: Sequence[LabelMap], names: Names, *, strict: bool) -> dict[int, Pair]:
     """Pairs that one kind of name makes, by the reference; a name that several maps share makes a failure.
 
@@ -142,7 +204,6 @@ def _by_name(predicted: Sequence[LabelMap], reference: Sequence[LabelMap], names
 
 
 def _index(maps: Iterable[LabelMap], names: Names) -> dict[str, list[LabelMap]]:
-    """Name → maps that have it."""
     index: dict[str, list[LabelMap]] = {}
     for one in maps:
         for name in sorted(names(one)):
@@ -151,12 +212,10 @@ def _index(maps: Iterable[LabelMap], names: Names) -> dict[str, list[LabelMap]]:
 
 
 def _full(one: LabelMap) -> frozenset[str]:
-    """Dataset and scan."""
     return frozenset({f"{one.dataset}/{one.scan}"})
 
 
 def _scan(one: LabelMap) -> frozenset[str]:
-    """The scan alone."""
     return frozenset({one.scan})
 
 
@@ -173,7 +232,6 @@ def _short(one: LabelMap) -> frozenset[str]:
 
 
 def _unpaired(one: LabelMap) -> Pair:
-    """A reference without a prediction."""
     message = f"scan {one.scan!r}: no prediction for {one.place}; check the names of both, or leave the reference out"
     return Pair(one.scan, one, None, Reason.NO_PREDICTION, message)
 
@@ -199,3 +257,9 @@ def _row_names(wanted: Sequence[LabelMap]) -> Mapping[tuple[str, str], str]:
     """Dataset and scan → row: the scan, with its dataset before it where several datasets have a scan of that name."""
     owners = Counter(scan for _, scan in {(one.dataset, one.scan) for one in wanted})
     return {(one.dataset, one.scan): one.scan if owners[one.scan] == 1 else f"{one.dataset}_{one.scan}" for one in wanted}
+
+
+def _first(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """The first wanted name that is there, as it is spelled there."""
+    spelled = {name.casefold(): name for name in reversed(names)}
+    return next((spelled[name] for name in wanted if name in spelled), None)

@@ -9,30 +9,26 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Bool, Float64, Num, Shaped
 
-from hypojax.evaluation.metric import METRICS
-from hypojax.metrics import (
-    Interval,
-    bootstrap,
-    concordance,
-    minimal_detectable_change,
-    paired_agreement,
-    pearson,
-    within_subject_cv,
-)
+from hypojax.evaluation.scores import METRICS
+from hypojax.metrics import Interval, bootstrap, concordance, minimal_detectable_change, paired_agreement, pearson, within_subject_cv
 from hypojax.reason import Reason, RunError
 from hypojax.schema import Variable
 from hypojax.tables import text_of
 from hypojax.ties import MARGIN
 
 GROUP: Final = ("stratum", "region")
+
 GROUP_METRIC: Final = (*GROUP, "metric")
+
 EVERYONE: Final = "all"
+
 UNKNOWN: Final = "unknown"
 
 MANY: Final = 1000
 """Scans above which intervals are plain percentiles: the correction is nil there, and its cost grows with the square."""
 
 HIGHER_IS_BETTER: Final = frozenset({"dice", "nsd_0_5mm", "nsd_1mm", "volume_similarity"})
+
 NEITHER: Final = frozenset({"volume_predicted_mm3", "volume_reference_mm3"})
 """Columns of which no value is worse than another."""
 
@@ -40,6 +36,7 @@ MOST_VALUES: Final = 8
 """Numbers of more different values than this are cut into bands."""
 
 BY_SUBJECT: Final = "; of a bootstrap over subjects where any has several scans"
+
 AS_REPEATS: Final = (
     "both volumes taken as repeats: a constant difference between the two counts as error; for repeatability give two sessions of one tool"
 )
@@ -173,6 +170,20 @@ def subjects_of(evaluation: xr.Dataset) -> Shaped[np.ndarray, "scan"]:
     return np.array([f"{dataset}/{scan if none else f'sub-{text_of(subject)}'}" for scan, subject, dataset, none in named], dtype=object)
 
 
+def wilson(events: int, total: int) -> Interval:
+    """A rate with its 95 % score interval (Wilson 1927), which is right for none of many too; NaN of none at all.
+
+    >>> tuple(round(float(x), 3) for x in wilson(0, 20))
+    (0.0, 0.0, 0.161)
+    """
+    if not total:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    from scipy.stats import binomtest
+
+    ends = binomtest(events, total).proportion_ci(method="wilson")
+    return Interval(events / total, float(ends.low), float(ends.high))
+
+
 def _bands(name: str, values: Num[np.ndarray, "scan"]) -> Shaped[np.ndarray, "scan"]:
     """Numbers as names of bands: decades of age, the value itself where there are few, else thirds of the scans."""
     known = values[np.isfinite(values)]
@@ -208,7 +219,6 @@ def _coordinates(groups: list[str], regions: list[str], metrics: list[str]) -> d
 
 
 def _spread(values: Values, subjects: Shaped[np.ndarray, "scan"], metric: str, *, resamples: int, seed: int) -> dict[str, float]:
-    """One metric of one region over scans."""
     known = values[~np.isnan(values)]
     finite = known[np.isfinite(known)]
     method: Literal["BCa", "percentile"] = "BCa" if len(values) <= MANY else "percentile"
@@ -218,14 +228,12 @@ def _spread(values: Values, subjects: Shaped[np.ndarray, "scan"], metric: str, *
 
 
 def _worst(known: Values, metric: str) -> float:
-    """The worst value, as its metric has it."""
     if not len(known) or metric in NEITHER:
         return float("nan")
     return float(known.min() if metric in HIGHER_IS_BETTER else known[np.abs(known).argmax()])
 
 
 def _agreement(region: xr.Dataset, subjects: Shaped[np.ndarray, "scan"], *, resamples: int, seed: int) -> dict[str, float]:
-    """Counts and agreement of volumes of one region."""
     reasons = region["missing_reason"].values.astype(str)
     predicted, reference = region["volume_predicted_mm3"].values, region["volume_reference_mm3"].values
     both = np.stack([predicted, reference], axis=1)
@@ -250,20 +258,6 @@ def _agreement(region: xr.Dataset, subjects: Shaped[np.ndarray, "scan"], *, resa
         "volume_ratio": float(ratio.mean()) if len(ratio) else float("nan"),
         "volume_ratio_scatter": float(ratio.std(ddof=1) / ratio.mean()) if len(ratio) > 1 and ratio.mean() else float("nan"),
     }
-
-
-def wilson(events: int, total: int) -> Interval:
-    """A rate with its 95 % score interval (Wilson 1927), which is right for none of many too; NaN of none at all.
-
-    >>> tuple(round(float(x), 3) for x in wilson(0, 20))
-    (0.0, 0.0, 0.161)
-    """
-    if not total:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    from scipy.stats import binomtest
-
-    ends = binomtest(events, total).proportion_ci(method="wilson")
-    return Interval(events / total, float(ends.low), float(ends.high))
 
 
 def _interval(name: str, interval: Interval) -> dict[str, float]:

@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from hypojax.matching.balance import balance_table
-    from hypojax.matching.crossing import folds
-    from hypojax.matching.holdout import hold_out
-    from hypojax.matching.pairing import matched_pairs
-    from hypojax.matching.plan import SplitPlan
-    from hypojax.matching.split import Split, split_table
+    from hypojax.matching.sets import folds, hold_out, matched_pairs
+    from hypojax.matching.split_plan import SplitPlan
+    from hypojax.matching.splitter import SplitResult, split_table
 
 _HOME: Final = {
-    "Split": "split",
-    "SplitPlan": "plan",
+    "SplitResult": "splitter",
+    "SplitPlan": "split_plan",
     "balance_table": "balance",
-    "folds": "crossing",
-    "hold_out": "holdout",
-    "matched_pairs": "pairing",
-    "split_table": "split",
+    "folds": "sets",
+    "hold_out": "sets",
+    "matched_pairs": "sets",
+    "split_table": "splitter",
 }
 """Public name → the file it lives in."""
 
-__all__ = ["Split", "SplitPlan", "balance_table", "folds", "hold_out", "matched_pairs", "split_table"]
+__all__ = ["SplitPlan", "SplitResult", "balance_table", "folds", "hold_out", "matched_pairs", "split_table"]
 
 
 def __getattr__(name: str) -> object:

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy import stats
 
-from hypojax.matching.design import MISSING, is_number, levels
+from hypojax.matching.allocation import MISSING, is_number, levels
 from hypojax.ties import MARGIN
 
 RANDOM_DRAWS: Final = 100
@@ -108,12 +108,10 @@ def _differences(lines: Sequence[Feature], sets: pd.Series) -> list[float]:
 
 
 def _names(sets: pd.Series) -> list[object]:
-    """Names of the sets, in order."""
     return sorted(sets.dropna().unique().tolist())
 
 
 def _blind(sets: pd.Series) -> list[pd.Series]:
-    """Sets of the same sizes drawn without looking."""
     random = np.random.default_rng(0)
     known = sets.dropna()
     return [pd.Series(random.permutation(known.to_numpy()), index=known.index).reindex(sets.index) for _ in range(RANDOM_DRAWS)]

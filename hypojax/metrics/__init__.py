@@ -2,21 +2,30 @@
 
 from hypojax.metrics.agreement import (
     LimitsOfAgreement,
+    PairedAgreement,
     bland_altman,
     concordance,
     icc21,
     icc31,
     minimal_detectable_change,
+    paired_agreement,
     pearson,
     slope,
     within_subject_cv,
     within_subject_sd,
 )
-from hypojax.metrics.clustered import PairedAgreement, paired_agreement
-from hypojax.metrics.interval import Interval
-from hypojax.metrics.overlap import absolute_volume_error, dice, relative_volume_error, volume_error, volume_similarity
-from hypojax.metrics.resampling import bootstrap, bootstrap_sums
-from hypojax.metrics.surface import average_surface_distance, hausdorff95, surface_dice, surface_distances
+from hypojax.metrics.resampling import Interval, bootstrap, bootstrap_sums
+from hypojax.metrics.surface import (
+    absolute_volume_error,
+    average_surface_distance,
+    dice,
+    hausdorff95,
+    relative_volume_error,
+    surface_dice,
+    surface_distances,
+    volume_error,
+    volume_similarity,
+)
 
 __all__ = [
     "Interval",

@@ -1,23 +1,32 @@
 """Agreement of two or more measurements of the same subjects: intraclass correlation, limits of agreement, repeatability.
 
 Subjects with a missing value (NaN) are left out of what compares measurements column by column; repeatability takes
-whatever repeats a subject has. Intervals are of 95 % unless asked otherwise.
+whatever repeats a subject has. Intervals are of 95 % unless asked otherwise; where a subject has several scans,
+`paired_agreement` takes them from a bootstrap over subjects.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Num
+from jaxtyping import Float64, Num, Shaped
 
-from hypojax.metrics.interval import Interval
+from hypojax.metrics.resampling import RESAMPLES, Interval, bootstrap_sums
 
 UNKNOWN: Final = Interval(float("nan"), float("nan"), float("nan"))
+
 CONFIDENCE: Final = 0.95
+
 NORMAL: Final = 1.959963984540054
 """Standard deviations either side of the mean that hold 95 % of a normal distribution."""
 
 Measurements = Num[np.ndarray, "subject measurement"]
+
+SHROUT_FLEISS: Final = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
+"""The published example: six subjects, four judges (Shrout and Fleiss 1979, table 2)."""
+
+Pairs = Num[np.ndarray, "scan 2"]
 
 
 class MeanSquares(NamedTuple):
@@ -209,8 +218,72 @@ def slope(values: Num[np.ndarray, "pair"], *, on: Num[np.ndarray, "pair"], confi
     return Interval(estimate, estimate - reach, estimate + reach)
 
 
+@dataclass(frozen=True)
+class PairedAgreement:
+    """Agreement of two measurements.
+
+    Parameters
+    ----------
+    limits
+        Bias (first less second) and limits of agreement, in the unit of the measurements.
+    icc21, icc31
+        Absolute agreement, and consistency.
+    """
+
+    limits: LimitsOfAgreement
+    icc21: Interval
+    icc31: Interval
+
+
+def paired_agreement(
+    pairs: Pairs,
+    *,
+    subjects: Shaped[np.ndarray, "scan"] | None = None,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> PairedAgreement:
+    """Limits of agreement and ICC of two measurements; intervals come from a bootstrap over subjects where one has several scans.
+
+    Estimates are those of `bland_altman`, `icc21` and `icc31` in either case, and so are the intervals where every scan is of
+    another subject. Else they are those of `bootstrap_sums`; of ICC on the scale of Fisher's z, which steadies its variance (compare
+    Ukoumunne et al. 2003).
+
+    Parameters
+    ----------
+    pairs
+        Both measurements of each scan, in one unit; scans that lack one are left out.
+    subjects
+        Whose scan it is; every scan is of a subject of its own when left out.
+    confidence
+        Share of such intervals that hold the true value.
+    resamples, seed
+        Of the bootstrap.
+
+    Examples
+    --------
+    >>> pairs, subjects = np.array([[7.0, 8.0], [7.5, 8.0], [9.0, 9.5], [9.5, 9.0]]), np.array(["a", "a", "b", "b"])
+    >>> paired_agreement(pairs, subjects=subjects).limits.bias.estimate
+    -0.375
+    >>> [round(icc.estimate, 3) for icc in (paired_agreement(pairs, subjects=subjects).icc31, icc31(pairs))]
+    [0.8, 0.8]
+    """
+    complete = np.isfinite(pairs).all(axis=1)
+    known = pairs[complete].astype(np.float64)
+    whose = (np.arange(len(pairs)) if subjects is None else subjects)[complete]
+    apart, middle = known[:, 0] - known[:, 1], known.mean(axis=1)
+    if len(np.unique(whose)) == len(known):
+        limits = bland_altman(apart, confidence=confidence)
+        return PairedAgreement(limits, icc21(known, confidence=confidence), icc31(known, confidence=confidence))
+    # Less their means, so that nothing is lost when squares are subtracted.
+    m, d = middle - middle.mean(), apart - apart.mean()
+    terms = np.stack([np.ones(len(m)), m, d, m**2, d**2], axis=1)
+    statistics = partial(_clustered_statistics, shift=float(apart.mean()))
+    found = bootstrap_sums(terms, statistics, subjects=whose, confidence=confidence, resamples=resamples, seed=seed)
+    return PairedAgreement(LimitsOfAgreement(*found[:3]), *(Interval(*np.tanh(z).tolist()) for z in found[3:]))
+
+
 def _complete(measurements: Measurements) -> Float64[np.ndarray, "known measurement"]:
-    """Subjects without a missing value."""
     return measurements[np.isfinite(measurements).all(axis=1)].astype(np.float64)
 
 
@@ -249,11 +322,23 @@ def _f_quantiles(error: float, subjects: int, confidence: float) -> tuple[float,
 
 
 def _t_quantile(freedom: int, confidence: float) -> float:
-    """Two-sided quantile of Student's t."""
     from scipy.stats import t
 
     return float(t.ppf((1 + confidence) / 2, freedom))
 
 
-SHROUT_FLEISS: Final = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
-"""The published example: six subjects, four judges (Shrout and Fleiss 1979, table 2)."""
+def _clustered_statistics(sums: Float64[np.ndarray, "*draws 5"], shift: float) -> Float64[np.ndarray, "*draws 5"]:
+    """Bias, both limits, and Fisher's z of ICC(2,1) and ICC(3,1), from sums over scans of 1, m, d, m² and d².
+
+    m is the mean of both measurements and d their difference, less ``shift``. Of two columns, the mean square between subjects
+    is 2 var(m), that of the error var(d) / 2, and that between columns n bias² / 2.
+    """
+    n, m, d, mm, dd = np.moveaxis(sums, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bias = d / n + shift
+        between, spread = (np.maximum(squares - total**2 / n, 0) / (n - 1) for squares, total in ((mm, m), (dd, d)))
+        rows, error, columns = 2 * between, spread / 2, n * bias**2 / 2
+        agreement = (rows - error) / (rows + error + 2 * (columns - error) / n)
+        consistency = (rows - error) / (rows + error)
+        reach = NORMAL * np.sqrt(spread)
+        return np.stack([bias, bias - reach, bias + reach, np.arctanh(agreement), np.arctanh(consistency)], axis=-1)

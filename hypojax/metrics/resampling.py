@@ -1,14 +1,15 @@
-"""Bootstrap intervals over subjects: one with several scans comes with all of them or not at all (Davison and Hinkley 1997)."""
+"""Estimates with confidence intervals, by a bootstrap clustered by subject.
+
+A subject with several scans is drawn with all of them or not at all (Davison and Hinkley 1997).
+"""
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Num, Shaped
-
-from hypojax.metrics.interval import Interval
 
 RESAMPLES: Final = 2000
 
@@ -16,9 +17,37 @@ ELEMENTS: Final = 200_000
 """Subjects drawn in one go: what fits the cache."""
 
 Statistic = Callable[[Num[np.ndarray, "scan"]], float]
+
 SumStatistics = Callable[[Float64[np.ndarray, "*draws term"]], Float64[np.ndarray, "*draws statistic"]]
+
 Drawn = Callable[..., Any]
+
 Method = Literal["BCa", "percentile"]
+
+
+class Interval(NamedTuple):
+    """An estimate and its confidence interval, all in one unit; ends are NaN where there is too little data to say.
+
+    Parameters
+    ----------
+    estimate
+        The estimate.
+    low, high
+        Ends of the interval.
+
+    Examples
+    --------
+    >>> Interval(0.9, 0.85, 0.93).holds(0.92)
+    True
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies in the interval."""
+        return self.low <= value <= self.high
 
 
 def bootstrap(
@@ -129,6 +158,17 @@ def bootstrap_sums(
     return tuple(Interval(*interval) for interval in ends)
 
 
+@dataclass(frozen=True)
+class _Draw:
+    """How subjects are drawn."""
+
+    subjects: int
+    resamples: int
+    confidence: float
+    vectorized: bool
+    seed: int
+
+
 def _spread_of_draws(
     sums: Float64[np.ndarray, "subject term"], statistics: SumStatistics, *, resamples: int, seed: int
 ) -> Float64[np.ndarray, "statistic"]:
@@ -141,17 +181,6 @@ def _spread_of_draws(
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.where(known, found, 0).sum(axis=0) / known.sum(axis=0)
         return np.sqrt((np.where(known, found - means, 0) ** 2).sum(axis=0) / (known.sum(axis=0) - 1))
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """How subjects are drawn."""
-
-    subjects: int
-    resamples: int
-    confidence: float
-    vectorized: bool
-    seed: int
 
 
 def _groups(subjects: Shaped[np.ndarray, "scan"] | None, known: Bool[np.ndarray, "scan"]) -> list[Int[np.ndarray, "scans"]]:

@@ -7,22 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hypojax.monitoring.comparison import compare
-    from hypojax.monitoring.finding import Drift, Finding
+    from hypojax.monitoring.comparison import compare, drift, write_drift
+    from hypojax.monitoring.finding import DriftResult, Finding
     from hypojax.monitoring.limits import Limits
-    from hypojax.monitoring.watch import drift, write_drift
 
 _HOME: Final = {
-    "Drift": "finding",
+    "DriftResult": "finding",
     "Finding": "finding",
     "Limits": "limits",
     "compare": "comparison",
-    "drift": "watch",
-    "write_drift": "watch",
+    "drift": "comparison",
+    "write_drift": "comparison",
 }
 """Public name → the file it lives in."""
 
-__all__ = ["Drift", "Finding", "Limits", "compare", "drift", "write_drift"]
+__all__ = ["DriftResult", "Finding", "Limits", "compare", "drift", "write_drift"]
 
 
 def __getattr__(name: str) -> object:

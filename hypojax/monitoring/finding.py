@@ -1,19 +1,26 @@
-"""`Finding`: what was found of one measure; `Drift`: all findings of one comparison."""
+"""`Finding`: the result for one measure; `DriftResult`: all findings of one comparison; and recorded evaluations over time.
 
-from collections.abc import Sequence
+The last evaluation against a reference moved where its interval and that of the one before do not overlap. That compares
+intervals and is no test, because evaluations keep no scores of single scans. Of two equal evaluations it finds fewer than one in a
+hundred apart where the scans differ (intervals of the same width are apart at 2.8 standard errors of the difference;
+Schenker and Gentleman 2001), and hardly any where the scans are the same: conservative, so a smaller fall is missed.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
 import pandas as pd
 
+from hypojax.evaluation.archive import read_history
 from hypojax.metrics import Interval
 from hypojax.monitoring.difference import Difference, holm
 from hypojax.monitoring.limits import Limits
-from hypojax.monitoring.measure import Measure
-from hypojax.monitoring.subject import Counted
+from hypojax.monitoring.measures import Counted, Measure, in_words
 
 Verdict = Literal["moved", "within limits", "not shown", "too few scans"]
+
 Test = Literal[
     "Welch on logarithms",
     "Brunner-Munzel",
@@ -36,6 +43,13 @@ UNITS: Final[dict[str, str]] = {
     "Kolmogorov-Smirnov": "largest gap between distribution functions",
 }
 """Test → what the effect is."""
+
+REGIONS: Final = ("hypothalamus", "icv")
+
+COLUMNS: Final = ("date", "reference", "region", "weights_box_sha256", "scored", "dice", "dice_low", "dice_high", "bias_mm3")
+"""What is shown of each evaluation."""
+
+NAN: Final = float("nan")
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Finding:
     within_scan_cv
         Of the same scans measured twice; NaN otherwise.
     counted
-        Whether each value is that of a scan, or of a subject with several (`hypojax.monitoring.subject`).
+        Whether each value is that of a scan, or of a subject with several (`hypojax.monitoring.measures`).
     verdict
         Whether it moved: beyond its limit, and not by chance; ``within limits``: its whole interval is; ``not shown``: more
         scans are needed to tell, or the test has no interval (Kolmogorov and Smirnov's).
@@ -86,7 +100,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Drift:
+class DriftResult:
     """A comparison.
 
     Parameters
@@ -102,7 +116,7 @@ class Drift:
     notes
         What else is to be known, a sentence each.
     trend
-        Evaluations recorded earlier (`hypojax.monitoring.trend`); empty where none.
+        Evaluations recorded earlier (`hypojax.monitoring.finding`); empty where none.
     paths
         Files that were written.
     """
@@ -137,13 +151,37 @@ def judged(findings: Sequence[Finding], *, limits: Limits) -> tuple[Finding, ...
     return tuple(_judge(finding, adjusted=next(adjusted), limits=limits) if finding.difference else finding for finding in findings)
 
 
-def frame(drift: Drift) -> pd.DataFrame:
+def frame(drift: DriftResult) -> pd.DataFrame:
     """One row a finding, numbers as numbers."""
     return pd.DataFrame([_row(finding) for finding in drift.findings])
 
 
+def trend_of(*outs: Path) -> pd.DataFrame:
+    """Evaluations of whole regions over all scans in the stores of these outputs, each once, oldest first; empty where none."""
+    history = pd.concat([read_history(out) for out in outs])
+    if "dice" not in history:
+        return pd.DataFrame(columns=list(COLUMNS))
+    wholes = history[(history["stratum"] == "all") & history["region"].isin(REGIONS)]
+    return wholes.reindex(columns=list(COLUMNS)).drop_duplicates().sort_values(["reference", "region", "date"], ignore_index=True)
+
+
+def trend_findings(trend: pd.DataFrame) -> tuple[Finding, ...]:
+    """The last evaluation against each reference and the one before, a finding a region."""
+    return tuple(_evaluation_finding(before, last) for before, last in _last_two(trend))
+
+
+def trend_sentences(trend: pd.DataFrame, *, moved: bool = False) -> list[str]:
+    """How the last evaluation against each reference compares with the one before, of those that moved or of the others."""
+    return [_evaluation_sentence(before, last) for before, last in _last_two(trend) if _evaluation_finding(before, last).moved == moved]
+
+
+def trend_rows(trend: pd.DataFrame) -> list[list[str]]:
+    """The trend for the eye: header and rows."""
+    header = ["date", "against", "region", "weights", "scans", "Dice (95 % CI)", "bias, mm³"]
+    return [header, *(_evaluation_cells(line) for _, line in trend.iterrows())]
+
+
 def _judge(finding: Finding, *, adjusted: float, limits: Limits) -> Finding:
-    """A finding with its verdict."""
     effect = finding.difference.effect if finding.difference else Interval(*[float("nan")] * 3)
     if (abs(effect.estimate) > finding.limit and adjusted < limits.alpha) or finding.within_scan_cv > limits.repeat:
         return replace(finding, p_adjusted=adjusted, verdict="moved")
@@ -152,7 +190,6 @@ def _judge(finding: Finding, *, adjusted: float, limits: Limits) -> Finding:
 
 
 def _row(finding: Finding) -> dict[str, object]:
-    """A finding as a row of a table."""
     effect = finding.difference.effect if finding.difference else (float("nan"),) * 3
     return {
         "kind": finding.measure.kind,
@@ -176,3 +213,45 @@ def _row(finding: Finding) -> dict[str, object]:
         "within_scan_cv": finding.within_scan_cv,
         "verdict": finding.verdict,
     }
+
+
+def _last_two(trend: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.Series]]:
+    """The last two evaluations with a Dice, of each reference and region that has two."""
+    if not trend.empty:
+        for _, lines in trend.dropna(subset=["dice"]).groupby(["reference", "region"], sort=True):
+            if len(lines) > 1:
+                yield lines.iloc[-2], lines.iloc[-1]
+
+
+def _evaluation_finding(before: pd.Series, last: pd.Series) -> Finding:
+    """The difference of two evaluations; its interval holds zero where theirs touch."""
+    steps = (("dice", "dice"), ("dice_low", "dice_high"), ("dice_high", "dice_low"))
+    effect = Interval(*(float(last[end] - before[other]) for end, other in steps))
+    title = f"{in_words(str(last['region']))}: Dice against {last['reference']}, last evaluation and the one before"
+    return Finding(
+        measure=Measure(f"dice {last['region']} against {last['reference']}", "evaluation", "score", title),
+        test="intervals apart",
+        scans=(int(before["scored"]), int(last["scored"])),
+        middles=(float(before["dice"]), float(last["dice"])),
+        spreads=(NAN, NAN),
+        difference=Difference(effect, NAN, NAN),
+        limit=0.0,
+        verdict="moved" if effect.low > 0 or effect.high < 0 else "not shown",
+    )
+
+
+def _evaluation_sentence(before: pd.Series, last: pd.Series) -> str:
+    found = _evaluation_finding(before, last)
+    known = found.difference is not None and pd.notna([*found.difference.effect]).all()
+    apart = "beyond both intervals" if found.moved else "within the intervals" if known else "without intervals to tell"
+    way = "fell" if last["dice"] < before["dice"] else "rose"
+    name, numbers = in_words(str(last["region"])), f"from {before['dice']:.3f} to {last['dice']:.3f}"
+    since = pd.Timestamp(before["date"]).date()
+    return f"evaluation against {last['reference']}: Dice of the {name} {way} {numbers} since {since}, {apart}"
+
+
+def _evaluation_cells(line: pd.Series) -> list[str]:
+    dice = f"{line['dice']:.3f} ({line['dice_low']:.3f} to {line['dice_high']:.3f})"
+    made = "" if pd.isna(line["weights_box_sha256"]) else str(line["weights_box_sha256"])[:8]
+    when = pd.Timestamp(line["date"]).date().isoformat()
+    return [when, str(line["reference"]), in_words(str(line["region"])), made, f"{line['scored']:.0f}", dice, f"{line['bias_mm3']:+.0f}"]

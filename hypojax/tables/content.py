@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from hypojax.tables.cell import decoded
+from hypojax.tables.cells import decoded
 
 BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -22,7 +22,9 @@ BOMS: Final = (
 """Marks at the beginning of a file → its encoding; those of 32 bits begin like those of 16."""
 
 LINE_END: Final = re.compile(r"\r\n|\r|\n")
+
 SEPARATORS: Final = {"\t": "tabs", ",": "commas", ";": "semicolons", "": "blanks"}
+
 MOST_LINES: Final = 50
 """Lines that one quoted cell may go over."""
 

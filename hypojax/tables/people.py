@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from hypojax.tables.cell import MISSING, Row, Value, counted
+from hypojax.tables.cells import MISSING, Row, Value, counted
 from hypojax.tables.content import listed_lines
-from hypojax.tables.table import Table
+from hypojax.tables.reader import Table
 from hypojax.visible import visible
 
 VISIT: Final = re.compile(r"(.+?)[_ ]ses-([a-zA-Z0-9+]+)", re.IGNORECASE)
@@ -187,7 +187,6 @@ def match_ids(wanted: Collection[str], known: Collection[str]) -> tuple[dict[str
 
 
 def _unique(ids: Collection[str], key: Callable[[str], str]) -> dict[str, str]:
-    """Key → the only id that has it."""
     found: dict[str, list[str]] = {}
     for one in ids:
         found.setdefault(key(one), []).append(one)
@@ -214,7 +213,6 @@ def _folded(who: str) -> str:
 
 
 def _letters(who: str) -> str:
-    """Letters and digits of an id."""
     return re.sub(r"[\W_]+", "", _folded(who))
 
 

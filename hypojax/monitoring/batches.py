@@ -1,4 +1,4 @@
-"""The reference and the new batch: which scans of which outputs they are, and how the outputs differ in their making."""
+"""The reference and the new batch: which scans of which outputs they are, how the outputs were made, and which scans are copies."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,11 @@ import xarray as xr
 from jaxtyping import Bool
 
 from hypojax.cohort import open_cohort
-from hypojax.monitoring.choice import Choice
-from hypojax.monitoring.copies import shared_voxels, without_copies
+from hypojax.monitoring.limits import Choice
 from hypojax.reason import Reason, RunError
 from hypojax.storage import real
 from hypojax.tables import text_of
-from hypojax.tables.date import SHIFTED, span_of
+from hypojax.tables.dates import SHIFTED, span_of
 
 DATES: Final = ("acq_time", "scan_date", "acquisition_date", "date")
 """Columns that may hold the date of a scan; BIDS has the first."""
@@ -23,6 +22,9 @@ MADE_BY: Final = ("hypojax", "weights_head_sha256", "weights_box_sha256")
 """Attributes of a cohort that say what measured it."""
 
 Mask = Bool[np.ndarray, "scan"]
+
+NAMED: Final = 3
+"""Scans that a note names."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,37 @@ def chosen(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
     return mask, notes
 
 
+def without_copies(cohort: xr.Dataset, *, name: str) -> tuple[xr.Dataset, list[str]]:
+    """The scans of a cohort without those that have the voxels of one before them, and a sentence where there are any.
+
+    Cohorts of older versions do not say which these are.
+
+    >>> cohort = xr.Dataset({"duplicate_of": ("scan", ["", "a"])}, coords={"scan": ["a", "b"]})
+    >>> kept, said = without_copies(cohort, name="reference")
+    >>> kept.scan.values.tolist(), said
+    (['a'], ['1 scan of the reference has the voxels of another (b): counted once'])
+    """
+    if "duplicate_of" not in cohort:
+        return cohort, []
+    copies = cohort["duplicate_of"].values != ""
+    if not copies.any():
+        return cohort, []
+    ids = [str(scan) for scan in cohort["scan"].values[copies]]
+    shown = ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")
+    many = "1 scan of the {} has" if len(ids) == 1 else f"{len(ids)} scans of the {{}} have"
+    return cohort.isel(scan=np.flatnonzero(~copies)), [f"{many.format(name)} the voxels of another ({shown}): counted once"]
+
+
+def shared_voxels(reference: xr.Dataset, new: xr.Dataset) -> list[str]:
+    """A sentence where scans of the new batch have the voxels of scans of the reference."""
+    if not all("voxels_checksum" in side for side in (reference, new)):
+        return []
+    known = set(reference["voxels_checksum"].values.tolist()) - {""}
+    count = sum(value in known for value in new["voxels_checksum"].values.tolist())
+    said = f"{count} of the {new.sizes['scan']} scans of the new batch have the voxels of scans of the reference: they count in both"
+    return [said] if count else []
+
+
 def _since(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
     """Which scans are of the date asked for or later, and what was noticed."""
     known = [name for name in DATES if name in cohort.variables]
@@ -114,7 +147,6 @@ def _since(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
 
 
 def _column(cohort: xr.Dataset, name: str) -> xr.DataArray:
-    """A column of scans."""
     columns = [str(column) for column in cohort.variables if cohort[column].dims == ("scan",)]
     if name not in columns:
         raise RunError(Reason.USAGE, f"the cohort has no column {name!r}; it has: {', '.join(columns)}")
@@ -127,7 +159,6 @@ def _text(column: xr.DataArray) -> np.ndarray:
 
 
 def _matched(first: xr.Dataset, second: xr.Dataset, choice: Choice, notes: list[str]) -> Batches:
-    """Two cohorts, told whether they share scans."""
     paths = [dict(zip(side["scan"].values.tolist(), side["path"].values.tolist(), strict=True)) for side in (first, second)]
     shared = [scan for scan in paths[0] if scan in paths[1]]
     one = [scan for scan in shared if real(Path(paths[0][scan])) == real(Path(paths[1][scan]))]
@@ -144,18 +175,15 @@ def _matched(first: xr.Dataset, second: xr.Dataset, choice: Choice, notes: list[
 
 
 def _alone(first: xr.Dataset, second: xr.Dataset, shared: int) -> list[str]:
-    """How many scans were measured once only."""
     once = first.sizes["scan"] + second.sizes["scan"] - 2 * shared
     return [f"{once} scans stand in one of the two alone: left out"] if once else []
 
 
 def _made(cohort: xr.Dataset) -> dict[str, str]:
-    """What measured a cohort."""
     return {name: str(cohort.attrs[name]) for name in MADE_BY if name in cohort.attrs}
 
 
 def _making(first: xr.Dataset, second: xr.Dataset) -> list[str]:
-    """How the making of two cohorts differs."""
     made, again = _made(first), _made(second)
     names = [name for name in MADE_BY if made.get(name) != again.get(name)]
     said = [f"{name} {made.get(name, 'unknown')[:12]} → {again.get(name, 'unknown')[:12]}" for name in names]
@@ -163,7 +191,6 @@ def _making(first: xr.Dataset, second: xr.Dataset) -> list[str]:
 
 
 def _sizes(cohort: xr.Dataset, mask: Mask) -> list[str]:
-    """How one cohort was parted."""
     return [f"{int(mask.sum())} of {cohort.sizes['scan']} scans are the new batch, all others the reference"]
 
 

@@ -9,18 +9,22 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from hypojax.matching.plan import SplitPlan
+from hypojax.matching.split_plan import SplitPlan
 from hypojax.reason import Reason, RunError
 from hypojax.tables import MISSING, plain, read_table, text_of, typed_column
-from hypojax.tables.age import ages_of
+from hypojax.tables.dates import ages_of
 
 SUBJECT_NAMES: Final = ("participantid", "subjectid", "subject", "subj", "sub", "patientid", "patient", "id", "mrid", "scan")
+
 DATASET_NAMES: Final = ("dataset",)
+
 AGE_NAMES: Final = (
     *("age", "ageyears", "ageyrs", "ageyr", "ageinyears", "ageatscan", "agescan", "scanage", "ageatmri", "agemri", "ageatvisit"),
     *("ageatentry", "agemonths", "ageinmonths", "agemo"),
 )
+
 SEX_NAMES: Final = ("sex", "gender")
+
 CATEGORY_NAMES: Final = (*SEX_NAMES, "site", "center", "centre", "scanner", "dataset", "study", "session", "group", "diagnosis")
 """Columns that are categories also where their values are numbers; names are compared in small letters without punctuation."""
 
@@ -34,7 +38,7 @@ SUBJECT, SCAN, ROWS_NAMED = "subject", "scan", 5
 
 
 @dataclass(frozen=True)
-class Participants:
+class SplitSubjects:
     """A table of participants.
 
     Parameters
@@ -55,7 +59,7 @@ class Participants:
     notes: tuple[str, ...]
 
 
-def read_participants(path: Path, *, plan: SplitPlan) -> Participants:
+def read_participants(path: Path, *, plan: SplitPlan) -> SplitSubjects:
     """Read a table of participants (tsv, csv, parquet).
 
     Raises
@@ -79,7 +83,7 @@ def read_participants(path: Path, *, plan: SplitPlan) -> Participants:
         people[_own(name)], found = _clean(rows[name], name)
         notes += found
     notes += _contradictions(people)
-    return Participants(rows, people, tuple(map(_own, match)), tuple(notes))
+    return SplitSubjects(rows, people, tuple(map(_own, match)), tuple(notes))
 
 
 def _own(name: str) -> str:
@@ -96,7 +100,6 @@ def _text_table(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 
 def _columns(rows: pd.DataFrame) -> str:
-    """What columns there are, for messages."""
     return f"its columns: {', '.join(map(str, rows.columns[:30]))}"
 
 
@@ -122,7 +125,6 @@ def _datasets(rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _subjects(rows: pd.DataFrame, *, names: Sequence[str], pattern: str | None) -> tuple[pd.Series, list[str]]:
-    """Whose each row is, and what was noticed."""
     ids = rows[list(names)].map(lambda cell: None if cell is None or cell in MISSING else str(cell).strip())
     if SUBJECT in names and SCAN in rows:
         ids[SUBJECT] = ids[SUBJECT].fillna(rows[SCAN])  # an image without a subject in its name is one by itself
@@ -186,7 +188,6 @@ def _ages(given: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
 
 
 def _quoted(cells: pd.Series) -> str:
-    """A few different cells."""
     return ", ".join(map(repr, cells.unique()[:ROWS_NAMED]))
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from hypojax.tables.cell import NOT_AVAILABLE, encoded
+from hypojax.tables.cells import NOT_AVAILABLE, encoded
 from hypojax.visible import visible
 
 
 def tsv(frame: pd.DataFrame) -> bytes:
-    r"""A frame as BIDS tabular text: a line a row, ``n/a`` where there is no value, text as `hypojax.tables.cell` spells it.
+    r"""A frame as BIDS tabular text: a line a row, ``n/a`` where there is no value, text as `hypojax.tables.cells` spells it.
 
     >>> tsv(pd.DataFrame({"scan": ["a\tb", "=1", ""], "dice": [0.5, -1.0, None]}))
     b"scan\tdice\n'a\\tb\t0.5\n'=1\t-1.0\nn/a\tn/a\n"

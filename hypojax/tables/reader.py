@@ -13,15 +13,29 @@ from typing import Any, Final, Literal
 
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, ObjectPath
-from hypojax.tables.age import ages_of
-from hypojax.tables.cell import MISSING, Row, Value, counted, is_number, text_of
-from hypojax.tables.column import is_age_name, is_id_name, typed_column
+from hypojax.tables.cells import MISSING, Row, Value, counted, is_age_name, is_id_name, is_number, text_of, typed_column
 from hypojax.tables.content import Content, content_of, listed_lines, other_kind, pointer_command
+from hypojax.tables.dates import ages_of
 from hypojax.visible import visible
 
 SUFFIXES: Final = (".tsv", ".csv", ".parquet")
+
 EXAMPLES: Final = 3
 """Cells shown in a message."""
+
+Columns = dict[str, list[str]]
+
+Kind = Literal["as written", "text", "age", "any"]
+
+Kinds = Callable[[str], Kind]
+"""What a column of some name holds."""
+
+DECIMAL: Final = re.compile(r"[+-]?[0-9]+(,[0-9]+)?([eE][+-]?[0-9]+)?")
+"""A number as it is written where a comma is the point."""
+
+Units = Mapping[str, float]
+
+NO_UNITS: Final[Units] = {}
 
 
 @dataclass(frozen=True)
@@ -50,18 +64,6 @@ class Table:
     lines: tuple[int, ...]
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-Columns = dict[str, list[str]]
-Kind = Literal["as written", "text", "age", "any"]
-Kinds = Callable[[str], Kind]
-"""What a column of some name holds."""
-
-DECIMAL: Final = re.compile(r"[+-]?[0-9]+(,[0-9]+)?([eE][+-]?[0-9]+)?")
-"""A number as it is written where a comma is the point."""
-
-Units = Mapping[str, float]
-NO_UNITS: Final[Units] = {}
 
 
 def read_table(
@@ -104,6 +106,48 @@ def read_table(
     return _read_text(path, data, kind, units)
 
 
+def age_column(
+    name: str, cells: Sequence[str], who: Sequence[str], *, unit: float | None = None
+) -> tuple[Sequence[Value], list[str], list[str]]:
+    """Ages of a column, what is no age, and what was read although it is not written as a number.
+
+    Parameters
+    ----------
+    name
+        Of the column.
+    cells
+        Its cells.
+    who
+        Whose each is, for messages.
+    unit
+        As `ages_of` takes it.
+    """
+    found = ages_of(cells, name, unit=unit)
+    if len(found.unread) == sum(cell not in MISSING for cell in cells):
+        said = [f"has no ages in column {visible(name)!r} (found: {_examples(cells, found.unread)}): it stays text"] if found.unread else []
+        return typed_column(cells), [], said
+    faults, notes = [], []
+    if found.unread:
+        people = "; ".join(who[row] for row in found.unread[:EXAMPLES])
+        more = f" and {len(found.unread) - EXAMPLES} more" if len(found.unread) > EXAMPLES else ""
+        what = f"{_examples(cells, found.unread)} is no age: missing in {counted(len(found.unread), 'row')} ({people}{more})"
+        faults.append(f"column {visible(name)!r}: {what}")
+    changed = [
+        row for row, value in enumerate(found.values) if unit not in (None, 1.0) and value is not None and cells[row] != f"{value:g}"
+    ]
+    if changed:
+        row = changed[0]
+        notes.append(
+            f"column {visible(name)!r}: in the unit that its description names, read as years ({cells[row]!r} as {found.values[row]:g})"
+        )
+    elif found.respelled:
+        row = found.respelled[0]
+        example = f"{cells[row]!r} as {found.values[row]:g}; {who[row]}"
+        how = f"{counted(len(found.respelled), 'age')} written otherwise than as a plain number, and read ({example})"
+        notes.append(f"column {visible(name)!r}: {how}")
+    return found.values, faults, notes
+
+
 def _unreadable(path: Location, error: OSError) -> str:
     """Why a file cannot be read, and what to do."""
     if not isinstance(path, ObjectPath) and path.is_symlink() and not path.exists():
@@ -112,7 +156,6 @@ def _unreadable(path: Location, error: OSError) -> str:
 
 
 def _read_text(path: Location, data: bytes, kinds: Kinds, units: Units) -> Table:
-    """Rows of a table of text."""
     if kind := other_kind(data):
         raise RunError(Reason.USAGE, f"table {visible(str(path))} is {kind} and no text; save it as text (.tsv, .csv)")
     content = content_of(data, tabs=path.suffix.lower() == ".tsv")
@@ -278,50 +321,7 @@ def _typed(columns: Columns, lines: Sequence[int], kinds: Kinds, units: Units) -
     return values, faults, notes
 
 
-def age_column(
-    name: str, cells: Sequence[str], who: Sequence[str], *, unit: float | None = None
-) -> tuple[Sequence[Value], list[str], list[str]]:
-    """Ages of a column, what is no age, and what was read although it is not written as a number.
-
-    Parameters
-    ----------
-    name
-        Of the column.
-    cells
-        Its cells.
-    who
-        Whose each is, for messages.
-    unit
-        As `ages_of` takes it.
-    """
-    found = ages_of(cells, name, unit=unit)
-    if len(found.unread) == sum(cell not in MISSING for cell in cells):
-        said = [f"has no ages in column {visible(name)!r} (found: {_examples(cells, found.unread)}): it stays text"] if found.unread else []
-        return typed_column(cells), [], said
-    faults, notes = [], []
-    if found.unread:
-        people = "; ".join(who[row] for row in found.unread[:EXAMPLES])
-        more = f" and {len(found.unread) - EXAMPLES} more" if len(found.unread) > EXAMPLES else ""
-        what = f"{_examples(cells, found.unread)} is no age: missing in {counted(len(found.unread), 'row')} ({people}{more})"
-        faults.append(f"column {visible(name)!r}: {what}")
-    changed = [
-        row for row, value in enumerate(found.values) if unit not in (None, 1.0) and value is not None and cells[row] != f"{value:g}"
-    ]
-    if changed:
-        row = changed[0]
-        notes.append(
-            f"column {visible(name)!r}: in the unit that its description names, read as years ({cells[row]!r} as {found.values[row]:g})"
-        )
-    elif found.respelled:
-        row = found.respelled[0]
-        example = f"{cells[row]!r} as {found.values[row]:g}; {who[row]}"
-        how = f"{counted(len(found.respelled), 'age')} written otherwise than as a plain number, and read ({example})"
-        notes.append(f"column {visible(name)!r}: {how}")
-    return found.values, faults, notes
-
-
 def _examples(cells: Sequence[str], rows: Sequence[int]) -> str:
-    """A few different cells."""
     return ", ".join(dict.fromkeys(repr(visible(cells[row])) for row in rows[: 10 * EXAMPLES][:EXAMPLES]))
 
 

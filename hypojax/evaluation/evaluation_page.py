@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from hypojax.evaluation.summary import EVERYONE
-from hypojax.tables.write import markdown_text
+from hypojax.tables.writer import markdown_text
 
 WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
 """Regions shown for strata; the Dataset has them all."""
@@ -107,18 +107,15 @@ def facts(evaluation: xr.Dataset) -> dict[str, str]:
 
 
 def _by_region(title: str, summary: xr.Dataset, regions: Sequence[str], columns: dict[str, Cell]) -> Table:
-    """A table with a row a region."""
     rows = tuple((region, *(cell(summary.sel(region=region)) for cell in columns.values())) for region in regions)
     return Table(title, ("region", *columns), rows)
 
 
 def _markdown_facts(evaluation: xr.Dataset) -> str:
-    """What was compared, as a list."""
     return "\n".join(f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in facts(evaluation).items())
 
 
 def _html_table(table: Table) -> str:
-    """One table."""
     head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
     kind = ' class="text"' if table.title == "Failed" else ""
     rows = "".join("<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
@@ -146,7 +143,6 @@ def _within(estimate: float, low: float, high: float, digits: int) -> str:
 
 
 def _mean(metric: str, digits: int = 3, *, times: float = 1.0) -> Cell:
-    """Mean of a metric with its interval."""
 
     def cell(one: xr.Dataset) -> str:
         chosen = one.sel(metric=metric)
@@ -157,7 +153,6 @@ def _mean(metric: str, digits: int = 3, *, times: float = 1.0) -> Cell:
 
 
 def _worst(metric: str, digits: int = 3) -> Cell:
-    """Worst value of a metric."""
     return lambda one: _number(float(one.sel(metric=metric)["worst"]), digits)
 
 
@@ -185,6 +180,8 @@ OVERLAP: Final[dict[str, Cell]] = {
     "worst mm": _worst("hd95_mm", 2),
     "ASSD mm": _mean("assd_mm", 2),
 }
+
+
 VOLUMES: Final[dict[str, Cell]] = {
     "reference mm³": lambda one: _number(float(one.sel(metric="volume_reference_mm3")["mean"]), 0),
     "bias mm³": _value("bias_mm3", 1, unit="_mm3"),
@@ -198,6 +195,8 @@ VOLUMES: Final[dict[str, Cell]] = {
     "CV %, both as repeats": _value("within_subject_cv", 1, times=100.0),
     "MDC mm³, both as repeats": _value("minimal_detectable_change_mm3", 0),
 }
+
+
 STRATA: Final[dict[str, Cell]] = {
     "scored": _value("scored", 0),
     "failed": _value("failed", 0),
@@ -210,6 +209,8 @@ STRATA: Final[dict[str, Cell]] = {
     "error %": _mean("relative_volume_error", 1, times=100.0),
     "ICC(3,1)": _value("icc31", 2),
 }
+
+
 BRIEF: Final[dict[str, Cell]] = {
     "failed": lambda one: f"{float(one['failed']):.0f} of {float(one['failed'] + one['scored']):.0f}",
     "Dice": lambda one: _number(float(one.sel(metric="dice")["mean"])),

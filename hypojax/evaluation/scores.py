@@ -1,17 +1,16 @@
-"""Scores of one pair of label maps, region by region.
+"""Scores of one pair of label maps, region by region; every column is declared once, in `METRICS` and `ROWS`.
 
 A prediction on another grid is brought to that of the reference by nearest neighbour; volumes are counted on each map's
 own grid.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from hypojax.evaluation.metric import TOLERANCES, Scores
-from hypojax.evaluation.regrid import nearest
 from hypojax.grid import Affine, Grid, to_world, voxel_volume
 from hypojax.metrics import (
     absolute_volume_error,
@@ -24,10 +23,44 @@ from hypojax.metrics import (
     volume_error,
     volume_similarity,
 )
-from hypojax.schema import PARTS
+from hypojax.schema import PARTS, SCAN, SCAN_REGION, Variable
 
 VALUES: Final = 256
 """Values that a label map of bytes can have."""
+
+TOLERANCES: Final = {"nsd_0_5mm": 0.5, "nsd_1mm": 1.0}
+"""Column → tolerance of the normalised surface Dice, mm."""
+
+METRICS: Final = (
+    Variable("dice", SCAN_REGION, "float64", "1", "Dice coefficient: twice the common volume over the volume of both, 0 to 1"),
+    Variable("nsd_0_5mm", SCAN_REGION, "float64", "1", "Normalised surface Dice: share of both surfaces within 0.5 mm of the other"),
+    Variable("nsd_1mm", SCAN_REGION, "float64", "1", "Normalised surface Dice: share of both surfaces within 1 mm of the other"),
+    Variable("hd95_mm", SCAN_REGION, "float64", "mm", "95 % of either surface lies within it of the other; infinite where one is empty"),
+    Variable("assd_mm", SCAN_REGION, "float64", "mm", "Average distance of the surfaces; infinite where one is empty"),
+    Variable("volume_similarity", SCAN_REGION, "float64", "1", "One less the difference of the volumes over their sum, 0 to 1"),
+    Variable("volume_predicted_mm3", SCAN_REGION, "float64", "mm3", "Volume of the predicted labels, counted on their own grid"),
+    Variable("volume_reference_mm3", SCAN_REGION, "float64", "mm3", "Volume of the reference labels, counted on their own grid"),
+    Variable("volume_error_mm3", SCAN_REGION, "float64", "mm3", "Predicted less reference volume"),
+    Variable("absolute_volume_error_mm3", SCAN_REGION, "float64", "mm3", "Size of the volume error"),
+    Variable("relative_volume_error", SCAN_REGION, "float64", "1", "Volume error over reference volume; NaN where only that is empty"),
+)
+"""Numbers of each scan and region, in order."""
+
+ROWS: Final = (
+    Variable("missing_reason", SCAN_REGION, "str", "", "Why this region has no numbers (no_reference: none asked for)"),
+    Variable("status", SCAN, "str", "", "done, or failed where any region with a reference could not be scored"),
+    Variable("reason", SCAN, "str", "", "Typed reason of a failure; empty otherwise"),
+    Variable("message", SCAN, "str", "", "The failure in a sentence, with the next step"),
+    Variable("predicted_path", SCAN, "str", "", "Predicted label maps"),
+    Variable("reference_path", SCAN, "str", "", "Reference label maps"),
+)
+"""What became of each pair."""
+
+Scores = Mapping[str, float]
+"""Column of `METRICS` → number."""
+
+SAME: Final = 1e-3
+"""mm; grids whose corners lie closer than that to each other are one (headers keep them as float32)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +132,43 @@ def score_mask(
     return _scores(_pair(predicted.view(np.uint8), reference.view(np.uint8), affine, predicted_affine), (1,))
 
 
+def nearest(labels: UInt8[np.ndarray, "i j k"], affine: Affine, grid: Grid) -> UInt8[np.ndarray, "x y z"]:
+    """The label at each voxel's middle of another grid; 0 outside the field of view.
+
+    Parameters
+    ----------
+    labels, affine
+        A label map in stored orientation, and its voxel-to-world matrix (mm, RAS+).
+    grid
+        Where to look. The very same map comes back where it has this grid already.
+
+    Examples
+    --------
+    >>> row = np.array([1, 2, 3], np.uint8).reshape(3, 1, 1)
+    >>> nearest(row, np.eye(4), Grid((5, 1, 1), np.diag([0.5, 1.0, 1.0, 1.0]))).ravel().tolist()
+    [1, 2, 2, 3, 3]
+    """
+    from scipy import ndimage
+
+    if same_grid(Grid(_shape(labels), affine), grid):
+        return labels
+    mapping = np.linalg.inv(affine) @ grid.affine
+    # "grid-constant" lets the outermost voxels reach to their own border, which "constant" does not.
+    return np.asarray(ndimage.affine_transform(labels, mapping[:3], output_shape=grid.shape, order=0, mode="grid-constant"))
+
+
+def same_grid(first: Grid, second: Grid) -> bool:
+    """Whether every voxel of two grids lies in the same place.
+
+    >>> same_grid(Grid((2, 2, 2), np.eye(4)), Grid((2, 2, 2), np.diag([-1.0, 1.0, 1.0, 1.0])))
+    False
+    """
+    if first.shape != second.shape:
+        return False
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in first.shape], indexing="ij")).reshape(3, 8).T
+    return bool(np.abs(to_world(first.affine, corners) - to_world(second.affine, corners)).max() < SAME)
+
+
 def _pair(
     predicted: UInt8[np.ndarray, "p q r"], reference: UInt8[np.ndarray, "i j k"], affine: Affine, predicted_affine: Affine | None
 ) -> _Pair:
@@ -148,3 +218,8 @@ def _counts(labels: UInt8[np.ndarray, "i j k"]) -> Int[np.ndarray, "256"]:
     counts = np.bincount(labels[_box(labels > 0)].ravel(order="K"), minlength=VALUES)
     counts[0] = 0
     return counts
+
+
+def _shape(labels: UInt8[np.ndarray, "i j k"]) -> tuple[int, int, int]:
+    i, j, k = labels.shape
+    return i, j, k

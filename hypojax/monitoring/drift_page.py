@@ -1,14 +1,20 @@
-"""A comparison as pages to read: Markdown and HTML, the latter whole in one file."""
+"""A comparison in words, and as pages to read: Markdown, and HTML in one file."""
 
 from collections.abc import Sequence
 from html import escape
 from math import isfinite
 from typing import Final
 
-from hypojax.monitoring.finding import Drift, Finding
-from hypojax.monitoring.trend import trend_rows, trend_sentences
-from hypojax.monitoring.words import per_cent, sentences, verdict
-from hypojax.tables.write import markdown_table
+import numpy as np
+
+from hypojax.metrics import Interval
+from hypojax.monitoring.finding import DriftResult, Finding, trend_rows, trend_sentences
+from hypojax.tables.writer import markdown_table
+
+FRACTIONS: Final = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
+
+NEAR: Final = 0.03
+"""How near a share must be to a fraction to be called so."""
 
 HEADER: Final = ("measure", "reference", "new", "difference (95 % CI)", "limit", "detectable", "p, Holm", "verdict")
 
@@ -23,6 +29,7 @@ UNPAIRED: Final = (
     "Tests: Welch's t on logarithms for volumes, Brunner-Munzel's for other measures (P: probability that a new scan has more "
     "than one of the reference), Fisher's exact test for shares of scans, Kolmogorov-Smirnov's for distributions."
 )
+
 PAIRED: Final = (
     "Tests: paired t on logarithms for volumes, Wilcoxon's signed-rank test for other measures (SD: the typical change within a scan, "
     "Hodges and Lehmann's, over the robust standard deviation of the first measurement), McNemar's for shares of scans. A whole "
@@ -41,7 +48,62 @@ WIDTH, LABEL, ROW = 900, 330, 22
 """Of the figure of intervals: its width, that of its labels, and the height of a row, pixels."""
 
 
-def markdown(drift: Drift) -> str:
+def verdict(drift: DriftResult) -> str:
+    """The comparison in a sentence, and one on recorded evaluations where any moved."""
+    evaluations = sum(finding.measure.kind == "evaluation" for finding in drift.moved)
+    counted = f"{evaluations} recorded evaluation{'s lie' if evaluations > 1 else ' lies'} beyond the interval of the one before."
+    return f"{_of_scans(drift)} {counted}" if evaluations else _of_scans(drift)
+
+
+def sentences(drift: DriftResult) -> list[str]:
+    """What moved, a sentence each, then what it suggests."""
+    middles = {finding.measure.name for finding in drift.moved if finding.test != "Kolmogorov-Smirnov"}
+    scans = [finding for finding in drift.compared if finding.moved]
+    told = [finding for finding in scans if not (finding.test == "Kolmogorov-Smirnov" and finding.measure.name in middles)]
+    return [*(sentence(finding) for finding in told), *_suggestions(drift), *trend_sentences(drift.trend, moved=True)]
+
+
+def sentence(finding: Finding) -> str:
+    """One finding in a sentence, with what to look at where it moved (the scans, so not where these are the same)."""
+    asked = finding.moved and not _is_paired(finding)
+    advice = f": {finding.measure.advice}" if asked and finding.measure.advice else ""
+    return f"{what(finding)}{advice}"
+
+
+def what(finding: Finding) -> str:
+    """One finding in a sentence.
+
+    A volume reads "hypothalamus: 4.1 % smaller than the reference (95 % CI 2.0 to 6.1), 120 against 800 scans".
+    """
+    if finding.difference is None:
+        return f"{finding.measure.title}: {_counts(finding)}, too few to compare"
+    if finding.test == "Kolmogorov-Smirnov":
+        return f"{finding.measure.title}: another distribution ({_spreads(finding)}), {_counts(finding)}"
+    if finding.measure.scale == "ratio":
+        return _ratio(finding, finding.difference.effect)
+    return (_rank if finding.measure.scale == "rank" else _share)(finding, finding.difference.effect)
+
+
+def by_fraction(change: float) -> str:
+    """A relative change as a fraction or in per cent.
+
+    >>> by_fraction(0.34), by_fraction(-0.17)
+    ('a third', '17 %')
+    """
+    size = abs(change)
+    return next((name for fraction, name in FRACTIONS.items() if abs(size - fraction) < NEAR), f"{size:.0%}".replace("%", " %"))
+
+
+def per_cent(value: float, *, digits: int = 1) -> str:
+    """A share in per cent.
+
+    >>> per_cent(0.041)
+    '4.1 %'
+    """
+    return f"{100 * value:.{digits}f} %".replace("-", "−")
+
+
+def markdown(drift: DriftResult) -> str:
     """The comparison as Markdown."""
     said = [*_bullets(sentences(drift)), *_bullets([*drift.notes, *trend_sentences(drift.trend)])]
     table = markdown_table([HEADER, *(_cells(finding) for finding in drift.findings)])
@@ -49,7 +111,7 @@ def markdown(drift: Drift) -> str:
     return "\n".join(["# Drift", "", f"**{verdict(drift)}**", "", *said, *table, "", _method(drift), *history, ""])
 
 
-def html(drift: Drift) -> str:
+def html(drift: DriftResult) -> str:
     """The comparison as one HTML file with its figure."""
     said = "".join(f"<li>{escape(text)}</li>" for text in [*sentences(drift), *drift.notes, *trend_sentences(drift.trend)])
     kinds = [KINDS.get(finding.verdict, "") for finding in drift.findings]
@@ -63,7 +125,7 @@ def html(drift: Drift) -> str:
     )
 
 
-def figure(drift: Drift) -> str:
+def figure(drift: DriftResult) -> str:
     """Differences of volumes with their intervals, in per cent, as SVG; nothing where there are none."""
     rows = [finding for finding in drift.compared if finding.measure.scale == "ratio" and finding.test != "Kolmogorov-Smirnov"]
     if not rows:
@@ -85,18 +147,117 @@ def screen_rows(findings: Sequence[Finding]) -> tuple[Sequence[str], list[list[s
     return HEADER[:SHOWN], [_cells(finding)[:SHOWN] for finding in findings]
 
 
+def _of_scans(drift: DriftResult) -> str:
+    compared, moved = len(drift.compared), sum(finding.moved for finding in drift.compared)
+    if not compared:
+        first, second = drift.scans
+        sides = f"{second} measured twice" if drift.paired else f"{second} new against {first}"
+        return f"Too few scans to say anything: {sides}, and a comparison takes {drift.limits.minimum} on each side."
+    of = f"{drift.scans[1]} scans measured twice" if drift.paired else f"{drift.scans[1]} new scans against {drift.scans[0]}"
+    if not moved:
+        nothing = "No measure of the scans" if drift.moved else "Nothing"
+        return f"{nothing} moved beyond its limits, as far as can be seen: {compared} comparisons, {of}.{_unseen(drift)}"
+    return f"{moved} of {compared} comparisons moved beyond their limits, {of}.{_unseen(drift)}"
+
+
+def _unseen(drift: DriftResult) -> str:
+    """What such a comparison would not have seen of the hypothalamus; nothing where it would see its limit."""
+    seen = {found.measure.name: found.difference for found in drift.compared if found.measure.scale == "ratio" and not found.moved}
+    difference = seen.get("adjusted volume_mm3 hypothalamus", seen.get("volume_mm3 hypothalamus"))
+    if difference is None or not difference.detectable > drift.limits.volume:
+        return ""
+    return f" A shift of the hypothalamus of less than {per_cent(difference.detectable)} is easily missed in so many scans."
+
+
+def _ratio(finding: Finding, effect: Interval) -> str:
+    estimate, low, high = effect
+    sign = -1 if estimate < 0 else 1
+    ends = sorted((sign * 100 * low, sign * 100 * high))
+    interval = f"95 % CI {ends[0]:.1f} to {ends[1]:.1f}".replace("-", "−")
+    than = "before" if _is_paired(finding) else "the reference"
+    scatter = f", within-scan CV {per_cent(finding.within_scan_cv)}" if np.isfinite(finding.within_scan_cv) else ""
+    size = f"{per_cent(abs(estimate))} {'smaller' if sign < 0 else 'larger'} than {than} ({interval}){scatter}"
+    if finding.moved and abs(estimate) <= finding.limit:
+        size = f"single scans scatter{scatter}; on average {size.partition(', within')[0]}"
+    return f"{finding.measure.title}: {size}, {_counts(finding)}".replace(",:", ":")
+
+
+def _rank(finding: Finding, effect: Interval) -> str:
+    """A shift of ranks, or of one within scans, in a sentence."""
+    size = _typically(effect) if finding.test == "signed rank" else _often(effect)
+    middle = f"median {finding.middles[1]:.3g} against {finding.middles[0]:.3g}"
+    text = f"{finding.measure.title}: {middle}, {size}, {_counts(finding)}"
+    if finding.measure.name == "quality_noise" and min(finding.middles) > 0:
+        change = finding.middles[0] / finding.middles[1] - 1
+        how = f"rose to {1 + change:.1f} times" if change > 1 else f"{'fell' if change < 0 else 'rose'} by {by_fraction(change)}"
+        return f"signal to noise {how} ({text})"
+    return text
+
+
+def _often(effect: Interval) -> str:
+    """How often a new scan has more than one of the reference."""
+    sign = 1 if effect.estimate > 0 else -1
+    low, high = sorted(50 + 100 * sign * end for end in effect[1:])
+    often = f"{'higher' if sign > 0 else 'lower'} in {50 + 100 * abs(effect.estimate):.0f} % of comparisons"
+    return f"{often} (95 % CI {low:.0f} to {high:.0f})"
+
+
+def _typically(effect: Interval) -> str:
+    sign = 1 if effect.estimate > 0 else -1
+    low, high = sorted(sign * end for end in effect[1:])
+    size = f"{abs(effect.estimate):.2f} SD {'higher' if sign > 0 else 'lower'} than before"
+    return f"{size} (95 % CI {low:.2f} to {high:.2f})".replace("inf", "∞").replace("-", "−")
+
+
+def _share(finding: Finding, effect: Interval) -> str:
+    estimate, low, high = effect
+    ends = sorted((low, high) if estimate >= 0 else (-low, -high))
+    points = f"{100 * abs(estimate):.1f} points {'more' if estimate >= 0 else 'fewer'}, 95 % CI {100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+    shares = f"{per_cent(finding.middles[1])} against {per_cent(finding.middles[0])}"
+    return f"{finding.measure.title}: {shares} ({points}), {_counts(finding)}".replace("-", "−")
+
+
+def _spreads(finding: Finding) -> str:
+    first, second = finding.spreads
+    if finding.measure.scale == "ratio":
+        return f"standard deviation {per_cent(second)} against {per_cent(first)}"
+    return f"standard deviation {second:.3g} against {first:.3g}"
+
+
+def _counts(finding: Finding) -> str:
+    first, second = finding.scans
+    return f"{second} {finding.counted} measured twice" if _is_paired(finding) else f"{second} against {first} {finding.counted}"
+
+
+def _is_paired(finding: Finding) -> bool:
+    """Whether it is of the same scans measured twice."""
+    return finding.test in ("paired t on logarithms", "signed rank", "McNemar")
+
+
+def _suggestions(drift: DriftResult) -> list[str]:
+    if drift.paired:
+        return []
+    moved = {finding.measure.name for finding in drift.moved}
+    kinds = {finding.measure.kind for finding in drift.moved}
+    adjusted = next((found for found in drift.compared if found.measure.name == "adjusted volume_mm3 hypothalamus"), None)
+    said = []
+    if "volume_mm3 hypothalamus" in moved and adjusted is not None and not adjusted.moved:
+        said.append(f"Who was scanned may explain the hypothalamus: {what(adjusted)}.")
+    if kinds & {"volume", "adjusted volume"}:
+        image = "Images moved too: part of the shift of volumes may be the scanner's."
+        said.append(image if "image" in kinds else "No measure of the image moved: the scanner is not the first suspect.")
+    return said
+
+
 def _at(value: float, reach: float) -> float:
-    """Where a value lies in the figure, pixels."""
     return LABEL + (WIDTH - LABEL - 20) * (value + reach) / (2 * reach)
 
 
 def _tick(value: float, reach: float, height: int) -> str:
-    """A number below the axis."""
     return f'<text x="{_at(value, reach):.1f}" y="{height - 5}" text-anchor="middle" fill="#555">{per_cent(value)}</text>'
 
 
 def _mark(number: int, finding: Finding, reach: float) -> str:
-    """One row of the figure."""
     effect = finding.difference.effect if finding.difference else (0.0, 0.0, 0.0)
     middle, low, high = (_at(end, reach) for end in effect)
     y, colour = ROW * (number + 1), "#d55e00" if finding.moved else "#0072b2"
@@ -106,7 +267,6 @@ def _mark(number: int, finding: Finding, reach: float) -> str:
 
 
 def _shorter(title: str) -> str:
-    """A title that fits beside the figure."""
     return title if len(title) <= 50 else f"{title[:49]}…"
 
 
@@ -134,7 +294,6 @@ def _cells(finding: Finding) -> list[str]:
 
 
 def _value(finding: Finding, side: int) -> str:
-    """Middle of one side."""
     value = finding.middles[side]
     if not isfinite(value):
         return "too few"
@@ -146,7 +305,6 @@ def _value(finding: Finding, side: int) -> str:
 
 
 def _effect(finding: Finding) -> str:
-    """A difference with its interval."""
     effect = finding.difference.effect if finding.difference else (0.0, 0.0, 0.0)
     if finding.test == "Kolmogorov-Smirnov":
         return f"gap {effect[0]:.2f}"
@@ -177,8 +335,7 @@ def _bullets(texts: Sequence[str]) -> list[str]:
     return [*(f"- {text}" for text in texts), ""] if texts else []
 
 
-def _method(drift: Drift) -> str:
-    """How it was compared."""
+def _method(drift: DriftResult) -> str:
     return (
         f"Moved: the difference passes its limit, and p over all comparisons together (Holm) is below {drift.limits.alpha:g}. "
         "Within limits: its whole interval is. Not shown: it takes more scans to tell; a distribution has no interval. "

@@ -1,12 +1,12 @@
-"""Ages as people write them: ``31``, ``31,5``, ``34 y``, ``034Y``, ``P34Y``, ``18 months``, ``89+``."""
+"""Ages (``31``, ``31,5``, ``34 y``, ``034Y``, ``P34Y``, ``18 months``, ``89+``) and dates as tables hold them."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from hypojax.tables.cell import MISSING, is_number
-from hypojax.tables.column import per_year
+from hypojax.tables.cells import MISSING, is_number, per_year
 
 OLDEST: Final = 120.0
 """Years; ages beyond it, or below 0, are codes for a missing value (-1, 999)."""
@@ -15,12 +15,28 @@ PER_YEAR: Final = {"y": 1.0, "m": 12.0, "w": 52.1775, "d": 365.25}
 """First letter of a unit → how many of it are a year."""
 
 BOUND: Final = r"(?:[<>≤≥~]=?|over|above|older than|under|below)?\s*"
+
 BEYOND: Final = r"\s*(?:\+|(?:and|or) (?:older|over|above|more|up))?"
+
 UNIT: Final = r"(years?|yrs?|yo|y\.o\.|y|months?|mos?|mths?|m|weeks?|wks?|w|days?|d)\.?"
+
 NUMBER: Final = r"([0-9]+(?:[.,][0-9]+)?|[.,][0-9]+)"
+
 BARE: Final = re.compile(BOUND + NUMBER + BEYOND)
+
 PART: Final = re.compile(rf"{NUMBER}\s*{UNIT}[\s,]*(?:and\s+)?")
+
 SPELLED: Final = re.compile(rf"{BOUND}((?:{PART.pattern})+)(?:\s*(?:old|of age))?{BEYOND}")
+
+SHIFTED: Final = 1926
+"""BIDS moves dates that must not be known to before this year."""
+
+PARTIAL: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
+
+DIGITS: Final = re.compile(r"([0-9]{8})([0-9]{6})(?:\.[0-9]*)?")
+"""How DICOM writes date and time."""
+
+Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
@@ -116,6 +132,36 @@ def age_of(cell: str, *, per_year: float = 1.0) -> float | None:
     return None
 
 
+def span_of(text: str) -> Span | None:
+    """From when to when (this moment left out) something may have been, by its date in ISO 8601; None where it is no such date.
+
+    A time without a zone is taken as UTC, since dates are only compared with dates of the same table.
+
+    >>> [str(end.date()) for end in span_of("2024-06-30T13:45:00") or ()], [str(end.date()) for end in span_of("2024") or ()]
+    (['2024-06-30', '2024-06-30'], ['2024-01-01', '2025-01-01'])
+    >>> span_of("30.06.2024"), span_of("n/a")
+    (None, None)
+    """
+    text = text.strip()
+    try:
+        if match := PARTIAL.fullmatch(text):
+            return _span(int(match[1]), int(match[2]) if match[2] else None)
+        if match := DIGITS.fullmatch(text):
+            text = f"{match[1]}T{match[2]}"
+        start = datetime.fromisoformat(text)
+        zoned = start if start.tzinfo else start.replace(tzinfo=UTC)
+        return zoned, zoned + (timedelta(microseconds=1) if len(text) > len("2024-06-30") else timedelta(days=1))
+    except (ValueError, OverflowError):
+        return None
+
+
 def _number(digits: str) -> float:
     """A number with a point or a comma."""
     return float(digits.replace(",", "."))
+
+
+def _span(year: int, month: int | None) -> Span:
+    start = datetime(year, month or 1, 1, tzinfo=UTC)
+    if month is None or month == 12:
+        return start, datetime(year + 1, 1, 1, tzinfo=UTC)
+    return start, datetime(year, month + 1, 1, tzinfo=UTC)
