@@ -1,7 +1,10 @@
 """What several test modules share: where the real scans lie, and a bucket on a server on the loopback."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -13,7 +16,16 @@ import pytest
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # no test depends on how busy the machine is
 hypothesis.settings.load_profile("any machine")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = ""  # tests keep nothing in the home of whoever runs them, and find nothing there
+COMPILED = "HYPOJAX_TESTS_COMPILED"
+"""Folder where processes of the tests keep what they compiled for each other, half of their time; several runs share it by naming it."""
+
+if COMPILED not in os.environ:
+    # Made by the process that starts the others, which inherit its name; nothing is kept in the home of whoever runs the tests.
+    os.environ[COMPILED] = tempfile.mkdtemp(prefix="hypojax-compiled-")
+    atexit.register(shutil.rmtree, os.environ[COMPILED], ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ[COMPILED]
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 if threading.current_thread() is threading.main_thread():
     # A job that a script starts with & ignores Ctrl-C, and so would the processes that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
