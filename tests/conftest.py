@@ -61,8 +61,8 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Bucke
     """An empty bucket, and the environment that leads to it."""
     from s3_server import Bucket, environment
 
-    from hypojax.storage import wait_at_most
-    from hypojax.storage.patience import TOTAL
+    from hypojax.storage import set_retry_timeout
+    from hypojax.storage.request import RETRY_TIMEOUT
 
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -70,6 +70,6 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Bucke
         monkeypatch.setenv(name, value)
     found = Bucket(f"bucket-{next(NUMBERS)}", s3_endpoint)
     found.client.create_bucket(Bucket=found.name)
-    wait_at_most(PATIENCE)
+    set_retry_timeout(PATIENCE)
     yield found
-    wait_at_most(TOTAL)
+    set_retry_timeout(RETRY_TIMEOUT)

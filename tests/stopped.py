@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import hypojax.storage.bucket as requests
+import hypojax.storage.request as requests
 
 LIMIT = 120.0
 

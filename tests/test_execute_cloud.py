@@ -18,9 +18,9 @@ from hypojax.cohort import open_cohort
 from hypojax.execute.outcome import NoCallback
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
-from hypojax.storage import ObjectPath, locate, wait_at_most
+from hypojax.storage import ObjectPath, locate, set_retry_timeout
+from hypojax.storage.lease import LeaseState, lease
 from hypojax.store import CohortStore, verify
-from hypojax.store.lease import LeaseState, lease
 
 MAPS = RunSettings(read_ahead=2)
 
@@ -168,7 +168,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_same_command_goes_on(
 
     with proxy(bucket.endpoint, Trouble(down)) as endpoint, monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", endpoint)
-        wait_at_most(0.5)
+        set_retry_timeout(0.5)
         with pytest.raises(
             RunError, match=f"^{bucket.url}/.* cannot be reached: the server answers 503; check the network and the server"
         ) as caught:
@@ -178,7 +178,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_same_command_goes_on(
         store = CohortStore.open(locate(f"{out}/cohort.zarr"))
         assert {record["reason"] for record in store.records() if record["status"] == "failed"} <= {"empty_file", "unexpected"}
         assert {problem.scan for problem in verify(store.root)} <= {"", *store.missing()}
-    wait_at_most(8.0)
+    set_retry_timeout(8.0)
     release(bucket)
     execute.run([scans], out=out, settings=MAPS, segmenter=StandIn())
     xr.testing.assert_identical(stable(open_cohort(out)), stable(open_cohort(twin / "out")))

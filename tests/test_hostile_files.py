@@ -32,7 +32,6 @@ from hypojax.scans.reading import read
 from hypojax.store import CohortStore
 from hypojax.store.arrays import open_group, read_native
 from hypojax.store.evaluations import append_evaluation, evaluation_paths, read_evaluations
-from hypojax.store.objects import digests, keys
 from hypojax.store.root import _table_digest
 from hypojax.store.sealed import NAME, seal
 from hypojax.tables import read_table

@@ -10,7 +10,7 @@ from s3_server import Bucket
 from hypojax.execute.lock import Shard, locked
 from hypojax.reason import Reason, RunError
 from hypojax.storage import ObjectPath, fence_of, locate
-from hypojax.store.lease import LeaseFence, LeaseState, lease
+from hypojax.storage.lease import LeaseFence, LeaseState, lease
 
 
 def test_a_run_waits_for_workers_of_the_one_before_and_bars_them(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_an_object_and_a_file_of_one_name_are_told_apart(bucket: Bucket, tmp_pat
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mgz", "a.mgh"])
 def test_read_as_from_a_disk(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, piece: int) -> None:
     """Bit for bit, in one request or in many."""
-    monkeypatch.setattr("hypojax.storage.object_file.PIECE", piece)
+    monkeypatch.setattr("hypojax.storage.bucket.PIECE", piece)
     voxels = noise(dtype="f4")
     path = put_mgh(tmp_path / name, voxels) if "mg" in name else put(tmp_path, nifti_bytes(voxels), name=name)
     bucket.put(name, path.read_bytes())
@@ -177,7 +177,7 @@ def test_credentials_and_server_are_no_scan_s_fault(bucket: Bucket, monkeypatch:
 
 def test_an_object_replaced_while_it_is_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """No volume is made of two files."""
-    monkeypatch.setattr("hypojax.storage.object_file.PIECE", 200)
+    monkeypatch.setattr("hypojax.storage.bucket.PIECE", 200)
     bucket.put("a.nii.gz", WHOLE)
     other = gzip.compress(nifti_bytes(noise() + np.int16(1)))
 

@@ -15,7 +15,7 @@ from stopped import LEASE, Stopped, stoppable
 from hypojax import execute
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
-from hypojax.store.lease import lease
+from hypojax.storage.lease import lease
 
 INTERVAL = 0.4
 """Seconds between renewals of a lease here."""

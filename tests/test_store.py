@@ -32,7 +32,8 @@ from sample_store import (
 from hypojax import cohort
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.schema import REGIONS, TABLE
-from hypojax.store import CohortStore, ScanEntry, objects
+from hypojax.storage import files
+from hypojax.store import CohortStore, ScanEntry
 from hypojax.store.arrays import CHUNK, chunk_length, native_objects
 from hypojax.store.index import relocate
 from hypojax.store.ledger import regions_of_record, row_of_record
@@ -249,7 +250,7 @@ def test_table_broken_off_shows_nothing_rather_than_a_mixture(tmp_path: Path, mo
     store = small_store(tmp_path / "c.zarr")
     ledger, old = snapshot(store.root / "ledger"), cohort.open_cohort(store.root)
     new = cohort.build(store.records(), [*store.scans, ScanEntry(scan="sub-09", path="x", entities={}, columns={})])
-    place, calls = objects.place, [0]
+    place, calls = files.place, [0]
 
     def breaking(limit: int) -> None:
         def broken(path: Path, data: bytes, *, through: bool = True) -> None:
@@ -258,7 +259,7 @@ def test_table_broken_off_shows_nothing_rather_than_a_mixture(tmp_path: Path, mo
                 raise KeyboardInterrupt
             place(path, data, through=through)
 
-        for module in ("hypojax.store.objects.place", "hypojax.store.root.place"):
+        for module in ("hypojax.storage.files.place", "hypojax.store.root.place"):
             monkeypatch.setattr(module, broken)
 
     for limit in (0, 1, 2, 7, 20, 40):

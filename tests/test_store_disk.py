@@ -15,7 +15,8 @@ from sample_store import DONE, SETTINGS, entries, native, regions, row, segmente
 from hypojax import cohort
 from hypojax.reason import Reason, RunError
 from hypojax.scans import read, write_nifti
-from hypojax.store import CohortStore, NativeImage, ScanEntry, objects
+from hypojax.storage.files import FULL
+from hypojax.store import CohortStore, NativeImage, ScanEntry
 from hypojax.store.ledger import parse_entry
 
 TINY = 1_000_000
@@ -71,7 +72,7 @@ def test_disk_errors_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     break_disk(monkeypatch, code, when=later(after))
     with pytest.raises(RunError) as caught:
         write_all(store)
-    assert caught.value.reason is (Reason.DISK_FULL if code in objects.FULL else Reason.NOT_WRITABLE)
+    assert caught.value.reason is (Reason.DISK_FULL if code in FULL else Reason.NOT_WRITABLE)
     monkeypatch.undo()
     assert not list(store.root.rglob("*.partial"))
     assert (DONE in store.missing()) == (after > 0)  # where not even the claim could be placed, the old record counts

@@ -18,9 +18,7 @@ from jaxtyping import UInt8
 from hypojax.grid import Affine
 from hypojax.scans.nifti_file import bare_header, write_nifti
 from hypojax.schema import LABELS
-from hypojax.storage import Location, ObjectPath
-from hypojax.storage.partial import partial_path
-from hypojax.store.objects import file_digest, place, writing
+from hypojax.storage import Location, file_digest, place, remove
 from hypojax.visible import visible
 
 BIDS_VERSION: Final = "1.10.0"
@@ -203,10 +201,7 @@ def _images(root: Location, stem: str) -> tuple[Location, Location]:
 def _remove(image: Location) -> None:
     """Remove an image, then its sidecar, and what is left of either where a process died while it wrote them."""
     for path in (image, _sidecar_path(image)):
-        with writing(path):
-            path.unlink(missing_ok=True)
-            if not isinstance(path, ObjectPath):
-                partial_path(path).unlink(missing_ok=True)
+        remove(path)
 
 
 def _write_image(path: Location, voxels: UInt8[np.ndarray, "i j k"], maps: ScanMaps, sidecar: Mapping[str, object]) -> None:

@@ -14,8 +14,7 @@ from jaxtyping import Shaped
 
 from hypojax.cohort.rows import AXES, people
 from hypojax.schema import DATASET, FLAG_TEXT, FLAGGED, TABLE
-from hypojax.storage import Location
-from hypojax.store.objects import place
+from hypojax.storage import Location, place
 from hypojax.tables.writer import tsv
 
 PARQUET, TSV = "volumes.parquet", "volumes.tsv"

@@ -19,9 +19,8 @@ from hypojax.evaluation.evaluation_page import html, markdown
 from hypojax.evaluation.maps import STORE
 from hypojax.evaluation.summary import GROUP, GROUP_METRIC, SUMMARY
 from hypojax.schema import SCAN_REGION
-from hypojax.storage import Disk, on_disk
+from hypojax.storage import Disk, on_disk, place
 from hypojax.store import append_evaluation, read_evaluations
-from hypojax.store.objects import place
 from hypojax.tables.writer import tsv
 
 NAMES: Final = (

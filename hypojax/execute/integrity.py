@@ -11,11 +11,10 @@ from hypojax.execute.outcome import Callback, NoCallback
 from hypojax.execute.output import DERIVATIVES, STORE, concluded, describe_derivatives
 from hypojax.execute.pipeline import Pipeline
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Location, Place, each, locate
+from hypojax.storage import Location, Place, each, file_digest, locate
 from hypojax.store import CohortStore, Problem, index_of
 from hypojax.store import repair as repair_store
 from hypojax.store import verify as verify_store
-from hypojax.store.objects import file_digest
 from hypojax.store.root import EXPORTS, read_root
 from hypojax.store.sealed import DamagedDocumentError
 

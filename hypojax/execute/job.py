@@ -12,7 +12,7 @@ from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.pipeline import Pipeline, Refused, Segments
 from hypojax.reason import Reason
 from hypojax.settings import ClusterSettings, RunSettings
-from hypojax.storage import Location, ObjectPath
+from hypojax.storage import Location, absolute
 from hypojax.store import CohortStore, ScanRecord
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Job:
         from hypojax.execute.dispatch import Dispatch
         from hypojax.execute.worker import Assignment, assigned
 
-        out = self.out if isinstance(self.out, ObjectPath) else self.out.resolve()  # an object's place carries its fence to the workers
+        out = absolute(self.out)
         assignment = Assignment(self.turn, out, self.settings, self.network)
         with connected(self.where, say=callback.noted) as client, assigned(client, assignment):
             sent = Dispatch(client, self.turn.name, begun=self.store.begun, say=callback.noted)

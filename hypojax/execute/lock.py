@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Location, ObjectPath, fence_of, fenced
-from hypojax.storage.partial import lock
-from hypojax.store.lease import INTERVAL, NAME, Lease, acquire, lease, refuse_holder
-from hypojax.store.objects import writing
+from hypojax.storage import Location, ObjectPath, fence_of, fenced, lock, writing
+from hypojax.storage.lease import INTERVAL, NAME, Lease, acquire, lease, refuse_holder
 
 LOCK: Final = ".hypojax.lock"
 """Held by one run alone, or shared by shards."""

@@ -23,9 +23,8 @@ from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256
 from hypojax.scans import Scan
 from hypojax.settings import RunSettings
-from hypojax.storage import Location, ObjectPath, locate
+from hypojax.storage import Location, absolute, digests, locate, place_all, remote, uri
 from hypojax.store import CohortStore, ScanEntry, index_of
-from hypojax.store.objects import digests, place_all
 
 STORE: Final = "cohort.zarr"
 DERIVATIVES: Final = "derivatives"
@@ -123,7 +122,7 @@ def dataset_links(roots: Iterable[str]) -> dict[str, str]:
     >>> dataset_links(["s3://bucket/my bids"])
     {'my-bids-075c4c': 's3://bucket/my%20bids'}
     """
-    return {_name(root): _uri(root) for root in map(locate, roots)}
+    return {_name(root): uri(root) for root in map(locate, roots)}
 
 
 def bids_uri(path: str) -> str:
@@ -153,21 +152,14 @@ def authors(roots: Iterable[str]) -> list[str]:
 
 def _name(root: Location) -> str:
     """A name for a dataset that depends on its place alone: the name of its folder, and a few digits of its address's hash."""
-    plain = re.sub(r"[^A-Za-z0-9_]+", "-", root.name if isinstance(root, ObjectPath) else root.absolute().name).strip("-") or "dataset"
-    return f"{plain}-{hashlib.sha256(_uri(root).encode()).hexdigest()[:6]}"
-
-
-def _uri(root: Location) -> str:
-    """The address of a folder."""
-    if isinstance(root, ObjectPath):
-        return quote(str(root), safe=":/", errors="surrogateescape")
-    return root.absolute().as_uri()
+    plain = re.sub(r"[^A-Za-z0-9_]+", "-", absolute(root).name).strip("-") or "dataset"
+    return f"{plain}-{hashlib.sha256(uri(root).encode()).hexdigest()[:6]}"
 
 
 @lru_cache(maxsize=4096)
 def _root(folder: Location) -> Location:
     """The root of the dataset that a folder belongs to, itself where it belongs to none."""
-    if isinstance(folder, ObjectPath):
+    if remote(folder):
         return next((place.parent for place in (folder, *folder.parents) if place.name.startswith("sub-")), folder)
     # os.path, because it may be asked of paths that cannot be (too long, a NUL byte), of which pathlib raises.
     marked = (place for place in (folder, *folder.parents) if any(os.path.isfile(place / name) for name in DATASET))  # noqa: PTH113

@@ -1,6 +1,5 @@
 """One scan, from a file or an array to a Dataset, with nothing written."""
 
-import os
 import time
 
 import numpy as np
@@ -18,7 +17,7 @@ from hypojax.scans.in_memory import TAKEN, Held, image_of, is_held
 from hypojax.scans.voxels import refuse_label_map
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL
 from hypojax.settings import RunSettings
-from hypojax.storage import Location, ObjectPath, Place, locate
+from hypojax.storage import Location, Place, is_place, locate
 from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.ledger import regions_of_record
 from hypojax.volumes import Measurement
@@ -99,7 +98,7 @@ def _entry_and_image(scan: object, affine: Affine | None) -> tuple[ScanEntry, Im
     if is_held(scan):
         name, image = image_of(scan, affine=affine)
         return ScanEntry(scan=name, path="", entities={}, columns={}), image
-    if not isinstance(scan, (str, os.PathLike, ObjectPath)):
+    if not is_place(scan):
         raise WrongTypeError(TAKEN, scan)
     if affine is not None:
         raise RunError(Reason.USAGE, f"{scan} has an affine of its own; leave affine= out")

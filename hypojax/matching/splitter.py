@@ -13,8 +13,7 @@ from hypojax.matching.sets import TEST, folds, hold_out, matched_pairs
 from hypojax.matching.split_plan import SplitPlan
 from hypojax.matching.subjects import SUBJECT, read_participants
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Disk, on_disk
-from hypojax.store.objects import place
+from hypojax.storage import Disk, on_disk, place
 from hypojax.tables import typed_column
 from hypojax.tables.writer import markdown_table, tsv
 from hypojax.ties import comparable

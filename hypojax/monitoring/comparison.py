@@ -41,8 +41,7 @@ from hypojax.monitoring.measures import (
     one_a_subject,
     repeats,
 )
-from hypojax.storage import Disk, on_disk
-from hypojax.store.objects import place
+from hypojax.storage import Disk, on_disk, place
 from hypojax.tables.writer import tsv
 
 DISTRIBUTIONS: Final = frozenset({"volume_mm3 icv", "volume_mm3 hypothalamus", "quality_noise", "quality_contrast", "quality_asymmetry"})

@@ -3,15 +3,14 @@
 Brain Imaging Data Structure (Gorgolewski et al. 2016): ``sub-01/ses-2/anat/sub-01_ses-2_run-1_T1w.nii.gz``.
 """
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Final
 
-from hypojax.storage import Location, ObjectPath, real
+from hypojax.storage import Location, absolute, link_target, real
 
 IMAGE_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh")
 
@@ -90,7 +89,7 @@ def is_dataset(folder: Location) -> bool:
 
 def is_there(path: Location) -> bool:
     """Whether there is a file, or a link to one whose content was not fetched."""
-    return path.is_file() or (not isinstance(path, ObjectPath) and path.is_symlink())
+    return path.is_file() or bool(link_target(path))
 
 
 def dataset_of(folder: Location) -> Location | None:
@@ -100,8 +99,7 @@ def dataset_of(folder: Location) -> Location | None:
 
     >>> dataset_of(Path("/nowhere/sub-01/anat"))
     """
-    # Resolving would follow links.
-    place = folder if isinstance(folder, ObjectPath) else Path(os.path.abspath(folder))  # noqa: PTH100
+    place = absolute(folder)
     way: list[Location] = [place, *place.parents]
     for inner, root in pairwise(way[:LEVELS]):
         if inner.name.startswith("sub-") and any(is_there(root / name) for name in ROOT_FILES):

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from hypojax.reason import HypojaxError, Reason
-from hypojax.storage import Location, ObjectPath
+from hypojax.storage import Location, remote
 
 OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s", "-w", "1")
 """No settings of the user's own, no compression, no sidecar, no subfolders, named by series number."""
@@ -45,7 +45,7 @@ def is_dicom(path: Location) -> bool:
     """
     if path.suffix.lower() in (".dcm", ".ima"):
         return True
-    if isinstance(path, ObjectPath) or path.name.upper() == "DICOMDIR" or not path.is_file():
+    if remote(path) or path.name.upper() == "DICOMDIR" or not path.is_file():
         return False
     try:
         with path.open("rb") as file:

@@ -10,7 +10,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.scans.bids_tables import Datasets
 from hypojax.scans.found import Discovery, Find, Scan, in_datasets, settle
 from hypojax.scans.search import file_scan, search_folder
-from hypojax.storage import Location, ObjectPath, Place, beside, listed, locate_all, real
+from hypojax.storage import Location, Place, beside, listed, locate_all, real, unlisted
 from hypojax.tables import SUFFIXES, Table, Value, listed_lines, read_table
 from hypojax.tables.people import agreed
 from hypojax.visible import visible
@@ -58,18 +58,14 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_table
         where = ", ".join(map(str, places)) or "no input"
         message = f"no T1w scan was found in {where} (seen: {seen}); name a BIDS dataset, a folder, an image or a table"
         raise RunError(Reason.NOTHING_FOUND, ". Note: ".join((message, *notes)))
-    return Discovery(tuple(sorted(map(_unlisted, scans), key=lambda scan: scan.id)), dict(sorted(ignored.items())), notes, homes)
-
-
-def _unlisted(scan: Scan) -> Scan:
-    """The scan without the listing that an object of a bucket was found by."""
-    return dataclasses.replace(scan, path=real(scan.path)) if isinstance(scan.path, ObjectPath) else scan
+    found = (dataclasses.replace(scan, path=unlisted(scan.path)) for scan in scans)
+    return Discovery(tuple(sorted(found, key=lambda scan: scan.id)), dict(sorted(ignored.items())), notes, homes)
 
 
 def search(place: Location, datasets: Datasets) -> list[Find]:
     """Scans at one input."""
     if place.is_dir():
-        return search_folder(listed(place) if isinstance(place, ObjectPath) else place, datasets)
+        return search_folder(listed(place), datasets)
     if place.suffix.lower() in SUFFIXES and place.is_file():
         return search_table(place, strict=datasets.strict)
     if bids.is_image(place) and bids.is_there(place):  # a link to nothing is said to be one when it is read

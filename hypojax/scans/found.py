@@ -1,14 +1,12 @@
 """What a search finds: scans, each with an id of its own and the dataset within which a label of a subject stands for one person."""
 
 import dataclasses
-import os
-import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hypojax.reason import Reason, RunError
 from hypojax.scans.bids import counted
-from hypojax.storage import Location, ObjectPath, real
+from hypojax.storage import Location, absolute, real, size_and_time
 from hypojax.tables import merged
 
 
@@ -127,15 +125,10 @@ def with_file(scan: Scan) -> Scan:
     >>> with_file(Scan("sub-01", Path("/nowhere/sub-01_T1w.nii.gz"))).size
     0
     """
-    if isinstance(scan.path, ObjectPath):
-        return scan
     try:
-        status = [scan.path.stat()]
-        if stat.S_ISDIR(status[0].st_mode):
-            status = [entry.stat() for entry in os.scandir(scan.path) if entry.is_file()]
+        size, modified = size_and_time(scan.path)
     except (OSError, ValueError):  # a link to nothing, or a NUL byte: said when the scan is read
         return scan
-    size, modified = sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)
     return dataclasses.replace(scan, size=size, modified=modified)
 
 
@@ -148,7 +141,7 @@ def names_apart(scan: str, files: Collection[Location]) -> list[str]:
     >>> names_apart("T1", [Path("/study/T1.nii"), Path("/study/T1.nii.gz")])
     ['T1.nii', 'T1.nii.gz']
     """
-    folders = [_way(file).parts[:-1] for file in files]
+    folders = [absolute(file).parts[:-1] for file in files]
     differing = [number for number, level in enumerate(zip(*folders, strict=False)) if len(set(level)) > 1]
     if len(set(map(len, folders))) == 1:
         ways = [tuple(parts[number] for number in differing) for parts in folders]
@@ -261,7 +254,7 @@ def _told_apart(finds: Sequence[Find]) -> tuple[list[Find], tuple[str, ...]]:
     names: dict[tuple[str, Location], str] = {}
     taken = set(claims) - set(several)
     for shared, files in sorted(several.items()):
-        ordered = sorted(files, key=lambda place: _way(files[place]).parts)
+        ordered = sorted(files, key=lambda place: absolute(files[place]).parts)
         for place, name in zip(ordered, names_apart(shared, [files[place] for place in ordered]), strict=True):
             names[shared, place] = free_name(name, taken)
             taken.add(names[shared, place])
@@ -281,11 +274,6 @@ def _renamed(find: Find, names: Mapping[tuple[str, Location], str]) -> Find:
 def _spot(file: Location) -> Location:
     """Where the name of a file lies: links of several names to one content, as git-annex makes them, are several scans."""
     return real(file.parent) / file.name if file.name else real(file)
-
-
-def _way(file: Location) -> Location:
-    """A file's path from the root, as it was found: links lead to names that nobody gave."""
-    return file if isinstance(file, ObjectPath) else type(file)(os.path.abspath(file))  # noqa: PTH100
 
 
 def _prefixed(find: Find, name: str) -> Find:

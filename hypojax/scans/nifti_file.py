@@ -13,8 +13,7 @@ from nibabel.spatialimages import HeaderDataError
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scans.header import SIZES, NiftiFields, checked_affine, new_fields, nifti_affine, nifti_fields, scaling
-from hypojax.storage import Location, ObjectPath
-from hypojax.storage.partial import replacing
+from hypojax.storage import Location, replacing
 
 LEVEL: Final = 2
 """ISA-L: 40 ms for 60 MB, a tenth larger than zlib's level 6 at a tenth of its time; its header carries no clock."""
@@ -146,9 +145,6 @@ def bare_header(header: bytes) -> bytes:
 
 def _put(path: Location, pieces: Iterator[bytes]) -> None:
     """All pieces as one file, or none."""
-    if isinstance(path, ObjectPath):
-        path.write_bytes(b"".join(pieces))
-        return
     with replacing(path, through=False) as file:
         for piece in pieces:
             file.write(piece)

@@ -8,7 +8,6 @@ nibabel's 60 ms on the same cores; `benchmarks/decode.py`).
 import dataclasses
 import io
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from hypojax.scans.dicom import FULL, convert
 from hypojax.scans.disguise import LOOKED_AT, no_image
 from hypojax.scans.header import MGH_SIZE, Header, byte_order, check_bytes, check_memory, header_size, is_mgh, parse_mgh, parse_nifti
 from hypojax.scans.voxels import Image, survey
-from hypojax.storage import ConflictError, Location, ObjectFile, ObjectPath
+from hypojax.storage import ConflictError, Location, reading
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -160,9 +159,9 @@ def open_source(path: Location) -> Iterator[Source]:
         ``UNREADABLE`` or ``EMPTY_FILE``; errors of the disk while reading become ``UNREADABLE`` too.
     """
     try:
-        size = 0 if isinstance(path, ObjectPath) else _regular_size(path)
-        with path.open("rb", buffering=0) as file:
-            size = _not_empty(file.size) if isinstance(file, ObjectFile) else size
+        with reading(path) as (file, size):
+            if size == 0:
+                raise HypojaxError(Reason.EMPTY_FILE, "the file is empty (0 bytes); fetch it again or exclude the scan")
             zipped = take(file, len(GZIP_MAGIC)) == GZIP_MAGIC
             file.seek(0)
             yield _unzipped(file, size) if zipped else Source(file, size, size)
@@ -181,23 +180,6 @@ def _unzipped(file: io.RawIOBase, size: int) -> Source:
     if stream.peek(len(GZIP_MAGIC)) != GZIP_MAGIC:
         return Source(stream, size * DEFLATE_RATIO, size)
     return Source(GzipStream(stream), size * DEFLATE_RATIO**2, size)
-
-
-def _regular_size(path: Path) -> int:
-    """Bytes of a regular, non-empty file."""
-    if path.is_symlink() and not path.exists():
-        raise HypojaxError(Reason.UNREADABLE, "the file is a link to nothing here; fetch its content (datalad get) or exclude the scan")
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise HypojaxError(Reason.UNREADABLE, "it is not a regular file; name an image file or a DICOM series folder")
-    return _not_empty(status.st_size)
-
-
-def _not_empty(size: int) -> int:
-    """The size of a file with something in it."""
-    if size == 0:
-        raise HypojaxError(Reason.EMPTY_FILE, "the file is empty (0 bytes); fetch it again or exclude the scan")
-    return size
 
 
 def fill(stream: io.RawIOBase, view: memoryview) -> int:
@@ -266,12 +248,15 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
     """
     try:
         refuse_nul(path)
-        if isinstance(path, ObjectPath):
-            return read_object(path, room=room)
-        return read_series(path, room=room) if path.is_dir() else read_file(path, room=room)
+        if isinstance(path, Path) and path.is_dir():
+            return read_series(path, room=room)
+        return read_file(path, room=room)
     except RunError:
         raise
     except HypojaxError as error:
+        if isinstance(error.__cause__, FileNotFoundError) and path.is_dir():
+            message = "a DICOM series in a bucket cannot be read; copy the series to a disk, or convert it to NIfTI, or exclude the scan"
+            raise ScanError(Reason.UNREADABLE, scan_id, f"{message} ({path})") from error
         raise ScanError(error.reason, scan_id, f"{error} ({path})") from error
     except OSError as error:
         raise ScanError(
@@ -297,17 +282,6 @@ def read_series(folder: Path, *, room: int | None = None) -> Image:
             raise no_room(Path(tempfile.gettempdir())) from error
         raise
     return dataclasses.replace(image, format="dicom")
-
-
-def read_object(path: ObjectPath, *, room: int | None = None) -> Image:
-    """Read one NIfTI or MGH object of a bucket as it streams in; a DICOM series is refused, since its converter needs a folder."""
-    try:
-        return read_file(path, room=room)
-    except HypojaxError as error:
-        if isinstance(error.__cause__, FileNotFoundError) and path.is_dir():
-            message = "a DICOM series in a bucket cannot be read; copy the series to a disk, or convert it to NIfTI, or exclude the scan"
-            raise HypojaxError(Reason.UNREADABLE, message) from error
-        raise
 
 
 def read_converted(folder: Path, *, into: Path, room: int | None = None) -> Image:

@@ -1,6 +1,5 @@
 """The files below a folder, in an order that does not depend on the file system, and the folders that a search leaves out."""
 
-import os
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Final, overload
 from hypojax.reason import Reason, RunError
 from hypojax.scans.bids import is_image
 from hypojax.scans.dicom import is_dicom
-from hypojax.storage import Location, ObjectPath
+from hypojax.storage import Location, may_list, walk_folders
 
 NOT_OURS: Final = ("@eadir", "__macosx", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information")
 """Folders that operating systems and file servers make, in small letters: thumbnails, shadows of files, and what was deleted."""
@@ -27,18 +26,9 @@ def folders(root: Location, *, skip: Collection[str] = ()) -> Iterator[tuple[Loc
     RunError
         ``USAGE`` where a folder may not be listed: scans must not go missing in silence.
     """
-    if isinstance(root, ObjectPath):
-        yield from _object_folders(root, skip=skip)
-        return
-    seen: set[str] = set()
-    for place, inner, files in os.walk(root, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            inner.clear()
-            continue
-        seen.add(real)
+    for place, inner, files in walk_folders(root, onerror=_refuse):
         inner[:] = _entered(inner, skip)
-        yield Path(place), inner, sorted(name for name in files if not name.startswith("."))
+        yield place, inner, [name for name in files if not name.startswith(".")]
 
 
 @overload
@@ -49,15 +39,6 @@ def walk(root: Location, *, skip: Collection[str] = ()) -> Iterator[Location]:
     """All files at or below ``root``, as `folders` gives them."""
     for place, _, files in folders(root, skip=skip):
         yield from (place / name for name in files)
-
-
-def _object_folders(root: ObjectPath, *, skip: Collection[str]) -> Iterator[tuple[ObjectPath, list[str], list[str]]]:
-    """As `folders`, of a bucket."""
-    found, files = root.names()
-    inner = _entered(found, skip)
-    yield root, inner, [name for name in files if not name.startswith(".")]
-    for name in inner:
-        yield from _object_folders(root / name, skip=skip)
 
 
 def _entered(inner: Iterable[str], skip: Collection[str]) -> list[str]:
@@ -86,7 +67,7 @@ def holds(folder: Location) -> str:
     >>> holds(Path("/nowhere"))
     ''
     """
-    if not isinstance(folder, ObjectPath) and not os.access(folder, os.R_OK | os.X_OK):
+    if not may_list(folder):
         return ""
     files = list(islice(walk(folder), LOOKED_AT))
     images, slices = sum(map(is_image, files)), sum(is_dicom(path) for path in files if path.suffix.lower() in (".dcm", ".ima"))

@@ -1,39 +1,105 @@
 """Where things lie: a path of the file system, or an object of a bucket under ``s3://``, ``gs://`` or ``az://``.
 
-The other rooms take a `Location` and ask it for the few things that both can do; what only a disk has (renaming,
-flushing, links) stays with `pathlib.Path`. The only room with obstore.
+The other rooms take a `Location` and call the functions of this one, which do the same on a disk and in a bucket; only here is asked which
+of the two it is. The only room with obstore.
 """
 
-from hypojax.storage.bucket import Version
-from hypojax.storage.crowd import each
-from hypojax.storage.fault import ConflictError
+from hypojax.storage.bucket import ObjectPath
 from hypojax.storage.fence import Fence, FencedPath, fence_of, fenced
-from hypojax.storage.listing import listed
-from hypojax.storage.object_file import ObjectFile
-from hypojax.storage.object_path import ObjectPath
-from hypojax.storage.patience import wait_at_most
-from hypojax.storage.place import Disk, Location, Place, beside, inside, locate, locate_all, names, on_disk, real
+from hypojax.storage.files import (
+    PARTIAL,
+    Objects,
+    connection,
+    digest,
+    digests,
+    each,
+    fetch,
+    file_digest,
+    flush,
+    keys,
+    lock,
+    place,
+    place_all,
+    prune,
+    read_version,
+    reading,
+    remove,
+    replacing,
+    swap,
+    writing,
+)
+from hypojax.storage.location import (
+    Disk,
+    Location,
+    Place,
+    absolute,
+    beside,
+    inside,
+    is_place,
+    link_target,
+    listed,
+    locate,
+    locate_all,
+    may_list,
+    names,
+    on_disk,
+    real,
+    remote,
+    size_and_time,
+    unlisted,
+    uri,
+    walk_folders,
+)
+from hypojax.storage.refusal import ConflictError
+from hypojax.storage.request import Version, set_retry_timeout
 
 __all__ = [
+    "PARTIAL",
     "ConflictError",
     "Disk",
     "Fence",
     "FencedPath",
     "Location",
-    "ObjectFile",
     "ObjectPath",
+    "Objects",
     "Place",
     "Version",
+    "absolute",
     "beside",
+    "connection",
+    "digest",
+    "digests",
     "each",
     "fence_of",
     "fenced",
+    "fetch",
+    "file_digest",
+    "flush",
     "inside",
+    "is_place",
+    "keys",
+    "link_target",
     "listed",
     "locate",
     "locate_all",
+    "lock",
+    "may_list",
     "names",
     "on_disk",
+    "place",
+    "place_all",
+    "prune",
+    "read_version",
+    "reading",
     "real",
-    "wait_at_most",
+    "remote",
+    "remove",
+    "replacing",
+    "set_retry_timeout",
+    "size_and_time",
+    "swap",
+    "unlisted",
+    "uri",
+    "walk_folders",
+    "writing",
 ]

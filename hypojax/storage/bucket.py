@@ -1,259 +1,308 @@
-"""Requests to a bucket: each is tried again for a while where it may help, and fails in the words of `hypojax.storage.fault`.
+"""The place of an object in a bucket, or of all objects below a key, with the part of `pathlib.Path` that makes sense there."""
 
-Connections follow the environment as it is at the time: credentials, region, and ``AWS_ENDPOINT_URL`` for servers that speak S3.
-"""
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
 
-import errno
-import os
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-from hypojax.storage.fault import ConflictError, diagnose, no_credentials
-from hypojax.storage.patience import CONNECT, FIRST, LONGEST, REQUEST, longest_wait
+import hypojax.storage.request as requests
+from hypojax.storage.refusal import ConflictError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-Result = TypeVar("Result")
-Version = Mapping[str, str]
-"""What tells one content of an object from the next: an entity tag, and a version where the service has one."""
+Names = tuple[list[str], list[str]]
 
-SCHEMES: Final = ("s3", "gs", "az")
-ENVIRONMENT: Final = ("AWS_", "GOOGLE_", "AZURE_")
+PIECE: Final = 1 << 23
+"""Bytes asked for at once: a request costs some 30 ms, a scan is one to three of them, and memory stays bounded."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A piece of an object.
+class ObjectFile(io.RawIOBase):
+    """The bytes of one object, all of the same version.
 
     Parameters
     ----------
-    data
-        Its bytes.
-    size
-        Bytes of the whole object.
-    tag
-        Entity tag of the object; empty where the service has none.
-    """
-
-    data: bytes
-    size: int
-    tag: str = ""
-
-
-def read(bucket: str, key: str) -> tuple[bytes, Version]:
-    """A whole object and its version."""
-    import obstore
-
-    def get() -> tuple[bytes, Version]:
-        result = obstore.get(connection(bucket), key)
-        return result.bytes().to_bytes(), _version(result.meta)
-
-    return _tried(get, f"{bucket}/{key}")
-
-
-def read_piece(bucket: str, key: str, *, start: int, count: int, tag: str = "") -> Piece:
-    """At most ``count`` bytes from ``start`` on, of the object with this tag (any, where it is empty)."""
-    import obstore
-
-    def get() -> Piece:
-        options: Any = {"range": (start, start + count), **({"if_match": tag} if tag else {})}
-        try:
-            result = obstore.get(connection(bucket), key, options=options)
-        except obstore.exceptions.BaseError as error:
-            if "status code: 416" in str(error):  # an empty object has no first byte
-                return Piece(b"", size=start)
-            raise
-        return Piece(result.bytes().to_bytes(), size=result.meta["size"], tag=result.meta["e_tag"] or "")
-
-    return _tried(get, f"{bucket}/{key}")
-
-
-def write(bucket: str, key: str, data: bytes) -> None:
-    """Put an object, whole or not at all."""
-    import obstore
-
-    # In several parts a broken-off upload leaves parts that are paid for and not seen.
-    try:
-        _tried(lambda: obstore.put(connection(bucket), key, data, use_multipart=False), f"{bucket}/{key}")
-    except ConflictError as error:  # no condition was set
-        raise OSError(errno.EIO, "the server refuses to replace it", f"{bucket}/{key}") from error
-
-
-def exchange(bucket: str, key: str, data: bytes, *, seen: Version | None) -> Version:
-    """Put an object only where it still is as it was ``seen`` (None: not there).
+    bucket, key
+        The object.
 
     Raises
     ------
-    ConflictError
-        It is another one. So it may be said of one's own write, too, whose answer was lost and which was tried again.
+    FileNotFoundError, PermissionError, RunError
+        As `hypojax.storage.refusal` has them, at once or while reading; `ConflictError` where it is replaced meanwhile.
     """
-    import obstore
 
-    mode: Any = dict(seen) if seen else "create"
-    try:
-        put = _tried(lambda: obstore.put(connection(bucket), key, data, mode=mode, use_multipart=False), f"{bucket}/{key}")
-    except FileNotFoundError as error:  # how S3 says that an object that was seen is gone
-        raise ConflictError(f"{bucket}/{key} was deleted by somebody else") from error
-    return _version(put)
+    def __init__(self, bucket: str, key: str) -> None:
+        self._bucket, self._key = bucket, key
+        self._start, self._position = 0, 0
+        self._piece = requests.read_piece(bucket, key, start=0, count=PIECE)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the whole object."""
+        return self._piece.size
 
-def version(bucket: str, key: str) -> Version | None:
-    """The version of an object as it is now; None where there is none."""
-    import obstore
+    def readable(self) -> bool:
+        """Always."""
+        return True
 
-    try:
-        return _version(_tried(lambda: obstore.head(connection(bucket), key), f"{bucket}/{key}"))
-    except FileNotFoundError:
-        return None
+    def seekable(self) -> bool:
+        """Always."""
+        return True
 
+    def tell(self) -> int:
+        """The next byte's place."""
+        return self._position
 
-def versions_below(bucket: str, key: str) -> dict[str, Version]:
-    """Key, relative to ``key``, of every object below it → its version."""
-    import obstore
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to another place."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
 
-    below = f"{key}/" if key else ""
-
-    def collect() -> dict[str, Version]:
-        pages = obstore.list(connection(bucket), prefix=key or None)
-        return {meta["path"].removeprefix(below): _version(meta) for page in pages for meta in page}
-
-    return _tried(collect, f"{bucket}/{key}")
-
-
-def delete(bucket: str, keys: Sequence[str]) -> None:
-    """Delete objects; those that are not there are none the less gone."""
-    import obstore
-
-    if keys:
-        others = f" and {len(keys) - 1} more" if len(keys) > 1 else ""  # a server can delete some and not others
-        _tried(lambda: obstore.delete(connection(bucket), list(keys)), f"{bucket}/{keys[0]}{others}")
-
-
-def is_object(bucket: str, key: str) -> bool:
-    """Whether there is an object under exactly this key."""
-    import obstore
-
-    try:
-        _tried(lambda: obstore.head(connection(bucket), key), f"{bucket}/{key}")
-    except FileNotFoundError:
-        return False
-    return True
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill the front of ``buffer``; 0 at the end."""
+        if self._position >= self.size:
+            return 0
+        if not self._start <= self._position < self._start + len(self._piece.data):
+            self._start, tag = self._position, self._piece.tag
+            self._piece = requests.read_piece(self._bucket, self._key, start=self._start, count=PIECE, tag=tag)
+        target, first = memoryview(buffer).cast("B"), self._position - self._start
+        found = memoryview(self._piece.data)[first : first + len(target)]
+        target[: len(found)] = found
+        self._position += len(found)
+        return len(found)
 
 
-def keys_below(bucket: str, key: str, *, most: int | None = None) -> list[str]:
-    """Keys of the objects below ``key``, relative to it, in order; ``most`` of them, whichever come first."""
-    import obstore
+@dataclass(frozen=True, order=True)
+class ObjectPath:
+    """A place in a bucket. What is there is asked for each time, nothing is remembered.
 
-    def collect() -> list[str]:
-        found: list[str] = []
-        for page in obstore.list(connection(bucket), prefix=key or None):
-            found += [meta["path"] for meta in page if meta["path"] != key]  # consoles make an empty object that stands for a folder
-            if most is not None and len(found) >= most:
-                break
-        return found[:most]
+    An object is written whole or not at all, and read as it was written by whoever asks next: buckets need no renaming and no flushing. A
+    folder is there while an object lies below it.
 
-    below = f"{key}/" if key else ""
-    return sorted(path.removeprefix(below) for path in _tried(collect, f"{bucket}/{key}"))
+    Parameters
+    ----------
+    bucket
+        ``s3://name``, ``gs://name`` or ``az://container``.
+    key
+        Key below it, without slashes at its ends; empty for the bucket itself.
 
-
-def names_in(bucket: str, key: str) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the objects directly below ``key``, each in order."""
-    import obstore
-
-    found = _tried(lambda: obstore.list_with_delimiter(connection(bucket), prefix=key or None), f"{bucket}/{key}")
-    folders = {path.rpartition("/")[2] for path in found["common_prefixes"]}
-    objects = {meta["path"].rpartition("/")[2] for meta in found["objects"] if meta["path"] != key}
-    return sorted(folders), sorted(objects)
-
-
-def connection(bucket: str) -> "ObjectStore":
-    """The connection to a bucket (``s3://name``) under the environment as it is now.
-
-    Raises
-    ------
-    RunError
-        ``NO_ACCESS``: there are no credentials.
+    Examples
+    --------
+    >>> scan = ObjectPath("s3://bucket", "bids") / "sub-01" / "../sub-02_T1w.nii.gz"
+    >>> str(scan), scan.name, str(scan.parent)
+    ('s3://bucket/bids/sub-02_T1w.nii.gz', 'sub-02_T1w.nii.gz', 's3://bucket/bids')
     """
-    return _connected(bucket, _environment(), longest_wait())
 
+    bucket: str
+    key: str = ""
 
-def connection_below(bucket: str, key: str) -> "ObjectStore":
-    """A connection of its own that begins below a key, for readers that ask by themselves (Zarr).
+    def __str__(self) -> str:
+        """The URL."""
+        return f"{self.bucket}/{self.key}" if self.key else self.bucket
 
-    It tries again as the others do, and has none of this room's words for what goes wrong.
-    """
-    return _connect(bucket, dict(_environment()), longest_wait(), prefix=key or None)
+    def __truediv__(self, below: str) -> "ObjectPath":
+        """The place of ``below``, seen from here."""
+        parts = self.key.split("/") if self.key else []
+        for part in below.split("/"):
+            if part == "..":
+                parts = parts[:-1]
+            elif part not in ("", "."):
+                parts.append(part)
+        return replace(self, key="/".join(parts))
 
+    @property
+    def name(self) -> str:
+        """Last part of the key."""
+        return self.key.rpartition("/")[2]
 
-def _environment() -> tuple[tuple[str, str], ...]:
-    """What the environment says of buckets."""
-    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(ENVIRONMENT)))
+    @property
+    def suffix(self) -> str:
+        """What stands behind the last dot of the name, with it."""
+        return PurePosixPath(self.name).suffix
 
+    @property
+    def parent(self) -> "ObjectPath":
+        """The folder; the bucket is its own."""
+        return replace(self, key=self.key.rpartition("/")[0])
 
-@cache
-def _connected(bucket: str, environment: tuple[tuple[str, str], ...], seconds: float) -> "ObjectStore":
-    """One connection a bucket and environment; it holds a pool of sockets."""
-    return _connect(bucket, dict(environment), seconds, prefix=None)
+    @property
+    def parents(self) -> Sequence["ObjectPath"]:
+        """The folder, the folder of that, and so on to the bucket."""
+        parts = self.parts[1:]
+        return [replace(self, key="/".join(parts[:count])) for count in reversed(range(len(parts)))]
 
+    @property
+    def anchor(self) -> str:
+        """The bucket."""
+        return self.bucket
 
-def _connect(bucket: str, environment: Mapping[str, str], seconds: float, *, prefix: str | None) -> "ObjectStore":
-    """A new connection."""
-    from obstore.store import AzureStore, GCSStore, S3Store
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The bucket, and the parts of the key."""
+        return (self.bucket, *(self.key.split("/") if self.key else ()))
 
-    scheme, _, name = bucket.partition("://")
-    common: dict[str, Any] = {"prefix": prefix, "client_options": _client_options(environment), "retry_config": _retry_config(seconds)}
-    if scheme == "s3":
-        return S3Store(name, credential_provider=_profile(bucket, environment), **common)
-    return GCSStore(name, **common) if scheme == "gs" else AzureStore(name, **common)
+    def with_name(self, name: str) -> "ObjectPath":
+        """Another object of the same folder."""
+        return self.parent / name
 
+    def resolve(self) -> "ObjectPath":
+        """Itself: buckets have no links."""
+        return ObjectPath(self.bucket, self.key)
 
-def _client_options(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Times and protocol; without TLS only where the endpoint says so itself."""
-    plain = any(environment.get(name, "").startswith("http://") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"))
-    return {"timeout": timedelta(seconds=REQUEST), "connect_timeout": timedelta(seconds=CONNECT), "allow_http": plain}
+    def is_relative_to(self, other: "ObjectPath") -> bool:
+        """Whether it lies at or below another place."""
+        return self.parts[: len(other.parts)] == other.parts
 
+    def relative_to(self, other: "ObjectPath") -> PurePosixPath:
+        """The way from another place to here.
 
-def _retry_config(seconds: float) -> dict[str, Any]:
-    """The library tries again by itself what is safe to send twice; `_tried` does so for the rest."""
-    backoff = {"init_backoff": timedelta(seconds=FIRST), "max_backoff": timedelta(seconds=LONGEST), "base": 2}
-    return {"max_retries": 1000 if seconds else 0, "retry_timeout": timedelta(seconds=seconds), "backoff": backoff}
+        Raises
+        ------
+        ValueError
+            It does not lie below it.
+        """
+        if not self.is_relative_to(other):
+            raise ValueError(f"{self} does not lie below {other}")
+        return PurePosixPath(*self.parts[len(other.parts) :])
 
+    def is_file(self) -> bool:
+        """Whether there is an object of this key."""
+        return bool(self.key) and requests.is_object(self.bucket, self.key)
 
-def _profile(bucket: str, environment: Mapping[str, str]) -> Any:  # noqa: ANN401  (boto3 comes without types)
-    """Credentials of a profile in ``~/.aws``, or of the machine, where boto3 is installed and the environment has none; else None."""
-    own = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_SKIP_SIGNATURE")
-    if any(name in environment for name in own) or find_spec("boto3") is None:
-        return None
-    from obstore.auth.boto3 import Boto3CredentialProvider
+    def is_dir(self) -> bool:
+        """Whether there is an object below."""
+        return bool(requests.keys_below(self.bucket, self.key, most=1))
 
-    try:
-        return Boto3CredentialProvider()
-    except Exception as error:  # none found, or a profile that is not there: boto3 has looked everywhere
-        raise no_credentials(bucket) from error
+    def exists(self) -> bool:
+        """Whether there is an object here or below."""
+        return self.is_file() or self.is_dir()
 
+    def names(self) -> tuple[list[str], list[str]]:
+        """Names of the folders and of the objects directly below, each in order."""
+        return requests.names_in(self.bucket, self.key)
 
-def _tried(request: Callable[[], Result], where: str) -> Result:
-    """The result of a request, tried again while what is wrong may pass and patience lasts."""
-    import obstore
+    def below(self) -> list[str]:
+        """Keys of all objects below, relative to here, in order."""
+        return requests.keys_below(self.bucket, self.key)
 
-    deadline, wait = time.monotonic() + longest_wait(), FIRST
-    while True:
+    def glob(self, pattern: str) -> Iterator["ObjectPath"]:
+        """Places below whose parts match those of the pattern one by one, in order, found as they are asked for."""
+        first, _, rest = pattern.partition("/")
+        folders, objects = self.names()
+        for name in sorted({*folders, *objects}):
+            if fnmatchcase(name, first):
+                if not rest:
+                    yield self / name
+                elif name in folders:
+                    yield from (self / name).glob(rest)
+
+    def open(self, mode: str = "rb", *, buffering: int = 0) -> ObjectFile:
+        """The object as an unbuffered file to read bytes from."""
+        if (mode, buffering) != ("rb", 0):
+            raise ValueError(f"{self} can be opened with mode 'rb' and buffering 0 only")
+        return ObjectFile(self.bucket, self.key)
+
+    def read_bytes(self) -> bytes:
+        """All bytes of the object."""
+        return requests.read(self.bucket, self.key)[0]
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """The object as text, with one kind of line break."""
+        return self.read_bytes().decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+    def write_bytes(self, data: bytes) -> None:
+        """Put the object, whole or not at all."""
+        requests.write(self.bucket, self.key, data)
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Delete the object; buckets do not say whether it was there."""
+        if not missing_ok and not self.is_file():
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        requests.delete(self.bucket, [self.key])
+
+    def delete_below(self, keys: Sequence[str]) -> None:
+        """Delete objects by their keys relative to here."""
+        requests.delete(self.bucket, [(self / key).key for key in keys])
+
+    def connection(self) -> "ObjectStore":
+        """A connection that begins here, for readers that ask by themselves (Zarr)."""
+        return requests.connection_below(self.bucket, self.key)
+
+    def read_version(self) -> tuple[bytes, requests.Version]:
+        """All bytes of the object, and the version they are."""
+        return requests.read(self.bucket, self.key)
+
+    def swap(self, data: bytes, *, seen: requests.Version | None) -> requests.Version | None:
+        """Put the object only where it still is the version that was seen (None: not there), and give the new one; None where it is not.
+
+        A put whose answer was lost is tried again, and then finds itself: that counts as done.
+        """
         try:
-            return request()
-        except (obstore.exceptions.BaseError, OSError, ValueError) as error:
-            fault = diagnose(error, where)
-            if not fault.passing or time.monotonic() + wait > deadline:
-                raise fault.error from None  # the library's own words can hold addresses and headers
-        time.sleep(wait)
-        wait = min(2 * wait, LONGEST)
+            return requests.exchange(self.bucket, self.key, data, seen=seen)
+        except ConflictError:
+            try:
+                found, version = self.read_version()
+            except FileNotFoundError:
+                return None
+            return version if found == data else None
 
 
-def _version(meta: Any) -> Version:  # noqa: ANN401  (a typed dict that obstore has for checkers only)
-    """The version of an object in what a service says of it."""
-    return {name: meta[name] for name in ("e_tag", "version") if meta.get(name)}
+@dataclass(frozen=True)
+class Listing:
+    """What lies below a folder of a bucket.
+
+    Parameters
+    ----------
+    top
+        The folder.
+    names
+        Key of each folder at or below it → names of the folders and of the objects in it, each in order.
+    """
+
+    top: ObjectPath
+    names: Mapping[str, Names]
+
+
+@dataclass(frozen=True, order=True)
+class ListedPath(ObjectPath):
+    """A place in a bucket that answers from a listing what lies where; outside of it, and for the bytes, it asks the bucket."""
+
+    listing: Listing | None = field(default=None, compare=False, repr=False)
+
+    def is_file(self) -> bool:
+        """Whether the listing has an object of this key."""
+        return self.name in self._at(self.parent.key)[1] if self._covers(self.parent) else super().is_file()
+
+    def is_dir(self) -> bool:
+        """Whether the listing has an object below."""
+        return any(self._at(self.key)) if self._covers(self) else super().is_dir()
+
+    def names(self) -> Names:
+        """Names of the folders and of the objects directly below, each in order."""
+        return self._at(self.key) if self._covers(self) else super().names()
+
+    def _covers(self, folder: ObjectPath) -> bool:
+        """Whether the listing says what lies in a folder."""
+        return self.listing is not None and folder.is_relative_to(self.listing.top)
+
+    def _at(self, key: str) -> Names:
+        """What the listing has directly below a key."""
+        return self.listing.names.get(key, ([], [])) if self.listing else ([], [])
+
+    @staticmethod
+    def of(top: ObjectPath) -> "ListedPath":
+        """A folder with all that lies below it, listed once."""
+        inner: dict[str, set[str]] = {}
+        objects: dict[str, set[str]] = {}
+        for key in top.below():
+            folder, _, name = key.rpartition("/")
+            objects.setdefault((top / folder).key, set()).add(name)
+            while folder:
+                above, _, name = folder.rpartition("/")
+                inner.setdefault((top / above).key, set()).add(name)
+                folder = above
+        names = {key: (sorted(inner.get(key, ())), sorted(objects.get(key, ()))) for key in {*inner, *objects}}
+        return ListedPath(top.bucket, top.key, Listing(top, names))

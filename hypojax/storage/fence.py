@@ -15,20 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-import hypojax.storage.bucket as requests
+import hypojax.storage.request as requests
 from hypojax.reason import Reason, RunError
-from hypojax.storage.object_path import ObjectPath
+from hypojax.storage.bucket import ObjectPath
 
 if TYPE_CHECKING:
-    from hypojax.storage.place import Location
+    from hypojax.storage.location import Location
 
 TRIES: Final = 20
 """Times that an object may turn out to be another one while its writer holds the place: somebody writes there who knows of no lease."""
 
 FIRST, LONGEST = 0.01, 0.5
 """Seconds between these tries, doubled from the first on."""
-
-THREADS: Final = 16
 
 
 @runtime_checkable
@@ -74,7 +72,7 @@ class FencedPath(ObjectPath):
         """Put several objects below, many at once; errors as `write_bytes`."""
         seen = requests.versions_below(self.bucket, self.key)
         self.fence.check()
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="hypojax-bucket") as pool:
+        with ThreadPoolExecutor(requests.THREADS, thread_name_prefix="hypojax-bucket") as pool:
             for _ in pool.map(lambda key: (self / key)._put(objects[key], seen.get(key)), objects):
                 pass
 

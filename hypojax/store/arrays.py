@@ -24,8 +24,7 @@ from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.grid import Affine, Grid
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL, LABELS, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL, VOXELS, Variable
-from hypojax.storage import Location, ObjectPath
-from hypojax.store.objects import Objects, fetch
+from hypojax.storage import Location, Objects, connection, fetch
 from hypojax.store.sealed import NAME, encode, group_document, refuse_other_versions
 
 CHUNK: Final = 64
@@ -211,10 +210,8 @@ def open_group(folder: Location, group: str) -> xr.Dataset:
     # Left alone, xarray takes the chunks inside the shard, and every one of them opens the shard again: hence -1.
     dataset: xr.Dataset
     refuse_other_versions(json.loads((folder / group / NAME).read_bytes()))
-    if isinstance(folder, ObjectPath):
-        dataset = xr.open_zarr(ObjectStore((folder / group).connection(), read_only=True), chunks=-1, zarr_format=3)
-    else:
-        dataset = xr.open_zarr(folder / group, chunks=-1, zarr_format=3)
+    remote = connection(folder / group)
+    dataset = xr.open_zarr(folder / group if remote is None else ObjectStore(remote, read_only=True), chunks=-1, zarr_format=3)
     return _described(dataset)
 
 
@@ -283,8 +280,6 @@ def _attributes(folder: Location) -> dict[str, Any]:
 def _array(folder: Location, variable: Variable) -> Shaped[np.ndarray, "..."]:
     """One array, whole. Zarr reads an object that is not there as zeros, so its absence is asked for first."""
     path, shard = folder / variable.name, "/".join(["c", *["0"] * len(variable.dims)])
-    if not isinstance(path, ObjectPath) and not (path / shard).is_file():
-        raise FileNotFoundError(f"{path / shard} is missing")
     return np.asarray(open_array(path, (NAME, shard))[...])
 
 
@@ -307,18 +302,16 @@ def memory_store(objects: Objects) -> MemoryStore:
 
 
 def open_array(folder: Location, keys: Iterable[str]) -> "zarr.Array[Any]":
-    """The array in a folder; from a bucket its objects, which have these keys, are fetched at once.
+    """The array in a folder, whose objects have these keys; they are fetched at once.
 
     Only version 3 of Zarr is read: in version 2 an array may name a codec that unpickles, so that a store from elsewhere could run code.
 
     Raises
     ------
     Exception
-        Whatever Zarr raises on damaged documents; `OSError` where an object in a bucket is missing.
+        Whatever Zarr raises on damaged documents; `OSError` where an object is missing.
     """
-    if isinstance(folder, ObjectPath):
-        return zarr.open_array(memory_store(fetch(folder, keys)), mode="r", zarr_format=3)
-    return zarr.open_array(str(folder), mode="r", zarr_format=3)
+    return zarr.open_array(memory_store(fetch(folder, keys)), mode="r", zarr_format=3)
 
 
 def limit_threads(count: int) -> None:

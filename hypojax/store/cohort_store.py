@@ -9,8 +9,7 @@ import xarray as xr
 import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.store.root as table
 from hypojax.reason import Reason, RunError, ScanError
-from hypojax.storage import FencedPath, Location, fenced, names
-from hypojax.storage.partial import PARTIAL
+from hypojax.storage import PARTIAL, FencedPath, Location, Objects, digests, fenced, flush, names, place, place_all, prune, writing
 from hypojax.store.arrays import Native, NativeImage, StoredSegmentation
 from hypojax.store.damage import Problem, check_documents, verify
 from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, put_index, read_index
@@ -26,7 +25,6 @@ from hypojax.store.ledger import (
     regions_of_record,
     row_of_record,
 )
-from hypojax.store.objects import Objects, digests, flush, place, place_all, prune, writing
 from hypojax.store.sealed import NAME, encode, group_document, scan_key
 
 Stored = TypeVar("Stored")

@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Location, each, names
-from hypojax.storage.partial import PARTIAL
+from hypojax.storage import PARTIAL, Location, each, file_digest, keys, names
 from hypojax.store.evaluations import EVALUATIONS, evaluation_paths, parse_evaluation
 from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.ledger import LEDGER, ScanRecord, parse_entry, read_records, record_path
-from hypojax.store.objects import file_digest, keys
 from hypojax.store.rebuild import rebuilt_index
 from hypojax.store.root import SCANS, Root, read_root, table_intact, table_statuses
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, scan_key

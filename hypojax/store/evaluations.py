@@ -7,9 +7,8 @@ a crash leaves nothing half written, and two who record at once do not meet.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hypojax.storage import Location
+from hypojax.storage import Location, digest, place
 from hypojax.store.index import read_index
-from hypojax.store.objects import digest, place
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, plain, seal, unseal
 
 EVALUATIONS: Final = "evaluations"

@@ -7,9 +7,8 @@ from secrets import token_hex
 from typing import Any, Final, NotRequired, TypedDict, cast
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import FencedPath, Location, locate, names, real
+from hypojax.storage import FencedPath, Location, locate, names, place, real
 from hypojax.store.ledger import LEDGER, ScanRecord, ledger_digest, settings_digest
-from hypojax.store.objects import place
 from hypojax.store.sealed import NAME, DamagedDocumentError, group_document, plain, seal, unseal
 
 FORMAT: Final = 1

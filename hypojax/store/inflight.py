@@ -14,9 +14,8 @@ from secrets import token_hex
 from typing import Final
 
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
-from hypojax.storage import Location, ObjectPath, Version, each, fence_of
+from hypojax.storage import Location, Version, each, fence_of, read_version, real, swap
 from hypojax.store.ledger import LedgerEntry, entry_bytes, parse_entry, record_path
-from hypojax.store.objects import place, writing
 from hypojax.store.sealed import DamagedDocumentError
 
 TRIES: Final = 20
@@ -67,9 +66,7 @@ class InFlight:
 
     def put(self, entry: LedgerEntry, *, through: bool = False) -> "InFlight":
         """Replace the entry where the claim still stands; errors as `check`, and ``DISK_FULL`` or ``NOT_WRITABLE``."""
-        if not isinstance(self.path, ObjectPath):
-            self.check()
-        version = swap(self.path, entry, self.scan, seen=self.version, through=through)
+        version = swap(self.path, entry_bytes(entry, self.scan), seen=self.version, through=through)
         if version is None:
             self.check()  # says why
             raise TakenError(self.scan)
@@ -97,7 +94,7 @@ def take(root: Location, scan: str, *, count: bool) -> InFlight:
     for _ in range(TRIES):
         before, seen = read_entry(path, scan)
         entry = replace(before, begun=before.begun + count, claim=token_hex(8))
-        version = swap(path, entry, scan, seen=seen)
+        version = swap(path, entry_bytes(entry, scan), seen=seen)
         if version is not None:
             _confirm(path, scan, before=before, version=version)
             return InFlight(path, scan, entry, version)
@@ -122,26 +119,13 @@ def begun(root: Location, scan: str) -> int:
 
 
 def read_entry(path: Location, scan: str) -> tuple[LedgerEntry, Version | None]:
-    """The entry of a scan and, in a bucket, its version; an empty one where none is or it does not hold."""
+    """The entry of a scan and its version; an empty one where none is or it does not hold."""
     version: Version | None = None
     try:
-        if isinstance(path, ObjectPath):
-            data, version = path.read_version()
-        else:
-            data = path.read_bytes()
+        data, version = read_version(path)
         return parse_entry(data, scan), version
     except (OSError, DamagedDocumentError):
         return LedgerEntry(), version
-
-
-def swap(path: Location, entry: LedgerEntry, scan: str, *, seen: Version | None, through: bool = False) -> Version | None:
-    """Put an entry, in a bucket only where it still is as it was seen; None where it is not."""
-    data = entry_bytes(entry, scan)
-    if not isinstance(path, ObjectPath):
-        place(path, data, through=through)
-        return {}
-    with writing(path, len(data)):
-        return path.swap(data, seen=seen)
 
 
 def _confirm(path: Location, scan: str, *, before: LedgerEntry, version: Version) -> None:
@@ -149,8 +133,8 @@ def _confirm(path: Location, scan: str, *, before: LedgerEntry, version: Version
     try:
         fence_of(path).check()
     except HypojaxError:
-        if isinstance(path, ObjectPath) and before != LedgerEntry():
-            path.resolve().swap(entry_bytes(before, scan), seen=version)
+        if before != LedgerEntry():
+            swap(real(path), entry_bytes(before, scan), seen=version)
         raise
 
 
@@ -158,6 +142,6 @@ def _renewed(path: Location, scan: str) -> None:
     """Renew the claim on one scan, if there is one."""
     for _ in range(TRIES):
         entry, seen = read_entry(path, scan)
-        if not entry.claim or swap(path, replace(entry, claim=token_hex(8)), scan, seen=seen) is not None:
+        if not entry.claim or swap(path, entry_bytes(replace(entry, claim=token_hex(8)), scan), seen=seen) is not None:
             return
     raise RunError(Reason.BUSY, f"{path} is written by somebody else; let one program alone write there, then run the same command again")

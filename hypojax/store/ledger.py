@@ -7,8 +7,7 @@ from typing import Any, Final, TypedDict
 
 from hypojax.reason import Reason
 from hypojax.schema import FLAG_TEXT, FLAGGED, REGIONS, TABLE, Variable
-from hypojax.storage import Location, each
-from hypojax.store.objects import digest
+from hypojax.storage import Location, digest, each
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, plain, scan_key, seal, unseal
 
 LEDGER: Final = "ledger"

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Location, each, names
-from hypojax.storage.partial import PARTIAL
+from hypojax.storage import PARTIAL, Location, digest, each, keys, names, place
 from hypojax.store.evaluations import EVALUATIONS
 from hypojax.store.index import Index, joined, put_index, read_index
 from hypojax.store.ledger import LEDGER, LedgerEntry, ScanRecord, parse_entry, read_records
-from hypojax.store.objects import digest, keys, place
 from hypojax.store.root import SCANS, read_root
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, scan_key, unseal
 

@@ -17,11 +17,10 @@ from zarr.codecs import ZstdCodec
 from zarr.storage import MemoryStore
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Location, ObjectPath, each
+from hypojax.storage import Location, Objects, digest, digests, each, fetch, file_digest, keys, place, place_all, prune, remove
 from hypojax.store.arrays import memory_store, open_array
 from hypojax.store.index import Index
 from hypojax.store.ledger import LEDGER
-from hypojax.store.objects import Objects, digest, digests, fetch, file_digest, keys, place, place_all, prune, remove
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, refuse_other_versions, seal, unseal
 
 SCANS: Final = "scans"
@@ -197,9 +196,7 @@ def check_table(root: Location) -> None:
 
 
 def open_table(root: Location) -> xr.Dataset:
-    """The table at the root: lazy from a disk, fetched whole from a bucket; of version 3 as in `open_array`."""
-    if not isinstance(root, ObjectPath):
-        return xr.open_zarr(root, chunks=None, zarr_format=3)
+    """The table at the root: fetched whole; of version 3 as in `open_array`."""
     found = _column_keys(root, read_root(root))
     return xr.open_zarr(memory_store(fetch(root, (NAME, *found))), chunks=None, zarr_format=3)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from hypojax.store.objects import Objects, digest
+from hypojax.storage import Objects, digest
 
 NAME: Final = "zarr.json"
 SEAL: Final = "document_sha256"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Location, ObjectPath
+from hypojax.storage import Location, link_target
 from hypojax.tables.cells import MISSING, Row, Value, counted, is_age_name, is_id_name, is_number, text_of, typed_column
 from hypojax.tables.content import Content, content_of, listed_lines, other_kind, pointer_command
 from hypojax.tables.dates import ages_of
@@ -150,8 +150,8 @@ def age_column(
 
 def _unreadable(path: Location, error: OSError) -> str:
     """Why a file cannot be read, and what to do."""
-    if not isinstance(path, ObjectPath) and path.is_symlink() and not path.exists():
-        return f"is a link to content that is not here ({visible(str(path.readlink()))}); fetch it: datalad get {visible(path.name)}"
+    if target := link_target(path):
+        return f"is a link to content that is not here ({visible(target)}); fetch it: datalad get {visible(path.name)}"
     return f"cannot be read ({error.strerror}); check that it is there and may be read"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from hypojax.demonstration import sample_scan
 from hypojax.scans import read, write_nifti
-from hypojax.store.objects import file_digest
+from hypojax.storage import file_digest
 
 SHA256: Final = "a009051127f64dc3dd554d5f5b589870ea72106d9642c21b4e7093e478cfc309"
 """Of ch2.nii.gz in mricron-data 1.2.20211006+dfsg-4."""

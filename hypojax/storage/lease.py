@@ -21,7 +21,10 @@ from secrets import token_hex
 from typing import Any, Final
 
 from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.storage import ConflictError, Fence, ObjectPath, Version
+from hypojax.storage.bucket import ObjectPath
+from hypojax.storage.fence import Fence
+from hypojax.storage.refusal import ConflictError
+from hypojax.storage.request import Version
 
 NAME: Final = ".hypojax.lease"
 INTERVAL: Final = 10.0
@@ -113,7 +116,7 @@ class LeaseFence:
 def taken(path: ObjectPath) -> RunError:
     """What to say where another holds a lease."""
     message = f"another run took over {path.parent}, since this one could not renew its lease in time; it stops here"
-    return RunError(Reason.BUSY, f"{message}, and what is done is kept: wait until the other ends, then run the same command again")
+    return RunError(Reason.BUSY, f"{message}, and finished scans are kept: wait until the other ends, then run the same command again")
 
 
 class Lease:

@@ -49,7 +49,7 @@ class ConflictError(Exception):
 
 
 @dataclass(frozen=True)
-class Fault:
+class Refusal:
     """What is wrong.
 
     Parameters
@@ -86,7 +86,7 @@ class Answer:
     code: str
 
 
-def diagnose(error: Exception, where: str) -> Fault:
+def diagnose(error: Exception, where: str) -> Refusal:
     """What an error of obstore means for the object at ``where``.
 
     A missing object is `FileNotFoundError`, one that may not be touched `PermissionError`, another refusal of one object `OSError`, an
@@ -105,7 +105,7 @@ def diagnose(error: Exception, where: str) -> Fault:
     code = next(filter(None, found.groups()), "") if (found := CODE.search(text)) else ""
     answer = Answer(type(error).__name__, text, status, code)
     lasting = _of_bucket(answer, where) or _of_object(answer, where)
-    return Fault(lasting) if lasting else Fault(_unreachable(answer, where), passing=True)
+    return Refusal(lasting) if lasting else Refusal(_unreachable(answer, where), passing=True)
 
 
 def _of_bucket(answer: Answer, where: str) -> RunError | None:
@@ -151,8 +151,10 @@ def _of_object(answer: Answer, where: str) -> Exception | None:
 
 
 def _unreachable(answer: Answer, where: str) -> RunError:
-    """What to say once patience is at its end."""
+    """What to say once the retry timeout is over."""
     silent = next((said for sign, said in KINDS.items() if sign in answer.text), "the connection breaks")
     cause = f"the server answers {answer.status or answer.code}" if answer.status or answer.code else silent
-    message = f"{where} cannot be reached: {cause}; check the network and the server, then run the same command again: what is done is kept"
+    message = (
+        f"{where} cannot be reached: {cause}; check the network and the server, then run the same command again: finished scans are kept"
+    )
     return RunError(Reason.UNREACHABLE, message)

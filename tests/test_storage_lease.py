@@ -12,8 +12,8 @@ from s3_server import Bucket, Trouble, first, proxy
 
 from hypojax.reason import Reason, RunError
 from hypojax.storage import ObjectPath, locate
-from hypojax.store import lease as lease_module
-from hypojax.store.lease import BELIEVED, NAME, WATCHED, LeaseState, acquire, decoded, lease
+from hypojax.storage import lease as lease_module
+from hypojax.storage.lease import BELIEVED, NAME, WATCHED, LeaseState, acquire, decoded, lease
 
 INTERVAL = 0.3
 """Seconds between renewals here; a renewal on the loopback takes a hundredth of it."""
@@ -83,7 +83,7 @@ def test_a_lease_of_the_dead_is_taken_over_after_three_intervals(bucket: Bucket,
 
 def test_a_process_that_is_killed_keeps_nothing(bucket: Bucket, root: ObjectPath, s3_endpoint: str) -> None:
     code = (
-        "import sys, time; from hypojax.storage import locate; from hypojax.store.lease import lease\n"
+        "import sys, time; from hypojax.storage import locate; from hypojax.storage.lease import lease\n"
         f"with lease(locate({str(root)!r}), interval={INTERVAL}):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
@@ -143,7 +143,7 @@ def test_a_holder_whose_lease_was_taken_stops(bucket: Bucket, root: ObjectPath) 
                 held.check()
 
     for checking in (True, False):
-        with pytest.raises(RunError, match=r"another run took over .* it stops here, and what is done is kept") as caught:
+        with pytest.raises(RunError, match=r"another run took over .* it stops here, and finished scans are kept") as caught:
             hold(checking=checking)
         assert caught.value.reason is Reason.BUSY
         assert claim(bucket).token == "other"  # noqa: S105
@@ -193,12 +193,12 @@ def test_trouble_with_the_server_loses_no_lease(bucket: Bucket, root: ObjectPath
 
 
 def test_a_server_that_stays_away_ends_the_run(bucket: Bucket, root: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hypojax.storage import wait_at_most
+    from hypojax.storage import set_retry_timeout
 
     away = threading.Event()
     with proxy(bucket.endpoint, Trouble(lambda *_: "503" if away.is_set() else "pass")) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        wait_at_most(0.5)
+        set_retry_timeout(0.5)
         held = acquire(root / NAME, interval=INTERVAL)
         away.set()
         until(lambda: not held.held)

@@ -1,17 +1,19 @@
-"""`Location`: a path or a place in a bucket, and the few questions that both answer."""
+"""`Location`: a path of a disk or a place in a bucket, what users may write for one, and what its name and its folder say."""
 
 import os
 import re
+import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
+from urllib.parse import quote
 
 from hypojax.reason import Reason, RunError, WrongTypeError
-from hypojax.storage.bucket import SCHEMES
-from hypojax.storage.object_path import ObjectPath
+from hypojax.storage.bucket import ListedPath, ObjectPath
+from hypojax.storage.request import SCHEMES
 
 Location = Path | ObjectPath
 
@@ -73,14 +75,23 @@ def locate_all(places: Place | Iterable[Place]) -> list[Location]:
     >>> locate_all("/data/bids"), locate_all(["a", Path("b")])
     ([PosixPath('/data/bids')], [PosixPath('a'), PosixPath('b')])
     """
-    if isinstance(places, (str, os.PathLike, ObjectPath)):
-        return locate_all([places])
+    if is_place(places):
+        return [*locate_all([places])]
     if isinstance(places, (bytes, Mapping)) or not isinstance(places, Iterable):
         raise WrongTypeError("inputs are one path or URL, or several in a list", places)
     named = list(places)
     if "" in [place for place in named if isinstance(place, str)]:
         raise RunError(Reason.USAGE, "an input is an empty text, which names no place; give a folder, an image or a table")
     return [locate(place) for place in named]
+
+
+def is_place(named: object) -> TypeGuard[Place]:
+    """Whether this is one path or URL.
+
+    >>> is_place("scan.nii.gz"), is_place(["scan.nii.gz"])
+    (True, False)
+    """
+    return isinstance(named, (str, os.PathLike, ObjectPath))
 
 
 def on_disk(place: Disk) -> Path:
@@ -128,7 +139,34 @@ def real(place: Location) -> Location:
     try:
         return place.resolve()
     except (OSError, ValueError, RuntimeError):
-        return place if isinstance(place, ObjectPath) else Path(os.path.abspath(place))  # noqa: PTH100 - resolving has failed
+        return absolute(place)
+
+
+def absolute(place: Location) -> Location:
+    """The place from the root, without dots; links stay, and so does the fence of a place in a bucket.
+
+    >>> absolute(Path("/a/../b"))
+    PosixPath('/b')
+    """
+    return place if isinstance(place, ObjectPath) else Path(os.path.abspath(place))  # noqa: PTH100 - resolving follows links
+
+
+def uri(place: Location) -> str:
+    """The address of a place.
+
+    >>> uri(Path("/data/first visit")), uri(locate("s3://bucket/first visit"))
+    ('file:///data/first%20visit', 's3://bucket/first%20visit')
+    """
+    return quote(str(place), safe=":/", errors="surrogateescape") if isinstance(place, ObjectPath) else place.absolute().as_uri()
+
+
+def remote(place: Location) -> bool:
+    """Whether each question about a place is a request over a network, so that few should be asked.
+
+    >>> remote(Path("out")), remote(locate("s3://bucket/out"))
+    (False, True)
+    """
+    return isinstance(place, ObjectPath)
 
 
 def inside(place: Location, folder: Location) -> bool:
@@ -151,3 +189,71 @@ def names(folder: Location) -> tuple[list[str], list[str]]:
     inner = sorted(folder.iterdir())
     folders = {path.name for path in inner if path.is_dir()}
     return [path.name for path in inner if path.name in folders], [path.name for path in inner if path.name not in folders]
+
+
+def walk_folders(root: Location, *, onerror: Callable[[OSError], None]) -> Iterator[tuple[Location, list[str], list[str]]]:
+    """Each folder at or below ``root`` with the names of its folders and of its files, in order.
+
+    Links to folders are followed, each folder once. Who receives the names of folders may remove some, which are then not entered.
+
+    Parameters
+    ----------
+    root
+        Where to begin.
+    onerror
+        Called where a folder may not be listed.
+    """
+    if isinstance(root, ObjectPath):
+        inner, files = root.names()
+        yield root, inner, files
+        for name in inner:
+            yield from walk_folders(root / name, onerror=onerror)
+        return
+    seen: set[str] = set()
+    for folder, inner, files in os.walk(root, onerror=onerror, followlinks=True):
+        if (target := os.path.realpath(folder)) in seen:
+            inner.clear()
+            continue
+        seen.add(target)
+        inner.sort()
+        yield Path(folder), inner, sorted(files)
+
+
+def listed(folder: Location) -> Location:
+    """A folder of a bucket with all that lies below it, listed once: asking folder by folder takes an hour for thousands."""
+    return ListedPath.of(folder) if isinstance(folder, ObjectPath) else folder
+
+
+def unlisted(place: Location) -> Location:
+    """The place without the listing that it was found by."""
+    return ObjectPath(place.bucket, place.key) if isinstance(place, ListedPath) else place
+
+
+def may_list(folder: Location) -> bool:
+    """Whether the names in a folder may be read; buckets say so only when asked for them."""
+    return isinstance(folder, ObjectPath) or os.access(folder, os.R_OK | os.X_OK)
+
+
+def link_target(path: Location) -> str:
+    """Where a link leads whose target is not there, as to content that was not fetched; empty for all else.
+
+    >>> link_target(Path("/nowhere"))
+    ''
+    """
+    return str(path.readlink()) if not isinstance(path, ObjectPath) and path.is_symlink() and not path.exists() else ""
+
+
+def size_and_time(place: Location) -> tuple[int, float]:
+    """Bytes and latest modification (seconds since 1970) of a file, or of the files in a folder; 0 in a bucket, where each is a request.
+
+    Raises
+    ------
+    OSError, ValueError
+        It is not there, may not be asked for, or has a NUL byte in its name.
+    """
+    if isinstance(place, ObjectPath):
+        return 0, 0.0
+    status = [place.stat()]
+    if stat.S_ISDIR(status[0].st_mode):
+        status = [entry.stat() for entry in os.scandir(place) if entry.is_file()]
+    return sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)

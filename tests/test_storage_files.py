@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hypojax.storage.partial import partial_path, replacing
+from hypojax.storage import PARTIAL, read_version, replacing, swap
 
 WRITERS = 8
 """Threads open the file each by itself, so that locks part them as they part processes."""
@@ -29,11 +29,12 @@ def test_writers_of_one_file_never_mix(tmp_path: Path) -> None:
 
 def test_what_a_dead_process_left_is_written_over(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    partial_path(path).write_bytes(b"more than comes now")
+    partial = path.with_name(path.name + PARTIAL)
+    partial.write_bytes(b"more than comes now")
     with replacing(path) as file:
         file.write(b"now")
     assert path.read_bytes() == b"now"
-    assert not partial_path(path).exists()
+    assert not partial.exists()
 
 
 def test_an_error_leaves_what_stood_there(tmp_path: Path) -> None:
@@ -43,3 +44,20 @@ def test_an_error_leaves_what_stood_there(tmp_path: Path) -> None:
         file.writelines([b"half", "no bytes"])  # type: ignore[list-item]
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_writers_that_saw_one_version_one_writes(tmp_path: Path) -> None:
+    """On a disk as in a bucket: each adds one to a number that it has read, and no addition is lost."""
+    path = tmp_path / "number"
+    path.write_bytes(b"0")
+
+    def add(_: int) -> None:
+        while True:
+            data, seen = read_version(path)
+            if swap(path, str(int(data) + 1).encode(), seen=seen) is not None:
+                return
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(add, range(40)))
+    assert path.read_bytes() == b"40"
+    assert swap(path, b"new", seen=None) is None

@@ -16,10 +16,10 @@ from s3_server import SECRET, Bucket, Trouble, first, proxy
 
 from hypojax.reason import Reason, RunError
 from hypojax.scans.reading import take
-from hypojax.storage import ConflictError, FencedPath, ObjectPath, beside, each, fenced, inside, listed, locate, names, wait_at_most
-from hypojax.storage import bucket as requests
-from hypojax.storage.fault import diagnose
-from hypojax.storage.object_file import ObjectFile
+from hypojax.storage import ConflictError, FencedPath, ObjectPath, beside, each, fenced, inside, listed, locate, names, set_retry_timeout
+from hypojax.storage import request as requests
+from hypojax.storage.bucket import ObjectFile
+from hypojax.storage.refusal import diagnose
 
 PART = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=6).filter(lambda text: text not in (".", ".."))
 KEY = st.lists(PART, min_size=1, max_size=4).map("/".join)
@@ -78,7 +78,7 @@ def test_what_a_table_names() -> None:
 
 
 def test_the_package_for_buckets_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypojax.storage.place.find_spec", lambda name: None)
+    monkeypatch.setattr("hypojax.storage.location.find_spec", lambda name: None)
     for name in [name for name in sys.modules if name.partition(".")[0] == "obstore"]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(RunError, match=r"pip install 'hypojax\[cloud\]'"):
@@ -132,7 +132,7 @@ def test_an_object_as_a_file(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) ->
     """Pieces smaller than the object, sought here and there, give the bytes of the file; an object replaced meanwhile is noticed."""
     data = bytes(range(256)) * 10
     bucket.put("file", data)
-    monkeypatch.setattr("hypojax.storage.object_file.PIECE", 100)
+    monkeypatch.setattr("hypojax.storage.bucket.PIECE", 100)
     with ObjectFile(bucket.url, "file") as file, io.BytesIO(data) as twin:
         for place, count in ((0, 2), (0, 250), (99, 3), (2559, 5), (2560, 1), (5000, 1), (10, 2550)):
             assert file.seek(place) == twin.seek(place)
@@ -228,7 +228,7 @@ def test_some_objects_of_many_that_are_not_deleted_are_said(
     trouble = Trouble(lambda method, *_: "200" if method == "POST" else "pass", answer=answer)
     with proxy(bucket.endpoint, trouble) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        wait_at_most(0.3)
+        set_retry_timeout(0.3)
         with pytest.raises(kind, match=said):
             requests.delete(bucket.url, ["a", "b"])
 
@@ -298,7 +298,7 @@ def test_a_missing_bucket(bucket: Bucket) -> None:
 
 def test_a_server_that_stays_away(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens; or an answer never changes: one sentence, after the time that was allowed and not much later."""
-    wait_at_most(1.0)
+    set_retry_timeout(1.0)
     trouble = Trouble(lambda *_: "503")
     with proxy(bucket.endpoint, trouble) as endpoint:
         for address, said in (("http://127.0.0.1:9", "no connection can be made"), (endpoint, "the server answers 503")):
