@@ -19,10 +19,11 @@ from hypojax.monitoring import DriftResult, Limits, compare, drift
 from hypojax.monitoring.batches import chosen
 from hypojax.monitoring.comparison import compare_repeats
 from hypojax.monitoring.difference import adjusted_ratio, holm, paired_ratio, ratio, share, superiority, typical_change
-from hypojax.monitoring.drift_page import html, markdown, sentences, verdict
+from hypojax.monitoring.drift_page import drift_page, sentences, verdict
 from hypojax.monitoring.limits import Choice
 from hypojax.monitoring.measures import covariates
 from hypojax.reason import RunError
+from hypojax.reporting import html, markdown
 
 STATISTICS = {"mean": 0.0, "mean_low": -0.01, "mean_high": 0.01, "median": 0.0, "worst": -0.1}
 
@@ -334,7 +335,7 @@ def test_a_trivial_change_of_quality_in_every_scan_is_within_limits_and_half_a_d
         assert one.p_adjusted < 1e-5
         assert one.verdict == verdict_is
     assert re.search(r"contrast near the hypothalamus: median 5\.\d+ against \d\.\d+, 0\.[45]\d SD lower than before", said(found))
-    assert re.search(r"\| −0\.[45]\d SD \(−0\.[45]\d to −0\.[45]\d\) \| ± 0\.2 SD \|", markdown(found))
+    assert re.search(r"\| −0\.[45]\d SD \(−0\.[45]\d to −0\.[45]\d\) \| ± 0\.2 SD \|", markdown(drift_page(found)))
 
 
 def test_pairs_of_one_subject_count_once() -> None:
@@ -486,11 +487,11 @@ def test_recorded_evaluations_are_shown_over_time(tmp_path: Path) -> None:
     found = drift(out, choice=Choice(select=("sex=F",)), out=tmp_path / "drift")
     assert len(found.trend) == 3
     assert [path.name for path in found.paths] == ["drift.tsv", "drift.md", "drift.html"]
-    assert found.paths[1].read_text() == markdown(found)
-    assert "| 2026-01-03 | teacher | hypothalamus | ab12 | 24 | 0.800 (0.790 to 0.810) | -7 |" in markdown(found)
+    assert found.paths[1].read_text() == markdown(drift_page(found))
+    assert "| 2026-01-03 | teacher | hypothalamus | ab12 | 24 | 0.800 (0.790 to 0.810) | -7 |" in markdown(drift_page(found))
     told = "evaluation against teacher: Dice of the hypothalamus fell from 0.860 to 0.800 since 2026-01-01, beyond both intervals"
-    assert told in markdown(found)
-    assert told in html(found)
+    assert told in markdown(drift_page(found))
+    assert told in html(drift_page(found))
 
 
 @pytest.mark.parametrize(("dice", "code"), [(0.7, 2), (0.885, 0), (0.95, 2)])
@@ -539,8 +540,8 @@ def test_few_failed_and_missing_scans(tmp_path: Path, capsys: pytest.CaptureFixt
     assert any("only the reference has" in note and "volume_mm3 left_posterior" in note for note in fewer.notes)
     assert not any(finding.measure.kind == "adjusted volume" for finding in fewer.findings)
     for found in (one, all_failed, fewer):
-        assert markdown(found).count("\n| ") == len(found.findings) + 2
-        assert html(found).endswith("</html>\n")
+        assert markdown(drift_page(found)).count("\n| ") == len(found.findings) + 2
+        assert html(drift_page(found)).endswith("</html>\n")
     place = ["--out", str(tmp_path / "out")]
     few = [str(stored(tmp_path / name, generated(size, seed=size, name=name))) for name, size in (("many", 30), ("few", 3))]
     assert main(["drift", *few, *place]) == 3
@@ -563,8 +564,8 @@ def test_whatever_is_missing_there_is_an_answer(seed: int, sizes: tuple[int, int
     for found in (compare(*sides, limits=Limits(minimum=2)), compare_repeats(*sides, limits=Limits(minimum=2))):
         assert len(found.findings) >= 20
         assert verdict(found)
-        assert markdown(found)
-        assert html(found)
+        assert markdown(drift_page(found))
+        assert html(drift_page(found))
 
 
 def test_a_real_table_with_and_without_a_shift(shared: Path) -> None:

@@ -22,12 +22,13 @@ from hypojax.cli import main
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE
 from hypojax.evaluation import SUMMARY, ScanScores, compare, read_history, record, summarise, tabulate, write_evaluation
 from hypojax.evaluation.archive import NAMES, netcdf
-from hypojax.evaluation.evaluation_page import NOTES, html, markdown, tables
+from hypojax.evaluation.evaluation_page import NOTES, evaluation_page, tables
 from hypojax.evaluation.scores import METRICS
 from hypojax.evaluation.summary import strata, subjects_of, wilson
 from hypojax.metrics import PairedAgreement, bland_altman, bootstrap, icc21, icc31, paired_agreement
 from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason, RunError
+from hypojax.reporting import html, markdown
 from hypojax.scans import write_nifti
 from hypojax.store import ScanEntry
 from hypojax.store.evaluations import EVALUATIONS
@@ -205,10 +206,10 @@ def test_tables_hold_the_same_in_markdown_and_html_and_nothing_of_a_file_becomes
     scores = example({"sex": ["<b>F</b>"] * 14}, message=evil).assign_attrs(predicted="<i>out</i>")
     summary = summarise(scores, by=["sex"], resamples=RESAMPLES)
     shown, page = tables(scores, summary), Cells()
-    page.feed(html(scores, summary))
+    page.feed(html(evaluation_page(scores, summary)))
     assert not {"script", "b", "i"} & {*page.elements}
     text = [" ".join(cell.split()) for cell in page.cells]
-    written = markdown(scores, summary)
+    written = markdown(evaluation_page(scores, summary))
     assert "<script>" not in written
     assert r"a\|b\nc" in written
     for table in shown:

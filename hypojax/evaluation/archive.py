@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from hypojax.evaluation.evaluation_page import html, markdown
+from hypojax.evaluation.evaluation_page import evaluation_page
 from hypojax.evaluation.maps import STORE
 from hypojax.evaluation.summary import GROUP, GROUP_METRIC, SUMMARY
+from hypojax.reporting import html, markdown
 from hypojax.schema import SCAN_REGION
 from hypojax.storage import Disk, on_disk, place
 from hypojax.store import append_evaluation, read_evaluations
@@ -57,7 +58,8 @@ def write_evaluation(evaluation: xr.Dataset, summary: xr.Dataset, folder: Disk) 
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
     scans = (netcdf(evaluation), rows_tsv(evaluation, rows=SCAN_REGION))
-    pages = (markdown(evaluation, summary).encode(), html(evaluation, summary).encode())
+    page = evaluation_page(evaluation, summary)
+    pages = (markdown(page).encode(), html(page).encode())
     regions, metrics = (summary[[variable.name for variable in SUMMARY if variable.dims == dims]] for dims in (GROUP, GROUP_METRIC))
     numbers = (netcdf(summary), rows_tsv(regions, rows=GROUP), rows_tsv(metrics, rows=GROUP_METRIC))
     paths = tuple(on_disk(folder) / name for name in NAMES)

@@ -1,16 +1,14 @@
-"""An evaluation to read: tables of text for the terminal, Markdown and HTML, all from one summary."""
+"""An evaluation to read: tables of text for the terminal and for a page, all from one summary."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from html import escape
-from math import isinf, isnan
+from math import isnan
 from typing import Final
 
 import numpy as np
 import xarray as xr
 
 from hypojax.evaluation.summary import EVERYONE
-from hypojax.tables.writer import markdown_text
+from hypojax.reporting import Bullets, Heading, Page, TextTable, number
 
 WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
 """Regions shown for strata; the Dataset has them all."""
@@ -30,36 +28,10 @@ counts as error. For repeatability give two sessions of one tool.
 """.splitlines()
 """How to read the tables, a sentence or two each."""
 
-STYLE: Final = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}"
-    "th,td{border-bottom:1px solid #ddd;padding:.25rem .7rem;text-align:right;white-space:nowrap}"
-    "th:first-child,td:first-child{text-align:left}td.text{text-align:left;white-space:normal}"
-)
-
 Cell = Callable[[xr.Dataset], str]
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of text.
-
-    Parameters
-    ----------
-    title
-        What it shows.
-    header
-        Names of its columns.
-    rows
-        Their cells.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def tables(evaluation: xr.Dataset, summary: xr.Dataset) -> tuple[Table, ...]:
+def tables(evaluation: xr.Dataset, summary: xr.Dataset) -> tuple[TextTable, ...]:
     """All tables of an evaluation, in reading order: overlap, volumes, strata, failures."""
     everyone = summary.sel(stratum=EVERYONE)
     regions = tuple(str(region) for region in summary["region"].values)
@@ -67,36 +39,24 @@ def tables(evaluation: xr.Dataset, summary: xr.Dataset) -> tuple[Table, ...]:
     others = tuple(str(stratum) for stratum in summary["stratum"].values if stratum != EVERYONE)
     for region in (region for region in regions if others and region in WHOLES):
         rows = tuple((stratum, *(cell(summary.sel(stratum=stratum, region=region)) for cell in STRATA.values())) for stratum in others)
-        found.append(Table(f"{region} by stratum", ("scans", *STRATA), rows))
+        found.append(TextTable(("scans", *STRATA), rows, title=f"{region} by stratum"))
     failed = evaluation.isel(scan=np.flatnonzero(evaluation["status"].values == "failed"))
     columns = (failed[name].values.astype(str).tolist() for name in ("scan", "reason", "message"))
     failures = tuple(zip(*columns, strict=True))
-    return (*found, *([Table("Failed", ("scan", "reason", "what and what to do"), failures)] if failures else []))
+    return (*found, *([TextTable(("scan", "reason", "what and what to do"), failures, title="Failed", words=True)] if failures else []))
 
 
-def brief(summary: xr.Dataset) -> Table:
+def brief(summary: xr.Dataset) -> TextTable:
     """One table for a terminal: all regions over all scans; intervals and the rest stand in the files."""
     regions = tuple(str(region) for region in summary["region"].values)
     return _by_region("Against the reference", summary.sel(stratum=EVERYONE), regions, BRIEF)
 
 
-def markdown(evaluation: xr.Dataset, summary: xr.Dataset) -> str:
-    """The tables and how to read them, as Markdown."""
-    parts = ["# Evaluation", _markdown_facts(evaluation)]
-    for table in tables(evaluation, summary):
-        lines = [table.header, ("---", *["---:"] * (len(table.header) - 1)), *(map(markdown_text, row) for row in table.rows)]
-        parts += [f"## {markdown_text(table.title)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
-    return "\n\n".join([*parts, "## How to read this", "\n".join(f"- {note}" for note in NOTES)]) + "\n"
-
-
-def html(evaluation: xr.Dataset, summary: xr.Dataset) -> str:
-    """The same as one HTML page that needs nothing else; everything that comes from files is escaped."""
-    body = "".join(map(_html_table, tables(evaluation, summary)))
-    listed = "".join(f"<li>{escape(name)}: {escape(value)}</li>" for name, value in facts(evaluation).items())
-    notes = "".join(f"<li>{escape(note)}</li>" for note in NOTES)
-    head = f'<meta charset="utf-8"><title>Evaluation</title><style>{STYLE}</style>'
-    main = f"<h1>Evaluation</h1><ul>{listed}</ul>{body}<h2>How to read this</h2><ul>{notes}</ul>"
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{main}</body></html>\n'
+def evaluation_page(evaluation: xr.Dataset, summary: xr.Dataset) -> Page:
+    """What was compared, all tables, and how to read them."""
+    shown = [block for table in tables(evaluation, summary) for block in (Heading(table.title), table)]
+    about = [f"{name}: {value}" for name, value in facts(evaluation).items()]
+    return Page("Evaluation", [Bullets(about), *shown, Heading("How to read this"), Bullets(NOTES)])
 
 
 def facts(evaluation: xr.Dataset) -> dict[str, str]:
@@ -106,31 +66,9 @@ def facts(evaluation: xr.Dataset) -> dict[str, str]:
     return {**{str(name): str(value) for name, value in evaluation.attrs.items() if name not in ("title", "comment")}, **counts}
 
 
-def _by_region(title: str, summary: xr.Dataset, regions: Sequence[str], columns: dict[str, Cell]) -> Table:
+def _by_region(title: str, summary: xr.Dataset, regions: Sequence[str], columns: dict[str, Cell]) -> TextTable:
     rows = tuple((region, *(cell(summary.sel(region=region)) for cell in columns.values())) for region in regions)
-    return Table(title, ("region", *columns), rows)
-
-
-def _markdown_facts(evaluation: xr.Dataset) -> str:
-    return "\n".join(f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in facts(evaluation).items())
-
-
-def _html_table(table: Table) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
-    kind = ' class="text"' if table.title == "Failed" else ""
-    rows = "".join("<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-    return f"<h2>{escape(table.title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _number(value: float, digits: int = 3) -> str:
-    """A number for people.
-
-    >>> _number(0.91249), _number(float("nan")), _number(float("inf")), _number(-1234.5, 0)
-    ('0.912', '–', '∞', '-1,234')
-    """
-    if isnan(value):
-        return "–"
-    return ("-" if value < 0 else "") + "∞" if isinf(value) else f"{value:,.{digits}f}"
+    return TextTable(("region", *columns), rows, title=title)
 
 
 def _within(estimate: float, low: float, high: float, digits: int) -> str:
@@ -139,7 +77,7 @@ def _within(estimate: float, low: float, high: float, digits: int) -> str:
     >>> _within(0.9, 0.85, 0.93, 2), _within(0.9, float("nan"), float("nan"), 2)
     ('0.90 (0.85 to 0.93)', '0.90')
     """
-    return _number(estimate, digits) + ("" if isnan(low) or isnan(high) else f" ({_number(low, digits)} to {_number(high, digits)})")
+    return number(estimate, digits) + ("" if isnan(low) or isnan(high) else f" ({number(low, digits)} to {number(high, digits)})")
 
 
 def _mean(metric: str, digits: int = 3, *, times: float = 1.0) -> Cell:
@@ -153,7 +91,7 @@ def _mean(metric: str, digits: int = 3, *, times: float = 1.0) -> Cell:
 
 
 def _worst(metric: str, digits: int = 3) -> Cell:
-    return lambda one: _number(float(one.sel(metric=metric)["worst"]), digits)
+    return lambda one: number(float(one.sel(metric=metric)["worst"]), digits)
 
 
 def _value(name: str, digits: int = 3, *, unit: str = "", times: float = 1.0) -> Cell:
@@ -183,7 +121,7 @@ OVERLAP: Final[dict[str, Cell]] = {
 
 
 VOLUMES: Final[dict[str, Cell]] = {
-    "reference mm³": lambda one: _number(float(one.sel(metric="volume_reference_mm3")["mean"]), 0),
+    "reference mm³": lambda one: number(float(one.sel(metric="volume_reference_mm3")["mean"]), 0),
     "bias mm³": _value("bias_mm3", 1, unit="_mm3"),
     "lower limit mm³": _value("limit_lower_mm3", 0, unit="_mm3"),
     "upper limit mm³": _value("limit_upper_mm3", 0, unit="_mm3"),
@@ -213,9 +151,9 @@ STRATA: Final[dict[str, Cell]] = {
 
 BRIEF: Final[dict[str, Cell]] = {
     "failed": lambda one: f"{float(one['failed']):.0f} of {float(one['failed'] + one['scored']):.0f}",
-    "Dice": lambda one: _number(float(one.sel(metric="dice")["mean"])),
-    "HD95 mm": lambda one: _number(float(one.sel(metric="hd95_mm")["mean"]), 2),
-    "error %": lambda one: _number(100 * float(one.sel(metric="relative_volume_error")["mean"]), 1),
-    "ICC(3,1)": lambda one: _number(float(one["icc31"]), 2),
+    "Dice": lambda one: number(float(one.sel(metric="dice")["mean"])),
+    "HD95 mm": lambda one: number(float(one.sel(metric="hd95_mm")["mean"]), 2),
+    "error %": lambda one: number(100 * float(one.sel(metric="relative_volume_error")["mean"]), 1),
+    "ICC(3,1)": lambda one: number(float(one["icc31"]), 2),
 }
 """What fits a terminal."""

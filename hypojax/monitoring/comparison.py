@@ -24,7 +24,7 @@ from hypojax.monitoring.difference import (
     superiority,
     typical_change,
 )
-from hypojax.monitoring.drift_page import html, markdown
+from hypojax.monitoring.drift_page import drift_page
 from hypojax.monitoring.finding import DriftResult, Finding, Test, frame, judged, trend_findings, trend_of
 from hypojax.monitoring.limits import Choice, Limits
 from hypojax.monitoring.measures import (
@@ -41,6 +41,7 @@ from hypojax.monitoring.measures import (
     one_a_subject,
     repeats,
 )
+from hypojax.reporting import html, markdown
 from hypojax.storage import Disk, on_disk, place
 from hypojax.tables.writer import tsv
 
@@ -116,8 +117,9 @@ def write_drift(found: DriftResult, out: Disk) -> tuple[Path, Path, Path]:
     folder = on_disk(out)
     table, text, page = folder / "drift.tsv", folder / "drift.md", folder / "drift.html"
     place(table, tsv(frame(found)))
-    place(text, markdown(found).encode())
-    place(page, html(found).encode())
+    made = drift_page(found)
+    place(text, markdown(made).encode())
+    place(page, html(made).encode())
     return table, text, page
 
 

@@ -1,7 +1,6 @@
-"""A comparison in words, and as pages to read: Markdown, and HTML in one file."""
+"""A comparison in words, and as a page to read."""
 
 from collections.abc import Sequence
-from html import escape
 from math import isfinite
 from typing import Final
 
@@ -9,7 +8,9 @@ import numpy as np
 
 from hypojax.metrics import Interval
 from hypojax.monitoring.finding import DriftResult, Finding, trend_rows, trend_sentences
-from hypojax.tables.writer import markdown_table
+from hypojax.reporting import Bullets, Figure, Heading, Page, Paragraph, TextTable, interval_figure, per_cent
+from hypojax.reporting.figures import IntervalRow
+from hypojax.reporting.page import Block, Emphasis
 
 FRACTIONS: Final = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
 
@@ -20,10 +21,6 @@ HEADER: Final = ("measure", "reference", "new", "difference (95 % CI)", "limit",
 
 SHOWN: Final = 4
 """Columns of it that fit a terminal."""
-
-STYLE: Final = """body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;font-size:13px}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd}
-th:first-child,td:first-child{text-align:left}tr.moved td{background:#fdecd8;font-weight:600}tr.few td{color:#888}"""
 
 UNPAIRED: Final = (
     "Tests: Welch's t on logarithms for volumes, Brunner-Munzel's for other measures (P: probability that a new scan has more "
@@ -41,11 +38,8 @@ EVALUATIONS: Final = (
     "where both are of the same scans."
 )
 
-KINDS: Final = {"moved": "moved", "too few scans": "few", "not shown": "few"}
-"""Verdict → class of its row."""
-
-WIDTH, LABEL, ROW = 900, 330, 22
-"""Of the figure of intervals: its width, that of its labels, and the height of a row, pixels."""
+EMPHASIS: Final[dict[str, Emphasis]] = {"moved": "strong", "too few scans": "faint", "not shown": "faint"}
+"""Verdict → how its row is shown."""
 
 
 def verdict(drift: DriftResult) -> str:
@@ -94,57 +88,38 @@ def by_fraction(change: float) -> str:
     return next((name for fraction, name in FRACTIONS.items() if abs(size - fraction) < NEAR), f"{size:.0%}".replace("%", " %"))
 
 
-def per_cent(value: float, *, digits: int = 1) -> str:
-    """A share in per cent.
-
-    >>> per_cent(0.041)
-    '4.1 %'
-    """
-    return f"{100 * value:.{digits}f} %".replace("-", "−")
-
-
-def markdown(drift: DriftResult) -> str:
-    """The comparison as Markdown."""
-    said = [*_bullets(sentences(drift)), *_bullets([*drift.notes, *trend_sentences(drift.trend)])]
-    table = markdown_table([HEADER, *(_cells(finding) for finding in drift.findings)])
-    history = [] if drift.trend.empty else ["", "## Evaluations", "", *markdown_table(trend_rows(drift.trend))]
-    return "\n".join(["# Drift", "", f"**{verdict(drift)}**", "", *said, *table, "", _method(drift), *history, ""])
-
-
-def html(drift: DriftResult) -> str:
-    """The comparison as one HTML file with its figure."""
-    said = "".join(f"<li>{escape(text)}</li>" for text in [*sentences(drift), *drift.notes, *trend_sentences(drift.trend)])
-    kinds = [KINDS.get(finding.verdict, "") for finding in drift.findings]
-    table = _html_table([HEADER, *(_cells(finding) for finding in drift.findings)], kinds=kinds)
-    rows = [] if drift.trend.empty else trend_rows(drift.trend)
-    history = f"<h2>Evaluations</h2>{_html_table(rows, kinds=[''] * len(rows))}" if rows else ""
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>hypojax drift</title><style>{STYLE}</style>'
-        f"<h1>Drift</h1><p><strong>{escape(verdict(drift))}</strong></p><ul>{said}</ul>{figure(drift)}"
-        f"{table}<p>{escape(_method(drift))}</p>{history}</html>\n"
+def drift_page(drift: DriftResult) -> Page:
+    """What moved in words, the figure, all findings, how they were compared, and recorded evaluations."""
+    said = [*sentences(drift), *drift.notes, *trend_sentences(drift.trend)]
+    findings = TextTable(
+        HEADER, [_cells(finding) for finding in drift.findings], emphasis=[EMPHASIS.get(finding.verdict, "") for finding in drift.findings]
     )
-
-
-def figure(drift: DriftResult) -> str:
-    """Differences of volumes with their intervals, in per cent, as SVG; nothing where there are none."""
-    rows = [finding for finding in drift.compared if finding.measure.scale == "ratio" and finding.test != "Kolmogorov-Smirnov"]
-    if not rows:
-        return ""
-    effects = [finding.difference.effect for finding in rows if finding.difference is not None]
-    reach = max(0.02, 1.05 * max(abs(end) for effect in effects for end in effect))
-    height = ROW * (len(rows) + 2)
-    zero, limit = _at(0.0, reach), (_at(-drift.limits.volume, reach), _at(drift.limits.volume, reach))
-    band = f'<rect x="{limit[0]:.1f}" y="0" width="{limit[1] - limit[0]:.1f}" height="{height - ROW}" fill="#eef3f7"/>'
-    axis = f'<line x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height - ROW}" stroke="#888"/>'
-    ticks = "".join(_tick(value, reach, height) for value in (-reach, -reach / 2, 0.0, reach / 2, reach))
-    marks = "".join(_mark(number, finding, reach) for number, finding in enumerate(rows))
-    title = "<title>Differences in per cent with 95 % intervals; shaded: within the limit</title>"
-    return f'<svg viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">{title}{band}{axis}{marks}{ticks}</svg>'
+    blocks: list[Block] = [
+        Paragraph(verdict(drift), strong=True),
+        Bullets(said),
+        Figure(_figure(drift)),
+        findings,
+        Paragraph(_method(drift)),
+    ]
+    if not drift.trend.empty:
+        header, *rows = trend_rows(drift.trend)
+        blocks += [Heading("Evaluations"), TextTable(header, rows)]
+    return Page("Drift", blocks)
 
 
 def screen_rows(findings: Sequence[Finding]) -> tuple[Sequence[str], list[list[str]]]:
     """Findings as a table that fits a terminal: header and rows."""
     return HEADER[:SHOWN], [_cells(finding)[:SHOWN] for finding in findings]
+
+
+def _figure(drift: DriftResult) -> str:
+    """Differences of volumes with their intervals."""
+    rows = [
+        IntervalRow(finding.measure.title, *finding.difference.effect, strong=finding.moved)
+        for finding in drift.compared
+        if finding.measure.scale == "ratio" and finding.test != "Kolmogorov-Smirnov" and finding.difference is not None
+    ]
+    return interval_figure(rows, limit=drift.limits.volume)
 
 
 def _of_scans(drift: DriftResult) -> str:
@@ -249,37 +224,6 @@ def _suggestions(drift: DriftResult) -> list[str]:
     return said
 
 
-def _at(value: float, reach: float) -> float:
-    return LABEL + (WIDTH - LABEL - 20) * (value + reach) / (2 * reach)
-
-
-def _tick(value: float, reach: float, height: int) -> str:
-    return f'<text x="{_at(value, reach):.1f}" y="{height - 5}" text-anchor="middle" fill="#555">{per_cent(value)}</text>'
-
-
-def _mark(number: int, finding: Finding, reach: float) -> str:
-    effect = finding.difference.effect if finding.difference else (0.0, 0.0, 0.0)
-    middle, low, high = (_at(end, reach) for end in effect)
-    y, colour = ROW * (number + 1), "#d55e00" if finding.moved else "#0072b2"
-    label = f'<text x="{LABEL - 10}" y="{y + 4}" text-anchor="end">{escape(_shorter(finding.measure.title))}</text>'
-    line = f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
-    return f'{label}{line}<circle cx="{middle:.1f}" cy="{y}" r="4" fill="{colour}"/>'
-
-
-def _shorter(title: str) -> str:
-    return title if len(title) <= 50 else f"{title[:49]}…"
-
-
-def _html_table(rows: Sequence[Sequence[str]], *, kinds: Sequence[str]) -> str:
-    """A table, its header first; ``kinds`` are classes of the other rows."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
-    body = [
-        f'<tr class="{kind}">' + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-        for row, kind in zip(rows[1:], kinds, strict=False)
-    ]
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-
-
 def _cells(finding: Finding) -> list[str]:
     """One finding as cells of `HEADER`."""
     sides = [f"{_value(finding, side)} (n = {count})" if count else "no scan" for side, count in enumerate(finding.scans)]
@@ -328,11 +272,6 @@ def _size(finding: Finding, size: float) -> str:
     if finding.test == "signed rank":
         return f"± {size:g} SD"
     return f"P 0.5 ± {size:.2f}" if finding.measure.scale == "rank" else f"± {per_cent(size)}"
-
-
-def _bullets(texts: Sequence[str]) -> list[str]:
-    """Texts as a list and the empty line below it."""
-    return [*(f"- {text}" for text in texts), ""] if texts else []
 
 
 def _method(drift: DriftResult) -> str:

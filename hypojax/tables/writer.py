@@ -26,12 +26,13 @@ def tsv(frame: pd.DataFrame) -> bytes:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    r"""Lines of a table in Markdown, its header first: no line break, bar or HTML in a cell.
+    r"""Lines of a table in Markdown, its header first, all columns but the first to the right: no line break, bar or HTML in a cell.
 
     >>> markdown_table([["scan"], ["a|b"]])
     ['| scan |', '| --- |', '| a\\|b |']
     """
-    return ["| " + " | ".join(map(markdown_text, row)) + " |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]]]
+    rule = ["---", *["---:"] * (len(rows[0]) - 1)]
+    return ["| " + " | ".join(map(markdown_text, row)) + " |" for row in [rows[0], rule, *rows[1:]]]
 
 
 def markdown_text(text: str) -> str:

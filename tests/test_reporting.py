@@ -1,4 +1,4 @@
-"""`hypojax.report`: the picture is written, and shows labels where they lie."""
+"""`hypojax.reporting`: the picture is written, and shows labels where they lie."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
 from hypojax.reason import HypojaxError, Reason
-from hypojax.report import COLOURS, INTRACRANIAL_COLOUR, coronal_figure
+from hypojax.reporting.figures import COLOURS, INTRACRANIAL_COLOUR, coronal_figure
 from hypojax.volumes.structure import label_voxels
 
 COLOUR_TOLERANCE = 0.12

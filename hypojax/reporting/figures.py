@@ -1,16 +1,19 @@
-"""Figures to look at: coronal slices through the hypothalamus with the outlines of what was measured.
+"""Figures: coronal slices through the hypothalamus with the outlines of what was measured, and intervals side by side.
 
-Drawn with matplotlib (extra ``report``), without a display.
+Slices are drawn with matplotlib (extra ``report``), without a display; intervals are plain SVG.
 """
 
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Num, UInt8
 
 from hypojax.grid import Affine, Grid, centred_grid, coronal_view, model_directions, resample, to_world
 from hypojax.reason import HypojaxError, Reason
+from hypojax.reporting.page import per_cent
 from hypojax.schema import LABELS, SUBUNITS
 
 if TYPE_CHECKING:
@@ -37,6 +40,22 @@ COLOURS: Final = ("#e69f00", "#56b4e9", "#d55e00", "#009e73", "#f0e442")
 """One colour a subunit, the same left and right, told apart by colour-blind eyes too (Okabe and Ito 2008)."""
 
 INTRACRANIAL_COLOUR: Final = "#cc79a7"
+
+WIDTH, LABEL, ROW = 900, 330, 22
+"""Of the figure of intervals: its width, that of its labels, and the height of a row, pixels."""
+
+LONGEST_LABEL: Final = 50
+"""Characters of a label that fit beside the figure of intervals."""
+
+
+class IntervalRow(NamedTuple):
+    """One row of `interval_figure`: its label, the estimate with its interval, and whether it is highlighted."""
+
+    label: str
+    estimate: float
+    low: float
+    high: float
+    strong: bool = False
 
 
 def coronal_figure(
@@ -80,6 +99,37 @@ def coronal_figure(
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": "hypojax"})
     return path
+
+
+def interval_figure(rows: Sequence[IntervalRow], *, limit: float) -> str:
+    """Estimates with their intervals, in per cent, as SVG; ``limit`` either side of zero is shaded. Nothing without rows.
+
+    >>> interval_figure([IntervalRow("hypothalamus", 0.03, 0.01, 0.05)], limit=0.01).count("<circle")
+    1
+    """
+    if not rows:
+        return ""
+    reach = max(0.02, 1.05 * max(abs(end) for row in rows for end in row[1:4]))
+    height = ROW * (len(rows) + 2)
+
+    def at(value: float) -> float:
+        return LABEL + (WIDTH - LABEL - 20) * (value + reach) / (2 * reach)
+
+    band = f'<rect x="{at(-limit):.1f}" y="0" width="{at(limit) - at(-limit):.1f}" height="{height - ROW}" fill="#eef3f7"/>'
+    axis = f'<line x1="{at(0.0):.1f}" x2="{at(0.0):.1f}" y1="0" y2="{height - ROW}" stroke="#888"/>'
+    ticks = "".join(
+        f'<text x="{at(value):.1f}" y="{height - 5}" text-anchor="middle" fill="#555">{per_cent(value)}</text>'
+        for value in (-reach, -reach / 2, 0.0, reach / 2, reach)
+    )
+    marks = ""
+    for order, row in enumerate(rows):
+        y, colour = ROW * (order + 1), "#d55e00" if row.strong else "#0072b2"
+        label = row.label if len(row.label) <= LONGEST_LABEL else f"{row.label[: LONGEST_LABEL - 1]}…"
+        marks += f'<text x="{LABEL - 10}" y="{y + 4}" text-anchor="end">{escape(label)}</text>'
+        marks += f'<line x1="{at(row.low):.1f}" x2="{at(row.high):.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
+        marks += f'<circle cx="{at(row.estimate):.1f}" cy="{y}" r="4" fill="{colour}"/>'
+    title = "<title>Differences in per cent with 95 % intervals; shaded: within the limit</title>"
+    return f'<svg viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">{title}{band}{axis}{marks}{ticks}</svg>'
 
 
 def _canvas() -> "Figure":
