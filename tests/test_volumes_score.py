@@ -12,8 +12,7 @@ from hypojax.checkpoint import sha256
 from hypojax.grid import Grid
 from hypojax.release import STAGES, released_folder
 from hypojax.schema import SUBUNITS
-from hypojax.volumes.score import FARTHEST, ScoreModel, Sign, parsed, released_model
-from hypojax.volumes.signs import head_signs, hypothalamus_signs, moments, views_apart
+from hypojax.volumes.score import FARTHEST, ScoreModel, Sign, head_signs, hypothalamus_signs, moments, parsed, released_model, views_apart
 from pipelines.maintenance.score_fit import PENALTY, auc, fitted
 
 GRID = Grid((30, 24, 28), np.diag([1.0, 0.8, 1.2, 1.0]))

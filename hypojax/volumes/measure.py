@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -14,20 +15,15 @@ from hypojax.volumes.flags import image_flags, volume_flags
 from hypojax.volumes.quality import (
     CoarseHead,
     blank_near,
-    certainty,
     coarse_head,
-    contrast,
     cut_off_share,
     extracranial_signal,
     gap_in_head,
-    neighbourhood,
-    noise,
+    image_quality,
     noisy_part,
     partly_blank,
-    tissue_limit,
 )
-from hypojax.volumes.score import released_model
-from hypojax.volumes.signs import head_signs, hypothalamus_signs, views_apart
+from hypojax.volumes.score import head_signs, hypothalamus_signs, released_model, views_apart
 from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial, native_labels, native_mask
 
 CORRELATED_VOXELS: Final = 8.0
@@ -90,7 +86,7 @@ class Measurement:
     hypothalamus, intracranial
         Label maps on the scan's own grid, stored orientation.
     signs
-        What `quality_score` was made from (see `hypojax.volumes.signs`).
+        What `quality_score` was made from (see `hypojax.volumes.score`).
     """
 
     volumes: dict[str, RegionVolume]
@@ -109,29 +105,10 @@ class Structure:
     grid: Grid
     inside: Bool[np.ndarray, "x y z"]
 
-    @property
+    @cached_property
     def whole(self) -> Float32[np.ndarray, "x y z"]:
         """Posterior of the structure as a whole."""
         return self.posterior.sum(axis=0) if self.posterior.ndim == 4 else self.posterior
-
-
-@dataclass(frozen=True)
-class Blank:
-    """What of a scan is blank.
-
-    Parameters
-    ----------
-    gap
-        Whole slices of the head, or a part of it that holds noise.
-    head
-        A part of the head.
-    hypothalamus
-        Voxels in or next to the hypothalamus.
-    """
-
-    gap: bool
-    head: bool
-    hypothalamus: bool
 
 
 def measure(
@@ -170,27 +147,22 @@ def measure(
     inside_head, inside_box = (within_field_of_view(grid, shape, affine) for grid in (head_grid, box_grid))
     head = Structure(clean_intracranial(intracranial, head_grid, inside_head), head_grid, inside_head)
     box = Structure(clean_hypothalamus(subunits, box_grid, inside_box), box_grid, inside_box)
-    _require(head, box)
+    sides = _sides(head, box)
     labels = native_labels(box.posterior, box_grid, shape=shape, affine=affine)
     mask = native_mask(head.posterior, head_grid, shape=shape, affine=affine)
     coarse = coarse_head(volume, affine, grid=head_grid, intracranial=head.posterior > 0.5, inside=inside_head)
     quality = _quality(volume, affine, head, box, coarse=coarse) | {"quality_location": located}
     signs = _signs(head, box, subunits=subunits, views=views, quality=quality)
     quality = quality | {"quality_score": released_model().score(signs)}
-    blank = Blank(
-        gap=gap_in_head(volume, affine, mask=mask > 0) or noisy_part(volume, mask=mask > 0),
-        head=partly_blank(coarse),
-        hypothalamus=blank_near(volume, affine, structure=box.whole > 0.5, grid=box_grid, tissue=tissue_limit(coarse)),
-    )
-    reasons, reason_flags = _missing(box, quality, blank)
-    volumes = _volumes(head, box, hard=_hard_volumes(labels, mask, affine), reasons=reasons, views=views)
+    reasons, reason_flags = _missing(volume, affine, box, mask=mask > 0, coarse=coarse, quality=quality, sides=sides)
+    volumes = _volumes(head, box, labels=labels, mask=mask, affine=affine, reasons=reasons, views=views)
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
     flags = (*image_flags(quality, longest_edge=float(voxel_sizes(affine).max())), *reason_flags, *volume_flags(found))
     return Measurement(volumes, quality, flags, labels, mask, signs)
 
 
-def _require(head: Structure, box: Structure) -> None:
-    """Refuse a scan in which nothing was found."""
+def _sides(head: Structure, box: Structure) -> list[float]:
+    """Soft volume of the left and the right hypothalamus, mm³; refuses a scan in which nothing was found."""
     intracranial, _ = soft(head.posterior, head.grid)
     if intracranial < LEAST_INTRACRANIAL:
         found = f"only {intracranial / 1000:.0f} ml look intracranial"
@@ -201,20 +173,22 @@ def _require(head: Structure, box: Structure) -> None:
         found = f"only {sides[0]:.0f} mm3 on the left and {sides[1]:.0f} mm3 on the right look like hypothalamus"
         found += ", and no voxel more than half" * undecided
         raise HypojaxError(Reason.NO_HYPOTHALAMUS, f"{found}; look at the scan: is it T1-weighted, is the head whole?")
+    return sides
 
 
 def _quality(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, box: Structure, *, coarse: CoarseHead) -> dict[str, float]:
     """Quality measures of posteriors and image."""
-    whole = box.whole
     left, right = (float(box.posterior[first : first + 5].sum(dtype=np.float64)) for first in (0, 5))
-    centre = to_world(box.grid.affine, np.argwhere(whole > 0.5).mean(axis=0))
-    nearby = neighbourhood(volume, affine, centre=centre)
+    supported = box.whole[box.whole > 0]
+    centre = to_world(box.grid.affine, np.argwhere(box.whole > 0.5).mean(axis=0))
+    contrast, noise = image_quality(volume, affine, centre=centre)
     scale = coarse.std or 1.0
     return {
-        "quality_certainty": certainty(whole, whole > 0),
+        # Mean posterior of the winning side, structure or not.
+        "quality_certainty": float(np.maximum(supported, 1 - supported).mean(dtype=np.float64)),
         "quality_asymmetry": (left - right) / (left + right),
-        "quality_contrast": contrast(nearby) / scale,
-        "quality_noise": noise(nearby) / scale,
+        "quality_contrast": contrast / scale,
+        "quality_noise": noise / scale,
         "extracranial_signal": extracranial_signal(coarse),
         "icv_cut_off": cut_off_share(head.posterior > 0.5, head.inside),
     }
@@ -239,52 +213,59 @@ def _signs(
     }
 
 
-def _missing(box: Structure, quality: Mapping[str, float], blank: Blank) -> tuple[dict[str, Reason], tuple[str, ...]]:
+def _missing(
+    volume: Num[np.ndarray, "i j k"],
+    affine: Affine,
+    box: Structure,
+    *,
+    mask: Bool[np.ndarray, "i j k"],
+    coarse: CoarseHead,
+    quality: Mapping[str, float],
+    sides: Sequence[float],
+) -> tuple[dict[str, Reason], tuple[str, ...]]:
     """Regions that have no volume, with the reason, and the flags that go with them."""
     reasons: dict[str, Reason] = {}
     flags: list[str] = []
+    gap = gap_in_head(volume, affine, mask=mask) or noisy_part(volume, mask=mask)
     if quality["extracranial_signal"] < SCALP_SIGNAL:
         reasons["icv"] = Reason.SKULL_STRIPPED
         flags.append("skull_stripped")
-    elif quality["icv_cut_off"] > CUT_OFF and not blank.gap:  # in blank slices and noise a mask may run to any border
+    elif quality["icv_cut_off"] > CUT_OFF and not gap:  # in blank slices and noise a mask may run to any border
         reasons["icv"] = Reason.CUT_OFF
         flags.append("icv_cut_off")
-    elif blank.gap or blank.head:
+    elif gap or partly_blank(coarse):
         reasons["icv"] = Reason.PARTLY_BLANK
         flags.append("partly_blank")
     if cut_off_share(box.whole > 0.5, box.inside) > CUT_OFF:
         return reasons | dict.fromkeys(PARTS, Reason.CUT_OFF), (*flags, "hypothalamus_cut_off")
-    if blank.hypothalamus:
+    if blank_near(volume, affine, structure=box.whole > 0.5, grid=box.grid, tissue=coarse.tissue):
         return reasons | dict.fromkeys(PARTS, Reason.PARTLY_BLANK), (*flags, "blank_near_hypothalamus")
-    absent = {region: Reason.NO_HYPOTHALAMUS for region, values in PARTS.items() if not _all_found(box, values)}
+    lost = {side for side, found in enumerate(sides) if found < LEAST_SIDE}
+    absent = {region: Reason.NO_HYPOTHALAMUS for region, values in PARTS.items() if lost & {(value - 1) // 5 for value in values}}
     return reasons | absent, (*flags, *(["one_side"] if "hypothalamus" in absent else []))
-
-
-def _all_found(box: Structure, values: tuple[int, ...]) -> bool:
-    """Whether every side that a region has labels of was found."""
-    firsts = {(value - 1) // 5 * 5 for value in values}
-    return all(soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] >= LEAST_SIDE for first in firsts)
 
 
 def _volumes(
     head: Structure,
     box: Structure,
     *,
-    hard: Mapping[str, float],
+    labels: UInt8[np.ndarray, "i j k"],
+    mask: UInt8[np.ndarray, "i j k"],
+    affine: Affine,
     reasons: Mapping[str, Reason],
     views: Float32[np.ndarray, "view 10"] | None,
 ) -> dict[str, RegionVolume]:
     """Every region of the table with its volumes, or with the reason it has none."""
-    found = {"icv": soft(head.posterior, head.grid)}
+    voxel, counts = voxel_volume(affine), np.bincount(labels[labels > 0], minlength=11)
+    volume_mm3, drawn = soft(head.posterior, head.grid)
+    found = {"icv": RegionVolume(volume_mm3, float(np.count_nonzero(mask)) * voxel, drawn)}
     for region, values in PARTS.items():
         index = [value - 1 for value in values]
         volume_mm3, drawn = soft(box.posterior[index].sum(axis=0), box.grid)
-        found[region] = volume_mm3, float(np.hypot(drawn, disagreement(views, index)))
+        uncertainty = float(np.hypot(drawn, disagreement(views, index)))
+        found[region] = RegionVolume(volume_mm3, float(counts[list(values)].sum()) * voxel, uncertainty)
     return {
-        region: RegionVolume(np.nan, np.nan, np.nan, reasons[region])
-        if region in reasons
-        else RegionVolume(volume_mm3, hard[region], uncertainty)
-        for region, (volume_mm3, uncertainty) in found.items()
+        region: RegionVolume(np.nan, np.nan, np.nan, reasons[region]) if region in reasons else entry for region, entry in found.items()
     }
 
 
@@ -305,11 +286,3 @@ def soft(posterior: Float32[np.ndarray, "x y z"], grid: Grid) -> tuple[float, fl
     variance = float((posterior * (1 - posterior)).sum(dtype=np.float64))
     volume = float(posterior.sum(dtype=np.float64))
     return volume * voxel_volume(grid.affine), float(np.sqrt(CORRELATED_VOXELS * max(variance, 0.0))) * voxel_volume(grid.affine)
-
-
-def _hard_volumes(labels: UInt8[np.ndarray, "i j k"], mask: UInt8[np.ndarray, "i j k"], affine: Affine) -> dict[str, float]:
-    """Labelled voxels times their volume, mm³, as anybody would count them in the label maps."""
-    counts = np.bincount(labels[labels > 0], minlength=11)
-    parts = {region: float(counts[list(values)].sum()) for region, values in PARTS.items()}
-    voxels = {"icv": float(np.count_nonzero(mask)), **parts}
-    return {region: count * voxel_volume(affine) for region, count in voxels.items()}

@@ -47,17 +47,21 @@ class CoarseHead:
         Which are intracranial.
     spacing
         Distance of voxels, mm.
+    distance
+        Of each voxel outside the intracranial volume from it, mm.
+    std
+        Standard deviation of the head's tissue.
+    tissue
+        Intensity above which there is tissue and no air.
     """
 
     values: Float32[np.ndarray, "a s r"]
     inside: Bool[np.ndarray, "a s r"]
     intracranial: Bool[np.ndarray, "a s r"]
     spacing: float
-
-    @property
-    def std(self) -> float:
-        """Standard deviation of the head's tissue."""
-        return tissue_statistics(self.values[self.inside]).std
+    distance: Float64[np.ndarray, "a s r"]
+    std: float
+    tissue: float
 
 
 def coarse_head(
@@ -73,7 +77,17 @@ def coarse_head(
     position = to_voxel(affine, to_world(grid.affine, index))
     values = ndimage.map_coordinates(volume, np.moveaxis(position, -1, 0), order=1, mode="nearest", output=np.float32)
     every = (slice(None, None, 2),) * 3
-    return CoarseHead(values, inside[every], intracranial[every], 2 * float(voxel_sizes(grid.affine).mean()))
+    seen, head, spacing = inside[every], intracranial[every], 2 * float(voxel_sizes(grid.affine).mean())
+    background, brain = float(np.percentile(values[seen], BACKGROUND_PERCENTILE)), float(np.median(values[head]))
+    return CoarseHead(
+        values=values,
+        inside=seen,
+        intracranial=head,
+        spacing=spacing,
+        distance=ndimage.distance_transform_edt(~head) * spacing,
+        std=tissue_statistics(values[seen]).std,
+        tissue=background + SIGNAL * (brain - background),
+    )
 
 
 def extracranial_signal(head: CoarseHead) -> float:
@@ -82,23 +96,15 @@ def extracranial_signal(head: CoarseHead) -> float:
     Near zero where the skull was removed. The shell above the middle meets neither face nor neck, so that a removed
     face does not count. 1 where the field of view holds nothing of the shell: no sign of a removed skull.
     """
-    distance = ndimage.distance_transform_edt(~head.intracranial) * head.spacing
     middle = float(np.argwhere(head.intracranial)[:, 1].mean())
     above = np.arange(head.intracranial.shape[1])[:, None] > middle
-    shell = head.values[head.inside & (distance >= SHELL[0]) & (distance <= SHELL[1]) & above]
+    shell = head.values[head.inside & (head.distance >= SHELL[0]) & (head.distance <= SHELL[1]) & above]
     if shell.size == 0:
         return 1.0
-    bright = shell > tissue_limit(head)
+    bright = shell > head.tissue
     values, counts = np.unique(shell, return_counts=True)
     written = counts.max() > EMPTY * shell.size
     return float((bright & (shell != values[counts.argmax()])).mean() if written else bright.mean())
-
-
-def tissue_limit(head: CoarseHead) -> float:
-    """Intensity above which there is tissue and no air."""
-    background = float(np.percentile(head.values[head.inside], BACKGROUND_PERCENTILE))
-    brain = float(np.median(head.values[head.intracranial]))
-    return background + SIGNAL * (brain - background)
 
 
 def cut_off_share(mask: Bool[np.ndarray, "x y z"], inside: Bool[np.ndarray, "x y z"]) -> float:
@@ -122,23 +128,17 @@ def cut_off_share(mask: Bool[np.ndarray, "x y z"], inside: Bool[np.ndarray, "x y
     return cut / surface
 
 
-def certainty(posterior: Float32[np.ndarray, "x y z"], region: Bool[np.ndarray, "x y z"]) -> float:
-    """Mean posterior of the winning side (structure or not) in a region, 0.5 to 1."""
-    return float(np.maximum(posterior[region], 1 - posterior[region]).mean(dtype=np.float64))
+def image_quality(volume: Num[np.ndarray, "i j k"], affine: Affine, *, centre: Float64[np.ndarray, "3"]) -> tuple[float, float]:
+    """Contrast (range between `CONTRAST_PERCENTILES`) and noise of a scan near a place (world, mm), in its own intensities.
 
-
-def neighbourhood(volume: Num[np.ndarray, "i j k"], affine: Affine, *, centre: Float64[np.ndarray, "3"]) -> Float32[np.ndarray, "x y z"]:
-    """Voxels of a scan within `NEIGHBOURHOOD` of a place (world, mm) along each of its axes, at least three where there are."""
+    They are those of the voxels within `NEIGHBOURHOOD` along each axis, at least three where there are.
+    """
     middle, reach = to_voxel(affine, centre), np.maximum(NEIGHBOURHOOD / voxel_sizes(affine), 1)
     low = np.clip(np.round(middle - reach), 0, np.maximum(0, np.array(volume.shape) - 3)).astype(int)
     high = np.clip(np.round(middle + reach) + 1, np.minimum(3, volume.shape), volume.shape).astype(int)
-    return volume[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
-
-
-def contrast(voxels: Float32[np.ndarray, "x y z"]) -> float:
-    """Robust range of intensities, stored units: between the percentiles `CONTRAST_PERCENTILES`."""
-    low, high = np.percentile(voxels, CONTRAST_PERCENTILES)
-    return float(high - low)
+    voxels = volume[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
+    darkest, brightest = np.percentile(voxels, CONTRAST_PERCENTILES)
+    return float(brightest - darkest), noise(voxels)
 
 
 def noise(voxels: Float32[np.ndarray, "x y z"]) -> float:
@@ -217,23 +217,20 @@ def partly_blank(head: CoarseHead) -> bool:
 
     Nothing is asked of the lower front: faces are removed on purpose.
     """
-    distance = ndimage.distance_transform_edt(~head.intracranial) * head.spacing
-    bright = (distance >= SHELL[0]) & (head.values > tissue_limit(head))
+    bright = (head.distance >= SHELL[0]) & (head.values > head.tissue)
     away = ndimage.distance_transform_edt(~(bright | ~head.inside)) * head.spacing
     surface = head.intracranial & ~ndimage.binary_erosion(head.intracranial)
     middle = np.argwhere(head.intracranial).mean(axis=0)
     front, above, _ = np.ogrid[tuple(slice(side) for side in surface.shape)]
     upper, lower = surface & (above > middle[1]), surface & (above <= middle[1]) & (front < middle[0])
-    shares = ((away[part] > reach).mean() if part.any() else 0.0 for part, reach in ((upper, SCALP_REACH), (lower, NECK_REACH)))
-    bare = any(share > limit for share, limit in zip(shares, BARE, strict=True))
-    return bare or _void(head, distance, allowed=(above > middle[1]) | (front < middle[0] + FRONT / head.spacing))
-
-
-def _void(head: CoarseHead, distance: Float64[np.ndarray, "a s r"], *, allowed: Bool[np.ndarray, "a s 1"]) -> bool:
-    """Whether there are places without anything bright around them, and hardly anything between them and the intracranial volume."""
-    solid = (head.values > tissue_limit(head)) | ~head.inside | head.intracranial
+    for part, reach, limit in zip((upper, lower), (SCALP_REACH, NECK_REACH), BARE, strict=True):
+        if part.any() and (away[part] > reach).mean() > limit:
+            return True
+    # A void round metal: places without anything bright around them, and hardly anything between them and the intracranial volume.
+    allowed = (above > middle[1]) | (front < middle[0] + FRONT / head.spacing)
+    solid = (head.values > head.tissue) | ~head.inside | head.intracranial
     clear = ndimage.distance_transform_edt(np.pad(~solid, 1, constant_values=True))[1:-1, 1:-1, 1:-1] * head.spacing
-    return int((allowed & head.inside & (clear >= CLEAR) & (distance - clear <= COVER)).sum()) >= LEAST_VOID
+    return int((allowed & head.inside & (clear >= CLEAR) & (head.distance - clear <= COVER)).sum()) >= LEAST_VOID
 
 
 def gap_in_head(volume: Num[np.ndarray, "i j k"], affine: Affine, *, mask: Bool[np.ndarray, "i j k"]) -> bool:
@@ -247,21 +244,18 @@ def gap_in_head(volume: Num[np.ndarray, "i j k"], affine: Affine, *, mask: Bool[
     >>> gap_in_head(volume, np.eye(4), mask=head)
     True
     """
-    return any(
-        _gap(np.moveaxis(volume, axis, 0), np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))), beside=round(BESIDE / size))
-        for axis, size in enumerate(voxel_sizes(affine))
-    )
-
-
-def _gap(slices: Num[np.ndarray, "n p q"], held: Num[np.ndarray, "m"], *, beside: int) -> bool:
-    """Whether slices of one value lie among those that hold a mask (``held``), or ``beside`` them, between others."""
-    few = slices[:, :: max(1, slices.shape[1] // 40), :: max(1, slices.shape[2] // 40)]
-    blank = few.min(axis=(1, 2)) == few.max(axis=(1, 2))
-    textured = np.flatnonzero(~blank)
-    if not held.size or not textured.size:
-        return False
-    first, last = max(textured[0], held[0] - beside), min(textured[-1], held[-1] + beside)
-    return any(float(slices[n].min()) == float(slices[n].max()) for n in range(first, last + 1) if blank[n])
+    for axis, size in enumerate(voxel_sizes(affine)):
+        slices = np.moveaxis(volume, axis, 0)
+        few = slices[:, :: max(1, slices.shape[1] // 40), :: max(1, slices.shape[2] // 40)]
+        blank = few.min(axis=(1, 2)) == few.max(axis=(1, 2))
+        textured, held = np.flatnonzero(~blank), np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        if not held.size or not textured.size:
+            continue
+        beside = round(BESIDE / size)
+        first, last = max(textured[0], held[0] - beside), min(textured[-1], held[-1] + beside)
+        if any(float(slices[n].min()) == float(slices[n].max()) for n in range(first, last + 1) if blank[n]):
+            return True
+    return False
 
 
 def blank_near(

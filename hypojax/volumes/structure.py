@@ -6,7 +6,6 @@ grid, then decided voxel by voxel: only the region that a structure can reach, t
 matrix costs little memory.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -37,6 +36,11 @@ voxels of a coarse grid such ties are usual."""
 
 HALF: Final = 0.5 + TIE
 """Beyond it a voxel belongs to a structure: what is exactly one half is background on every processor."""
+
+SLAB: Final = 2_000_000
+"""Voxels of a mask decided at once: 8 MB of posterior."""
+
+Box = tuple[slice, slice, slice]
 
 CORNERS: Final = ndimage.generate_binary_structure(3, 3)
 """26-connectivity, for the hypothalamus: a sheet a voxel or two thick is one piece although some of its voxels meet only
@@ -136,7 +140,8 @@ def support(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> Bool[np.ndarray, "x 
         return mask
     reach = np.floor(RIM / voxel_sizes(grid.affine) + 1e-6).astype(int)
     box = bounding_box(mask, margin=reach)
-    ball = _ball(reach, grid)
+    offsets = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in reach], indexing="ij"), axis=-1) @ grid.affine[:3, :3].T
+    ball = np.asarray((offsets**2).sum(axis=-1) <= (RIM + 1e-6) ** 2)
     grown = np.zeros_like(mask)
     grown[box] = ndimage.binary_dilation(mask[box], ball)
     return grown
@@ -150,18 +155,6 @@ def bounding_box(mask: Bool[np.ndarray, "x y z"], *, margin: Int[np.ndarray, "3"
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
 
 
-def _ball(reach: Int[np.ndarray, "3"], grid: Grid) -> Bool[np.ndarray, "x y z"]:
-    """Offsets of at most `RIM` mm as a structuring element."""
-    offsets = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in reach], indexing="ij"), axis=-1) @ grid.affine[:3, :3].T
-    return np.asarray((offsets**2).sum(axis=-1) <= (RIM + 1e-6) ** 2)
-
-
-SLAB: Final = 2_000_000
-"""Voxels of a mask decided at once: 8 MB of posterior."""
-
-Box = tuple[slice, slice, slice]
-
-
 def native_labels(
     posteriors: Float32[np.ndarray, "10 x y z"], grid: Grid, *, shape: tuple[int, int, int], affine: Affine
 ) -> UInt8[np.ndarray, "i j k"]:
@@ -170,8 +163,7 @@ def native_labels(
     A voxel is hypothalamus where the ten interpolated posteriors together pass one half; then the likeliest subunit.
     """
     labels = np.zeros(shape, np.uint8)
-    source, around = _cropped(posteriors, grid, affine)
-    box = _reached(around, shape, affine)
+    source, around, box = _cropped(posteriors, grid, shape, affine)
     part = _part(Grid(shape, affine), box)
     if min(part.shape) > 0:
         labels[box] = label_voxels(np.stack([resample(posterior, around.affine, part) for posterior in source]))
@@ -183,32 +175,32 @@ def native_mask(
 ) -> UInt8[np.ndarray, "i j k"]:
     """Mask (0 or 1) on a scan's own grid (``shape``, ``affine`` as stored) where the interpolated posterior passes one half."""
     mask = np.zeros(shape, np.uint8)
-    source, around = _cropped(posterior[None], grid, affine)
-    for slab in _slabs(_reached(around, shape, affine)):
+    source, around, (rows, columns, depth) = _cropped(posterior[None], grid, shape, affine)
+    step = max(1, SLAB // max(1, (columns.stop - columns.start) * (depth.stop - depth.start)))
+    for start in range(rows.start, rows.stop, step):
+        slab = slice(start, min(start + step, rows.stop)), columns, depth
         mask[slab] = resample(source[0], around.affine, _part(Grid(shape, affine), slab)) > HALF
     return mask
 
 
-def _cropped(posteriors: Float32[np.ndarray, "n x y z"], grid: Grid, affine: Affine) -> tuple[Float32[np.ndarray, "n u v w"], Grid]:
-    """Posteriors where any is not zero, with as many zeros round them as interpolation to a scan's voxels looks at.
+def _cropped(
+    posteriors: Float32[np.ndarray, "n x y z"], grid: Grid, shape: tuple[int, int, int], affine: Affine
+) -> tuple[Float32[np.ndarray, "n u v w"], Grid, Box]:
+    """Posteriors where any is not zero, their grid, and the voxels of a scan whose middle may lie in it, perhaps none.
 
-    The zeros count: beyond the model grid, too, nothing was found.
+    As many zeros lie round them as interpolation to a scan's voxels looks at: beyond the model grid, too, nothing was found.
     """
     wide = int(np.ceil(voxel_sizes(affine).max() / voxel_sizes(grid.affine).min())) + 1
     found = np.asarray(posteriors.any(axis=0))
     rows, columns, depth = bounding_box(found) if found.any() else (slice(0, 1), slice(0, 1), slice(0, 1))
     wider = [slice(part.start - wide, part.stop + wide) for part in (rows, columns, depth)]
     around = _part(grid, (wider[0], wider[1], wider[2]))
-    return np.pad(posteriors[:, rows, columns, depth], [(0, 0), *[(wide, wide)] * 3]), around
-
-
-def _reached(grid: Grid, shape: tuple[int, int, int], affine: Affine) -> Box:
-    """Voxels of a scan whose middle may lie in a grid; an empty box where there is none."""
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in grid.shape], indexing="ij")).reshape(3, 8).T
-    index = to_voxel(affine, to_world(grid.affine, corners))
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in around.shape], indexing="ij")).reshape(3, 8).T
+    index = to_voxel(affine, to_world(around.affine, corners))
     low = np.clip(np.floor(index.min(axis=0)), 0, shape).astype(int)
     high = np.clip(np.ceil(index.max(axis=0)) + 1, low, shape).astype(int)
-    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
+    reached = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
+    return np.pad(posteriors[:, rows, columns, depth], [(0, 0), *[(wide, wide)] * 3]), around, reached
 
 
 def _part(grid: Grid, box: Box) -> Grid:
@@ -217,11 +209,3 @@ def _part(grid: Grid, box: Box) -> Grid:
     affine[:3, 3] = to_world(grid.affine, np.array([part.start for part in box]))
     i, j, k = (part.stop - part.start for part in box)
     return Grid((i, j, k), affine)
-
-
-def _slabs(box: Box) -> Iterator[Box]:
-    """A box cut along its first axis into slabs of about `SLAB` voxels."""
-    rows, columns, depth = box
-    step = max(1, SLAB // max(1, (columns.stop - columns.start) * (depth.stop - depth.start)))
-    for start in range(rows.start, rows.stop, step):
-        yield slice(start, min(start + step, rows.stop)), columns, depth
