@@ -12,7 +12,8 @@ from nibabel.spatialimages import HeaderDataError
 
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.scans.header import SIZES, NiftiFields, checked_affine, new_fields, nifti_affine, nifti_fields, scaling
+from hypojax.scans.formats import SIZES, NiftiFields, nifti_affine, nifti_fields, scaling
+from hypojax.scans.header import checked_affine
 from hypojax.storage import Location, replacing
 
 LEVEL: Final = 2
@@ -168,7 +169,7 @@ def _pieces(fields: NiftiFields, voxels: Num[np.ndarray, "i j k"]) -> Iterator[b
 
 def _fields(voxels: Num[np.ndarray, "i j k"], affine: Affine, header: bytes | None, slope: float, intercept: float) -> NiftiFields:
     """Header fields that say what the arguments say, as far as possible those of ``header``."""
-    fields = nifti_fields(header) if header is not None and len(header) in SIZES else _fresh()
+    fields = nifti_fields(header) if header is not None and len(header) in SIZES else _empty_fields()
     fields["vox_offset"] = fields.single_vox_offset
     sizes = fields["dim"][1 : 1 + fields["dim"][0]].tolist()
     if sizes[:3] != list(voxels.shape) or any(size != 1 for size in sizes[3:]):
@@ -182,9 +183,9 @@ def _fields(voxels: Num[np.ndarray, "i j k"], affine: Affine, header: bytes | No
     return fields
 
 
-def _fresh() -> NiftiFields:
-    """An empty header: little-endian, mm, unscaled."""
-    fields = new_fields()
+def _empty_fields() -> NiftiFields:
+    """Those of an empty NIfTI-1 header: little-endian, mm, unscaled."""
+    fields = nifti_fields((348).to_bytes(4, "little") + Nifti1Header(endianness="<").binaryblock[4:])  # type: ignore[no-untyped-call]
     fields["xyzt_units"], fields["scl_slope"], fields["scl_inter"] = MILLIMETRE, 1, 0
     return fields
 

@@ -22,7 +22,8 @@ from jaxtyping import Num
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans.dicom import FULL, convert
 from hypojax.scans.disguise import LOOKED_AT, no_image
-from hypojax.scans.header import MGH_SIZE, Header, byte_order, check_bytes, check_memory, header_size, is_mgh, parse_mgh, parse_nifti
+from hypojax.scans.formats import header_size, parse_header
+from hypojax.scans.header import Header, check_size
 from hypojax.scans.voxels import Image, survey
 from hypojax.storage import ConflictError, Location, reading
 
@@ -332,16 +333,13 @@ def read_header(source: Source, *, room: int | None = None) -> Header:
         With the reason why it was refused.
     """
     start = take(source.stream, 4)
-    size = header_size(start) if byte_order(start) else MGH_SIZE
-    if not byte_order(start) and not is_mgh(start):
+    if not (size := header_size(start)):
         raise no_image(start + take(source.stream, LOOKED_AT - len(start)))
     raw = start + take(source.stream, size - len(start))
     if len(raw) < size:
         raise HypojaxError(Reason.TRUNCATED, f"it ends after {len(raw)} bytes, inside its header; fetch the file again or exclude the scan")
-    header = parse_nifti(raw) if byte_order(start) else parse_mgh(raw)
-    check_bytes(header, most=source.most)
-    if room is not None:
-        check_memory(header, room=room)
+    header = parse_header(raw)
+    check_size(header, most=source.most, room=room)
     return header
 
 
