@@ -23,7 +23,6 @@ from hypojax.schema import LABELS
 
 BIDS_STEM = re.compile(r"sub-[A-Za-z0-9]+/(ses-[A-Za-z0-9]+/)?anat/sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*")
 AFFINE = np.array([[-1.0, 0, 0, 12], [0, 0.1, 1.2, -7], [0, -1.1, 0.1, 30], [0, 0, 0, 1]])
-VOLUMES: dict[str, float | None] = {"icv": 1.5e6, "hypothalamus": 900.1234567}
 
 
 def maps(*, icv: bool = True, header: bytes | None = None) -> ScanMaps:
@@ -77,20 +76,22 @@ def test_names_are_bids_and_unique(scans: set[str]) -> None:
 
 
 def test_a_scan_without_maps_keeps_no_file(tmp_path: Path) -> None:
-    for stem in ("sub-01/anat/sub-01", "sub-02/anat/sub-02"):
-        write_scan(tmp_path, stem=stem, source="a", maps=maps(), volumes=VOLUMES)
+    for scan in ("sub-01", "sub-02"):
+        write_scan(tmp_path, scan=scan, maps=maps())
     for _ in range(2):
-        remove_scan(tmp_path, stem="sub-01/anat/sub-01")
-    assert len(files(tmp_path)) == 4
+        remove_scan(tmp_path, scan="sub-01")
+    assert len(files(tmp_path)) == 2
     assert all(name.startswith("sub-02/") for name in files(tmp_path))
 
 
 def test_maps_keep_voxels_and_affine(tmp_path: Path) -> None:
-    dseg, mask = write_scan(tmp_path, stem="sub-01/anat/sub-01", source="in/sub-01_T1w.nii.gz", maps=maps(), volumes=VOLUMES)
-    assert dseg.name == "sub-01_space-orig_seg-hypothalamus_dseg.nii.gz"
-    assert mask.name == "sub-01_space-orig_label-ICV_mask.nii.gz"
-    for path, voxels in ((dseg, maps().hypothalamus), (mask, maps().intracranial)):
-        image = nib.load(path)
+    digests = write_scan(tmp_path, scan="sub-01", maps=maps())
+    assert digests == {key: hashlib.sha256(data).hexdigest() for key, data in files(tmp_path).items()}
+    dseg, mask = digests
+    assert dseg == "sub-01/anat/sub-01_space-orig_seg-hypothalamus_dseg.nii.gz"
+    assert mask == "sub-01/anat/sub-01_space-orig_label-ICV_mask.nii.gz"
+    for key, voxels in ((dseg, maps().hypothalamus), (mask, maps().intracranial)):
+        image = nib.load(tmp_path / key)
         np.testing.assert_array_equal(np.asanyarray(image.dataobj), voxels)
         np.testing.assert_allclose(image.affine, AFFINE, atol=1e-6)  # NIfTI-1 holds float32
         assert image.get_data_dtype() == np.uint8
@@ -100,32 +101,36 @@ def test_header_of_the_source_gives_its_affine_bit_for_bit(tmp_path: Path) -> No
     write_nifti(tmp_path / "source.nii.gz", maps().hypothalamus.astype(np.int16) * 7, AFFINE, slope=2.0, intercept=3.0)
     source = read("sub-01", tmp_path / "source.nii.gz")
     own = ScanMaps(maps().hypothalamus, None, source.affine, source.header)
-    (dseg,) = write_scan(tmp_path / "out", stem="sub-01/anat/sub-01", source="source.nii.gz", maps=own, volumes=VOLUMES)
-    found = read("sub-01", dseg)
+    (dseg,) = write_scan(tmp_path / "out", scan="sub-01", maps=own)
+    found = read("sub-01", tmp_path / "out" / dseg)
     np.testing.assert_array_equal(found.affine, source.affine)
     np.testing.assert_array_equal(found.scaled(), own.hypothalamus)
 
 
-def test_sidecars_say_what_a_map_is(tmp_path: Path) -> None:
-    write_scan(tmp_path, stem="sub-01/anat/sub-01", source="in/sub-01_T1w.nii.gz", maps=maps(), volumes=VOLUMES)
-    dseg = json.loads((tmp_path / "sub-01/anat/sub-01_space-orig_seg-hypothalamus_dseg.json").read_text())
-    mask = json.loads((tmp_path / "sub-01/anat/sub-01_space-orig_label-ICV_mask.json").read_text())
-    assert dseg["Sources"] == ["in/sub-01_T1w.nii.gz"]
-    assert dseg["Manual"] is False
-    assert dseg["SoftVolumes"] == {"hypothalamus": 900.123}
-    assert (mask["Type"], mask["SoftVolumes"]) == ("Brain", {"icv": 1.5e6})
+def test_sidecars_at_the_top_replace_those_of_single_images(tmp_path: Path) -> None:
+    """An earlier version wrote one beside each image; only those go, and once they are gone nobody looks for them again."""
+    write_scan(tmp_path, scan="sub-01_ses-2", maps=maps())
+    kept = {*files(tmp_path), "sub-01/anat/notes.json", "sub-01_dseg.json"}
+    for name in (*kept - {*files(tmp_path)}, *(key.replace(".nii.gz", ".json") for key in files(tmp_path))):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    write_dataset(tmp_path, version="1", sources={})
+    top = {"README.md", "dataset_description.json", "dseg.json", "dseg.tsv", "mask.json"}
+    assert set(files(tmp_path)) == kept | top
+    dseg, mask = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("dseg", "mask"))
+    assert (dseg["SpatialReference"], dseg["Manual"], mask["Type"]) == ("orig", False, "Brain")
 
 
 def test_a_missing_intracranial_volume_leaves_no_mask(tmp_path: Path) -> None:
-    write_scan(tmp_path, stem="sub-01/anat/sub-01", source="a", maps=maps(), volumes=VOLUMES)
-    write_scan(tmp_path, stem="sub-01/anat/sub-01", source="a", maps=maps(icv=False), volumes={**VOLUMES, "icv": None})
+    write_scan(tmp_path, scan="sub-01", maps=maps())
+    write_scan(tmp_path, scan="sub-01", maps=maps(icv=False))
     assert not [name for name in files(tmp_path) if "ICV" in name]
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("a", "b", "a"):
         write_dataset(tmp_path / folder, version="1", sources={"in-1": "file:///in"})
-        write_scan(tmp_path / folder, stem="sub-01/anat/sub-01", source="a", maps=maps(), volumes=VOLUMES)
+        write_scan(tmp_path / folder, scan="sub-01", maps=maps())
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
@@ -150,7 +155,8 @@ def test_nothing_of_the_source_but_its_geometry_goes_on(tmp_path: Path) -> None:
     nib.save(source, tmp_path / "source.nii")
     image = read("sub-01", tmp_path / "source.nii")
     own = ScanMaps(maps().hypothalamus, None, image.affine, image.header)
-    (dseg,) = write_scan(tmp_path / "out", stem="sub-01/anat/sub-01", source="a", maps=own, volumes=VOLUMES)
+    (key,) = write_scan(tmp_path / "out", scan="sub-01", maps=own)
+    dseg = tmp_path / "out" / key
     assert b"SMITH" in (tmp_path / "source.nii").read_bytes()
     assert b"SMITH" not in gzip.decompress(dseg.read_bytes())
     found = nib.load(dseg)
@@ -169,11 +175,9 @@ def test_the_bids_validator_finds_nothing_to_mend(tmp_path: Path, authors: list[
     hypojax.run([bids, tmp_path / "loose"], tmp_path / "out", segmenter=StandIn())
     root = tmp_path / "out" / "derivatives"
     links = json.loads((root / "dataset_description.json").read_text())["DatasetLinks"]
-    for sidecar in root.rglob("sub-*.json"):
-        (source,) = json.loads(sidecar.read_text())["Sources"]
-        scheme, name, below = source.split(":")
-        assert scheme == "bids"
-        assert Path(unquote(urlsplit(links[name]).path), unquote(below)).is_file()
+    assert {Path(unquote(urlsplit(address).path)) for address in links.values()} == {bids, tmp_path / "loose"}
+    assert json.loads((root / "mask.json").read_text())["Sources"] == [f"bids:{name}:" for name in links]
+    assert len([path for path in root.rglob("*") if path.is_file()]) == 3 * 2 + 5
     pytest.importorskip("bids_validator_deno", reason="the extra 'test' has it")
     program = next(file for file in metadata.files("bids-validator-deno") or [] if file.name == "bids-validator-deno")
     command = [str(Path(str(program.locate())).resolve()), str(root), "--format", "json"]

@@ -31,7 +31,7 @@ KINDS = {
     "the document of a column": "cohort.zarr/volume_mm3/zarr.json",
     "a column": "cohort.zarr/volume_mm3/c/0/0",
     "a label map": "derivatives/sub-00/anat/sub-00_space-orig_seg-hypothalamus_dseg.nii.gz",
-    "its sidecar": "derivatives/sub-00/anat/sub-00_space-orig_label-ICV_mask.json",
+    "a mask": "derivatives/sub-00/anat/sub-00_space-orig_label-ICV_mask.nii.gz",
     "the table as text": "volumes.tsv",
     "the table as Parquet": "volumes.parquet",
 }

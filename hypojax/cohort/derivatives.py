@@ -1,14 +1,14 @@
-"""BIDS derivatives: the label maps of a scan on its own voxels, with sidecars that say where they come from.
+"""BIDS derivatives: the label maps of a scan on its own voxels, two files a scan.
 
 The layout is that of BIDS derivatives 1.10: ``sub-01/ses-2/anat/sub-01_ses-2_run-1_space-orig_seg-hypothalamus_dseg.nii.gz``
-and ``…_space-orig_label-ICV_mask.nii.gz``; one ``dseg.tsv`` at the top names the labels.
+and ``…_space-orig_label-ICV_mask.nii.gz``. ``dseg.json`` and ``mask.json`` at the top describe all of them, by BIDS' inheritance principle,
+and ``dseg.tsv`` names the labels.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from hypojax.grid import Affine
 from hypojax.scans.nifti_file import bare_header, write_nifti
 from hypojax.schema import LABELS
-from hypojax.storage import Location, file_digest, place, remove
+from hypojax.storage import Location, keys, place, remove
 from hypojax.visible import visible
 
 BIDS_VERSION: Final = "1.10.0"
@@ -26,15 +26,27 @@ PROTOCOL: Final = "Subunits of the hypothalamus after Bocchetta 2015, as labelle
 
 LABELLED: Final = "Label map of the hypothalamus on the voxels of the scan: 1 to 5 left, 6 to 10 right, as dseg.tsv names them"
 MASKED: Final = "Mask of the intracranial volume on the voxels of the scan"
+DSEG, MASK = "_space-orig_seg-hypothalamus_dseg", "_space-orig_label-ICV_mask"
+"""Ends of the names of a label map and of a mask, without suffix."""
+
+COMMON: Final = {"SpatialReference": "orig", "Manual": False}
+SIDECARS: Final[dict[str, dict[str, object]]] = {
+    "dseg.json": {"Description": LABELLED, "Atlas": PROTOCOL, **COMMON},
+    "mask.json": {"Description": MASKED, "Type": "Brain", **COMMON},
+}
+"""What every label map and every mask says about itself."""
+
 MADE: Final = "Segments the hypothalamus and the intracranial volume of T1-weighted MRI scans"
 
 README: Final = """# Hypothalamus and intracranial volume
 
 Made by hypojax from T1-weighted MRI scans (`DatasetLinks` of `dataset_description.json` says where they lie). Each scan has a label map of
 the hypothalamus, `*_space-orig_seg-hypothalamus_dseg.nii.gz`, whose values `dseg.tsv` names, and a mask of the intracranial volume,
-`*_space-orig_label-ICV_mask.nii.gz`, both on the voxels of the scan. Sidecars give the soft volumes in mm^3. Where the intracranial
-volume cannot be known (the skull was removed, the head is cut off) there is no mask. A scan that failed has no files here; the table of
-the cohort, `volumes.tsv`, says why.
+`*_space-orig_label-ICV_mask.nii.gz`, both on the voxels of the scan; `dseg.json` and `mask.json` describe all label maps and masks.
+Where the intracranial volume cannot be known (the skull was removed, the head is cut off) there is no mask.
+
+The table of the cohort, `../volumes.tsv`, has for each scan the file that its maps were made from (column `path`) and the volumes in mm^3.
+A scan that failed has no files here, and the table says why.
 """
 """What the folder says of itself."""
 
@@ -104,7 +116,7 @@ def _stem(scan: str, suffix: str) -> str:
 
 
 def write_dataset(root: Location, *, version: str, sources: Mapping[str, str], authors: Sequence[str] = ()) -> None:
-    """Write ``dataset_description.json``, ``README.md`` and ``dseg.tsv``: what this folder is, and what the labels mean.
+    """Write ``dataset_description.json``, ``README.md``, ``dseg.tsv`` and the sidecars: what this folder is, and what the labels mean.
 
     Parameters
     ----------
@@ -113,7 +125,7 @@ def write_dataset(root: Location, *, version: str, sources: Mapping[str, str], a
     version
         Version of hypojax.
     sources
-        Datasets that the scans came from: the name that sidecars have for each, and its address.
+        Datasets that the scans came from: the name of each, and its address.
     authors
         Of these datasets, where they name any.
     """
@@ -129,96 +141,64 @@ def write_dataset(root: Location, *, version: str, sources: Mapping[str, str], a
     rows = [f"{value}\t{name}\t{_abbreviation(name)}\t{COLORS[(value - 1) % len(COLORS)]}" for value, name in LABELS.items()]
     place(root / "dataset_description.json", _json(description))
     place(root / "README.md", README.encode())
-    place(root / "dseg.json", _json({"Description": LABELLED, "SpatialReference": "orig"}))
     place(root / "dseg.tsv", "\n".join(["index\tname\tabbreviation\tcolor", *rows, ""]).encode())
+    if not (root / "mask.json").is_file():  # an earlier version wrote a sidecar for each image
+        _remove_sidecars(root)
+    for name, content in SIDECARS.items():
+        place(root / name, _json({**content, "Sources": [f"bids:{visible(dataset)}:" for dataset in sources]}))
 
 
-def write_scan(root: Location, *, stem: str, source: str, maps: ScanMaps, volumes: Mapping[str, float | None]) -> tuple[Location, ...]:
-    """Write the label maps of one scan and their sidecars; writing twice gives the same bytes.
+def write_scan(root: Location, *, scan: str, maps: ScanMaps) -> dict[str, str]:
+    """Write the label maps of one scan; writing twice gives the same bytes.
 
     Parameters
     ----------
     root
         The derivatives folder.
-    stem
-        Where the scan's files lie in it, from `scan_stem`.
-    source
-        The input file, as a BIDS URI.
+    scan
+        Its id, which says where its files lie (`scan_stem`).
     maps
         The label maps and their geometry.
-    volumes
-        Region → soft volume, mm³; None where it is missing.
 
     Returns
     -------
-    The image files written.
+    Key, below ``root``, of every image written → its SHA-256.
     """
-    regions = {name: volume for name, volume in volumes.items() if name != "icv"}
-    hypothalamus, intracranial = _images(root, stem)
-    _write_image(hypothalamus, maps.hypothalamus, maps, {**_sidecar(source, regions), "Description": LABELLED, "Atlas": PROTOCOL})
-    if maps.intracranial is None:
-        _remove(intracranial)
-        return (hypothalamus,)
-    about = {**_sidecar(source, {"icv": volumes.get("icv")}), "Description": MASKED, "Type": "Brain"}
-    _write_image(intracranial, maps.intracranial, maps, about)
-    return hypothalamus, intracranial
+    written: dict[str, str] = {}
+    header = None if maps.header is None else bare_header(maps.header)
+    for end, voxels in ((DSEG, maps.hypothalamus), (MASK, maps.intracranial)):
+        key = f"{scan_stem(scan)}{end}.nii.gz"
+        if voxels is None:
+            remove(root / key)
+        else:
+            written[key] = write_nifti(root / key, voxels, maps.affine, header=header)
+    return written
 
 
-def remove_scan(root: Location, *, stem: str) -> None:
+def remove_scan(root: Location, *, scan: str) -> None:
     """Remove the label maps of a scan that has none any more; nothing where there are none.
 
     Parameters
     ----------
     root
         The derivatives folder.
-    stem
-        Where the scan's files lie in it, from `scan_stem`.
+    scan
+        Its id.
 
     Raises
     ------
     RunError
         ``NOT_WRITABLE``.
     """
-    for image in _images(root, stem):
-        _remove(image)
+    for end in (DSEG, MASK):
+        remove(root / f"{scan_stem(scan)}{end}.nii.gz")
 
 
-def scan_files(root: Location, *, stem: str) -> dict[str, str]:
-    """Key, below ``root``, of every file of a scan that is there → its SHA-256."""
-    found = {}
-    for image in _images(root, stem):
-        for path in (image, _sidecar_path(image)):
-            with suppress(FileNotFoundError):
-                found[f"{stem.rpartition('/')[0]}/{path.name}"] = file_digest(path)
-    return found
-
-
-def _images(root: Location, stem: str) -> tuple[Location, Location]:
-    """Label map and intracranial mask of a scan."""
-    return root / f"{stem}_space-orig_seg-hypothalamus_dseg.nii.gz", root / f"{stem}_space-orig_label-ICV_mask.nii.gz"
-
-
-def _remove(image: Location) -> None:
-    """Remove an image, then its sidecar, and what is left of either where a process died while it wrote them."""
-    for path in (image, _sidecar_path(image)):
-        remove(path)
-
-
-def _write_image(path: Location, voxels: UInt8[np.ndarray, "i j k"], maps: ScanMaps, sidecar: Mapping[str, object]) -> None:
-    """One label map with its sidecar, the image last, so that an image never lacks its description."""
-    place(_sidecar_path(path), _json(sidecar))
-    header = None if maps.header is None else bare_header(maps.header)
-    write_nifti(path, voxels, maps.affine, header=header, slope=1.0, intercept=0.0)
-
-
-def _sidecar(source: str, volumes: Mapping[str, float | None]) -> dict[str, object]:
-    """What every map says about itself."""
-    rounded = {name: None if volume is None else round(volume, 3) for name, volume in volumes.items()}
-    return {"Sources": [visible(source)], "SpatialReference": "orig", "Manual": False, "SoftVolumes": rounded, "SoftVolumesUnits": "mm^3"}
-
-
-def _sidecar_path(image: Location) -> Location:
-    return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+def _remove_sidecars(root: Location) -> None:
+    """Remove the sidecars of single images, which those at the top replace."""
+    for key in keys(root):
+        if key.startswith("sub-") and key.endswith((f"{DSEG}.json", f"{MASK}.json")):
+            remove(root / key)
 
 
 def _abbreviation(name: str) -> str:

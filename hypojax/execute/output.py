@@ -12,7 +12,6 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from hypojax import cohort
 from hypojax.cohort import derivatives
@@ -123,18 +122,6 @@ def dataset_links(roots: Iterable[str]) -> dict[str, str]:
     {'my-bids-075c4c': 's3://bucket/my%20bids'}
     """
     return {_name(root): uri(root) for root in map(locate, roots)}
-
-
-def bids_uri(path: str) -> str:
-    """A scan's file as a BIDS URI, whose name is one of `dataset_links`.
-
-    >>> bids_uri("s3://bucket/bids/sub-01/anat/sub-01_T1w.nii.gz")
-    'bids:bids-809f0d:sub-01/anat/sub-01_T1w.nii.gz'
-    """
-    place = locate(path)
-    root = _root(place.parent)
-    below = "/".join(place.parts[len(root.parts) :])
-    return f"bids:{_name(root)}:{quote(below, errors='surrogateescape')}"
 
 
 def authors(roots: Iterable[str]) -> list[str]:

@@ -13,10 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 
-from hypojax.cohort.derivatives import ScanMaps, remove_scan, scan_files, scan_stem, write_scan
+from hypojax.cohort.derivatives import ScanMaps, remove_scan, write_scan
 from hypojax.execute.measured import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
 from hypojax.execute.outcome import ScanResult, refusal
-from hypojax.execute.output import bids_uri
 from hypojax.execute.readahead import overlapped, threads_here
 from hypojax.grid import Affine
 from hypojax.reason import Reason, RunError, ScanError
@@ -315,7 +314,7 @@ class Pipeline:
         self.store.write_segmentation(item.scan, stored_form(item.affine, item.segmentation, measured))
         regions = region_entries(measured)
         maps = scan_maps(measured, regions, affine=item.affine, header=item.header)
-        files = self._export(item.scan, maps, regions, root=self.store.behind_claim(item.scan, self.derivatives_root))
+        files = self._export(item.scan, maps, root=self.store.behind_claim(item.scan, self.derivatives_root))
         seconds = time.perf_counter() - since
         row = full_row(item.row, measured, seconds=seconds)
         self.store.commit(item.scan, status="done", row=row, regions=regions, derivatives=files)
@@ -336,7 +335,7 @@ class Pipeline:
     def _record_failure(self, item: Refused) -> ScanResult:
         """As `_commit_failure`, where nobody takes the scan away."""
         result, row = item.result, {**item.row, "seconds": item.result.seconds}
-        remove_scan(self.store.behind_claim(result.scan, self.derivatives_root), stem=scan_stem(result.scan))
+        remove_scan(self.store.behind_claim(result.scan, self.derivatives_root), scan=result.scan)
         self.store.commit(result.scan, status="failed", reason=Reason(result.reason), message=result.message, row=row)
         return result
 
@@ -345,15 +344,11 @@ class Pipeline:
         record, native = self.store.record(scan), self.store.read_native(scan)
         regions = record["regions"] if record else {}
         maps = scan_maps(self.store.read_segmentation(scan), regions, affine=native.affine, header=native.header)
-        self.store.amend_derivatives(scan, self._export(scan, maps, regions, root=self.derivatives_root))
+        self.store.amend_derivatives(scan, self._export(scan, maps, root=self.derivatives_root))
 
-    def _export(self, scan: str, maps: ScanMaps, regions: Mapping[str, Mapping[str, Any]], *, root: Location) -> dict[str, str]:
+    def _export(self, scan: str, maps: ScanMaps, *, root: Location) -> dict[str, str]:
         """Write the BIDS derivatives of one scan, where any are wanted, and give their digests by key."""
-        if not self.write_maps:
-            return {}
-        volumes = {region: entry["volume_mm3"] for region, entry in regions.items()}
-        write_scan(root, stem=scan_stem(scan), source=bids_uri(path_of(self.store, scan)), maps=maps, volumes=volumes)
-        return scan_files(root, stem=scan_stem(scan))
+        return write_scan(root, scan=scan, maps=maps) if self.write_maps else {}
 
 
 def attempt(scan: str, step: Callable[[], Result], *, since: float) -> Result | ScanResult:
@@ -421,11 +416,6 @@ def read_ingested(store: CohortStore, scan: str) -> tuple[Image, Mapping[str, An
         nonfinite=native.nonfinite,
     )
     return image, record["row"]
-
-
-def path_of(store: CohortStore, scan: str) -> str:
-    """The input file of a scan, as given."""
-    return store.index.by_id[scan]["path"]
 
 
 def prepare(network: Segments, image: Image) -> "Prepared":

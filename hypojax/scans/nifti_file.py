@@ -1,6 +1,7 @@
 """Writing a NIfTI file: all or nothing, the same bytes each time, and the original header where there is one."""
 
 import errno
+import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ def write_nifti(
     header: bytes | None = None,
     slope: float = 1.0,
     intercept: float = 0.0,
-) -> None:
+) -> str:
     """Write voxels as stored to a ``.nii`` or ``.nii.gz`` file, atomically and with the same bytes each time.
 
     Parameters
@@ -67,6 +68,10 @@ def write_nifti(
     slope, intercept
         Scaled value = stored value × slope + intercept.
 
+    Returns
+    -------
+    SHA-256 of the file's bytes.
+
     Raises
     ------
     RunError
@@ -79,13 +84,13 @@ def write_nifti(
     >>> from hypojax.scans.reading import read
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "mask.nii.gz"
-    ...     write_nifti(file, np.arange(8, dtype=np.uint8).reshape(2, 2, 2), np.eye(4))
+    ...     digest = write_nifti(file, np.arange(8, dtype=np.uint8).reshape(2, 2, 2), np.eye(4))
     ...     read("mask", file).voxels[1, 1].tolist()
     [6, 7]
     """
     fields = _fields(voxels, affine, header, slope, intercept)
     try:
-        _put(path, _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"))
+        return _put(path, _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         problem, step = (
@@ -144,11 +149,14 @@ def bare_header(header: bytes) -> bytes:
     return bytes(fields.binaryblock)
 
 
-def _put(path: Location, pieces: Iterator[bytes]) -> None:
-    """All pieces as one file, or none."""
+def _put(path: Location, pieces: Iterator[bytes]) -> str:
+    """All pieces as one file, or none; their SHA-256."""
+    found = hashlib.sha256()
     with replacing(path, through=False) as file:
         for piece in pieces:
             file.write(piece)
+            found.update(piece)
+    return found.hexdigest()
 
 
 def _encoded(fields: NiftiFields, voxels: Num[np.ndarray, "i j k"], *, zipped: bool) -> Iterator[bytes]:
