@@ -23,13 +23,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "")  # so that it is put back afterwards
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delitem(sys.modules, "jax", raising=False)  # as in a program that has not imported it yet
     return tmp_path / "cache"
 
 
-def compiled(**environment: str) -> subprocess.CompletedProcess[str]:
+def compiled(code: str = COMPILE, **environment: str) -> subprocess.CompletedProcess[str]:
     """Compile something in a process of its own, in which every warning is an error."""
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", COMPILE],
+        [sys.executable, "-W", "error", "-c", code],
         env={**os.environ, "JAX_PLATFORMS": "cpu", LEAST_SECONDS: "0", **environment},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
@@ -112,3 +113,20 @@ def test_an_entry_that_broke_off_is_compiled_again(home: Path) -> None:
         [sys.executable, "-c", COMPILE], env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True, check=True
     )
     assert again.stdout == first.stdout
+
+
+def test_a_python_program_that_uses_jax_already_shares_the_folder_unless_it_has_one(home: Path, tmp_path: Path) -> None:
+    used = "import jax; jax.jit(lambda x: x + 1)(1.0)\n"
+    assert compiled(used + COMPILE).stdout == compiled().stdout
+    kept = {path.name for path in home.rglob("*-cache")}
+    assert any(name.startswith("jit__lambda") for name in kept)
+    own = f"jax.config.update('jax_compilation_cache_dir', {str(tmp_path / 'own')!r})\n"
+    compiled(used + own + COMPILE)
+    assert list((tmp_path / "own").glob("jit__lambda*-cache"))
+    assert {path.name for path in home.rglob("*-cache")} == kept
+
+
+def test_a_folder_that_cannot_be_written_to_is_left_alone(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert use_compile_cache() is None
+    assert "cannot be written to" in caplog.text

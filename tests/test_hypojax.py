@@ -3,7 +3,8 @@
 import re
 import subprocess
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
+from inspect import isfunction
 from pathlib import Path
 
 import pytest
@@ -22,15 +23,33 @@ def test_no_room_hides_a_public_function() -> None:
     assert not rooms & functions
 
 
-def test_names_in_readme_and_guide_need_no_import_but_that_of_hypojax() -> None:
+def test_every_name_in_the_docs_is_there_and_those_of_readme_and_guide_need_no_import_but_that_of_hypojax() -> None:
+    """Each name, in a process that has imported nothing else; a page about the rooms names rooms too, which an import finds."""
     root = Path(__file__).parent.parent
-    text = "".join((root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/guide.md"))
-    names = sorted(
-        {*re.findall(r"\bhypojax(?:\.[A-Za-z_]+)+(?=[`(])", text), "hypojax.demonstration.write_cohort", "hypojax.monitoring.drift"}
-    )
-    assert "hypojax.evaluation.compare" in names
-    code = "; ".join(["import hypojax", *names])
+    pages = {path.name: path.read_text(encoding="utf-8") for path in (root / "README.md", *(root / "docs").glob("*.md"))}
+    named = {page: set(re.findall(r"\bhypojax(?:\.[A-Za-z_]\w*)+(?=[`(\s])", text)) for page, text in pages.items()}
+    plain = sorted(named["README.md"] | named["guide.md"] | {f"hypojax.{name}" for name in hypojax.__all__})
+    assert {"hypojax.evaluate", "hypojax.segment", "hypojax.train"} <= set(plain)
+    rooms = sorted(set.union(*named.values()))
+    code = "\n".join(["import pkgutil, hypojax", *plain, f"for name in {rooms}: pkgutil.resolve_name(name)"])
     subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_types_in_public_signatures_are_public() -> None:
+    """Those of hypojax; each is to be had from `hypojax` or from the room that holds it."""
+    public = {getattr(hypojax, name) for name in hypojax.__all__ if isinstance(getattr(hypojax, name), type)}
+    rooms = [import_module(f"hypojax.{room}") for room in ("execute", "evaluation", "monitoring", "segmenter", "training")]
+    public |= {getattr(room, name) for room in rooms for name in getattr(room, "__all__", ()) if isinstance(getattr(room, name), type)}
+    functions = [getattr(hypojax, name) for name in hypojax.__all__ if isfunction(getattr(hypojax, name))]
+    assert len(functions) > 10
+    missing = {
+        f"{function.__name__}: {word}"
+        for function in functions
+        for annotation in (*function.__annotations__.values(),)
+        for word in re.findall(r"hypojax\.[\w.]+\.(\w+)", str(annotation))
+        if word not in {kind.__name__ for kind in public} | {"ObjectPath", "FencedPath", "VoxelArray"}
+    }
+    assert not missing
 
 
 WRONG = """
@@ -50,7 +69,7 @@ takes = {
     "matrix of 4 × 4 numbers": lambda: hypojax.segment(np.ones((3, 3, 3)), affine="straight"),
     "a Dataset with voxels and affine": lambda: hypojax.preprocess("a.nii"),
     "not ndarray": lambda: compare(np.ones(3), "reference"),
-    "not list": lambda: hypojax.monitoring.drift(["a"]),
+    "not list": lambda: hypojax.drift(["a"]),
 }
 for sentence, call in takes.items():
     try:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -32,7 +33,7 @@ from hypojax.release import SUMS, released_folder
 from hypojax.scans import read
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE
 from hypojax.segmenter.forward import place_of
-from hypojax.segmenter.segmenter import Segmentation, Segmenter, Surroundings, _suited, box_grid, box_input, box_offset, head_input
+from hypojax.segmenter.segmenter import Segmentation, Segmenter, Surroundings, _suited, box_grid, box_input, recentred
 
 LARGEST_DISTANCE = 4.0
 """Millimetres between our centre of the hypothalamus and the teacher's (issue: "where they should")."""
@@ -116,12 +117,15 @@ def test_place_is_the_mean_near_the_peak() -> None:
     assert 0.9 < float(located) < 1
 
 
-def test_box_offset_is_the_shift_of_the_structure() -> None:
+def test_a_box_is_centred_anew_on_a_structure_far_from_its_middle() -> None:
     posteriors = np.zeros((10, *BOX_SHAPE), np.uint8)
     posteriors[3, 20:26, 10:16, 17:23] = 255
     grid = box_grid(np.diag([1.0, 1.0, 1.0, 1.0]), np.array([5.0, -3.0, 2.0]))
-    np.testing.assert_allclose(box_offset(posteriors, grid), [3.0, -7.0, 0.0], atol=1e-9)
-    np.testing.assert_array_equal(box_offset(np.zeros_like(posteriors), grid), 0)
+    centre = recentred(grid, posteriors)
+    assert centre is not None
+    np.testing.assert_allclose(centre, grid.centre + grid.affine[:3, :3] @ [3.0, -7.0, 0.0], atol=1e-9)
+    assert recentred(grid, np.roll(posteriors, (-2, 7), axis=(1, 2))) is None
+    assert recentred(grid, np.zeros_like(posteriors)) is None
     np.testing.assert_allclose(to_voxel(grid.affine, grid.centre), [19.5, 19.5, 19.5])
 
 
@@ -204,7 +208,8 @@ def test_a_prepared_scan_is_segmented_as_any_other(segmenter: Segmenter) -> None
     (found,) = segmenter.segment_batch([segmenter.prepare(volume, image.affine)])
     assert_same([found], [segmenter.segment(volume, image.affine)])
     assert found.device_seconds > 0
-    step_by_step = head_input(volume, image.affine, find_head(volume, image.affine))
+    head = find_head(volume, image.affine)
+    step_by_step = intensity.zscore(foreground.sample_head(volume, image.affine, head), head.statistics)
     np.testing.assert_array_equal(segmenter.prepare(volume, image.affine).image, step_by_step)
 
 
@@ -378,3 +383,16 @@ def test_no_constant_of_the_normalisation_can_change_unnoticed(monkeypatch: pyte
             with pytest.raises(RunError, match=name):
                 _suited(released, "box")
     _suited(released, "box")
+
+
+def test_a_process_loads_a_set_of_weights_once_until_they_change(tmp_path: Path) -> None:
+    folder = shutil.copytree(released_folder(), tmp_path / "weights")
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(Segmenter.load, (folder, str(folder)))
+    assert one is other
+    assert Segmenter.load(folder, batch=2) is not one
+    os.utime(folder / "box.safetensors", (0, 0))
+    anew = Segmenter.load(folder)
+    assert anew is not one
+    Segmenter.unload()
+    assert Segmenter.load(folder) is not anew

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from hypojax.cli.screen import Screen
-from hypojax.cli.train import closing, progress
+from hypojax.cli.train import progress
 from hypojax.reason import RunError
 from hypojax.training.progress import LogEntry, draw_history, interruptible
 from hypojax.training.training import TrainResult
@@ -57,7 +57,7 @@ def test_a_terminal_has_a_bar_with_loss_dice_and_time_left() -> None:
     ],
 )
 def test_the_closing_sentence(result: tuple[Path, int, bool, LogEntry | None], said: str) -> None:
-    assert closing(TrainResult(*result)) == said
+    assert str(TrainResult(*result)) == said
 
 
 def test_a_picture_of_a_run_with_and_without_validation(tmp_path: Path) -> None:

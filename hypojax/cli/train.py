@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Final
@@ -14,12 +14,9 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from hypojax.cli.screen import Screen, duration
 from hypojax.cli.verb import OK, Verb
-from hypojax.reason import Reason, RunError
 
 if TYPE_CHECKING:
     from hypojax.training.progress import LogEntry, TrainCallback
-    from hypojax.training.train_config import TrainConfig
-    from hypojax.training.training import TrainResult
 
 SIGNALLED: Final = 128
 """What shells add to the number of the signal that ended a process."""
@@ -59,40 +56,19 @@ class Train(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Train, show progress, give the exit code."""
-        if self.fold is not None and self.every_fold:
-            raise RunError(Reason.USAGE, f"--fold {self.fold} and --all were both given; give one of them")
-        from hypojax.training.progress import interruptible
-        from hypojax.training.train_config import read_config
-        from hypojax.training.training import train_network
+        from hypojax.training import train
 
-        config = self._changed(read_config(self.config))
-        folds = range(config.folds) if self.every_fold else [self.fold]
-        with interruptible() as interruption:
-            for fold in folds:
-                with progress(screen) as callback:
-                    outcome = train_network(config, fold=fold, callback=callback, interrupted=lambda: interruption.happened)
-                screen.say(closing(outcome))
-                if not outcome.finished:
-                    return SIGNALLED + interruption.signal
-        return OK
-
-    def _changed(self, config: "TrainConfig") -> "TrainConfig":
-        """The configuration with what the command line says otherwise."""
-        loop = config.loop if self.steps is None else replace(config.loop, steps=self.steps)
-        return replace(config, loop=loop, examples=self.examples or config.examples, out=self.out or config.out)
-
-
-def closing(outcome: "TrainResult") -> str:
-    """How a run ended, in a sentence."""
-    if not outcome.finished:
-        return f"{outcome.folder}: interrupted and saved at step {outcome.step}; the same command again goes on there"
-    found = f"; best at step {outcome.best.step}: {scores_text(outcome.best)}" if outcome.best else ""
-    return f"{outcome.folder}: trained for {outcome.step} steps{found}"
-
-
-def scores_text(entry: "LogEntry") -> str:
-    """The scores of an entry, by name."""
-    return "  ".join(f"{name} {value:.3f}" for name, value in entry.scores.items())
+        with progress(screen) as callback:
+            results = train(
+                self.config,
+                fold=self.fold,
+                every_fold=self.every_fold,
+                examples=self.examples,
+                out=self.out,
+                steps=self.steps,
+                callback=callback,
+            )
+        return OK if results[-1].finished else SIGNALLED + results[-1].signal
 
 
 @contextmanager
@@ -158,7 +134,7 @@ class TrainingLines:
             f"{entry.seconds_a_step:.2f} s/step",
             self._clock.left(entry.step),
         ]
-        self.noted("  ".join([*facts, *([f"held out: {scores_text(entry)}"] if entry.scores else [])]))
+        self.noted("  ".join([*facts, *([f"held out: {entry.scored}"] if entry.scores else [])]))
 
     def noted(self, sentence: str) -> None:
         """Something else worth knowing."""
@@ -193,7 +169,7 @@ class TrainingBar:
         """The state was saved."""
         if "dice" in entry.scores:
             self._dice = f"  Dice {entry.scores['dice']:.3f}"
-            self._bar.console.print(escape(f"step {entry.step}, held out: {scores_text(entry)}"), highlight=False)
+            self._bar.console.print(escape(f"step {entry.step}, held out: {entry.scored}"), highlight=False)
 
     def noted(self, sentence: str) -> None:
         """Something else worth knowing."""

@@ -274,21 +274,18 @@ class Demo(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Make the cohort, run, compare, and say where the outputs lie."""
-        from hypojax import cohort, demonstration, execute
+        from hypojax.demonstration import COHORT, GROUP_FACTOR, demo
 
-        screen.say(f"Making {len(demonstration.COHORT)} scans from Colin27 with known volumes …")
-        bids = demonstration.write_cohort(self.out / "bids")
-        results = self.out / "results"
-        with screen.progress() as watch:
-            outcome = execute.run([bids], out=results, callback=watch)
-        screen.outcome(outcome, results)
-        if not outcome.failed:
-            with cohort.open_cohort(results / "cohort.zarr") as dataset:
-                ratio = {"measured": demonstration.group_ratio(dataset), "known": demonstration.GROUP_FACTOR}
-                screen.add(ratio=ratio)
-                screen.comparison(demonstration.compare(dataset), **ratio)
-        screen.answer(f"The scans are in {bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {results}")
-        return exit_code(outcome.done, outcome.failed)
+        screen.say(f"Making {len(COHORT)} scans from Colin27 with known volumes …")
+        with screen.progress() as callback:
+            made = demo(self.out, callback=callback)
+        screen.outcome(made.outcome, made.results)
+        if made.measured is not None:
+            ratio = {"measured": made.measured, "known": GROUP_FACTOR}
+            screen.add(ratio=ratio)
+            screen.comparison(made.comparisons, **ratio)
+        screen.answer(f"The scans are in {made.bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {made.results}")
+        return exit_code(made.outcome.done, made.outcome.failed)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,17 @@ from hypojax.demonstration.scaled_heads import (
     GROUP_FACTOR,
     RIM_MM,
     Comparison,
+    Demonstration,
     Subject,
     compare,
     deform,
+    demo,
     group_ratio,
     sample_scan,
     write_cohort,
 )
 
 __all__ = [
-    "CENTRE_MM", "COHORT", "CORE_MM", "GROUP_FACTOR", "RIM_MM", "Comparison", "RadialMap", "Subject", "compare", "deform", "deformed",
-    "group_ratio", "sample_scan", "write_cohort",
+    "CENTRE_MM", "COHORT", "CORE_MM", "GROUP_FACTOR", "RIM_MM", "Comparison", "Demonstration", "RadialMap", "Subject", "compare", "deform",
+    "deformed", "demo", "group_ratio", "sample_scan", "write_cohort",
 ]  # fmt: skip

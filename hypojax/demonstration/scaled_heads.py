@@ -6,10 +6,10 @@ hypothalamus of `GROUP_FACTOR` times the first group's. What `hypojax run` then 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import xarray as xr
@@ -19,6 +19,9 @@ from hypojax.demonstration.radial_map import RadialMap, deformed
 from hypojax.grid import Affine
 from hypojax.scans import Image, read, write_nifti
 from hypojax.storage import Disk, on_disk
+
+if TYPE_CHECKING:
+    from hypojax.execute import Callback, Outcome
 
 CENTRE_MM: Final = (0.8, -1.0, -11.6)
 """Middle of the hypothalamus in the sample scan, mm, RAS+; no voxel of it is farther than 10 mm."""
@@ -172,3 +175,57 @@ def group_ratio(cohort: xr.Dataset, *, subjects: Sequence[Subject] = COHORT) -> 
         for group in ("reference", "smaller")
     ]
     return means[1] / means[0]
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """The demo's cohort, the run over it, and what it measured beside what is known.
+
+    Parameters
+    ----------
+    bids, results
+        Folders of the scans and of the run.
+    outcome
+        What became of each scan.
+    comparisons
+        Measured against known, a scan and region each; none where a scan failed.
+    measured
+        Hypothalamus over intracranial volume, second group over first; `GROUP_FACTOR` is known. None where a scan failed.
+    """
+
+    bids: Path
+    results: Path
+    outcome: "Outcome"
+    comparisons: tuple[Comparison, ...] = ()
+    measured: float | None = None
+
+
+def demo(out: Disk = "hypojax-demo", *, callback: "Callback | None" = None) -> Demonstration:
+    """Make a small cohort with a known answer from the scan that ships with hypojax, run on it, compare: ``hypojax demo``.
+
+    Parameters
+    ----------
+    out
+        Folder for the cohort (``bids``) and the results (``results``).
+    callback
+        Who is told how the run goes on.
+
+    Raises
+    ------
+    RunError
+        As `hypojax.run`.
+
+    Examples
+    --------
+    >>> demo("hypojax-demo").measured  # doctest: +SKIP
+    0.79
+    """
+    from hypojax.cohort import open_cohort  # here, as the run: whoever wants the sample scan alone does not wait for them
+    from hypojax.execute import run
+
+    bids, results = write_cohort(on_disk(out) / "bids"), on_disk(out) / "results"
+    made = Demonstration(bids, results, run(bids, results, callback=callback))
+    if made.outcome.failed:
+        return made
+    cohort = open_cohort(results)
+    return replace(made, comparisons=tuple(compare(cohort)), measured=group_ratio(cohort))

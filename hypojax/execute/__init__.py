@@ -1,11 +1,11 @@
 """From inputs to a finished cohort on one machine: the stages of a run, the pipeline of one scan, and how it ended."""
 
+from hypojax.execute.calibration import Calibration
 from hypojax.execute.costs import Workers
 from hypojax.execute.follow import follow
 from hypojax.execute.integrity import Repaired, repair, verify
 from hypojax.execute.lock import Shard, parse_shard
-from hypojax.execute.machine import Info, info
-from hypojax.execute.network import load_segmenter
+from hypojax.execute.machine import Info, info, load_segmenter
 from hypojax.execute.outcome import Callback, Outcome, ScanResult
 from hypojax.execute.pipeline import Segments
 from hypojax.execute.projection import Plan, plan
@@ -13,6 +13,7 @@ from hypojax.execute.single import segment
 from hypojax.execute.stages import export, ingest, run, segment_store, status
 
 __all__ = [
+    "Calibration",
     "Callback",
     "Info",
     "Outcome",

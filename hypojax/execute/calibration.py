@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from hypojax.execute.budget import Size, in_flight
-from hypojax.execute.network import load_segmenter
+from hypojax.execute.machine import load_segmenter
 from hypojax.execute.outcome import ScanResult
 from hypojax.execute.stages import run
 from hypojax.reason import HypojaxError, Reason, RunError

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import nnls
 
 from hypojax.execute.budget import Size, in_flight, memory_limit, scan_budget
 from hypojax.execute.calibration import Calibration
@@ -142,6 +141,8 @@ def through(sizes: Sequence[float], costs: Sequence[float]) -> Straight:
     """
     scale = max(sizes)
     rows = np.stack([np.ones(len(sizes)), np.asarray(sizes, np.float64) / scale], axis=1)
+    from scipy.optimize import nnls  # takes a third of a second to import
+
     (fixed, rate), _ = nnls(rows, np.asarray(costs, np.float64))
     return Straight(float(fixed), float(rate / scale))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from hypojax import cohort
 from hypojax.cohort import derivatives
 from hypojax.execute.lock import table_lock
-from hypojax.execute.network import provenance, weights_of
+from hypojax.execute.machine import provenance, weights_of
 from hypojax.execute.outcome import Outcome, from_records
 from hypojax.reason import Reason, RunError
 from hypojax.release import weights_sha256

@@ -7,8 +7,8 @@ import xarray as xr
 
 from hypojax import cohort
 from hypojax.execute.budget import scan_budget
+from hypojax.execute.machine import load_segmenter, provenance
 from hypojax.execute.measured import full_row, intracranial_mask, measure_scan, region_entries, row_of
-from hypojax.execute.network import load_segmenter, provenance
 from hypojax.execute.pipeline import Segments
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
@@ -35,7 +35,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     affine
         Voxel-to-world matrix (mm, RAS+) of voxels; a file and a nibabel image have their own.
     segmenter
-        A loaded network, for many scans in a loop; the released weights are loaded when left out.
+        A loaded network; when left out the released one, which is loaded and compiled once in a process (`hypojax.Segmenter.load`).
 
     Returns
     -------
@@ -58,8 +58,8 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     >>> float(dataset.volume_mm3.sel(region="hypothalamus"))  # doctest: +SKIP
     947.2
     """
-    network = segmenter or load_segmenter(RunSettings())
     entry, image = _entry_and_image(scan, affine)
+    network = segmenter or load_segmenter(RunSettings())
     start, volume = time.perf_counter(), image.intensities()
     try:
         refuse_label_map(image)

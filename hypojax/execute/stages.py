@@ -12,7 +12,7 @@ from hypojax.execute.inputs import find, settle_moved
 from hypojax.execute.integrity import mend_maps
 from hypojax.execute.job import Job, Todo, todo_of
 from hypojax.execute.lock import Shard, locked, table_lock
-from hypojax.execute.network import load_segmenter
+from hypojax.execute.machine import load_segmenter
 from hypojax.execute.outcome import Callback, GuardedCallback, NoCallback, Outcome, ScanResult, from_records
 from hypojax.execute.output import (
     DERIVATIVES,

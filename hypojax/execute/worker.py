@@ -16,7 +16,7 @@ from distributed import Client, Scheduler, SchedulerPlugin, Worker, WorkerPlugin
 
 from hypojax.execute.budget import scan_budget
 from hypojax.execute.lock import Turn
-from hypojax.execute.network import load_segmenter, provenance, weights_of
+from hypojax.execute.machine import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.pipeline import Pipeline, Segments

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hypojax.monitoring.comparison import compare, drift, write_drift
     from hypojax.monitoring.finding import DriftResult, Finding
-    from hypojax.monitoring.limits import Limits
+    from hypojax.monitoring.limits import Choice, Limits
 
 _HOME: Final = {
+    "Choice": "limits",
     "DriftResult": "finding",
     "Finding": "finding",
     "Limits": "limits",
@@ -21,7 +22,7 @@ _HOME: Final = {
 }
 """Public name → the file it lives in."""
 
-__all__ = ["DriftResult", "Finding", "Limits", "compare", "drift", "write_drift"]
+__all__ = ["Choice", "DriftResult", "Finding", "Limits", "compare", "drift", "write_drift"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,9 +2,8 @@
 
 import zlib
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, Protocol, TypeGuard, runtime_checkable
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from jaxtyping import Num
@@ -24,7 +23,24 @@ ARRAY: Final = "array"
 TAKEN: Final = "a scan is an image file or DICOM folder (path or URL), a nibabel image, a DataArray, a Dataset, or voxels with affine="
 """What a scan may be, as the beginning of an error's sentence."""
 
-Held = SpatialImage | xr.DataArray | xr.Dataset | da.Array | np.ndarray
+
+@runtime_checkable
+class VoxelArray(Protocol):
+    """Voxels of NumPy, Dask, JAX, or whatever else becomes a NumPy array when it is asked to."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+
+    @property
+    def dtype(self) -> object:
+        """Their type."""
+
+    def __array__(self) -> np.ndarray:
+        """The voxels themselves."""
+
+
+Held = SpatialImage | xr.DataArray | xr.Dataset | VoxelArray
 """What can hold a scan in memory."""
 
 
@@ -34,7 +50,7 @@ def is_held(scan: object) -> TypeGuard[Held]:
     >>> is_held(np.zeros((2, 2, 2))), is_held("sub-01_T1w.nii.gz")
     (True, False)
     """
-    return isinstance(scan, (SpatialImage, xr.DataArray, xr.Dataset, da.Array, np.ndarray))
+    return isinstance(scan, (SpatialImage, xr.DataArray, xr.Dataset, VoxelArray))
 
 
 def image_of(scan: Held, *, affine: Affine | None = None) -> tuple[str, Image]:
@@ -65,9 +81,9 @@ def image_of(scan: Held, *, affine: Affine | None = None) -> tuple[str, Image]:
         if isinstance(scan, SpatialImage):
             name = scan_id(Path(named)) if (named := scan.get_filename()) else ARRAY
             return name, _from_nibabel(scan, affine)
-        if isinstance(scan, (da.Array, np.ndarray)):
-            return name, _image(np.asarray(scan), affine)
-        return name, _from_labelled(scan, affine)
+        if isinstance(scan, (xr.DataArray, xr.Dataset)):
+            return name, _from_labelled(scan, affine)
+        return name, _image(np.asarray(scan), affine)
     except (RunError, ScanError):
         raise
     except HypojaxError as error:

@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import stat
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +21,11 @@ LOG: Final = logging.getLogger("hypojax")
 
 
 def use_compile_cache() -> Path | None:
-    """Have JAX keep what it compiles for the next process; to be called before JAX is imported, by a program and not by a library.
+    """Have JAX keep what it compiles for the next process; `hypojax.Segmenter.load` and the command line call it.
 
     The folder is ``hypojax/`` and a name for this processor below ``XDG_CACHE_HOME`` (``~/.cache`` when that is not set). Where
     ``JAX_COMPILATION_CACHE_DIR`` is set already that folder is taken, if nobody else can write to it; set to nothing, it turns the
-    cache off.
+    cache off. A folder that a program has given to JAX itself (``jax_compilation_cache_dir``) stays.
 
     Returns
     -------
@@ -35,6 +36,9 @@ def use_compile_cache() -> Path | None:
     >>> use_compile_cache()  # doctest: +SKIP
     PosixPath('/home/me/.cache/hypojax/3f1c0a9be2d47c55')
     """
+    jax = sys.modules.get("jax")  # once it is there, it looks at its own settings and not at the environment
+    if jax and jax.config.jax_compilation_cache_dir:
+        return Path(jax.config.jax_compilation_cache_dir)
     chosen = os.environ.get(FOLDER)
     if chosen == "" or (chosen and "://" in chosen):
         return Path(chosen) if chosen else None
@@ -45,7 +49,12 @@ def use_compile_cache() -> Path | None:
         os.environ[FOLDER] = ""  # else JAX would run what lies there
         return None
     os.environ[FOLDER] = str(folder)
+    unset = LEAST_SECONDS not in os.environ
     os.environ.setdefault(LEAST_SECONDS, WORTH)
+    if jax:
+        jax.config.update(FOLDER.lower(), str(folder))
+        if unset:
+            jax.config.update(LEAST_SECONDS.lower(), float(WORTH))
     return folder
 
 
@@ -55,7 +64,7 @@ def private_folder(folder: Path) -> Path:
     Raises
     ------
     PermissionError
-        It belongs to someone else, others can write to it, or it is a link.
+        It belongs to someone else, you cannot write to it or others can, or it is a link.
     OSError
         It cannot be made.
     """
@@ -64,6 +73,8 @@ def private_folder(folder: Path) -> Path:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(f"{folder} is not a folder that only you can write to; chmod 700 it, or name another with {FOLDER}")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written to; name another with {FOLDER}")
     return folder
 
 

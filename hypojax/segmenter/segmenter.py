@@ -10,12 +10,14 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
-from jaxtyping import Bool, Float32, Float64, Num, UInt8
+from jaxtyping import Float32, Float64, Num, UInt8
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
@@ -24,8 +26,9 @@ from hypojax.preprocessing.foreground import Head, find_head, sample_head
 from hypojax.preprocessing.intensity import BRIGHTEST, NORMALISATION, Statistics, box_statistics, tissue_statistics, zscore
 from hypojax.preprocessing.normalisation import RELEASED, difference
 from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.release import joint_sum, released_folder, weights_files
+from hypojax.release import joint_sum, listed_sum, released_folder, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
+from hypojax.segmenter.compile_cache import use_compile_cache
 from hypojax.segmenter.forward import Batch, box_outputs, compiled, exhausted, head_outputs
 from hypojax.storage import Disk, on_disk
 
@@ -35,10 +38,15 @@ RECENTRE: Final = 3.0
 HALF: Final = 127.5
 """Half of a posterior × 255."""
 
+KEPT: Final = 4
+"""Segmenters that a process keeps: several sets of weights compared in turn, but not one for each of a training's."""
+
+LOADING: Final = threading.RLock()
+"""Held while weights are loaded, so that two threads do not load the same."""
+
 LOG: Final = logging.getLogger("hypojax")
 
 Scan = tuple[Num[np.ndarray, "i j k"], Affine]
-Looked = tuple[list[Grid], list[np.ndarray], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -94,12 +102,6 @@ class Surroundings:
     head_grid: Grid | None = None
     intracranial: UInt8[np.ndarray, "a s r"] | None = None
 
-    def inside(self, grid: Grid) -> Bool[np.ndarray, "x y z"] | None:
-        """Which voxels of a grid are intracranial, where that is known."""
-        if self.head_grid is None or self.intracranial is None:
-            return None
-        return resample(self.intracranial, self.head_grid.affine, grid) > HALF
-
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -124,6 +126,13 @@ class Prepared:
     flags: tuple[str, ...] = ()
 
 
+def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
+    """Make a scan ready for the networks, in any thread: voxels (scaled, stored orientation) and voxel-to-world matrix (mm, RAS+)."""
+    scan = mended(volume)
+    head = find_head(scan.volume, affine)
+    return Prepared(scan.volume, affine, head, zscore(sample_head(scan.volume, affine, head), head.statistics), scan.flags)
+
+
 class Segmenter:
     """The networks of both stages, compiled for one batch shape on all local devices. Several threads may use one at once.
 
@@ -133,6 +142,8 @@ class Segmenter:
     >>> segmentation = segmenter.segment(volume, affine)  # doctest: +SKIP
     """
 
+    prepare = staticmethod(prepared)
+
     def __init__(self, head: Checkpoint, boxes: Sequence[Checkpoint], *, batch: int | None = None) -> None:
         """Take loaded weights, those of one box network or of several of one configuration, whose posteriors are averaged.
 
@@ -140,7 +151,7 @@ class Segmenter:
         """
         devices = jax.local_devices()
         self.batch = -(-(batch or 1) // len(devices)) * len(devices)
-        self._least, self._turns = len(devices), threading.Lock()
+        self._least, self._devices = len(devices), threading.Lock()
         self.weights = {"head": head.sha256, "box": joint_sum([box.sha256 for box in boxes])}
         self.networks = {"head": asdict(head.network), "box": asdict(boxes[0].network)}
         mesh = Mesh(np.array(devices), ("scan",), axis_types=(AxisType.Auto,))
@@ -151,19 +162,35 @@ class Segmenter:
     def load(cls, weights: Disk | None = None, *, ensemble: bool = False, batch: int | None = None) -> "Segmenter":
         """Load the released weights, or those in a folder with ``head.safetensors``, ``box.safetensors`` and ``SHA256SUMS``.
 
+        It is loaded and compiled once in a process: the same weights, options and devices give the same segmenter again, in any thread.
+        The last few are kept, with their memory, until `unload`; weights that were changed on the disk are loaded anew. What was compiled
+        is kept for the next process too (`hypojax.segmenter.compile_cache`).
+
         Parameters
         ----------
+        weights
+            The folder (text or path); the released weights when left out.
         ensemble
             Take all networks of the cross-validation (``box-fold0.safetensors`` …) instead of the one trained on all subjects.
+        batch
+            Scans segmented at a time; one for each device when left out.
 
         Raises
         ------
         RunError
             When weights are missing, their hash is wrong, or they learnt from intensities normalised otherwise.
         """
+        use_compile_cache()
         files = weights_files(released_folder() if weights is None else on_disk(weights), ensemble=ensemble)
-        networks = {stage: [_suited(load_checkpoint(file), stage) for file in files[stage]] for stage in files}
-        return cls(networks["head"][0], networks["box"], batch=batch)
+        states = {stage: tuple(WeightsFile.of(path) for path in paths) for stage, paths in files.items()}
+        with LOADING:
+            return _loaded(states["head"], states["box"], batch, tuple(jax.local_devices()))
+
+    @classmethod
+    def unload(cls) -> None:
+        """Let go of the segmenters that `load` keeps; the memory of each is free once nobody else holds it."""
+        with LOADING:
+            _loaded.cache_clear()
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -180,10 +207,6 @@ class Segmenter:
     def segment(self, volume: Num[np.ndarray, "i j k"], affine: Affine) -> Segmentation:
         """Segment one scan: voxels in stored orientation (any real dtype, finite, scaled) and voxel-to-world matrix (mm, RAS+)."""
         return self.segment_batch([(volume, affine)])[0]
-
-    def prepare(self, volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
-        """Make one scan ready, in any thread: all that comes before the networks; arguments as `segment`."""
-        return prepared(volume, affine)
 
     def segment_batch(self, scans: Sequence[Scan | Prepared]) -> list[Segmentation]:
         """Segment any number of scans, prepared or not, a fixed batch at a time; a smaller one once memory does not suffice.
@@ -210,14 +233,15 @@ class Segmenter:
         Nothing is said of the intracranial volume: its posterior is zero.
         """
         statistics = tissue_statistics(np.asarray(volume, np.float32))
-        batch = Batch(self._turns, self.batch)
-        (grid,), (subunits,), (views,) = self._settle(batch, [(volume, affine)], [Surroundings(statistics.background)], [centre])
+        batch = Batch(self._devices, self.batch)
+        (grid,), (subunits,), (views,) = self._segment_boxes(batch, [(volume, affine)], [Surroundings(statistics.background)], [centre])
         return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views, batch.seconds)
 
     def _fitting(self, scans: Sequence[Scan | Prepared], size: int) -> list[Segmentation] | None:
         """Segment at most one batch of scans; None where it does not fit into memory."""
         try:
-            return self._segment([scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in scans], Batch(self._turns, size))
+            ready = [scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in scans]
+            return self._segment(ready, Batch(self._devices, size))
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             if not exhausted(error):
                 raise
@@ -235,7 +259,7 @@ class Segmenter:
         if size <= self._least:
             message = f"memory does not suffice for {size} at a time, one for each device; free some, or use a device with more"
             raise HypojaxError(Reason.OUT_OF_MEMORY, message)
-        with self._turns:
+        with self._devices:
             if self.batch == size:
                 self.batch = max(self._least, size // 2 // self._least * self._least)
                 LOG.warning("memory does not suffice for %d scans at a time; going on with %d", size, self.batch)
@@ -247,32 +271,60 @@ class Segmenter:
         centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
         whole = [(scan.volume, scan.affine) for scan in scans]
         around = [Surroundings(head.statistics.background, head.grid, icv) for head, icv in zip(heads, intracranial, strict=True)]
-        grids, subunits, views = self._settle(batch, whole, around, centres)
+        grids, subunits, views = self._segment_boxes(batch, whole, around, centres)
         share = batch.seconds / len(scans)
         return [
             Segmentation(scan.head.grid, icv, grid, posteriors, scan.head.statistics, float(certain), volumes, share, scan.flags)
             for scan, icv, grid, posteriors, certain, volumes in zip(scans, intracranial, grids, subunits, located, views, strict=True)
         ]
 
-    def _settle(
+    def _segment_boxes(
         self, batch: Batch, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
-    ) -> Looked:
-        """Look near the given places, and once more where the hypothalamus lies far from the middle of its box."""
-        grids, subunits, views = self._look(batch, scans, around, centres)
-        better = [recentred(grid, posteriors) for grid, posteriors in zip(grids, subunits, strict=True)]
-        if all(new is None for new in better):
-            return grids, subunits, views
-        # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
-        return self._look(batch, scans, around, [grid.centre if new is None else new for grid, new in zip(grids, better, strict=True)])
+    ) -> tuple[list[Grid], list[np.ndarray], list[np.ndarray]]:
+        """Boxes round the given places (world, mm), taken once more where the hypothalamus lies far from the middle of its box.
 
-    def _look(
-        self, batch: Batch, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
-    ) -> Looked:
-        """Boxes round the given places (world, mm), and what the box networks say of them."""
-        grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
-        inputs = [box_input(*scan, grid, around=known) for scan, grid, known in zip(scans, grids, around, strict=True)]
-        subunits, views = zip(*[batch.run(forward, inputs) for forward in self._boxes], strict=True)
-        return grids, [mean_posterior(each) for each in zip(*subunits, strict=True)], [np.concatenate(v) for v in zip(*views, strict=True)]
+        Their grids, and what the box networks say of them: posteriors, and volumes of each view.
+        """
+        for last in (False, True):
+            grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
+            inputs = [box_input(*scan, grid, around=known) for scan, grid, known in zip(scans, grids, around, strict=True)]
+            subunits, views = zip(*[batch.run(forward, inputs) for forward in self._boxes], strict=True)
+            posteriors = [mean_posterior(each) for each in zip(*subunits, strict=True)]
+            better = [None if last else recentred(grid, found) for grid, found in zip(grids, posteriors, strict=True)]
+            if all(centre is None for centre in better):
+                break
+            # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
+            centres = [grid.centre if centre is None else centre for grid, centre in zip(grids, better, strict=True)]
+        return grids, posteriors, [np.concatenate(each) for each in zip(*views, strict=True)]
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A weights file as it is on the disk: what decides whether it must be read again."""
+
+    path: Path
+    sha256: str
+    size: int
+    modified_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "WeightsFile":
+        """A file and the hash that it must have, which ``SHA256SUMS`` beside it says."""
+        found = path.stat()
+        return cls(path.resolve(), listed_sum(path), found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@lru_cache(maxsize=KEPT)
+def _loaded(
+    head: tuple[WeightsFile, ...],
+    boxes: tuple[WeightsFile, ...],
+    batch: int | None,
+    _devices: tuple[jax.Device, ...],
+) -> Segmenter:
+    """The segmenter of these files, loaded once."""
+    [first], others = [[_suited(load_checkpoint(file.path), stage) for file in files] for stage, files in (("head", head), ("box", boxes))]
+    return Segmenter(first, others, batch=batch)
 
 
 def _suited(checkpoint: Checkpoint, stage: str) -> Checkpoint:
@@ -286,18 +338,6 @@ def _suited(checkpoint: Checkpoint, stage: str) -> Checkpoint:
     raise RunError(Reason.OTHER_SETTINGS, f"{message}; use the version of hypojax that made them, or train them anew")
 
 
-def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
-    """A scan (scaled voxels in stored orientation, voxel-to-world matrix in mm, RAS+) made ready for the networks."""
-    scan = mended(volume)
-    head = find_head(scan.volume, affine)
-    return Prepared(scan.volume, affine, head, head_input(scan.volume, affine, head), scan.flags)
-
-
-def head_input(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
-    """What the head network sees: the z-scored head grid."""
-    return zscore(sample_head(volume, affine, head), head.statistics)
-
-
 def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
     """The box round a place (world, mm), along the axes of the scan's model grids."""
     return centred_grid(model_directions(affine), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=centre)
@@ -308,31 +348,25 @@ def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, a
 
     What burns is cut off in the scan's own voxels: sampled first, it would brighten its neighbours by as much as it burns.
     """
-    sampled = resample(volume, affine, grid, fill=around.background)
-    statistics = box_statistics(sampled, around.inside(grid), background=around.background)
+    sampled, inside = resample(volume, affine, grid, fill=around.background), None
+    if around.head_grid is not None and around.intracranial is not None:
+        inside = resample(around.intracranial, around.head_grid.affine, grid) > HALF
+    statistics = box_statistics(sampled, inside, background=around.background)
     ceiling = statistics.mean + BRIGHTEST * statistics.std
     return zscore(resample(volume, affine, grid, fill=around.background, ceiling=ceiling), statistics, brightest=BRIGHTEST)
 
 
-def box_offset(posteriors: UInt8[np.ndarray, "10 x y z"], grid: Grid) -> Float64[np.ndarray, "3"]:
-    """Where the hypothalamus lies relative to the middle of its box, voxels; zero when there is none."""
-    whole = posteriors.astype(np.float64).sum(axis=0)
-    whole = np.where(whole > 127, whole, 0)
-    if not whole.any():
-        return np.zeros(3)
-    index = np.indices(grid.shape)
-    return np.array((index * whole).sum(axis=(1, 2, 3)) / whole.sum() - (np.array(grid.shape) - 1) / 2)
+def mean_posterior(posteriors: Sequence[UInt8[np.ndarray, "10 x y z"]]) -> UInt8[np.ndarray, "10 x y z"]:
+    """Mean of posteriors × 255 over networks."""
+    return np.asarray(np.round(np.mean(posteriors, axis=0)), np.uint8)
 
 
 def recentred(grid: Grid, posteriors: UInt8[np.ndarray, "10 x y z"]) -> Float64[np.ndarray, "3"] | None:
-    """A better middle (world, mm) for a box whose hypothalamus lies far from it; None where it lies well."""
-    offset = grid.affine[:3, :3] @ box_offset(posteriors, grid)
+    """A better middle (world, mm) for a box whose hypothalamus lies far from it; None where it lies well, or there is none."""
+    whole = posteriors.astype(np.float64).sum(axis=0)
+    whole = np.where(whole > 127, whole, 0)
+    if not whole.any():
+        return None
+    place = (np.indices(grid.shape) * whole).sum(axis=(1, 2, 3)) / whole.sum()
+    offset = grid.affine[:3, :3] @ (place - (np.array(grid.shape) - 1) / 2)
     return np.array(grid.centre + offset) if np.linalg.norm(offset) > RECENTRE else None
-
-
-def mean_posterior(posteriors: Sequence[UInt8[np.ndarray, "10 x y z"]]) -> UInt8[np.ndarray, "10 x y z"]:
-    """Mean of posteriors × 255 over networks."""
-    total = np.zeros(posteriors[0].shape, np.uint16)
-    for posterior in posteriors:
-        total += posterior
-    return np.round(total / len(posteriors)).astype(np.uint8)

@@ -45,6 +45,11 @@ class LogEntry:
     seconds_a_step: float
     scores: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def scored(self) -> str:
+        """The scores by name, as text."""
+        return "  ".join(f"{name} {value:.3f}" for name, value in self.scores.items())
+
 
 def read_history(folder: Path) -> list[LogEntry]:
     """The lines of a log, up to the first that is not whole; none where there is no log.

@@ -18,6 +18,7 @@ from hypojax.checkpoint import Checkpoint, load_checkpoint, sha256
 from hypojax.fields import build
 from hypojax.preprocessing.normalisation import RELEASED, constants
 from hypojax.reason import Reason, RunError
+from hypojax.storage import Disk, on_disk
 from hypojax.training.box import BoxConfig
 from hypojax.training.examples import held_out_names, refuse_unknown
 from hypojax.training.head import HeadConfig
@@ -34,9 +35,9 @@ from hypojax.training.loop import (
     run_loop,
     settled_precision,
 )
-from hypojax.training.progress import PLOT, LogEntry, TrainCallback, best, draw_history, exhausted, read_history
+from hypojax.training.progress import PLOT, LogEntry, TrainCallback, best, draw_history, exhausted, interruptible, read_history
 from hypojax.training.stage import Stage, load_stage
-from hypojax.training.train_config import LoopConfig, TrainConfig
+from hypojax.training.train_config import LoopConfig, TrainConfig, read_config
 
 RECORD: Final = "record.json"
 """Name of the record in the folder of a run."""
@@ -210,7 +211,7 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended.
+    """How a run ended; as text, a sentence.
 
     Parameters
     ----------
@@ -222,12 +223,81 @@ class TrainResult:
         Whether it came to its end; else it was interrupted.
     best
         The entry of the log with the best score; None where nothing was held out.
+    signal
+        Number of the signal that interrupted it; 0 for none.
     """
 
     folder: Path
     step: int
     finished: bool
     best: LogEntry | None
+    signal: int = 0
+
+    def __str__(self) -> str:
+        """How it ended, in a sentence."""
+        if not self.finished:
+            return f"{self.folder}: interrupted and saved at step {self.step}; the same command again goes on there"
+        best = f"; best at step {self.best.step}: {self.best.scored}" if self.best else ""
+        return f"{self.folder}: trained for {self.step} steps{best}"
+
+
+def train(
+    config: Disk | TrainConfig,
+    *,
+    fold: int | None = None,
+    every_fold: bool = False,
+    examples: Disk | None = None,
+    out: Disk | None = None,
+    steps: int | None = None,
+    callback: TrainCallback = SILENT,
+) -> tuple[TrainResult, ...]:
+    """Train a network as a configuration says, on all subjects, without those of one fold, or of each fold in turn: ``hypojax train``.
+
+    A signal (SIGTERM, SIGHUP, Ctrl-C) ends it in order: the state is saved, and the same call goes on from there.
+
+    Parameters
+    ----------
+    config
+        A TOML file, ``box`` for the recipe of the released box network, or a `TrainConfig`.
+    fold
+        Held out, for validation.
+    every_fold
+        Train each fold, one after another.
+    examples, out, steps
+        Folder of examples, folder of the runs and number of steps, where not those of the configuration.
+    callback
+        Told how it goes.
+
+    Returns
+    -------
+    How each run ended; the last one is not finished where a signal came.
+
+    Raises
+    ------
+    RunError
+        As `read_config` and `train_network`.
+
+    Examples
+    --------
+    >>> train("box", fold=0, examples="examples", out="runs/mine")  # doctest: +SKIP
+    """
+    if fold is not None and every_fold:
+        raise RunError(Reason.USAGE, f"fold {fold} and every fold (--all) were both asked for; give one of them")
+    chosen = config if isinstance(config, TrainConfig) else read_config(config)
+    chosen = replace(
+        chosen,
+        loop=chosen.loop if steps is None else replace(chosen.loop, steps=steps),
+        examples=chosen.examples if examples is None else on_disk(examples),
+        out=chosen.out if out is None else on_disk(out),
+    )
+    results: list[TrainResult] = []
+    with interruptible() as interruption:
+        for number in range(chosen.folds) if every_fold else [fold]:
+            results.append(train_network(chosen, fold=number, callback=callback, interrupted=lambda: interruption.happened))
+            callback.noted(str(results[-1]))
+            if not results[-1].finished:
+                break
+    return tuple(replace(result, signal=0 if result.finished else interruption.signal) for result in results)
 
 
 def train_network(
