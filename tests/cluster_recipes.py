@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from hypojax.deploy import ClusterConfig, read_config
-from hypojax.deploy.sections import Kubernetes
+from hypojax.execute.deploy import ClusterConfig, read_config
+from hypojax.execute.deploy.cluster_tables import Kubernetes
 
 CLUSTER = Path(__file__).parents[1] / "cluster"
 

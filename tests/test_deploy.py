@@ -13,9 +13,9 @@ from cluster_recipes import CLUSTER, CONFIGS, example
 from packaging.requirements import Requirement
 
 from hypojax.cli import main
-from hypojax.deploy import ClusterConfig, cuda_environments, recipes
-from hypojax.deploy.script import CACHE_LINES
 from hypojax.execute.cluster import visible_gpus
+from hypojax.execute.deploy import ClusterConfig, cuda_environments, recipes
+from hypojax.execute.deploy.scripts import CACHE_LINES
 
 BY_HAND = {"README.md", "cluster.toml", "constraints.txt"}
 """Files of cluster/ that nothing makes."""

@@ -25,7 +25,7 @@ from sample_store import DONE, small_store
 
 from hypojax.checkpoint import load_checkpoint
 from hypojax.cohort import open_cohort
-from hypojax.deploy import read_config
+from hypojax.execute.deploy import read_config
 from hypojax.reason import HypojaxError
 from hypojax.release import SUMS
 from hypojax.scans.reading import read

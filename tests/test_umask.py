@@ -15,7 +15,7 @@ from hypojax import evaluation as evaluate
 from hypojax import execute
 from hypojax.checkpoint import save_checkpoint
 from hypojax.cli import main
-from hypojax.deploy import write_recipes
+from hypojax.execute.deploy import write_recipes
 from hypojax.training.loop import save_tree
 
 pytestmark = pytest.mark.floor

@@ -30,7 +30,7 @@ class Deploy(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Write, and say what was written."""
-        from hypojax.deploy import read_config, write_recipes
+        from hypojax.execute.deploy import read_config, write_recipes
 
         written = write_recipes(read_config(self.config), self.folder)
         screen.add(paths=list(map(str, written)))

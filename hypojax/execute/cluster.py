@@ -22,9 +22,9 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
-from hypojax.deploy import ClusterConfig, cuda_environments, kubernetes_resource, read_config, slurm_options
-from hypojax.deploy.kubernetes import PORT
-from hypojax.deploy.script import ALLOWED_FAILURES, WORKER_TTL
+from hypojax.execute.deploy import ClusterConfig, cuda_environments, kubernetes_resource, read_config, slurm_options
+from hypojax.execute.deploy.manifests import PORT
+from hypojax.execute.deploy.scripts import ALLOWED_FAILURES, WORKER_TTL
 from hypojax.execute.worker import CORES, OURS
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings

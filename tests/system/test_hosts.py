@@ -21,10 +21,9 @@ from repetition import assert_same, done, scans_table, undisturbed
 from slurm_site import wait_until
 
 from hypojax import execute
-from hypojax.deploy import ClusterConfig, kubernetes_resource
-from hypojax.deploy.kubernetes import HTTP, PORT, WORKER_HTTP, client_job
-from hypojax.deploy.pod import TLS
-from hypojax.deploy.sections import Kubernetes
+from hypojax.execute.deploy import ClusterConfig, kubernetes_resource
+from hypojax.execute.deploy.cluster_tables import Kubernetes
+from hypojax.execute.deploy.manifests import HTTP, PORT, TLS, WORKER_HTTP, client_job
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ import dask
 import pytest
 from certificates import write_certificates
 
-from hypojax.deploy import read_config
 from hypojax.execute.cluster import connected, kubernetes_scheduler
+from hypojax.execute.deploy import read_config
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings
 

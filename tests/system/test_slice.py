@@ -11,8 +11,8 @@ from repetition import assert_same, scans_table, undisturbed
 from slurm_site import free_ports
 
 from hypojax import execute
-from hypojax.deploy import ClusterConfig
-from hypojax.deploy.tpu import slice_script
+from hypojax.execute.deploy import ClusterConfig
+from hypojax.execute.deploy.tpu import slice_script
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,8 +18,8 @@ from repetition import assert_same, done, scans_table, undisturbed
 from slurm_site import Site, missing, slurm_site, wait_until
 
 from hypojax import execute
-from hypojax.deploy import ClusterConfig, write_recipes
-from hypojax.deploy.sections import Slurm
+from hypojax.execute.deploy import ClusterConfig, write_recipes
+from hypojax.execute.deploy.cluster_tables import Slurm
 
 ROOT = Path(__file__).parents[2]
 

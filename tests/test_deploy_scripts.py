@@ -11,8 +11,8 @@ from cluster_recipes import example
 
 from hypojax.cli import parse
 from hypojax.cli.plan import Plan
-from hypojax.deploy import ClusterConfig, recipes, slurm_options, write_recipes
-from hypojax.deploy.sections import Slurm, require_table
+from hypojax.execute.deploy import ClusterConfig, recipes, slurm_options, write_recipes
+from hypojax.execute.deploy.cluster_tables import Slurm, require_table
 from hypojax.reason import RunError
 
 

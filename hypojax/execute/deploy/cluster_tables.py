@@ -217,7 +217,7 @@ def _chips(topology: str) -> int:
 
 
 @dataclass(frozen=True)
-class Image:
+class ContainerImage:
     """The image of containers.
 
     Parameters

@@ -7,7 +7,7 @@ from cluster_recipes import CLUSTER, example
 from hypothesis import given
 from hypothesis.strategies import integers
 
-from hypojax.deploy import ClusterConfig, parse_config, read_config
+from hypojax.execute.deploy import ClusterConfig, parse_config, read_config
 from hypojax.reason import Reason, RunError
 
 SMALLEST = 'inputs = ["bids"]\nout = "out"\n'

@@ -1,12 +1,78 @@
-"""SLURM: an array job without Dask, and the options of a `dask_jobqueue.SLURMCluster`."""
+"""Shell scripts: one machine with several processes, and a SLURM array; and what Dask needs to ask SLURM for workers."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from hypojax.deploy.config import ClusterConfig
-from hypojax.deploy.script import CACHE_LINES, KEEP_MEMORY, script
-from hypojax.deploy.sections import Slurm, require_table
+from hypojax.execute.deploy.cluster_config import ClusterConfig
+from hypojax.execute.deploy.cluster_tables import Slurm, require_table
+
+MADE_BY: Final = "Made by `hypojax deploy`: change the configuration instead of this file."
+
+CACHE_LINES: Final = (
+    'export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/hypojax/jax}"',
+    'install -d -m 700 "$JAX_COMPILATION_CACHE_DIR"',
+)
+"""Where compiled code lies between starts. What lies there is executed, so that nobody else may write it."""
+
+ALLOWED_FAILURES: Final = 0
+"""Workers that a batch may crash before its scheduler gives it back: `hypojax.execute.dispatch` decides then, by the in-flight markers of
+its scans. One number for every scheduler that we start."""
+
+WORKER_TTL: Final = "2 minutes"
+"""Time after which a scheduler gives up a worker that nothing is heard of, such as one whose cable was pulled."""
+
+KEEP_MEMORY: Final = {
+    "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": "{'MALLOC_TRIM_THRESHOLD_': 268435456, 'MALLOC_MMAP_THRESHOLD_': 33554432}",
+}
+"""Variables of workers: Dask has memory given back at once; arrays then come from fresh pages each time, a third slower."""
+
+
+def script(what: str, lines: Iterable[str], *, directives: Iterable[str] = ()) -> str:
+    """A script of bash that ends at the first error.
+
+    Parameters
+    ----------
+    what
+        A sentence for whoever opens it.
+    lines
+        Its commands.
+    directives
+        Lines for a queue, which must come before all commands.
+    """
+    return "\n".join(["#!/usr/bin/env bash", f"# {what}", f"# {MADE_BY}", *directives, "set -eo pipefail", *lines]) + "\n"
+
+
+def cuda_environments(gpus: Sequence[str]) -> list[dict[str, str]]:
+    """Environment of each worker: its GPU, and memory taken as it is needed.
+
+    They must be set before JAX starts, which a nanny does with what it is given as ``env``. A process of JAX takes three quarters of the
+    memory of every GPU it sees when it starts; a second one would find none.
+
+    Parameters
+    ----------
+    gpus
+        Numbers or UUIDs of the GPUs that are ours, as in ``CUDA_VISIBLE_DEVICES`` of this process where a queue set it.
+
+    Examples
+    --------
+    >>> [environment["CUDA_VISIBLE_DEVICES"] for environment in cuda_environments(["3", "GPU-8932f937"])]
+    ['3', 'GPU-8932f937']
+    """
+    return [{"CUDA_VISIBLE_DEVICES": name, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"} for name in gpus]
+
+
+def local_script(config: ClusterConfig) -> str:
+    """One machine without GPUs: a few worker processes."""
+    lines = [*CACHE_LINES, f"exec {config.command('--cluster', 'local', '--workers', str(config.workers))}"]
+    return script("One machine, several worker processes.", lines)
+
+
+def cuda_script(config: ClusterConfig) -> str:
+    """One machine with GPUs: as many workers as GPUs that it has."""
+    lines = [*CACHE_LINES, f"exec {config.command('--cluster', 'cuda')}"]
+    return script("One machine, one worker process for each of its GPUs.", lines)
+
 
 THREADS: Final = 2
 """Batches that one worker process has on the way: one on the device, one read or written."""
@@ -92,7 +158,7 @@ def slurm_options(config: ClusterConfig) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from hypojax.deploy.sections import Slurm
+    >>> from hypojax.execute.deploy.cluster_tables import Slurm
     >>> options = slurm_options(ClusterConfig(inputs=("bids",), out="out", walltime=60, slurm=Slurm()))
     >>> options["walltime"], options["worker_extra_args"][-4:]
     ('60', ['--lifetime', '55m', '--lifetime-stagger', '4m'])

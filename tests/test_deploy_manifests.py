@@ -15,8 +15,8 @@ import pytest
 import yaml
 from cluster_recipes import CONFIGS, example, in_buckets
 
-from hypojax.deploy import ClusterConfig, kubernetes_resource, recipes
-from hypojax.deploy.image import dockerfile
+from hypojax.execute.deploy import ClusterConfig, kubernetes_resource, recipes
+from hypojax.execute.deploy.recipes import dockerfile
 
 VERSIONS = ("1.33", kubernetes_validate.latest_version())
 """The first Kubernetes in which retries an index are no longer an experiment, and the newest that is known."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from hypojax.deploy.sections import Image, Kubernetes, Slurm, Tpu, refuse, require_lines
+from hypojax.execute.deploy.cluster_tables import ContainerImage, Kubernetes, Slurm, Tpu, refuse, require_lines
 from hypojax.fields import build, read_toml
 from hypojax.reason import Reason, RunError
 from hypojax.settings import SHORTEST
@@ -73,7 +73,7 @@ class ClusterConfig:
     slurm: Slurm | None = None
     kubernetes: Kubernetes | None = None
     tpu: Tpu | None = None
-    image: Image = field(default_factory=Image)
+    image: ContainerImage = field(default_factory=ContainerImage)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, and what does not go together."""

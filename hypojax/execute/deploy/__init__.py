@@ -3,11 +3,10 @@
 Nothing here runs anything: each function takes a `ClusterConfig` and gives text or plain dicts.
 """
 
-from hypojax.deploy.config import ClusterConfig, parse_config, read_config
-from hypojax.deploy.cuda import cuda_environments
-from hypojax.deploy.kubernetes import kubernetes_resource
-from hypojax.deploy.recipes import recipes, write_recipes
-from hypojax.deploy.slurm import slurm_options
+from hypojax.execute.deploy.cluster_config import ClusterConfig, parse_config, read_config
+from hypojax.execute.deploy.manifests import kubernetes_resource
+from hypojax.execute.deploy.recipes import recipes, write_recipes
+from hypojax.execute.deploy.scripts import cuda_environments, slurm_options
 
 __all__ = [
     "ClusterConfig",

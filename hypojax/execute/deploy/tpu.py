@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from hypojax.deploy.config import ClusterConfig
-from hypojax.deploy.kubernetes import LEAVING, dask_cluster, indexed_job, worker_pod
-from hypojax.deploy.pod import Object, container, metadata, pod, where
-from hypojax.deploy.script import MADE_BY
-from hypojax.deploy.sections import require_table
+from hypojax.execute.deploy.cluster_config import ClusterConfig
+from hypojax.execute.deploy.cluster_tables import require_table
+from hypojax.execute.deploy.manifests import LEAVING, Object, container, dask_cluster, indexed_job, metadata, pod, where, worker_pod
+from hypojax.execute.deploy.scripts import MADE_BY
 
 SLICE = '''"""A host of a TPU slice does its share of the scans.
 
