@@ -210,6 +210,8 @@ def test_participants_of_a_table(places: tuple[Path, Path], tmp_path: Path) -> N
     assert np.isnan(twice.age.values[0])
     assert twice.sex.values[0] == "F"
     assert "sub-1 2 times (lines 2, 3): they differ in age" in twice.attrs["tables"]
+    with pytest.raises(RunError, match=r"they differ in age.*refused because of --strict-tables"):
+        compare(*places, participants=table, strict_tables=True)
 
 
 def test_a_session_of_a_participant_is_told_from_another(tmp_path: Path) -> None:

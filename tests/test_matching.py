@@ -273,6 +273,15 @@ def test_a_split_of_a_faulty_table_says_so(tmp_path: Path) -> None:
     assert "2 cells for 3 columns in line 12" in notes
 
 
+@pytest.mark.parametrize(("row", "fault"), [("k,old,F", "'old' is no age"), ("k,30", "has 2 cells for 3 columns in line 12")])
+def test_a_faulty_table_is_refused_where_that_was_asked_for(tmp_path: Path, row: str, fault: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,age,sex\n" + "".join(f"{who},{30 + n},{'FM'[n % 2]}\n" for n, who in enumerate("abcdefghij")) + f"{row}\n")
+    assert any(fault in note for note in split_table(path, plan=SplitPlan(size=2)).notes)
+    with pytest.raises(RunError, match=rf"{fault}.*refused because of --strict-tables"):
+        split_table(path, plan=SplitPlan(size=2), strict_tables=True)
+
+
 def test_the_cells_of_a_split_are_read_back_as_they_were(tmp_path: Path) -> None:
     sites = ["=1+1", "a|b", "-x", "'q'", "@s", '"r"', "n\\t", "x  y", "é", "+"]
     frame = pd.DataFrame({"participant_id": [f"{n:02d}" for n in range(10)], "age": range(20, 30), "site": sites})

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import Verb, exit_code
@@ -40,12 +40,14 @@ class Evaluate(Verb):
     """Column to stratify by (sex, dataset, age, ...); give it once for each."""
     record: Path | None = None
     """Output folder of `hypojax run` whose evaluation history receives a record, which `hypojax drift` reads."""
+    strict_tables: FlagCreatePairsOff[bool] = False
+    """Refuse a table with a fault instead of leaving out the values concerned."""
     structure: Literal["hypothalamus", "icv"] | None = None
     """What all label maps are of, where their names do not say so."""
 
     def __call__(self, screen: Screen) -> int:
         """Evaluate, show the table, write the files."""
-        from hypojax.evaluation import evaluate
+        from hypojax.evaluation import evaluate, record
         from hypojax.evaluation.evaluation_page import brief
 
         with screen.progress() as watch:
@@ -55,16 +57,16 @@ class Evaluate(Verb):
                 out=self.out,
                 participants=self.participants,
                 by=self.by,
-                record_in=self.record,
                 structure=self.structure,
+                strict_tables=self.strict_tables,
                 callback=watch,
             )
         table = brief(found.summary)
         screen.table(table.title, table.header, table.rows)
         for note in found.notes:
             screen.say(f"note: {note}")
-        if found.record:
-            screen.answer(f"recorded in {self.record}: {found.record}")
+        if self.record is not None:
+            screen.answer(f"recorded in {self.record}: {record(self.record, found.summary)}")
         screen.written(found.paths)
         scored = found.scores.sizes["scan"] - found.failed
         screen.add(scans={"scored": scored, "failed": found.failed}, notes=list(found.notes))

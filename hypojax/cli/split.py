@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import OK, Verb
@@ -30,6 +30,8 @@ class Split(Verb):
     """Table of participants."""
     out: Path = Path("split")
     """Folder for the results."""
+    strict_tables: FlagCreatePairsOff[bool] = False
+    """Refuse a table with a fault instead of leaving out the values concerned."""
     plan: OmitArgPrefixes[SplitPlan] = field(default_factory=SplitPlan)
     """How the table is split."""
 
@@ -37,7 +39,7 @@ class Split(Verb):
         """Split, write, and show the balance."""
         from hypojax.matching.splitter import balance_lines, split_table, verdict, write_split
 
-        split = split_table(self.table, plan=self.plan)
+        split = split_table(self.table, plan=self.plan, strict_tables=self.strict_tables)
         written = write_split(split, self.out)
         for note in split.notes:
             screen.say(f"note: {note}")

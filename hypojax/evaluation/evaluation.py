@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from hypojax import cohort
-from hypojax.evaluation.archive import record, write_evaluation
+from hypojax.evaluation.archive import write_evaluation
 from hypojax.evaluation.maps import IDENTITY, INTRACRANIAL, load
 from hypojax.evaluation.pairs import Pair, Pairing, ParticipantsTable, columns_of, find_pairs
 from hypojax.evaluation.scores import METRICS, ROWS, Scores, score_mask, score_pair
@@ -99,14 +99,11 @@ class Evaluation:
         Dataset over ``stratum``, ``region`` and ``metric``, as `hypojax.evaluation.summarise` gives it.
     paths
         Files that were written.
-    record
-        Name of the record in the history of evaluations; empty where none was asked for.
     """
 
     scores: xr.Dataset
     summary: xr.Dataset
     paths: tuple[Path, ...] = ()
-    record: str = ""
 
     @property
     def failed(self) -> int:
@@ -130,11 +127,13 @@ def evaluate(
     out: Disk | None = None,
     participants: Disk | None = None,
     by: Sequence[str] = (),
-    record_in: Disk | None = None,
     structure: str | None = None,
+    strict_tables: bool = False,
     callback: EvaluationCallback | None = None,
 ) -> Evaluation:
-    """Score label maps against a reference, sum the scores up, and write both where asked: all that ``hypojax evaluate`` does.
+    """Score label maps against a reference, sum the scores up, and write both where asked: what ``hypojax evaluate`` does.
+
+    `hypojax.evaluation.record` adds the summary to the history of evaluations in a cohort.
 
     Parameters
     ----------
@@ -146,10 +145,10 @@ def evaluate(
         Table with age, sex and whatever else is to be known of the scans.
     by
         Columns to stratify the summary by.
-    record_in
-        Output folder of `hypojax run` whose history of evaluations receives a record.
     structure
         ``hypothalamus`` or ``icv``, where names of files do not say so.
+    strict_tables
+        Whether to refuse a table with a fault instead of leaving out the values concerned.
     callback
         Is called for every scan.
 
@@ -158,10 +157,10 @@ def evaluate(
     RunError
         There is nothing to compare, or a file cannot be written. A label map that cannot be used is a row with a reason.
     """
-    scores = compare(predicted, reference, participants=participants, structure=structure, callback=callback)
+    scores = compare(predicted, reference, participants=participants, structure=structure, strict_tables=strict_tables, callback=callback)
     summary = summarise(scores, by=by)
     paths = () if out is None else write_evaluation(scores, summary, out)
-    return Evaluation(scores, summary, paths, "" if record_in is None else record(record_in, summary))
+    return Evaluation(scores, summary, paths)
 
 
 def compare(
@@ -170,6 +169,7 @@ def compare(
     *,
     participants: Disk | None = None,
     structure: str | None = None,
+    strict_tables: bool = False,
     callback: EvaluationCallback | None = None,
 ) -> xr.Dataset:
     """Score all label maps at one place against those at another.
@@ -182,6 +182,8 @@ def compare(
         Table with age, sex and whatever else is to be known of the scans.
     structure
         ``hypothalamus`` or ``icv``, where names of files do not say so.
+    strict_tables
+        Whether to refuse a table with a fault instead of leaving out the values concerned.
     callback
         Is called for every scan.
 
@@ -194,9 +196,9 @@ def compare(
     RunError
         There is nothing to compare. A file that cannot be used is a row with a reason.
     """
-    predicted, reference, datasets = on_disk(predicted), on_disk(reference), Datasets()
+    predicted, reference, datasets = on_disk(predicted), on_disk(reference), Datasets(strict=strict_tables)
     pairing = find_pairs(predicted, reference, structure=structure, known=datasets)
-    table = ParticipantsTable(on_disk(participants), pairing.pairs) if participants else None
+    table = ParticipantsTable(on_disk(participants), pairing.pairs, strict=strict_tables) if participants else None
     scans = {scan: tuple(pairs) for scan, pairs in groupby(pairing.pairs, key=lambda pair: pair.scan)}
     if callback:
         callback.started(total=len(scans), kept=0)

@@ -10,17 +10,15 @@ from hypojax.cohort.derivatives import scan_stem
 from hypojax.evaluation.maps import HYPOTHALAMUS, INTRACRANIAL, STRUCTURES, LabelMap, find_maps, scan_of
 from hypojax.reason import Reason, RunError
 from hypojax.scans.bids_tables import Datasets
-from hypojax.tables import People, Value, merged, read_table
+from hypojax.tables import SESSION_NAMES, SUBJECT_NAMES, People, Value, find_column, merged, read_table, refuse
 
 SHORT: Final = ("subject", "session", "run")
 """Entities that are enough where nothing else tells scans apart."""
 
 Names = Callable[[LabelMap], frozenset[str]]
 
-IDS: Final = ("scan", "scan_id", "participant_id", "subject", "subject_id", "id")
-"""Columns that may say whose a row is, first choice first; compared without case."""
-
-SESSIONS: Final = ("session_id", "session")
+IDS: Final = ("scan", "scanid", *SUBJECT_NAMES)
+"""Columns that may say whose a row is, first choice first."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +132,8 @@ class ParticipantsTable:
         The table (tsv, csv, parquet): a column of scan ids or participants, perhaps one of sessions, and any others.
     pairs
         The scans that will be asked for.
+    strict
+        Whether to refuse a table with a fault.
 
     Attributes
     ----------
@@ -143,21 +143,23 @@ class ParticipantsTable:
     Raises
     ------
     RunError
-        ``USAGE``: no column says whose a row is.
+        ``USAGE``: no column says whose a row is, or with ``strict`` the table has a fault.
     """
 
-    def __init__(self, path: Path, pairs: Sequence[Pair] = ()) -> None:
+    def __init__(self, path: Path, pairs: Sequence[Pair] = (), *, strict: bool = False) -> None:
         table = read_table(path)
-        column, session = _first(table.names, IDS), _first(table.names, SESSIONS)
+        column, session = find_column(table.names, IDS), find_column(table.names, SESSION_NAMES)
         if column is None:
-            message = f"table {path} has no column {', '.join(IDS[:-1])} or {IDS[-1]} (columns: {', '.join(table.names) or 'none'})"
-            raise RunError(Reason.USAGE, f"{message}; name the one that says whose a row is so")
+            columns = ", ".join(table.names) or "none"
+            raise RunError(Reason.USAGE, f"table {path} has no column participant_id or scan (columns: {columns}); rename that of ids")
         self._session = session
         self._people = People(table, column, prefix="sub-", session=session)
         wanted = [self._name(pair) for pair in pairs]
-        self.notes = (*table.faults, *table.notes, *self._people.faults, *self._people.match(wanted))
-        if without := [name for name in wanted if not self._people.knows(name)]:
-            self.notes += (self._people.unmatched(without, asked=wanted, total=len(wanted)),)
+        matched = self._people.match(wanted)
+        without = [name for name in wanted if not self._people.knows(name)]
+        unmatched = [self._people.unmatched(without, asked=wanted, total=len(wanted))] if without else []
+        refuse([*table.faults, *self._people.faults, *unmatched], strict=strict)
+        self.notes = (*table.faults, *table.notes, *self._people.faults, *matched, *unmatched)
 
     def columns(self, pair: Pair) -> Mapping[str, Value]:
         """What the table says of a scan; nothing where it does not know it."""
@@ -257,9 +259,3 @@ def _row_names(wanted: Sequence[LabelMap]) -> Mapping[tuple[str, str], str]:
     """Dataset and scan → row: the scan, with its dataset before it where several datasets have a scan of that name."""
     owners = Counter(scan for _, scan in {(one.dataset, one.scan) for one in wanted})
     return {(one.dataset, one.scan): one.scan if owners[one.scan] == 1 else f"{one.dataset}_{one.scan}" for one in wanted}
-
-
-def _first(names: Sequence[str], wanted: Sequence[str]) -> str | None:
-    """The first wanted name that is there, as it is spelled there."""
-    spelled = {name.casefold(): name for name in reversed(names)}
-    return next((spelled[name] for name in wanted if name in spelled), None)

@@ -54,7 +54,7 @@ class SplitResult:
     counts: dict[str, int]
 
 
-def split_table(path: Disk, *, plan: SplitPlan | None = None) -> SplitResult:
+def split_table(path: Disk, *, plan: SplitPlan | None = None, strict_tables: bool = False) -> SplitResult:
     """Split a table of participants (tsv, csv, parquet) by subject.
 
     Raises
@@ -63,7 +63,7 @@ def split_table(path: Disk, *, plan: SplitPlan | None = None) -> SplitResult:
         ``USAGE``: the table cannot be read or split so; the message says what to change.
     """
     plan, path = plan or SplitPlan(), on_disk(path)
-    read = read_participants(path, plan=plan)
+    read = read_participants(path, plan=plan, strict=strict_tables)
     known = read.people[read.people[SUBJECT].notna()]
     if known.empty:
         raise RunError(Reason.USAGE, f"no row of table {path} names a subject; name their column with --subject")

@@ -11,25 +11,24 @@ import pandas as pd
 
 from hypojax.matching.split_plan import SplitPlan
 from hypojax.reason import Reason, RunError
-from hypojax.tables import MISSING, plain, read_table, text_of, typed_column
+from hypojax.tables import (
+    AGE_NAMES,
+    MISSING,
+    SEX_NAMES,
+    SEXES,
+    SUBJECT_NAMES,
+    find_column,
+    plain,
+    read_table,
+    refuse,
+    text_of,
+    typed_column,
+)
 from hypojax.tables.dates import ages_of
 
-SUBJECT_NAMES: Final = ("participantid", "subjectid", "subject", "subj", "sub", "patientid", "patient", "id", "mrid", "scan")
-
 DATASET_NAMES: Final = ("dataset",)
-
-AGE_NAMES: Final = (
-    *("age", "ageyears", "ageyrs", "ageyr", "ageinyears", "ageatscan", "agescan", "scanage", "ageatmri", "agemri", "ageatvisit"),
-    *("ageatentry", "agemonths", "ageinmonths", "agemo"),
-)
-
-SEX_NAMES: Final = ("sex", "gender")
-
 CATEGORY_NAMES: Final = (*SEX_NAMES, "site", "center", "centre", "scanner", "dataset", "study", "session", "group", "diagnosis")
 """Columns that are categories also where their values are numbers; names are compared in small letters without punctuation."""
-
-SEXES: Final = {"m": "M", "male": "M", "man": "M", "boy": "M", "f": "F", "female": "F", "woman": "F", "girl": "F"}
-"""Spellings of sex; codes such as 0 and 1 stay what they are, since tables do not agree on which is which."""
 
 BIDS_SUBJECT: Final = r"^.*?sub-[^_/]+"
 """The part of a BIDS name that is the subject, with what comes before it (the dataset)."""
@@ -59,17 +58,18 @@ class SplitSubjects:
     notes: tuple[str, ...]
 
 
-def read_participants(path: Path, *, plan: SplitPlan) -> SplitSubjects:
+def read_participants(path: Path, *, plan: SplitPlan, strict: bool = False) -> SplitSubjects:
     """Read a table of participants (tsv, csv, parquet).
 
     Raises
     ------
     RunError
-        ``USAGE``: it cannot be read, has no rows, or lacks the columns that are needed.
+        ``USAGE``: it cannot be read, has no rows, or lacks the columns that are needed; with ``strict``, it has a fault.
     """
     rows, read = _text_table(path)
-    names = plan.subject or (*_datasets(rows), _find(rows, SUBJECT_NAMES, what="subject", option="--subject"))
-    match = plan.match or tuple(name for name in (_find_any(rows, AGE_NAMES), _find_any(rows, SEX_NAMES)) if name)
+    refuse(read, strict=strict)
+    names = plan.subject or (*_datasets(rows), _find(rows, (*SUBJECT_NAMES, "scan"), what="subject", option="--subject"))
+    match = plan.match or tuple(name for name in (find_column(rows.columns, AGE_NAMES), find_column(rows.columns, SEX_NAMES)) if name)
     if not match:
         raise RunError(Reason.USAGE, f"table {path} has no column of age or sex; name columns to match with --match ({_columns(rows)})")
     if absent := [name for name in (*names, *match, *filter(None, [plan.group])) if name not in rows]:
@@ -80,8 +80,9 @@ def read_participants(path: Path, *, plan: SplitPlan) -> SplitSubjects:
         notes.insert(0, f"people of the same id in several datasets count as several ({' and '.join(names)}); else: --subject {names[-1]}")
     people = pd.DataFrame({SUBJECT: subject})
     for name in dict.fromkeys([*match, *filter(None, [plan.group])]):
-        people[_own(name)], found = _clean(rows[name], name)
-        notes += found
+        people[_own(name)], faults, read_so = _clean(rows[name], name)
+        refuse([f"table {path}: {fault}" for fault in faults], strict=strict)
+        notes += [*faults, *read_so]
     notes += _contradictions(people)
     return SplitSubjects(rows, people, tuple(map(_own, match)), tuple(notes))
 
@@ -103,15 +104,9 @@ def _columns(rows: pd.DataFrame) -> str:
     return f"its columns: {', '.join(map(str, rows.columns[:30]))}"
 
 
-def _find_any(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
-    """The first column that has one of these names."""
-    by_name = {plain(str(column)): str(column) for column in reversed(rows.columns)}
-    return next((by_name[name] for name in names if name in by_name), None)
-
-
 def _find(rows: pd.DataFrame, names: Sequence[str], *, what: str, option: str) -> str:
     """The same; an error where there is none."""
-    if (found := _find_any(rows, names)) is None:
+    if (found := find_column(rows.columns, names)) is None:
         raise RunError(Reason.USAGE, f"no column looks like that of {what}; name it with {option} ({_columns(rows)})")
     # A cohort's own table names subjects without their dataset; its scans have both.
     return SCAN if found == SUBJECT and SCAN in rows and rows[SCAN].str.contains("sub-", regex=False).all() else found
@@ -119,7 +114,7 @@ def _find(rows: pd.DataFrame, names: Sequence[str], *, what: str, option: str) -
 
 def _datasets(rows: pd.DataFrame) -> tuple[str, ...]:
     """The column of datasets, where every row names one and there are several: within one only is an id a person."""
-    name = _find_any(rows, DATASET_NAMES)
+    name = find_column(rows.columns, DATASET_NAMES)
     known = rows[name].map(lambda cell: cell is not None and cell not in MISSING) if name else None
     return (name,) if name and known is not None and known.all() and rows[name].nunique() > 1 else ()
 
@@ -161,30 +156,30 @@ def _look_alike(ids: pd.Series) -> list[str]:
     return [f"are {alike} one person? They were taken for several; if they are one: --subject-from '(.+)[_-]'"]
 
 
-def _clean(cells: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
-    """Values of a column: numbers, or text; and what was noticed."""
+def _clean(cells: pd.Series, name: str) -> tuple[pd.Series, list[str], list[str]]:
+    """Values of a column: numbers, or text; what is wrong with them, and what was read otherwise than as it is written."""
     given = cells.map(lambda cell: "" if cell is None or cell in MISSING else str(cell).strip())
     if plain(name) in AGE_NAMES:
         return _ages(given, name)
     if plain(name) in SEX_NAMES:
-        return _sexes(given, name), []
+        return _sexes(given, name), [], []
     values = pd.Series(list(typed_column(given.tolist())), index=cells.index, dtype=object)
     is_text = values.map(lambda value: isinstance(value, str)).any()
     if is_text or plain(name) in CATEGORY_NAMES:
-        return values.map(text_of, na_action="ignore"), []
-    return values.astype(float), []
+        return values.map(text_of, na_action="ignore"), [], []
+    return values.astype(float), [], []
 
 
-def _ages(given: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
+def _ages(given: pd.Series, name: str) -> tuple[pd.Series, list[str], list[str]]:
     """Ages; 90+ is 90, and what cannot be an age is missing, named."""
     found = ages_of(given.tolist(), name)
     values = pd.Series(found.values, index=given.index, dtype=float)
     odd, read = given.iloc[list(found.unread)], given.iloc[list(found.respelled)]
     if values.isna().all():
         raise RunError(Reason.USAGE, f"column {name!r} holds no age (found: {', '.join(given.unique()[:ROWS_NAMED]) or 'nothing'})")
-    notes = [f"{name} {_quoted(odd)} is no age: missing in {_listed(odd.index + 1, 'row')}"] if odd.size else []
-    notes += [f"{name}: {len(read)} ages are no plain numbers and were read (as {_quoted(read)})"] if read.size else []
-    return values, notes
+    faults = [f"{name} {_quoted(odd)} is no age: missing in {_listed(odd.index + 1, 'row')}"] if odd.size else []
+    notes = [f"{name}: {len(read)} ages are no plain numbers and were read (as {_quoted(read)})"] if read.size else []
+    return values, faults, notes
 
 
 def _quoted(cells: pd.Series) -> str:

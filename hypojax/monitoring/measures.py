@@ -20,8 +20,7 @@ import xarray as xr
 from jaxtyping import Float64
 
 from hypojax.evaluation.summary import subjects_of
-from hypojax.matching.subjects import AGE_NAMES, SEX_NAMES, SEXES
-from hypojax.tables import plain, text_of
+from hypojax.tables import AGE_NAMES, SEX_NAMES, SEXES, find_column, text_of
 from hypojax.tables.cells import per_year
 from hypojax.tables.dates import age_of
 
@@ -274,8 +273,7 @@ def _column(dataset: xr.Dataset, names: tuple[str, ...]) -> pd.Series:
 
 def _name(dataset: xr.Dataset, names: tuple[str, ...]) -> str | None:
     """The first of some names that a column of scans has, as it is spelled there."""
-    by_name = {plain(str(name)): str(name) for name in dataset.variables if dataset[name].dims == ("scan",)}
-    return next((by_name[name] for name in names if name in by_name), None)
+    return find_column([name for name in dataset.variables if dataset[name].dims == ("scan",)], names)
 
 
 def _coded(reference: pd.Series, new: pd.Series) -> Columns:

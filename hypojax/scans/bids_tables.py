@@ -9,7 +9,20 @@ from typing import Final
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, names
-from hypojax.tables import People, Table, Value, is_age_name, is_id_name, merged, plain, read_table, units_per_year
+from hypojax.tables import (
+    SESSION_NAMES,
+    SUBJECT_NAMES,
+    People,
+    Table,
+    Value,
+    find_column,
+    is_age_name,
+    is_id_name,
+    merged,
+    read_table,
+    refuse,
+    units_per_year,
+)
 from hypojax.visible import visible
 
 MOST_FAULTS: Final = 3
@@ -18,8 +31,6 @@ MOST_FAULTS: Final = 3
 PARTICIPANTS: Final = "participants.tsv"
 LIKE_PARTICIPANTS: Final = re.compile(r"participants?\.(tsv|csv|txt|xlsx?|ods|parquet)", re.IGNORECASE)
 """Names that somebody may have meant as that."""
-
-SESSION_NAMES: Final = ("sessionid", "session", "ses", "visitid", "visit", "timepoint", "wave")
 
 
 class BidsTables:
@@ -87,7 +98,7 @@ class BidsTables:
         missing = []
         if self._people and self._without:
             missing = [self._people.unmatched(self._without, asked=self._folders, total=self._scans)]
-            self._refuse(missing)
+            refuse(missing, strict=self._strict)
         more = len(self._inner_notes) - MOST_FAULTS
         inner = self._inner_notes[:MOST_FAULTS] + ([f"{more} more of the tables of single subjects have faults"] if more > 0 else [])
         return (*self._notes, *missing, *inner)
@@ -110,12 +121,13 @@ class BidsTables:
         table = self._read(path, self._notes)
         if table is None:
             return None
-        column = _column(table, "participant_id")
+        ids = [name for name in table.names if is_id_name(name)]
+        column = "participant_id" if "participant_id" in ids else find_column(ids, SUBJECT_NAMES)
         if column is None:
             columns = ", ".join(map(visible, table.names)) or "none"
             self._told([f"table {table.place} has no column participant_id (columns: {columns}): left out; add it"], self._notes)
             return None
-        session = next((name for name in table.names if plain(name) in SESSION_NAMES), None)
+        session = find_column(table.names, SESSION_NAMES)
         people = People(table, column, prefix="sub-", session=session)
         self._told(list(people.faults), self._notes)
         return people
@@ -187,13 +199,8 @@ class BidsTables:
 
     def _told(self, faults: list[str], notes: list[str]) -> None:
         """Note faults, or refuse them."""
-        self._refuse(faults)
+        refuse(faults, strict=self._strict)
         notes += faults
-
-    def _refuse(self, faults: list[str]) -> None:
-        """Refuse faults where that was asked for."""
-        if self._strict and faults:
-            raise RunError(Reason.USAGE, f"{faults[0]} (refused because of --strict-tables)")
 
 
 class Datasets:
@@ -229,13 +236,6 @@ def _description(place: Location) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _column(table: Table, wanted: str) -> str | None:
-    """The column of ids: of the name that BIDS gives it, in whatever spelling, else another one of ids of people."""
-    others = ("participantid", "participant", "subjectid", "subject", "sub", "subjid", "patientid", "patient", "id")
-    spelled = {plain(name): name for name in reversed(table.names) if is_id_name(name)}
-    return wanted if wanted in table.names else next((spelled[name] for name in others if name in spelled), None)
 
 
 def _stem(cell: str) -> str:

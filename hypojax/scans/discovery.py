@@ -11,7 +11,7 @@ from hypojax.scans.bids_tables import Datasets
 from hypojax.scans.found import Discovery, Find, Scan, in_datasets, settle
 from hypojax.scans.search import file_scan, search_folder
 from hypojax.storage import Location, Place, beside, listed, locate_all, real, unlisted
-from hypojax.tables import SUFFIXES, Table, Value, listed_lines, read_table
+from hypojax.tables import SUFFIXES, Table, Value, listed_lines, read_table, refuse
 from hypojax.tables.people import agreed
 from hypojax.visible import visible
 
@@ -118,8 +118,7 @@ def search_table(path: Location, *, strict: bool = False) -> list[Find]:
         claims.setdefault((scan.id, file), []).append((line, columns))
         finds.setdefault((scan.id, file), Find((scan,), folder=home, named=bool(scan_id)))
     faults += [*_first(strange), *_first([fault for (scan, _), said in claims.items() if (fault := _differing(path, scan, said))])]
-    if strict and faults:
-        raise RunError(Reason.USAGE, f"{faults[0]} (refused because of --strict-tables)")
+    refuse(faults, strict=strict)
     return [Find((), notes=(*faults, *table.notes)), *(_agreeing(find, claims[key]) for key, find in finds.items())]
 
 

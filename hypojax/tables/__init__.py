@@ -6,23 +6,40 @@
 from hypojax.tables.cells import MISSING, NOT_AVAILABLE, Row, Value, is_age_name, is_id_name, plain, text_of, typed_column
 from hypojax.tables.content import listed_lines
 from hypojax.tables.dates import units_per_year
-from hypojax.tables.people import People, merged
+from hypojax.tables.people import (
+    AGE_NAMES,
+    SESSION_NAMES,
+    SEX_NAMES,
+    SEXES,
+    SUBJECT_NAMES,
+    People,
+    find_column,
+    merged,
+    refuse,
+)
 from hypojax.tables.reader import SUFFIXES, Table, read_table
 
 __all__ = [
+    "AGE_NAMES",
     "MISSING",
     "NOT_AVAILABLE",
+    "SESSION_NAMES",
+    "SEXES",
+    "SEX_NAMES",
+    "SUBJECT_NAMES",
     "SUFFIXES",
     "People",
     "Row",
     "Table",
     "Value",
+    "find_column",
     "is_age_name",
     "is_id_name",
     "listed_lines",
     "merged",
     "plain",
     "read_table",
+    "refuse",
     "text_of",
     "typed_column",
     "units_per_year",

@@ -4,13 +4,30 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from hypojax.tables.cells import MISSING, Row, Value, counted
+from hypojax.reason import Reason, RunError
+from hypojax.tables.cells import MISSING, Row, Value, counted, plain
 from hypojax.tables.content import listed_lines
 from hypojax.tables.reader import Table
 from hypojax.visible import visible
 
 VISIT: Final = re.compile(r"(.+?)[_ ]ses-([a-zA-Z0-9+]+)", re.IGNORECASE)
 """An id with a session behind it."""
+
+SUBJECT_NAMES: Final = (
+    *("participantid", "participant", "subjectid", "subject", "subj", "subjid", "sub"),
+    *("patientid", "patient", "id", "mrid", "rid"),
+)
+"""Names of the column that says whose a row is, first choice first, as `plain` spells them."""
+
+SESSION_NAMES: Final = ("sessionid", "session", "ses", "visitid", "visit", "timepoint", "wave")
+SEX_NAMES: Final = ("sex", "gender")
+AGE_NAMES: Final = (
+    *("age", "ageyears", "ageyrs", "ageyr", "ageinyears", "ageatscan", "agescan", "scanage", "ageatmri", "agemri", "ageatvisit"),
+    *("ageatentry", "agemonths", "ageinmonths", "agemo"),
+)
+
+SEXES: Final = {"m": "M", "male": "M", "man": "M", "boy": "M", "f": "F", "female": "F", "woman": "F", "girl": "F"}
+"""Spellings of sex; codes such as 0 and 1 stay as they are, because tables do not agree on which is which."""
 
 EXAMPLES: Final = 2
 """Ids of each side shown in a message."""
@@ -134,6 +151,28 @@ class People:
         named = f"{self._prefix}{visible(who)}{f' session {visible(visit)}' if visit else ''}"
         cost = f"they differ in {', '.join(map(visible, differing))}, which is left missing" if differing else "they agree"
         return (f"table {self._place} names {named} {len(lines)} times ({listed_lines(lines)}): {cost}; keep one row for each",)
+
+
+def find_column(names: Iterable[object], wanted: Sequence[str]) -> str | None:
+    """The first column that has one of these names, in whatever spelling; None where there is none.
+
+    >>> find_column(["Age (years)", "Participant ID"], SUBJECT_NAMES), find_column(["age"], SEX_NAMES)
+    ('Participant ID', None)
+    """
+    spelled = {plain(str(name)): str(name) for name in reversed([*names])}
+    return next((spelled[name] for name in wanted if name in spelled), None)
+
+
+def refuse(faults: Sequence[str], *, strict: bool) -> None:
+    """Refuse a table with faults where ``strict``.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: the first fault.
+    """
+    if strict and faults:
+        raise RunError(Reason.USAGE, f"{faults[0]} (refused because of --strict-tables)")
 
 
 def merged(*rows: Mapping[str, Value]) -> dict[str, Value]:
