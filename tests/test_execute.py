@@ -26,7 +26,7 @@ from hypojax.evaluation.summary import subjects_of
 from hypojax.execute import output
 from hypojax.execute.lock import locked
 from hypojax.execute.output import source_datasets
-from hypojax.execute.pipeline import attempt
+from hypojax.execute.pipeline import Item, attempted
 from hypojax.execute.readahead import overlapped
 from hypojax.phantom import HYPOTHALAMUS_CENTRE, Phantom
 from hypojax.reason import Reason, RunError, ScanError
@@ -522,11 +522,8 @@ def test_reading_ahead_passes_errors_of_the_run_on() -> None:
 
 
 def test_a_full_disk_is_not_the_fault_of_a_scan() -> None:
-    def step() -> None:
+    with pytest.raises(RunError) as error, attempted(Item("sub-01")):
         raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(RunError) as error:
-        attempt("sub-01", step, since=0.0)
     assert error.value.reason == Reason.DISK_FULL
 
 

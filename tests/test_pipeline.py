@@ -13,7 +13,7 @@ import pytest
 from standin import AFFINE, SHAPE, StandIn, phantom_voxels, write_phantom
 from tiny_segmenter import tiny
 
-from hypojax.execute.pipeline import Pipeline, Ready, Refused, Segments
+from hypojax.execute.pipeline import Item, Pipeline, Segments
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import write_nifti
 from hypojax.segmenter.segmenter import Prepared, Segmentation
@@ -66,7 +66,7 @@ class Drawn(StandIn):
         return [replace(one, located=other.located, views=other.views) for one, other in zip(shown, drawn, strict=True)]
 
 
-def test_two_lines_share_a_store_and_a_segmenter(tmp_path: Path) -> None:
+def test_two_pipelines_share_a_store_and_a_segmenter(tmp_path: Path) -> None:
     """As two batches of a worker do."""
     network = Drawn()
     alone, shared = (pipeline(tmp_path, network, out=out) for out in ("alone", "shared"))
@@ -131,26 +131,25 @@ def test_a_scan_that_does_not_fit_fails_alone(tmp_path: Path) -> None:
 
 
 def test_scans_of_a_batch_are_let_go_one_by_one(tmp_path: Path) -> None:
-    made, seen = pipeline(tmp_path, StandIn(batch=3), names=("a", "b", "c")), []
+    network = StandIn(batch=3)
+    made, seen = pipeline(tmp_path, network, names=("a", "b", "c")), []
 
-    def ready() -> Iterator[Ready | Refused]:
+    def ready() -> Iterator[Item]:
         for scan in made.store.index.ids:
-            yield watched(made.prepare(scan))
+            yield watched(made.prepare(Item(scan), network))
 
-    def watched(item: Ready | Refused) -> Ready | Refused:
-        assert isinstance(item, Ready)
+    def watched(item: Item) -> Item:
         seen.append((weakref.ref(item.prepared.volume), weakref.ref(item.prepared.image)))
         return item
 
-    for number, item in enumerate(made.segment(ready(), batch=3)):
-        assert not isinstance(item, Refused)
+    for number, item in enumerate(made.segment(ready(), network, batch=3)):
         assert [volume() is not None for volume, _ in seen] == [other >= number for other in range(3)]
         assert not any(image() is not None for _, image in seen)
         del item
     assert len(seen) == 3
 
 
-def test_a_line_without_a_network_segments_nothing(tmp_path: Path) -> None:
+def test_a_pipeline_without_a_network_segments_nothing(tmp_path: Path) -> None:
     made = replace(pipeline(tmp_path, StandIn(), names=("a",)), segmenter=None)
     with pytest.raises(ValueError, match="no network"):
         list(made.results(["a"], settings=RunSettings()))

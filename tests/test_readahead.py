@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypojax.execute.readahead import MOST, overlapped, threads_here
+from hypojax.execute.readahead import MOST, overlapped, threads_for
 
 PATIENCE = 10.0
 """Seconds a thread may take to come; none of these tests waits so long unless something is wrong."""
@@ -199,5 +199,5 @@ def test_threads_follow_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for cores in (1, 2, 4, 8, 16, 64):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)), raising=False)
-        found.append(threads_here())
+        found.append(threads_for())
     assert found == [1, 1, 1, 3, 7, MOST]

@@ -14,7 +14,6 @@ from standin import AFFINE, StandIn, phantom_voxels
 from tiny_segmenter import tiny
 
 from hypojax.execute.measured import full_row, measure_scan, row_of
-from hypojax.execute.pipeline import prepare
 from hypojax.reason import HypojaxError, Reason, ScanError
 from hypojax.scaling import find_range, intensities
 from hypojax.scans import Image, read
@@ -131,8 +130,8 @@ def test_all_but_a_few_voxels_may_be_missing(tmp_path: Path) -> None:
 
 
 def through(image: Image) -> dict[str, Any]:
-    """The row of a scan that goes through the whole line: drawn networks look at it, and a phantom's posteriors are measured."""
-    prepared = prepare(tiny(), image)
+    """The row of a scan that goes through the whole pipeline: drawn networks look at it, and a phantom's posteriors are measured."""
+    prepared = tiny().prepare(image.intensities(), image.affine)
     (found,) = tiny().segment_batch([prepared])
     assert np.isfinite(found.views).all()
     measured = measure_scan(prepared.volume, prepared.affine, StandIn().segment(prepared))

@@ -10,7 +10,7 @@ import numpy as np
 from hypojax.execute.lock import Say, table_lock
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.output import STORE, entry_of, known_entries, refuse_raw
-from hypojax.execute.readahead import overlapped, threads_here
+from hypojax.execute.readahead import overlapped, threads_for
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans import Discovery, Image, Scan, discover, read
 from hypojax.scans.found import free_name, unique
@@ -82,7 +82,7 @@ def settle_moved(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
         return Moved(store)
     example = f"{moved[0].id}: {moved[0].path}, before {store.index.by_id[moved[0].id]['path']}"
     say(f"{len(moved)} scans lie elsewhere than before ({example}): comparing what they hold")
-    with closing(overlapped(moved, lambda scan: compare(store, scan), depth=threads_here(), threads=threads_here())) as found:
+    with closing(overlapped(moved, lambda scan: compare(store, scan), depth=threads_for(), threads=threads_for())) as found:
         verdicts = dict(zip((scan.id for scan in moved), found, strict=True))
     refused = {scan: verdict for scan, verdict in verdicts.items() if isinstance(verdict, ScanResult)}
     taken = [scan for scan in moved if scan.id not in refused]

@@ -9,7 +9,7 @@ from hypojax.execute.budget import scan_budget
 from hypojax.execute.lock import Turn, table_lock
 from hypojax.execute.outcome import Callback, ScanResult
 from hypojax.execute.output import DERIVATIVES, STORE
-from hypojax.execute.pipeline import Pipeline, Refused, Segments
+from hypojax.execute.pipeline import Item, Pipeline, Segments
 from hypojax.reason import Reason
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.storage import Location, absolute
@@ -123,8 +123,8 @@ class Job:
     @property
     def pipeline(self) -> Pipeline:
         """Where scans come from and go to."""
-        room = scan_budget(self.settings.memory_bytes)
-        return Pipeline(self.store, self.out / DERIVATIVES, self.network, write_maps=self.settings.derivatives, room=room)
+        budget = scan_budget(self.settings.memory_bytes)
+        return Pipeline(self.store, self.out / DERIVATIVES, self.network, write_maps=self.settings.derivatives, budget=budget)
 
     def results(self, todo: Todo, *, callback: Callback) -> Generator[ScanResult, None, None]:
         """What becomes of each scan, as it is known.
@@ -142,7 +142,9 @@ class Job:
         callback.noted(f"in this process, on {self.network.provenance.get('device', 'no device') if self.network else 'no device'}")
         if todo.alone:
             callback.noted(suspected(todo.alone))
-        yield from process(self.pipeline, todo, settings=self.settings)
+        yield from self.pipeline.results(todo.scans, settings=self.settings)
+        for scan in todo.alone:
+            yield from self.pipeline.results((scan,), settings=self.settings)
 
     def _there(self, todo: Todo, *, callback: Callback) -> Generator[ScanResult, None, None]:
         """On a cluster."""
@@ -166,7 +168,8 @@ class Job:
         for scan in sent.deadly:
             message = f"scan {scan!r}: every process that worked on it died (a crash, or more memory than a worker has)"
             advice = "look at the file, give workers more memory, or exclude the scan; --retry-failed tries it again"
-            yield self.pipeline.finish(Refused(ScanResult(scan, "failed", str(Reason.CRASHED), f"{message}; {advice}")))
+            result = ScanResult(scan, "failed", str(Reason.CRASHED), f"{message}; {advice}")
+            yield self.pipeline.finish(Item(scan, result=result))
 
 
 def suspected(scans: Sequence[str]) -> str:
@@ -177,16 +180,3 @@ def suspected(scans: Sequence[str]) -> str:
     """
     named = ", ".join(scans[:NAMED]) + (f" and {len(scans) - NAMED} more" if len(scans) > NAMED else "")
     return f"at work when an earlier run died: {named}, left for last, one at a time; {ADVICE}"
-
-
-def process(pipeline: Pipeline, todo: Todo, *, settings: RunSettings) -> Generator[ScanResult, None, None]:
-    """What becomes of each scan; those at work when an earlier process died come last, each with nothing else at work.
-
-    Raises
-    ------
-    RunError
-        What concerns the run and not a scan.
-    """
-    yield from pipeline.results(todo.scans, settings=settings)
-    for scan in todo.alone:
-        yield from pipeline.results((scan,), settings=settings)

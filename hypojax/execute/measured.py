@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from hypojax.cohort.derivatives import ScanMaps
 from hypojax.grid import Affine, voxel_sizes
@@ -55,6 +55,8 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
         if lowest_near(volume, affine, labels=measured.hypothalamus):
             measured = _without_hypothalamus(measured)
         measured = _renamed(measured, "blank_near_hypothalamus", to="nonfinite_near_hypothalamus", reason=Reason.NONFINITE_VOXELS)
+    if measured.volumes["icv"].missing_reason:
+        measured = replace(measured, intracranial=np.zeros_like(measured.intracranial))  # a wrong mask helps nobody
     return replace(measured, flags=(*segmentation.flags, *measured.flags))
 
 
@@ -108,18 +110,12 @@ def region_entries(measured: Measurement) -> dict[str, dict[str, Any]]:
     }
 
 
-def intracranial_mask(measured: Measurement) -> UInt8[np.ndarray, "i j k"]:
-    """The intracranial mask; empty where its volume is missing with a reason, since a wrong mask helps nobody."""
-    missing = measured.volumes["icv"].missing_reason
-    return np.zeros_like(measured.intracranial) if missing else measured.intracranial
-
-
 def stored_form(affine: Affine, segmentation: "Segmentation", measured: Measurement) -> StoredSegmentation:
     """All that is stored of a segmentation; the posterior of the intracranial volume stays where its mask is left empty."""
     return StoredSegmentation(
         affine=affine,
         hypothalamus=measured.hypothalamus,
-        intracranial=intracranial_mask(measured),
+        intracranial=measured.intracranial,
         head=Posterior(segmentation.head_grid, segmentation.intracranial),
         box=Posterior(segmentation.box_grid, segmentation.subunits),
         mean=segmentation.statistics.mean,

@@ -6,7 +6,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from hypojax.cohort import Summary
 from hypojax.reason import HypojaxError, Reason, ScanError
-from hypojax.store import ScanRecord
+from hypojax.store import ScanRecord, TakenError
 
 LONGEST: Final = 300
 """Characters kept of what an unforeseen error says; a message is one line of a table."""
@@ -181,8 +181,9 @@ def refusal(scan: str, error: Exception, *, seconds: float) -> ScanResult:
     >>> refusal("sub-01", ZeroDivisionError("division by zero"), seconds=0.0).reason
     'unexpected'
     """
-    if isinstance(error, ScanError):
-        return ScanResult(scan, "failed", str(error.reason), str(error), seconds)
+    if isinstance(error, ScanError):  # a scan that another process has taken is neither done nor failed here
+        status = "pending" if isinstance(error, TakenError) else "failed"
+        return ScanResult(scan, status, str(error.reason), str(error), seconds)
     if isinstance(error, HypojaxError):
         return ScanResult(scan, "failed", str(error.reason), f"scan {scan!r}: {error}", seconds)
     if isinstance(error, MemoryError):

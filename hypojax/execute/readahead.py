@@ -19,23 +19,16 @@ MOST: Final = 8
 LOG: Final = logging.getLogger("hypojax")
 
 
-def threads_here() -> int:
-    """Threads for each of the two stages beside the network, by the cores that this process may use.
+def threads_for(cores: int | None = None) -> int:
+    """Threads for each of the two stages beside the networks, on so many cores, or on those that this process may use.
 
-    Two cores have one thread each for reading and for finishing; one core is left to whoever feeds the network.
-
-    >>> 1 <= threads_here() <= MOST
-    True
-    """
-    return threads_for(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def threads_for(cores: int) -> int:
-    """Threads for each of the two stages on so many cores.
+    Two cores have one thread each for reading and for finishing; one core is left to whoever feeds the networks.
 
     >>> [threads_for(cores) for cores in (1, 2, 8, 64)]
     [1, 1, 3, 8]
     """
+    if cores is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(MOST, cores // 2 - 1))
 
 
@@ -76,7 +69,15 @@ def overlapped(items: Iterable[Item], work: Callable[[Item], Result], *, depth: 
         while waiting:
             yield waiting.popleft().result()
     finally:
-        _stop(pool, tasks, waiting)
+        if not sys.is_finalizing():  # else the threads have ended with the process
+            given_up = [future for future in waiting if not future.cancel()]
+            for _ in pool:
+                tasks.put(None)
+            for thread in pool:
+                thread.join()
+            for future in given_up:
+                if (error := future.exception()) is not None:
+                    LOG.warning("work that was given up had failed: %s", error)
 
 
 def _serve(tasks: "SimpleQueue[tuple[Future[Result], Item] | None]", work: Callable[[Item], Result]) -> None:
@@ -90,17 +91,3 @@ def _serve(tasks: "SimpleQueue[tuple[Future[Result], Item] | None]", work: Calla
             except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
                 future.set_exception(error)
         del future, item
-
-
-def _stop(pool: list[Thread], tasks: "SimpleQueue[tuple[Future[Result], Item] | None]", waiting: deque[Future[Result]]) -> None:
-    """Give up what nobody works on yet, wait for the rest, and say what went wrong with it."""
-    if sys.is_finalizing():
-        return  # the threads have ended with the process
-    given_up = [future for future in waiting if not future.cancel()]
-    for _ in pool:
-        tasks.put(None)
-    for thread in pool:
-        thread.join()
-    for future in given_up:
-        if (error := future.exception()) is not None:
-            LOG.warning("work that was given up had failed: %s", error)

@@ -8,7 +8,7 @@ import xarray as xr
 from hypojax import cohort
 from hypojax.execute.budget import scan_budget
 from hypojax.execute.machine import load_segmenter, provenance
-from hypojax.execute.measured import full_row, intracranial_mask, measure_scan, region_entries, row_of
+from hypojax.execute.measured import full_row, measure_scan, region_entries, row_of
 from hypojax.execute.pipeline import Segments
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
@@ -89,7 +89,7 @@ def label_maps(measured: Measurement) -> dict[str, xr.Variable]:
     reason = {"missing_reason": str(measured.volumes["icv"].missing_reason)}
     return {
         HYPOTHALAMUS.name: xr.Variable(HYPOTHALAMUS.dims, measured.hypothalamus, HYPOTHALAMUS.attributes),
-        INTRACRANIAL.name: xr.Variable(INTRACRANIAL.dims, intracranial_mask(measured), {**INTRACRANIAL.attributes, **reason}),
+        INTRACRANIAL.name: xr.Variable(INTRACRANIAL.dims, measured.intracranial, {**INTRACRANIAL.attributes, **reason}),
     }
 
 

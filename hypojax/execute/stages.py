@@ -23,7 +23,6 @@ from hypojax.execute.output import (
     open_for,
 )
 from hypojax.execute.pipeline import Pipeline, Segments
-from hypojax.execute.readahead import overlapped, threads_here
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
@@ -191,11 +190,10 @@ def _ingest(store: CohortStore, scans: Sequence[str], *, out: Location, settings
     todo = [scan for scan in scans if scan not in known]
     kept = len(scans) - len(todo)
     callback.started(total=len(todo), kept=kept)
-    pipeline = Pipeline(store, out / DERIVATIVES, room=scan_budget(settings.memory_bytes))
-    threads = settings.threads or threads_here()
-    with closing(overlapped(todo, pipeline.load, depth=max(settings.read_ahead, threads), threads=threads)) as loaded:
-        for item in loaded:
-            callback.finished(pipeline.commit_ingested(item))
+    pipeline = Pipeline(store, out / DERIVATIVES, budget=scan_budget(settings.memory_bytes))
+    with closing(pipeline.ingest(todo, settings=settings)) as results:
+        for result in results:
+            callback.finished(result)
     return replace(concluded(store, out=out, start=start), kept=kept, processed=len(todo))
 
 

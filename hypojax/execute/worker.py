@@ -123,8 +123,8 @@ class PipelinePlugin(WorkerPlugin):
             if store.index.settings.get(name) != value:
                 message = f"a worker has other weights ({name} {value}) than the run began with ({store.index.settings.get(name)})"
                 raise RunError(Reason.OTHER_SETTINGS, f"{message}; install the same hypojax, and the same --weights, for all workers")
-        room = scan_budget(min(filter(None, (settings.memory_bytes, self._memory)), default=None))
-        return Pipeline(store, out / DERIVATIVES, network, write_maps=settings.derivatives, room=room)
+        budget = scan_budget(min(filter(None, (settings.memory_bytes, self._memory)), default=None))
+        return Pipeline(store, out / DERIVATIVES, network, write_maps=settings.derivatives, budget=budget)
 
 
 def leave_signals_to_client() -> None:
