@@ -1,6 +1,7 @@
 """Scans in a bucket: found as on a disk, read as from a disk, refused for the same reasons."""
 
 import gzip
+import time
 from collections.abc import Callable
 from os.path import normpath
 from pathlib import Path
@@ -74,6 +75,9 @@ def test_found_as_on_a_disk(bucket: Bucket, tmp_path: Path, inputs: list[str]) -
     there = discover([f"{root}/{name}" for name in inputs])
     assert found(there, root) == found(discover([tmp_path / name for name in inputs]), tmp_path)
     assert all(type(scan.path) is ObjectPath for scan in there.scans)
+    if len(inputs) == 1 and "." not in inputs[0][1:]:  # folders, whose listing knows sizes and times
+        assert [scan.size for scan in there.scans] == [scan.size for scan in discover(tmp_path / inputs[0]).scans]
+        assert all(scan.modified > time.time() - 3600 for scan in there.scans)
 
 
 def test_one_listing_however_many_subjects(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,10 +260,13 @@ class Listing:
         The folder.
     names
         Key of each folder at or below it → names of the folders and of the objects in it, each in order.
+    sizes
+        Key of each object, relative to the folder → its bytes, and when it was last changed (seconds since 1970).
     """
 
     top: ObjectPath
     names: Mapping[str, Names]
+    sizes: Mapping[str, tuple[int, float]]
 
 
 @dataclass(frozen=True, order=True)
@@ -284,6 +287,11 @@ class ListedPath(ObjectPath):
         """Names of the folders and of the objects directly below, each in order."""
         return self._at(self.key) if self._covers(self) else super().names()
 
+    def size_and_time(self) -> tuple[int, float]:
+        """Bytes of the object and when it was last changed (seconds since 1970), as the listing has them; zeros where it has none."""
+        below = str(self.relative_to(self.listing.top)) if self.listing and self.is_relative_to(self.listing.top) else ""
+        return self.listing.sizes.get(below, (0, 0.0)) if self.listing else (0, 0.0)
+
     def _covers(self, folder: ObjectPath) -> bool:
         """Whether the listing says what lies in a folder."""
         return self.listing is not None and folder.is_relative_to(self.listing.top)
@@ -297,7 +305,8 @@ class ListedPath(ObjectPath):
         """A folder with all that lies below it, listed once."""
         inner: dict[str, set[str]] = {}
         objects: dict[str, set[str]] = {}
-        for key in top.below():
+        sizes = requests.sizes_below(top.bucket, top.key)
+        for key in sizes:
             folder, _, name = key.rpartition("/")
             objects.setdefault((top / folder).key, set()).add(name)
             while folder:
@@ -305,4 +314,4 @@ class ListedPath(ObjectPath):
                 inner.setdefault((top / above).key, set()).add(name)
                 folder = above
         names = {key: (sorted(inner.get(key, ())), sorted(objects.get(key, ()))) for key in {*inner, *objects}}
-        return ListedPath(top.bucket, top.key, Listing(top, names))
+        return ListedPath(top.bucket, top.key, Listing(top, names, sizes))

@@ -190,18 +190,26 @@ def is_object(bucket: str, key: str) -> bool:
 
 def keys_below(bucket: str, key: str, *, most: int | None = None) -> list[str]:
     """Keys of the objects below ``key``, relative to it, in order; ``most`` of them, whichever come first."""
+    return sorted(sizes_below(bucket, key, most=most))
+
+
+def sizes_below(bucket: str, key: str, *, most: int | None = None) -> dict[str, tuple[int, float]]:
+    """Key, relative to ``key``, of the objects below it → bytes and time of the last change (seconds since 1970); ``most`` of them."""
     import obstore
 
-    def collect() -> list[str]:
-        found: list[str] = []
+    below = f"{key}/" if key else ""
+
+    def collect() -> dict[str, tuple[int, float]]:
+        found: dict[str, tuple[int, float]] = {}
         for page in obstore.list(connection(bucket), prefix=key or None):
-            found += [meta["path"] for meta in page if meta["path"] != key]  # consoles make an empty object that stands for a folder
+            for meta in page:
+                if meta["path"] != key:  # consoles make an empty object that stands for a folder
+                    found[meta["path"].removeprefix(below)] = (meta["size"], meta["last_modified"].timestamp())
             if most is not None and len(found) >= most:
                 break
-        return found[:most]
+        return dict(list(found.items())[:most])
 
-    below = f"{key}/" if key else ""
-    return sorted(path.removeprefix(below) for path in _tried(collect, f"{bucket}/{key}"))
+    return _tried(collect, f"{bucket}/{key}")
 
 
 def names_in(bucket: str, key: str) -> tuple[list[str], list[str]]:
