@@ -16,7 +16,7 @@ from hypojax.execute.readahead import threads_for
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans import Scan
 from hypojax.scans.header import work_bytes
-from hypojax.scans.reading import open_source, read_header, refuse_nul
+from hypojax.scans.reading import open_source, read_header
 from hypojax.settings import RunSettings
 from hypojax.storage import Location
 
@@ -163,7 +163,6 @@ def size_of(scan: Scan, *, room: int | None = None) -> Size:
         The header is refused, as it would be in a run.
     """
     try:
-        refuse_nul(scan.path)
         if isinstance(scan.path, Path) and scan.path.is_dir():
             total = sum(file.stat().st_size for file in scan.path.iterdir() if file.is_file())
             return Size(scan.id, scan.path, total // SLICE_VOXEL, SLICE_VOXEL, total)

@@ -87,17 +87,6 @@ def header_size(start: bytes) -> int:
     return little if little in SIZES else big if big in SIZES else MGH_SIZE * (big == 1)
 
 
-def parse_header(raw: bytes) -> Header:
-    """Check the fixed part of a header, as long as `header_size` says.
-
-    Raises
-    ------
-    HypojaxError
-        With the reason why it was refused.
-    """
-    return parse_nifti(raw) if len(raw) in SIZES else parse_mgh(raw)
-
-
 def nifti_fields(raw: bytes) -> NiftiFields:
     """The fields of a header as stored, nothing repaired."""
     return SIZES[len(raw)](raw, endianness="<" if int.from_bytes(raw[:4], "little") in SIZES else ">", check=False)

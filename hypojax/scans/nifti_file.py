@@ -3,6 +3,7 @@
 import errno
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -88,9 +89,12 @@ def write_nifti(
     ...     read("mask", file).voxels[1, 1].tolist()
     [6, 7]
     """
-    fields = _fields(voxels, affine, header, slope, intercept)
+    fields, found = _fields(voxels, affine, header, slope, intercept), hashlib.sha256()
     try:
-        return _put(path, _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"))
+        with replacing(path, through=False) as file:
+            for piece in _encoded(fields, voxels, zipped=path.suffix.lower() == ".gz"):
+                file.write(piece)
+                found.update(piece)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         problem, step = (
@@ -99,6 +103,7 @@ def write_nifti(
         raise RunError(
             Reason.DISK_FULL if full else Reason.NOT_WRITABLE, f"{path} cannot be written ({problem}); {step} and run again"
         ) from error
+    return found.hexdigest()
 
 
 def nifti_image(voxels: Num[np.ndarray, "i j k *more"] | Bool[np.ndarray, "i j k *more"], affine: Affine) -> Nifti1Image:
@@ -149,30 +154,17 @@ def bare_header(header: bytes) -> bytes:
     return bytes(fields.binaryblock)
 
 
-def _put(path: Location, pieces: Iterator[bytes]) -> str:
-    """All pieces as one file, or none; their SHA-256."""
-    found = hashlib.sha256()
-    with replacing(path, through=False) as file:
-        for piece in pieces:
-            file.write(piece)
-            found.update(piece)
-    return found.hexdigest()
-
-
 def _encoded(fields: NiftiFields, voxels: Num[np.ndarray, "i j k"], *, zipped: bool) -> Iterator[bytes]:
     """The file piece by piece, so that no second copy of the voxels is held."""
     packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP) if zipped else None
-    for piece in _pieces(fields, voxels):
+    # The header, four zeros that say that no extension follows, and slices with the first axis fastest in the header's byte order.
+    front = fields.binaryblock.ljust(fields.single_vox_offset, b"\0")
+    yield packer.compress(front) if packer else front
+    for first in range(0, voxels.shape[2], SLICES):
+        piece = voxels[:, :, first : first + SLICES].astype(fields.get_data_dtype(), copy=False).tobytes(order="F")
         yield packer.compress(piece) if packer else piece
     if packer:
         yield packer.flush()
-
-
-def _pieces(fields: NiftiFields, voxels: Num[np.ndarray, "i j k"]) -> Iterator[bytes]:
-    """Header, the mark of no extension, and slices with the first axis fastest in the header's byte order."""
-    yield fields.binaryblock.ljust(fields.single_vox_offset, b"\0")
-    for first in range(0, voxels.shape[2], SLICES):
-        yield voxels[:, :, first : first + SLICES].astype(fields.get_data_dtype(), copy=False).tobytes(order="F")
 
 
 def _fields(voxels: Num[np.ndarray, "i j k"], affine: Affine, header: bytes | None, slope: float, intercept: float) -> NiftiFields:
@@ -184,7 +176,10 @@ def _fields(voxels: Num[np.ndarray, "i j k"], affine: Affine, header: bytes | No
         fields["dim"] = [3, *voxels.shape, 1, 1, 1, 1]
     if fields.get_data_dtype() != voxels.dtype.newbyteorder(fields.endianness):
         _set_dtype(fields, voxels.dtype)
-    if not _has_affine(fields.binaryblock, affine):
+    stated = None
+    with suppress(HypojaxError):
+        stated = nifti_affine(fields.binaryblock)
+    if stated is None or not np.array_equal(stated, affine):
         _set_affine(fields, checked_affine(affine))
     if scaling(fields) != (slope, intercept):
         fields["scl_slope"], fields["scl_inter"] = slope, intercept
@@ -205,14 +200,6 @@ def _set_dtype(fields: NiftiFields, dtype: np.dtype[Any]) -> None:
     except HeaderDataError as error:
         raise HypojaxError(Reason.UNSUPPORTED_DTYPE, f"NIfTI has no voxels of type {dtype.name}; convert them first") from error
     fields["cal_min"], fields["cal_max"], fields["descrip"], fields["aux_file"] = 0, 0, b"", b""
-
-
-def _has_affine(raw: bytes, affine: Affine) -> bool:
-    """Whether a header already says exactly this."""
-    try:
-        return np.array_equal(nifti_affine(raw), affine)
-    except HypojaxError:
-        return False
 
 
 def _set_affine(fields: NiftiFields, affine: Affine) -> None:

@@ -6,6 +6,7 @@ nibabel's 60 ms on the same cores; `benchmarks/decode.py`).
 """
 
 import dataclasses
+import errno
 import io
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from jaxtyping import Num
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans.dicom import FULL, convert
 from hypojax.scans.disguise import LOOKED_AT, no_image
-from hypojax.scans.formats import header_size, parse_header
+from hypojax.scans.formats import SIZES, header_size, parse_mgh, parse_nifti
 from hypojax.scans.header import Header, check_size
 from hypojax.scans.voxels import Image, survey
 from hypojax.storage import ConflictError, Location, reading
@@ -31,6 +32,15 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 
 PIECE: Final = 1 << 18
 """Compressed bytes read at a time."""
+
+LEAST_FREE: Final = 1 << 20
+"""Bytes; a folder with less free is full: a volume does not fit."""
+
+PADDING: Final = 1 << 16
+"""Zero bytes that may follow the voxels of a NIfTI file; anything else there contradicts its header."""
+
+MGH_TAGS: Final = 1 << 24
+"""Bytes of any kind that may follow the voxels of an MGH file: repetition time, history and other tags."""
 
 MOST_INFLATED: Final = 1 << 22
 """Decoded bytes held at a time, whatever the compressed bytes would give."""
@@ -97,20 +107,17 @@ class GzipStream(io.RawIOBase):
         if self._member.eof:
             self._next_member()
             return b""
-        data = self._compressed() if self._member.needs_input else b""
+        data = b""
+        if self._member.needs_input:
+            data, self._pending = self._pending or self._file.read(PIECE) or b"", b""
+            if not data:
+                raise HypojaxError(Reason.TRUNCATED, "its compressed bytes end too early; fetch the file again or exclude the scan")
         try:
             return self._member.decompress(data, most)
         except igzip_lib.IsalError as error:  # type: ignore[misc]  # the stub declares an instance
             raise HypojaxError(
                 Reason.CORRUPTED, f"its compressed bytes are damaged ({error}); fetch the file again or exclude the scan"
             ) from error
-
-    def _compressed(self) -> bytes:
-        """The next compressed bytes of an unfinished member."""
-        data, self._pending = self._pending or self._file.read(PIECE) or b"", b""
-        if not data:
-            raise HypojaxError(Reason.TRUNCATED, "its compressed bytes end too early; fetch the file again or exclude the scan")
-        return data
 
     def _next_member(self) -> None:
         """Go on to the next member, or find that the file is over."""
@@ -160,12 +167,19 @@ def open_source(path: Location) -> Iterator[Source]:
         ``UNREADABLE`` or ``EMPTY_FILE``; errors of the disk while reading become ``UNREADABLE`` too.
     """
     try:
+        if "\0" in str(path):  # the system would raise a bare ValueError
+            raise HypojaxError(Reason.UNREADABLE, "its path holds a NUL byte, which no path can; correct it, or exclude the scan")
         with reading(path) as (file, size):
             if size == 0:
                 raise HypojaxError(Reason.EMPTY_FILE, "the file is empty (0 bytes); fetch it again or exclude the scan")
+            source = Source(file, size, size)
             zipped = take(file, len(GZIP_MAGIC)) == GZIP_MAGIC
             file.seek(0)
-            yield _unzipped(file, size) if zipped else Source(file, size, size)
+            if zipped:
+                source = Source(stream := GzipStream(file), size * DEFLATE_RATIO, size)
+                if stream.peek(len(GZIP_MAGIC)) == GZIP_MAGIC:  # some converters compress twice
+                    source = Source(GzipStream(stream), size * DEFLATE_RATIO**2, size)
+            yield source
     except ConflictError as error:
         raise HypojaxError(Reason.UNREADABLE, f"{error} while it was being read; run the same command again") from error
     except OSError as error:
@@ -173,14 +187,6 @@ def open_source(path: Location) -> Iterator[Source]:
         raise HypojaxError(
             Reason.UNREADABLE, f"the file cannot be read ({problem}); check that it is there and may be read, or exclude the scan"
         ) from error
-
-
-def _unzipped(file: io.RawIOBase, size: int) -> Source:
-    """The decoded bytes of a gzip file; of one that was compressed once more, as some converters do, those within."""
-    stream = GzipStream(file)
-    if stream.peek(len(GZIP_MAGIC)) != GZIP_MAGIC:
-        return Source(stream, size * DEFLATE_RATIO, size)
-    return Source(GzipStream(stream), size * DEFLATE_RATIO**2, size)
 
 
 def fill(stream: io.RawIOBase, view: memoryview) -> int:
@@ -203,16 +209,6 @@ def take(stream: io.RawIOBase, count: int) -> bytes:
     """
     buffer = bytearray(count)
     return bytes(buffer[: fill(stream, memoryview(buffer))])
-
-
-ROOM: Final = 1 << 20
-"""Bytes; a folder with less left has no room for a volume."""
-
-PADDING: Final = 1 << 16
-"""Zero bytes that may follow the voxels of a NIfTI file; anything else there belies its header."""
-
-MGH_TAGS: Final = 1 << 24
-"""Bytes of any kind that may follow the voxels of an MGH file: repetition time, history and other tags."""
 
 
 def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
@@ -248,7 +244,6 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
     and may be read, or exclude the scan (/nowhere.nii.gz)
     """
     try:
-        refuse_nul(path)
         if isinstance(path, Path) and path.is_dir():
             return read_series(path, room=room)
         return read_file(path, room=room)
@@ -267,41 +262,23 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
         raise ScanError(Reason.TOO_LARGE, scan_id, f"its voxels do not fit into memory; free some or exclude the scan ({path})") from error
 
 
-def refuse_nul(path: Location) -> None:
-    """Refuse a path that no file can have; the system would raise a bare ValueError."""
-    if "\0" in str(path):
-        raise HypojaxError(Reason.UNREADABLE, "its path holds a NUL byte, which no path can; correct it, or exclude the scan")
-
-
 def read_series(folder: Path, *, room: int | None = None) -> Image:
-    """Read the one DICOM series of a folder."""
+    """Read the one DICOM series of a folder; errors are those of `read`, without the scan's name."""
     try:
         with tempfile.TemporaryDirectory(prefix="hypojax-") as temporary:
-            image = read_converted(folder, into=Path(temporary), room=room)
+            try:
+                image = read_file(convert(folder, into=Path(temporary)), room=room)
+            except HypojaxError as error:
+                if shutil.disk_usage(temporary).free < LEAST_FREE:  # which the converter does not always say
+                    raise OSError(errno.ENOSPC, "no space left") from error
+                raise
     except OSError as error:
-        if error.errno in FULL:
-            raise no_room(Path(tempfile.gettempdir())) from error
-        raise
+        if error.errno not in FULL:
+            raise
+        where = f"no space left in {tempfile.gettempdir()}, where DICOM series are converted"
+        step = "free some or set TMPDIR to a folder on a larger disk, then run the same command again: finished scans are kept"
+        raise RunError(Reason.DISK_FULL, f"{where}; {step}") from error
     return dataclasses.replace(image, format="dicom")
-
-
-def read_converted(folder: Path, *, into: Path, room: int | None = None) -> Image:
-    """Convert a series and read what came of it. The converter does not always say that the disk is full, hence the look at it."""
-    try:
-        return read_file(convert(folder, into=into), room=room)
-    except HypojaxError as error:
-        if shutil.disk_usage(into).free < ROOM:
-            raise no_room(into.parent) from error
-        raise
-
-
-def no_room(folder: Path) -> RunError:
-    """The refusal to go on with a full disk."""
-    return RunError(
-        Reason.DISK_FULL,
-        f"no space left in {folder}, where DICOM series are converted; free some or set TMPDIR to a folder with room, "
-        "then run the same command again: finished scans are kept",
-    )
 
 
 def read_file(path: Location, *, room: int | None = None) -> Image:
@@ -310,7 +287,13 @@ def read_file(path: Location, *, room: int | None = None) -> Image:
         header = read_header(source, room=room)
         take(source.stream, header.offset - len(header.raw))
         voxels = _read_voxels(source.stream, header)
-        _check_end(source.stream, tags=header.format == "mgh")
+        # The checksum of a gzip stream is behind its last byte.
+        tags = header.format == "mgh"
+        limit = MGH_TAGS if tags else PADDING
+        rest = take(source.stream, limit + 1)
+    if len(rest) > limit or (not tags and rest.strip(b"\0")):
+        problem = "unexpected data after the voxels: header or file is corrupt"
+        raise HypojaxError(Reason.CORRUPTED, f"{problem}; fetch the file again or exclude the scan")
     return Image(
         voxels=voxels,
         affine=header.affine,
@@ -338,7 +321,7 @@ def read_header(source: Source, *, room: int | None = None) -> Header:
     raw = start + take(source.stream, size - len(start))
     if len(raw) < size:
         raise HypojaxError(Reason.TRUNCATED, f"it ends after {len(raw)} bytes, inside its header; fetch the file again or exclude the scan")
-    header = parse_header(raw)
+    header = parse_nifti(raw) if size in SIZES else parse_mgh(raw)
     check_size(header, most=source.most, room=room)
     return header
 
@@ -356,14 +339,3 @@ def _read_voxels(stream: io.RawIOBase, header: Header) -> Num[np.ndarray, "i j k
         voxels = voxels.byteswap(inplace=True).view(header.dtype.newbyteorder("="))
     voxels.setflags(write=False)
     return voxels
-
-
-def _check_end(stream: io.RawIOBase, *, tags: bool) -> None:
-    """Read to the end of the stream, which is where its checksum is held against what was decoded."""
-    limit = MGH_TAGS if tags else PADDING
-    rest = take(stream, limit + 1)
-    if len(rest) > limit or (not tags and rest.strip(b"\0")):
-        raise HypojaxError(
-            Reason.CORRUPTED,
-            "more follows the voxels that its header declares, so that one of the two is wrong; fetch the file again or exclude the scan",
-        )
