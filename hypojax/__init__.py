@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         status,
         verify,
     )
+    from hypojax.execute.blocks import measure_cohort, preprocess_cohort, segment_cohort
     from hypojax.monitoring import DriftResult, drift
     from hypojax.preprocessing.lazy import preprocess
     from hypojax.reason import HypojaxError, Reason, RunError, ScanError
@@ -49,6 +50,7 @@ _ROOMS: Final = {
         "Callback", "Info", "Outcome", "Plan", "Repaired", "ScanResult", "Shard", "Workers",
         "export", "info", "ingest", "plan", "repair", "run", "segment", "segment_store", "status", "verify",
     ),
+    "execute.blocks": ("measure_cohort", "preprocess_cohort", "segment_cohort"),
     "monitoring": ("DriftResult", "drift"),
     "preprocessing.lazy": ("preprocess",),
     "reason": ("HypojaxError", "Reason", "RunError", "ScanError"),
@@ -66,9 +68,9 @@ _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
     "Callback", "ClusterSettings", "Demonstration", "DriftResult", "Evaluation", "HypojaxError", "Info", "Outcome", "Plan", "Reason",
     "Repaired", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard", "TrainCallback", "TrainConfig", "TrainResult",
-    "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest", "matching", "metrics",
-    "monitoring", "open_cohort", "phantom", "plan", "preprocess", "repair", "run", "scans", "segment", "segment_store", "status", "store",
-    "train", "training", "verify",
+    "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest", "matching",
+    "measure_cohort", "metrics", "monitoring", "open_cohort", "phantom", "plan", "preprocess", "preprocess_cohort", "repair", "run", "scans",
+    "segment", "segment_cohort", "segment_store", "status", "store", "train", "training", "verify",
 ]  # fmt: skip
 
 

@@ -1,0 +1,69 @@
+"""A cohort as lazy blocks: the volumes of `hypojax.run`, nothing computed until asked, failures as rows with a reason."""
+
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+from standin import AFFINE, SHAPE, phantom_voxels, write_phantom
+from test_pipeline import Drawn
+
+from hypojax.cohort import open_cohort
+from hypojax.execute import ingest, run
+from hypojax.execute.blocks import IN_HAND, measure_cohort, preprocess_cohort, segment_cohort
+from hypojax.scans import write_nifti
+
+SAME = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3", "missing_reason", "status", "reason", "message", "quality_score",
+        "quality_location", "icv_cut_off", "flagged", "voxels_checksum", "duplicate_of", "path")  # fmt: skip
+
+
+def scans(folder: Path) -> Path:
+    """Three heads that differ, one that the network fails on, one that has no head, and one file that is none."""
+    for number, name in enumerate("abc"):
+        noise = np.random.default_rng(number).integers(-20, 20, SHAPE).astype(np.int16)
+        write_nifti(folder / f"{name}.nii.gz", phantom_voxels() + noise, AFFINE)
+    write_phantom(folder / "poisoned.nii.gz", poison=True)
+    write_nifti(folder / "flat.nii.gz", np.full(SHAPE, 7, np.int16), AFFINE)
+    (folder / "broken.nii.gz").write_bytes(b"no image")
+    return folder
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("computed before anybody asked")
+
+
+def lazily(out: Path, *, batch: int, network: Drawn) -> xr.Dataset:
+    return measure_cohort(segment_cohort(preprocess_cohort(open_cohort(out), out, batch=batch), segmenter=network))
+
+
+@pytest.mark.filterwarnings("ignore:Data variable")
+def test_blocks_give_the_rows_of_a_run_and_compute_nothing_until_asked(tmp_path: Path) -> None:
+    folder = scans(tmp_path / "in")
+    run([folder], out=tmp_path / "run", segmenter=Drawn())
+    expected = open_cohort(tmp_path / "run")
+    ingest([folder], out=tmp_path / "out", segmenter=Drawn())
+    with dask.config.set(scheduler=never):
+        table = lazily(tmp_path / "out", batch=2, network=Drawn())
+    assert table.chunksizes["scan"] == (2, 2, 2)
+    found = table.compute(scheduler="threads", num_workers=2)
+    xr.testing.assert_identical(*(table[list(SAME)].drop_attrs() for table in (found, expected)))
+    assert dict(zip(found["scan"].values, found["status"].values, strict=True)) == {
+        **dict.fromkeys("abc", "done"), "poisoned": "failed", "flat": "failed", "broken": "failed"
+    }  # fmt: skip
+    assert np.isfinite(found["volume_mm3"].sel(scan=list("abc"), region="hypothalamus")).all()
+    assert not IN_HAND._held.keys() & {(str(tmp_path / "out" / "cohort.zarr"), scan) for scan in "abc"}
+
+
+def test_a_step_can_be_looked_at_and_changed(tmp_path: Path) -> None:
+    """Heads are arrays over scan like any other: what is done to them reaches the network; failed scans are NaN."""
+    ingest([scans(tmp_path / "in")], out=tmp_path / "out", segmenter=Drawn())
+    heads = preprocess_cohort(open_cohort(tmp_path / "out").sel(scan=["a", "broken"]), tmp_path / "out", batch=1)
+    image = heads["head_image"].compute()
+    assert np.isfinite(image.sel(scan="a")).all()
+    assert np.isnan(image.sel(scan="broken")).all()
+    plain, other = (
+        segment_cohort(given, segmenter=Drawn())["located"].sel(scan="a").compute().item()
+        for given in (heads, heads.assign(head_image=heads["head_image"] * 0))
+    )
+    assert plain != other
