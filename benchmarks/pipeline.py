@@ -20,22 +20,20 @@ import xarray as xr
 from distributed import Client
 
 import hypojax
-from hypojax.execute.network import load_segmenter
-from hypojax.execute.pipeline import Segments
 from hypojax.settings import RunSettings
 
 
-def run(inputs: list[str], out: str, network: Segments) -> xr.Dataset:
+def run(inputs: list[str], out: str) -> xr.Dataset:
     """The volumes of `hypojax run`."""
-    hypojax.run(inputs, out=out, settings=RunSettings(derivatives=False), segmenter=network)
+    hypojax.run(inputs, out=out, settings=RunSettings(derivatives=False))
     return hypojax.open_cohort(out)
 
 
-def pipeline(inputs: list[str], out: str, network: Segments | None, *, batch: int) -> xr.Dataset:
+def pipeline(inputs: list[str], out: str, *, batch: int) -> xr.Dataset:
     """The volumes of pipelines/segment_cohort.py."""
     hypojax.ingest(inputs, out)
     heads = hypojax.preprocess_cohort(hypojax.open_cohort(out), out, batch=batch)
-    return hypojax.measure_cohort(hypojax.segment_cohort(heads, segmenter=network)).compute()
+    return hypojax.measure_cohort(hypojax.segment_cohort(heads)).compute()
 
 
 def timed(what: str, work: Callable[[], xr.Dataset]) -> tuple[float, xr.Dataset]:
@@ -49,11 +47,10 @@ def timed(what: str, work: Callable[[], xr.Dataset]) -> tuple[float, xr.Dataset]
 
 def main(inputs: list[str], *, batch: int, workers: int) -> None:
     """Measure and print."""
-    network = load_segmenter(RunSettings())
-    hypojax.segment(hypojax.demonstration.sample_scan(), segmenter=network)
+    hypojax.segment(hypojax.demonstration.sample_scan())
     with tempfile.TemporaryDirectory() as folder, Client(n_workers=workers) if workers else nullcontext():
-        usual, expected = timed("hypojax run", lambda: run(inputs, str(Path(folder) / "run"), network))
-        lazy, found = timed("pipeline", lambda: pipeline(inputs, str(Path(folder) / "pipeline"), None if workers else network, batch=batch))
+        usual, expected = timed("hypojax run", lambda: run(inputs, str(Path(folder) / "run")))
+        lazy, found = timed("pipeline", lambda: pipeline(inputs, str(Path(folder) / "pipeline"), batch=batch))
     apart = np.abs(found["volume_mm3"] / expected["volume_mm3"] - 1).max().item()
     print(f"ratio {lazy / usual:.2f}; volumes differ by {apart:.1e} at most")
 

@@ -69,8 +69,8 @@ __all__ = [
     "Callback", "ClusterSettings", "Demonstration", "DriftResult", "Evaluation", "HypojaxError", "Info", "Outcome", "Plan", "Reason",
     "Repaired", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard", "TrainCallback", "TrainConfig", "TrainResult",
     "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest", "matching",
-    "measure_cohort", "metrics", "monitoring", "open_cohort", "phantom", "plan", "preprocess", "preprocess_cohort", "repair", "run", "scans",
-    "segment", "segment_cohort", "segment_store", "status", "store", "train", "training", "verify",
+    "measure_cohort", "metrics", "monitoring", "open_cohort", "phantom", "plan", "preprocess", "preprocess_cohort", "repair", "run",
+    "scans", "segment", "segment_cohort", "segment_store", "status", "store", "train", "training", "verify",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ A block reads the native voxels of its scans from the store where it is computed
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +21,6 @@ import xarray as xr
 from jaxtyping import Float32
 
 from hypojax.execute.measured import measure_scan, region_entries
-from hypojax.execute.network import load_segmenter
 from hypojax.execute.outcome import refusal
 from hypojax.execute.output import STORE
 from hypojax.execute.pipeline import Segments
@@ -29,7 +28,6 @@ from hypojax.grid import Grid
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.scaling import intensities
 from hypojax.schema import BOX_SHAPE, FLAGGED, HEAD_SHAPE, LABELS, MODEL_DIMS, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
-from hypojax.settings import RunSettings
 from hypojax.storage import Place, locate
 from hypojax.store import CohortStore
 from hypojax.visible import visible
@@ -137,13 +135,10 @@ class Networks:
     given: Segments | None = None
 
     def load(self) -> Segments:
-        """The networks of this process."""
-        return self.given or _loaded(self.weights, self.ensemble)
+        """The networks of this process, loaded and compiled once."""
+        from hypojax.segmenter.segmenter import Segmenter  # here, because JAX takes seconds to import
 
-
-@cache
-def _loaded(weights: Path | None, ensemble: bool) -> Segments:
-    return load_segmenter(RunSettings(weights=weights, ensemble=ensemble))
+        return self.given or Segmenter.load(self.weights, ensemble=self.ensemble)
 
 
 @lru_cache(maxsize=8)
