@@ -4,6 +4,10 @@ World coordinates are mm in RAS+ throughout (x to the right, y to anterior, z to
 first: axis 0 runs to anterior, axis 1 to superior, axis 2 to the right. Where the voxel axes lie within
 `OBLIQUE_LIMIT` of the world axes a model grid follows the voxel axes, so that sampling is separable (one small matrix
 an axis) and slices keep their orientation; beyond that it follows the world axes.
+
+The order in which a processor adds differs (SSE, AVX-512, the matrix products of BLAS), and with it the last digits of a sum. Where two
+grids, pairs or subjects tie exactly, these digits would choose between them, and the same seed and table would give other folds on another
+machine. So numbers are rounded before they decide anything (`comparable`, `MARGIN`), and ties are then broken by a rule.
 """
 
 from dataclasses import dataclass
@@ -13,8 +17,6 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Num
 from scipy import ndimage
 
-from hypojax.ties import DIGITS
-
 OBLIQUE_LIMIT: Final = 25.0
 """Degrees of tilt up to which a model grid follows the voxel axes; the networks are trained with as much rotation."""
 
@@ -23,6 +25,12 @@ PARALLEL_TOLERANCE: Final = 1e-4
 
 ASR: Final = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """Columns are the world directions anterior, superior, right."""
+
+DIGITS: Final = 9
+"""Decimals kept of numbers of the order of one; sums of a million of them agree to more than that."""
+
+MARGIN: Final = 10.0**-DIGITS
+"""Numbers of the order of one that differ by less tie."""
 
 Affine = Float64[np.ndarray, "4 4"]
 
@@ -313,3 +321,13 @@ def _inside(mapping: Affine, shape: tuple[int, int, int], source: tuple[int, ...
         position = row[0] * x + row[1] * y + (row[2] * z + row[3])
         inside &= (position >= -0.5 - 1e-6) & (position <= limit - 0.5 + 1e-6)
     return inside
+
+
+def comparable(values: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
+    """Numbers of the order of one without the digits that rounding decides.
+
+    >>> sums = np.array([0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1])
+    >>> sums[0] == sums[1], bool(comparable(sums)[0] == comparable(sums)[1])
+    (np.False_, True)
+    """
+    return np.round(values, DIGITS)

@@ -1,7 +1,15 @@
-"""Why a scan or a run was refused: one typed reason, one sentence that names the scan and the next step."""
+"""Why a scan or a run was refused: one typed reason, one sentence that names the scan and the next step.
+
+What a sentence quotes from elsewhere (file names, table cells, messages of other programs) is made fit to be shown by `visible`.
+"""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
+"""How Python spells bytes of a file name that are no UTF-8: 0xDC00 and the byte."""
+
+SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 class Reason(StrEnum):
@@ -142,3 +150,25 @@ def _again(kind: type[HypojaxError], message: str, state: dict[str, Any]) -> Hyp
     error.args = (message,)
     error.__dict__.update(state)
     return error
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    r"""The text with everything spelled out that is no printable character, but for those in ``keep``.
+
+    What is spelled out could clear or colour a terminal (escape codes, C1 codes), reverse what is read (bidirectional overrides),
+    begin a new line, or not be encoded at all (bytes of a file name that are no UTF-8).
+
+    >>> visible("Andr\udce9\x1b[31m"), visible("André"), visible("a\nb\u202e")
+    ('Andr\\xe9\\x1b[31m', 'André', 'a\\nb\\u202e')
+    """
+    return text if text.isprintable() else "".join(one if one in keep else _spelled(one) for one in text)
+
+
+def _spelled(character: str) -> str:
+    """One character as it is shown."""
+    number = ord(character)
+    if character.isprintable():
+        return character
+    if number in ESCAPED_BYTES:
+        return f"\\x{number - 0xDC00:02x}"
+    return SHORT.get(character) or character.encode("unicode_escape").decode()

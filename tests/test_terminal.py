@@ -14,8 +14,8 @@ from hypojax.cli import main
 from hypojax.cli.screen import LineWatch, LiveWatch, Screen
 from hypojax.cli.terminal import Outlet, Terminal, encodable
 from hypojax.execute import Outcome, ScanResult
+from hypojax.reason import visible
 from hypojax.store import Problem
-from hypojax.visible import visible
 
 NASTY = "red]\x1b[31m\x9b2J\u202e\u2028\n\r\t\udce9[red]:bomb:\x7f\\"
 """Escape codes, C1, a bidirectional override, line ends, a byte that is no text, markup, an emoji code, a backslash at the end."""

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from hypojax.cli.document import dumped, of_outcome
 from hypojax.cli.terminal import Outlet, Terminal
+from hypojax.reason import visible
 from hypojax.storage import Location
-from hypojax.visible import visible
 
 if TYPE_CHECKING:
     from hypojax.demonstration import Comparison

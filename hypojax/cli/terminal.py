@@ -10,7 +10,7 @@ from typing import IO, Any, Final, Protocol, cast, runtime_checkable
 from rich.console import Console
 from rich.text import Text
 
-from hypojax.visible import visible
+from hypojax.reason import visible
 
 PLAIN: Final = str.maketrans({"³": "3", "–": "-", "…": "...", "×": "x", "•": "*"})
 """What stands for characters of our own sentences where the encoding of the terminal lacks them."""

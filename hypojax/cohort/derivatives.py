@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hypojax.grid import Affine
+from hypojax.reason import visible
 from hypojax.scans.nifti_file import bare_header, write_nifti
 from hypojax.schema import LABELS
 from hypojax.storage import Location, keys, place, remove
-from hypojax.visible import visible
 
 BIDS_VERSION: Final = "1.10.0"
 PROTOCOL: Final = "Subunits of the hypothalamus after Bocchetta 2015, as labelled by Billot 2020"

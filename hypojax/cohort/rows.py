@@ -8,13 +8,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Shaped
 
+from hypojax.reason import visible
 from hypojax.schema import DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.index import Column
 from hypojax.tables import is_age_name, text_of
 from hypojax.tables.cells import per_year
 from hypojax.tables.dates import age_of
-from hypojax.visible import visible
 from hypojax.volumes.flags import FLAGS, peer_notes
 
 AXES: Final = ("i", "j", "k")

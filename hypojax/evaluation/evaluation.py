@@ -18,12 +18,11 @@ from hypojax.evaluation.maps import IDENTITY, INTRACRANIAL, load
 from hypojax.evaluation.pairs import Pair, Pairing, ParticipantsTable, columns_of, find_pairs
 from hypojax.evaluation.scores import METRICS, ROWS, Scores, score_mask, score_pair
 from hypojax.evaluation.summary import summarise
-from hypojax.reason import HypojaxError, Reason, RunError
+from hypojax.reason import HypojaxError, Reason, RunError, visible
 from hypojax.scans.bids_tables import Datasets
 from hypojax.schema import DATASET, PARTS, REGIONS, SCAN_REGION, Variable
 from hypojax.storage import Disk, on_disk
 from hypojax.store import ScanEntry
-from hypojax.visible import visible
 
 LOGGER: Final = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import xarray as xr
 from jaxtyping import Bool, Float64, Num, Shaped
 
 from hypojax.evaluation.scores import METRICS
+from hypojax.grid import MARGIN
 from hypojax.metrics import Interval, bootstrap, concordance, minimal_detectable_change, paired_agreement, pearson, within_subject_cv
 from hypojax.reason import Reason, RunError
 from hypojax.schema import Variable
 from hypojax.tables import text_of
-from hypojax.ties import MARGIN
 
 GROUP: Final = ("stratum", "region")
 

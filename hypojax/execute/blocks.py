@@ -25,12 +25,11 @@ from hypojax.execute.outcome import refusal
 from hypojax.execute.output import STORE
 from hypojax.execute.pipeline import Segments
 from hypojax.grid import Grid
-from hypojax.reason import HypojaxError, Reason, RunError
-from hypojax.scaling import intensities
+from hypojax.preprocessing.scaling import intensities
+from hypojax.reason import HypojaxError, Reason, RunError, visible
 from hypojax.schema import BOX_SHAPE, FLAGGED, HEAD_SHAPE, LABELS, MODEL_DIMS, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.storage import Place, locate
 from hypojax.store import CohortStore
-from hypojax.visible import visible
 from hypojax.volumes import Measurement
 
 if TYPE_CHECKING:

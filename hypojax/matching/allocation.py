@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int64
 
+from hypojax.grid import MARGIN, comparable
 from hypojax.reason import Reason, RunError
 from hypojax.tables import is_age_name, text_of
-from hypojax.ties import MARGIN, comparable
 
 BANDS: Final = 5
 """Quantile bands that a number is cut into (fifths remove nine tenths of a linear confounder's bias: Cochran 1968)."""

@@ -14,8 +14,8 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy import stats
 
+from hypojax.grid import MARGIN
 from hypojax.matching.allocation import MISSING, is_number, levels
-from hypojax.ties import MARGIN
 
 RANDOM_DRAWS: Final = 100
 """Blind draws that a plain split is compared with."""

@@ -14,10 +14,10 @@ import pandas as pd
 from jaxtyping import Bool, Float64
 from scipy.optimize import linear_sum_assignment
 
+from hypojax.grid import MARGIN
 from hypojax.matching.allocation import by_subject, deal, is_number, levels
 from hypojax.matching.split_plan import Size, count_of
 from hypojax.reason import Reason, RunError
-from hypojax.ties import MARGIN
 
 TRAIN, TEST = "train", "test"
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from hypojax.grid import comparable
 from hypojax.matching.allocation import by_subject, levels
 from hypojax.matching.balance import UNBALANCED, balance_table
 from hypojax.matching.sets import TEST, folds, hold_out, matched_pairs
@@ -16,7 +17,6 @@ from hypojax.reason import Reason, RunError
 from hypojax.storage import Disk, on_disk, place
 from hypojax.tables import typed_column
 from hypojax.tables.writer import markdown_table, tsv
-from hypojax.ties import comparable
 
 NOTE: Final = "split_note"
 

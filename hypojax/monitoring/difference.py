@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import stats
 
+from hypojax.grid import MARGIN, comparable
 from hypojax.metrics import Interval
-from hypojax.ties import MARGIN, comparable
 
 First = Float64[np.ndarray, "reference"]
 

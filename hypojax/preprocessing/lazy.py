@@ -19,8 +19,8 @@ from hypojax.grid import Affine, Grid, conformed_grid, directions, resample, vox
 from hypojax.preprocessing.background import mended
 from hypojax.preprocessing.foreground import find_head
 from hypojax.preprocessing.intensity import Statistics, zscore
+from hypojax.preprocessing.scaling import intensities
 from hypojax.reason import HypojaxError, Reason, WrongTypeError
-from hypojax.scaling import intensities
 from hypojax.schema import AFFINE, MODEL_DIMS, VOXELS, Variable
 
 CONFORMED: Final = Variable(

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, visible
 from hypojax.storage import Location, names
 from hypojax.tables import (
     SESSION_NAMES,
@@ -23,7 +23,6 @@ from hypojax.tables import (
     refuse,
     units_per_year,
 )
-from hypojax.visible import visible
 
 MOST_FAULTS: Final = 3
 """Faults named of the tables of single subjects, which may all have the same."""

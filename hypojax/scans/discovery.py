@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, visible
 from hypojax.scans.bids_tables import Datasets
 from hypojax.scans.found import Discovery, Find, Scan, in_datasets, settle
 from hypojax.scans.search import file_scan, search_folder
 from hypojax.storage import Location, Place, beside, listed, locate_all, real, unlisted
 from hypojax.tables import SUFFIXES, Table, Value, listed_lines, read_table, refuse
 from hypojax.tables.people import agreed
-from hypojax.visible import visible
 
 
 def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_tables: bool = False) -> Discovery:

@@ -13,10 +13,9 @@ from nibabel.nifti1 import Nifti1Header, data_type_codes
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
-from hypojax.grid import Affine, voxel_sizes
+from hypojax.grid import MARGIN, Affine, voxel_sizes
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans.header import SIZE_CONFLICT, Header, checked_affine, checked_shape, edges, size_notes, unsupported_dtype
-from hypojax.ties import MARGIN
 
 Field = np.ndarray[Any, np.dtype[Any]]
 """One field of a header; a number is an array of no dimension."""

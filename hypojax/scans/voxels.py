@@ -14,8 +14,8 @@ from isal import isal_zlib
 from jaxtyping import Bool, Float32, Num
 
 from hypojax.grid import Affine
+from hypojax.preprocessing.scaling import Range, find_range, intensities, scale, slabs
 from hypojax.reason import HypojaxError, Reason
-from hypojax.scaling import Range, find_range, intensities, scale, slabs
 
 LEAST_STEPS: Final = 64
 """Numbers between lowest and highest value below which an image in a floating type has lost its contrast."""
@@ -76,7 +76,7 @@ class Image:
         return volume
 
     def intensities(self) -> Float32[np.ndarray, "i j k"]:
-        """What a network is to see: as `scaled`, without marks of missing values, and in a range that float32 holds (`hypojax.scaling`)."""
+        """What a network is to see: as `scaled`, without marks of missing values, and in a range that float32 holds."""
         return intensities(self.voxels, slope=self.slope, intercept=self.intercept)
 
     def checksum(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, visible
 from hypojax.storage import PARTIAL, Location, each, file_digest, keys, names
 from hypojax.store.evaluations import EVALUATIONS, evaluation_paths, parse_evaluation
 from hypojax.store.index import Index, index_path, read_index
@@ -11,7 +11,6 @@ from hypojax.store.ledger import LEDGER, ScanRecord, parse_entry, read_records, 
 from hypojax.store.rebuild import rebuilt_index
 from hypojax.store.root import SCANS, Root, read_root, table_intact, table_statuses
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, scan_key
-from hypojax.visible import visible
 
 AGAIN = "run the same command again with --check to write it anew"
 DELETE = "delete it, or move it out of the store"

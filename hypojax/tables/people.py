@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, visible
 from hypojax.tables.cells import MISSING, Row, Value, counted, plain
 from hypojax.tables.content import listed_lines
 from hypojax.tables.reader import Table
-from hypojax.visible import visible
 
 VISIT: Final = re.compile(r"(.+?)[_ ]ses-([a-zA-Z0-9+]+)", re.IGNORECASE)
 """An id with a session behind it."""

@@ -11,12 +11,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, visible
 from hypojax.storage import Location, link_target
 from hypojax.tables.cells import MISSING, Row, Value, counted, is_age_name, is_id_name, is_number, text_of, typed_column
 from hypojax.tables.content import Content, content_of, listed_lines, other_kind, pointer_command
 from hypojax.tables.dates import ages_of
-from hypojax.visible import visible
 
 SUFFIXES: Final = (".tsv", ".csv", ".parquet")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from hypojax.reason import visible
 from hypojax.tables.cells import NOT_AVAILABLE, encoded
-from hypojax.visible import visible
 
 
 def tsv(frame: pd.DataFrame) -> bytes:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from hypojax.fields import build, read_toml
 from hypojax.reason import Reason, RunError
 from hypojax.schema import BOX_SHAPE, LABELS
+from hypojax.settings import build, read_toml
 from hypojax.storage import Disk
 from hypojax.training.box import BoxConfig
 from hypojax.training.head import HeadConfig

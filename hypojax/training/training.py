@@ -15,9 +15,9 @@ from jaxtyping import Array, PyTree
 
 import hypojax
 from hypojax.checkpoint import Checkpoint, load_checkpoint, sha256
-from hypojax.fields import build
 from hypojax.preprocessing.normalisation import RELEASED, constants
 from hypojax.reason import Reason, RunError
+from hypojax.settings import build
 from hypojax.storage import Disk, on_disk
 from hypojax.training.box import BoxConfig
 from hypojax.training.examples import held_out_names, refuse_unknown

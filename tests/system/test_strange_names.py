@@ -16,10 +16,9 @@ from hypojax import execute
 from hypojax.cli import main
 from hypojax.cohort import open_cohort
 from hypojax.execute import output
-from hypojax.reason import Reason
+from hypojax.reason import Reason, visible
 from hypojax.scans import write_nifti
 from hypojax.segmenter.segmenter import Segmenter
-from hypojax.visible import visible
 
 LONGEST = 255 - len(".nii.gz")
 """Bytes of a file's name, as Linux has it."""

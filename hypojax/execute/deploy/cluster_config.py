@@ -8,9 +8,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hypojax.execute.deploy.cluster_tables import ContainerImage, Kubernetes, Slurm, Tpu, refuse, require_lines
-from hypojax.fields import build, read_toml
 from hypojax.reason import Reason, RunError
-from hypojax.settings import SHORTEST
+from hypojax.settings import SHORTEST, build, read_toml
 
 NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 """Short enough that the names which the Dask operator makes of it stay under 63 letters."""

@@ -14,8 +14,8 @@ from standin import AFFINE, StandIn, phantom_voxels
 from tiny_segmenter import tiny
 
 from hypojax.execute.measured import full_row, measure_scan, row_of
+from hypojax.preprocessing.scaling import find_range, intensities
 from hypojax.reason import HypojaxError, Reason, ScanError
-from hypojax.scaling import find_range, intensities
 from hypojax.scans import Image, read
 from hypojax.scans.voxels import survey
 
