@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         verify,
     )
     from hypojax.execute.blocks import measure_cohort, preprocess_cohort, segment_cohort
+    from hypojax.labelled import write_examples
     from hypojax.monitoring import DriftResult, drift
     from hypojax.preprocessing.lazy import preprocess
     from hypojax.reason import HypojaxError, Reason, RunError, ScanError
@@ -51,6 +52,7 @@ _ROOMS: Final = {
         "export", "info", "ingest", "plan", "repair", "run", "segment", "segment_store", "status", "verify",
     ),
     "execute.blocks": ("measure_cohort", "preprocess_cohort", "segment_cohort"),
+    "labelled": ("write_examples",),
     "monitoring": ("DriftResult", "drift"),
     "preprocessing.lazy": ("preprocess",),
     "reason": ("HypojaxError", "Reason", "RunError", "ScanError"),
@@ -70,7 +72,7 @@ __all__ = [
     "Repaired", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard", "TrainCallback", "TrainConfig", "TrainResult",
     "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest", "matching",
     "measure_cohort", "metrics", "monitoring", "open_cohort", "phantom", "plan", "preprocess", "preprocess_cohort", "repair", "run",
-    "scans", "segment", "segment_cohort", "segment_store", "status", "store", "train", "training", "verify",
+    "scans", "segment", "segment_cohort", "segment_store", "status", "store", "train", "training", "verify", "write_examples",
 ]  # fmt: skip
 
 

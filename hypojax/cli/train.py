@@ -31,12 +31,13 @@ class Train(Verb):
 
     Without --fold or --all it learns from all subjects. OUT/all or OUT/fold0, ... receives state.safetensors (the same command goes
     on from it to the same weights, bit for bit), log.jsonl, record.json, log.png and, with a fold, best.safetensors. Ctrl-C and
-    SIGTERM or SIGHUP save first. It uses all local devices, and bfloat16 on a GPU or TPU that can. The examples come from
-    pipelines/prepare_labels.py for your own labels.
+    SIGTERM or SIGHUP save first. It uses all local devices, and bfloat16 on a GPU or TPU that can. With --labels the examples are
+    made first, of a tab-separated table of your own scans with the columns name (of the subject), image, labels (1-5 left, 6-10
+    right) and, where known, mask, age, sex and dataset.
 
     $ hypojax train box --fold 0
     $ hypojax train box --all
-    $ hypojax train my.toml --examples my-examples --out my-network
+    $ hypojax train box --labels scans.tsv --examples my-examples --out my-network --all
 
     Exit code: 0 trained to the end, 1 it could not, 130, 143 or 129 interrupted and saved.
     """
@@ -47,6 +48,8 @@ class Train(Verb):
     """Train on all subjects outside this fold (0, 1, ...) and validate on it."""
     every_fold: Annotated[FlagCreatePairsOff[bool], arg(name="all")] = False
     """Train every fold, one after another."""
+    labels: Path | None = None
+    """Table of your own scans and label maps: make the examples of it."""
     examples: Path | None = None
     """Folder of examples, instead of that of CONFIG."""
     out: Path | None = None
@@ -56,8 +59,12 @@ class Train(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Train, show progress, give the exit code."""
-        from hypojax.training import train
+        from hypojax.training import read_config, train
 
+        if self.labels:
+            from hypojax.labelled import write_examples
+
+            screen.written(write_examples(self.labels, self.examples or read_config(self.config).examples))
         with progress(screen) as callback:
             results = train(
                 self.config,

@@ -1,6 +1,6 @@
 """Training arrays on disk: boxes, heads, label maps, and the fold of every subject.
 
-``pipelines/prepare_labels.py`` writes them from anybody's scans and label maps.
+`hypojax.write_examples` makes them from anybody's scans and label maps.
 """
 
 import csv
@@ -26,9 +26,7 @@ HEADS: Final = "heads.npz"
 BOX_SIDE: Final = 72
 """Side of a stored box, mm and voxels: the box of inference, tilted and moved as far as examples are."""
 
-MAKE: Final = (
-    "make them with: python pipelines/prepare_labels.py TABLE FOLDER (your own labels), or say where they are with --examples FOLDER"
-)
+MAKE: Final = "make them with --labels TABLE, a table of your own scans and label maps, or say where they are with --examples FOLDER"
 
 
 def held_out_names(folder: Path, *, fold: int, folds: int) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""`pipelines/prepare_labels.py`: boxes and folds from anybody's scans and label maps, whatever way they are stored."""
+"""`hypojax.write_examples`: boxes and folds from anybody's scans and label maps, whatever way they are stored."""
 
 import subprocess
 import sys
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hypojax import write_examples
+from hypojax.reason import HypojaxError, RunError
 from hypojax.scans import write_nifti
 from hypojax.training.examples import BOX_SIDE, held_out_names, load_boxes
 
-SCRIPT = Path(__file__).parents[1] / "pipelines" / "prepare_labels.py"
 AFFINE = np.diag([-1.5, 1.5, 1.5, 1.0])
 """Stored from right to left, voxels of 1.5 mm."""
 
@@ -32,13 +33,8 @@ def write_table(folder: Path, *, people: int, worst: int = 10) -> Path:
     return folder / "scans.tsv"
 
 
-def prepared(table: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), str(table), str(out)], capture_output=True, text=True, check=False)
-
-
 def test_boxes_hold_the_labels_with_left_on_the_left(tmp_path: Path) -> None:
-    done = prepared(write_table(tmp_path, people=5), tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    write_examples(write_table(tmp_path, people=5), tmp_path / "out")
     boxes = load_boxes(tmp_path / "out", whole_heads=0.5)
     volumes = np.asarray(boxes.posteriors, np.float32).sum(axis=(1, 2, 3)) / 255
     np.testing.assert_allclose(volumes, 6**3 * 1.5**3, rtol=0.02)
@@ -52,7 +48,24 @@ def test_boxes_hold_the_labels_with_left_on_the_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("worst", "said"), [(0, "scan 'sub-0'"), (11, "sub-0: labels are [0, 1")])
 def test_no_labels_and_other_labels_are_named(tmp_path: Path, worst: int, said: str) -> None:
-    done = prepared(write_table(tmp_path, people=1, worst=worst), tmp_path / "out")
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(HypojaxError) as error:
+        write_examples(write_table(tmp_path, people=1, worst=worst), tmp_path / "out")
+    assert said in str(error.value)
+
+
+def test_a_table_without_its_columns_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scans.tsv").write_text("name\timage\na\tb.nii\n")
+    with pytest.raises(RunError, match=r"scans.tsv is no tab-separated table with the columns name, image and labels"):
+        write_examples(tmp_path / "scans.tsv", tmp_path / "out")
+
+
+PIPELINES = sorted(path for path in (Path(__file__).parents[1] / "pipelines").glob("*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("script", PIPELINES, ids=lambda path: path.stem)
+def test_a_pipeline_of_users_opens_with_its_command_is_short_and_starts(script: Path) -> None:
+    opening = script.read_text(encoding="utf-8").split('"""')[1]
+    assert f"    python pipelines/{script.name} " in opening
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= (60 if script.stem == "segment_cohort" else 80)
+    shown = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, check=True, cwd=script.parents[1])
+    assert shown.stdout.startswith("usage:")
