@@ -187,6 +187,20 @@ def test_folders_that_look_like_subjects_and_people_without_any_are_said(tmp_pat
     assert "1 folder (SUB01)" in message
 
 
+def test_bidsignore_is_obeyed_and_said(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "study", "01", "02", "03", "04")
+    touch(root, "sub-01/ses-1/anat/sub-01_ses-1_acq-pilot_T1w.nii", "sub-01/extra/sub-01_run-2_T1w.nii")
+    lines = ("# pilots", "*_acq-pilot_*", "/sub-02/", "sub-0[4]", "extra/", "sub-03/**/*.nii.gz", "!sub-03_T1w.nii.gz", "")
+    (root / ".bidsignore").write_text("\n".join(lines))
+    found = discover(root)
+    assert ids(found) == ["sub-01", "sub-03", "sub-04"]
+    assert found.ignored == {".bidsignore": 3}
+    [note] = found.notes
+    assert note.startswith("3 T1w images (sub-01_run-2_T1w.nii, sub-01_ses-1_acq-pilot_T1w.nii, …)")
+    assert note.endswith(f"of {root} named by its .bidsignore, and left out: name as INPUT to include one")
+    assert ids(discover(root / "sub-02/anat/sub-02_T1w.nii.gz")) == ["sub-02"]
+
+
 def test_a_sound_dataset_gives_no_notes(tmp_path: Path) -> None:
     root = dataset(tmp_path / "study", "01", "02")
     touch(root, "README", "code/x.py", "subjects/notes.txt", "sub-01/anat/sub-01_T2w.nii.gz")
@@ -250,7 +264,7 @@ def test_what_a_converter_s_names_say_is_believed_but_not_of_a_file_that_is_name
     found = discover([tmp_path])
     assert ids(found) == ["3_ct_Tilt_1", "5_mprage", "6_AxT1FLAIR", "fmri_study_T1"]
     assert sum(found.ignored.values()) == 12
-    assert "12 images were left aside for what the name says" in said(found)
+    assert "12 images were left out because of the name" in said(found)
     assert "2 phase (5_mprage_ph.nii.gz, 5_mprage_phMag.nii.gz)" in said(found)
     for name in left.split():
         assert ids(discover([tmp_path / f"{name}.nii.gz"])) == [name]

@@ -4,7 +4,7 @@ Brain Imaging Data Structure (Gorgolewski et al. 2016): ``sub-01/ses-2/anat/sub-
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import PurePath
@@ -34,10 +34,24 @@ ROOT_FILES: Final = ("dataset_description.json", "participants.tsv")
 LEVELS: Final = 4
 """Folders between the root of a dataset and a file, that of the file included: root, subject, session, ``anat``."""
 
+IGNORE_FILE: Final = ".bidsignore"
+"""File at the root of a dataset with the patterns of files that do not belong to it, written as in ``.gitignore``."""
+
+SHOWN: Final = 2
+"""Examples in a sentence."""
+
+SUBJECT: Final = re.compile(r"sub-[a-zA-Z0-9+]+")
+LIKE_SUBJECT: Final = re.compile(r"(sub|subj|subject)[-_ .]?[a-z0-9].*", re.IGNORECASE)
+SESSION: Final = re.compile(r"ses-[a-zA-Z0-9+]+")
+LIKE_SESSION: Final = re.compile(r"(ses|sess|session)[-_ .]?[a-z0-9].*", re.IGNORECASE)
+LIKE_T1W: Final = re.compile(r"t1w?\d*(_?mprage)?|mprage|anat", re.IGNORECASE)
+"""Last parts of names that somebody may have meant as ``T1w``."""
+
 
 def stem(path: Location | PurePath) -> str:
     """Name of an image file without its suffixes, or of anything else as it is.
 
+    >>> from pathlib import Path
     >>> stem(Path("sub-01_T1w.nii.gz"))
     'sub-01_T1w'
     """
@@ -54,6 +68,7 @@ def is_image(path: Location) -> bool:
 def modality(path: Location) -> str:
     """What stands behind the last underscore of an image's name (``T1w``, ``bold``).
 
+    >>> from pathlib import Path
     >>> modality(Path("sub-01_task-rest_bold.nii.gz"))
     'bold'
     """
@@ -63,6 +78,7 @@ def modality(path: Location) -> str:
 def scan_id(path: Location) -> str:
     """Name of the scan in a file: the file's name without suffixes and without a trailing ``_T1w``.
 
+    >>> from pathlib import Path
     >>> scan_id(Path("sub-01_ses-2_run-1_T1w.nii.gz"))
     'sub-01_ses-2_run-1'
     """
@@ -72,6 +88,7 @@ def scan_id(path: Location) -> str:
 def entities(path: Location) -> dict[str, str]:
     """Entities of a BIDS name; none where the name does not begin with a subject.
 
+    >>> from pathlib import Path
     >>> entities(Path("sub-01_ses-2_acq-x_T1w.nii.gz"))
     {'subject': '01', 'session': '2', 'acquisition': 'x'}
     """
@@ -97,6 +114,7 @@ def dataset_of(folder: Location) -> Location | None:
 
     The way to the folder counts, not where links lead: data under version control is often links into a store elsewhere.
 
+    >>> from pathlib import Path
     >>> dataset_of(Path("/nowhere/sub-01/anat"))
     """
     place = absolute(folder)
@@ -111,6 +129,7 @@ def dataset_of(folder: Location) -> Location | None:
 def root_named(folder: Location) -> Location | None:
     """Resolved root of the dataset that the way to a folder of a subject names, even where nothing lies there; None without a subject.
 
+    >>> from pathlib import Path
     >>> root_named(Path("/data/bids/sub-01/anat"))
     PosixPath('/data/bids')
     """
@@ -121,6 +140,7 @@ def root_named(folder: Location) -> Location | None:
 def why_ignored(path: Location) -> str | None:
     """What an image of a dataset is when it is not a T1w scan in its own space; None when it is one.
 
+    >>> from pathlib import Path
     >>> why_ignored(Path("sub-01_space-MNI152NLin6Asym_T1w.nii.gz"))
     'T1w (space-MNI152NLin6Asym)'
     """
@@ -130,17 +150,6 @@ def why_ignored(path: Location) -> str | None:
     if named.get("space", "orig") not in ("orig", "T1w", "individual"):
         return f"T1w (space-{named['space']})"
     return None if named.get("part", "mag") == "mag" else f"T1w (part-{named['part']})"
-
-
-SHOWN: Final = 2
-"""Examples in a sentence."""
-
-SUBJECT: Final = re.compile(r"sub-[a-zA-Z0-9+]+")
-LIKE_SUBJECT: Final = re.compile(r"(sub|subj|subject)[-_ .]?[a-z0-9].*", re.IGNORECASE)
-SESSION: Final = re.compile(r"ses-[a-zA-Z0-9+]+")
-LIKE_SESSION: Final = re.compile(r"(ses|sess|session)[-_ .]?[a-z0-9].*", re.IGNORECASE)
-LIKE_T1W: Final = re.compile(r"t1w?\d*(_?mprage)?|mprage|anat", re.IGNORECASE)
-"""Last parts of names that somebody may have meant as ``T1w``."""
 
 
 def like_subjects(names: Iterable[str]) -> list[str]:
@@ -174,3 +183,35 @@ def counted(names: Sequence[object], what: str, *, many: str = "") -> str:
 def _has_own_name(name: str) -> bool:
     """Whether more than the word itself stands there: ``subjects`` and ``sessions`` are folders of many."""
     return name.lower() not in ("subj", "subs", "subject", "subjects", "sess", "session", "sessions")
+
+
+def ignored_by(root: Location) -> Callable[[str], bool]:
+    """Whether the ``.bidsignore`` of a dataset names a file, given by its path from the root; never where there is none.
+
+    Of several patterns the last that matches counts, one with ``!`` taking back what others before it named.
+    """
+    try:
+        lines = (root / IGNORE_FILE).read_bytes().decode(errors="replace").splitlines() if is_there(root / IGNORE_FILE) else []
+    except OSError:
+        lines = []
+    rules = [(line.startswith("!"), ignore_pattern(line.removeprefix("!"))) for line in map(str.strip, lines) if line and line[0] != "#"]
+
+    def ignored(path: str) -> bool:
+        return next((not back for back, pattern in reversed(rules) if pattern.fullmatch(path)), False)
+
+    return ignored
+
+
+def ignore_pattern(line: str) -> re.Pattern[str]:
+    """A pattern of ``.gitignore`` for paths from the root; what names a folder names all below it.
+
+    >>> [bool(ignore_pattern("*_T1w.nii").fullmatch(path)) for path in ("sub-1/sub-1_T1w.nii", "sub-1/sub-1_T1w.nii.gz")]
+    [True, False]
+    >>> [bool(ignore_pattern("/sub-1/").fullmatch(path)) for path in ("sub-1/anat/x.nii", "sub-11/x.nii", "x/sub-1/x.nii")]
+    [True, False, False]
+    """
+    parts = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    body = line.strip("/")
+    translated = "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", body))
+    front = "" if "/" in line.rstrip("/") else "(.*/)?"
+    return re.compile(f"{front}{translated}{'/.*' if line.endswith('/') else '(/.*)?'}")

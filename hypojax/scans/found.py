@@ -41,8 +41,8 @@ class Scan:
     columns: Mapping[str, str | int | float | None] = field(default_factory=dict)
     dataset: str = ""
     listed: str = ""
-    size: int = 0
-    modified: float = 0.0
+    size: int = field(default=0, compare=False)
+    modified: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)

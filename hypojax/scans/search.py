@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +22,136 @@ PIPELINES: Final = re.compile(r"\w*prep|free ?surfer|fast ?surfer|mriqc|xcp.*|ca
 
 OWN: Final = "cohort.zarr"
 """Beside derivatives of hypojax itself, of which nothing need be said."""
+
+NO_IMAGES: Final = ("code", "stimuli", "phenotype", "figures", "logs")
+"""Folders of a dataset that nobody looks for scans in."""
+
+PARTS_OF_ONE: Final = ("echo", "inv", "part", "inversion")
+"""Entities in which the images of one scan differ."""
+
+AGAIN: Final = re.compile(r"_e\d+$|_orig(inal)?$| ?\(\d+\)$|( - |_|-)?copy( ?\(?\d+\)?)?$|_(bak|backup|old)$", re.IGNORECASE)
+"""What is put behind the names of several images of one scan: echoes by dcm2niix, copies by people and their desktops."""
+
+MADE: Final = "made from another image"
+
+
+@dataclass
+class _Seen:
+    """What was seen in the folders of subjects."""
+
+    scans: list[Scan] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    aside: list[Location] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
+    suffixes: list[str] = field(default_factory=list)
+    misplaced: list[str] = field(default_factory=list)
+    unwanted: list[str] = field(default_factory=list)
+
+
+def search_dataset(root: Location, *, strict: bool = False) -> Find:
+    """T1w scans of a BIDS dataset with what its tables say of them."""
+    participants = BidsTables(root, strict=strict)
+    inner, files = names(root)
+    subjects, seen = [name for name in inner if name.startswith("sub-")], _Seen()
+    ignore = bids.ignored_by(root)
+    for subject in subjects:
+        before = len(seen.scans) + len(seen.unwanted)
+        _search_subject(root / subject, participants, seen, ignore)
+        if len(seen.scans) + len(seen.unwanted) == before:
+            seen.without.append(subject)
+    likely = like_subjects(inner)
+    skipped = {*subjects, *likely, *NO_IMAGES}
+    aside = [root / name for name in inner if name not in skipped and not name.startswith(".") and not name.endswith(".zarr")]
+    absent = sorted(participants.ids - {name.removeprefix("sub-") for name in subjects})
+    notes = (
+        *participants.notes(),
+        *_dataset_notes(root, files, seen, likely=likely, absent=absent),
+        *several_of_one(seen.scans),
+    )
+    return Find(tuple(seen.scans), seen.ignored, root.resolve(), (*notes, *left_out([*aside, *seen.aside], root=root)))
+
+
+def _search_subject(folder: Location, participants: BidsTables, seen: _Seen, ignore: Callable[[str], bool]) -> None:
+    """Look through the folder of one subject; one that FreeSurfer made holds one scan."""
+    if image := subject_image(folder):
+        named = bids.entities(folder)
+        seen.scans.append(Scan(folder.name, image, named, participants.columns(folder)))
+        return
+    for place, inner, files in folders(folder):
+        seen.aside += [place / name for name in inner if name in ASIDE]
+        inner[:] = [name for name in inner if name not in ASIDE]
+        seen.sessions += [f"{folder.name}/{name}" for name in like_sessions(inner)] if place == folder else []
+        seen.ignored.update(kind for name in files if (kind := other_format(name)))
+        for path, made in with_origin(place, files):
+            reason = MADE if made else bids.why_ignored(path)
+            if reason is not None:
+                seen.ignored[reason] += 1
+                seen.suffixes += [path.name] if LIKE_T1W.fullmatch(reason) else []
+                continue
+            if ignore("/".join(path.parts[len(folder.parent.parts) :])):
+                seen.ignored[bids.IGNORE_FILE] += 1
+                seen.unwanted.append(path.name)
+                continue
+            named = bids.entities(path)
+            seen.misplaced += [path.name] if f"sub-{named.get('subject', '')}" != folder.name else []
+            seen.scans.append(Scan(bids.scan_id(path), path, named, participants.columns(path)))
+
+
+def with_origin(place: Location, files: Iterable[str]) -> Iterator[tuple[Location, bool]]:
+    """The images directly in a folder, and whether each was made from another one there (or above it, where CAT12 puts its own)."""
+    images = [path for path in (place / name for name in files) if bids.is_image(path)]
+    stems = {bids.stem(path) for path in images}
+    cat12 = made_by_cat12(place)
+    for path in images:
+        yield path, cat12 or made_from(bids.stem(path), stems) is not None
+
+
+def several_of_one(scans: Sequence[Scan]) -> tuple[str, ...]:
+    """A sentence where several images are of one scan, as echoes are; none otherwise."""
+    groups: dict[tuple[Location, str], list[Scan]] = {}
+    for scan in scans:
+        if bids.is_image(scan.path):
+            groups.setdefault((scan.path.parent, _common(scan)), []).append(scan)
+    many = [(name, group) for (_, name), group in groups.items() if len(group) > 1]
+    if not many:
+        return ()
+    first = ", ".join(f"{name} has {len(group)} T1w images of one scan" for name, group in many[:SHOWN])
+    more = f", and so have {len(many) - SHOWN} more" if len(many) > SHOWN else ""
+    example = ", ".join(scan.path.name for scan in many[0][1][:SHOWN])
+    return (f"{first}{more} ({example}, …): each has a row of its own; keep one of each before you count people",)
+
+
+def _common(scan: Scan) -> str:
+    """What the images of one scan have in common: the name without echo, inversion and part."""
+    if scan.entities:
+        parts = [part for part in bids.scan_id(scan.path).split("_") if part.partition("-")[0] not in PARTS_OF_ONE]
+        return "_".join(parts)
+    return AGAIN.sub("", bids.scan_id(scan.path))
+
+
+def _dataset_notes(root: Location, files: Sequence[str], seen: _Seen, *, likely: Sequence[str], absent: Sequence[str]) -> Iterator[str]:
+    """What is no scan though it looks like one, and people of whom the row, the folder or the scan is missing."""
+    outside = [name for name in files if not name.startswith(".") and (bids.is_image(root / name) or other_format(name))]
+    if likely:
+        verb = "looks like a subject folder but is" if len(likely) == 1 else "look like subject folders but are"
+        message = f"{counted(likely, 'folder')} of {root} {verb} not BIDS, and left out"
+        yield f"{message}: rename {'it' if len(likely) == 1 else 'them'} (sub-01) or name {'it' if len(likely) == 1 else 'each'} as INPUT"
+    if seen.sessions:
+        yield f"{counted(seen.sessions, 'folder')} of {root} like a session's but not BIDS: taken without a session; rename (ses-1)"
+    if seen.suffixes:
+        yield f"{counted(seen.suffixes, 'image')} of {root} not named as in BIDS, and left out: rename (…_T1w) or name as INPUT"
+    if seen.misplaced:
+        yield f"{counted(seen.misplaced, 'T1w image')} of {root} not named after the subject's folder: tables are matched by names; rename"
+    if seen.unwanted:
+        yield f"{counted(seen.unwanted, 'T1w image')} of {root} named by its {bids.IGNORE_FILE}, and left out: name as INPUT to include one"
+    if outside:
+        yield f"{counted(outside, 'image')} of {root} outside of the folders of subjects, and left out: move into one or name as INPUT"
+    if absent:
+        people = counted([f"sub-{name}" for name in absent], "row")
+        yield f"{people} of {root / 'participants.tsv'} without a folder: no scan of them was found; look for misspelt folders"
+    if seen.without:
+        yield f"{counted(seen.without, 'subject folder')} of {root} without a T1w image: no scan of them was found"
 
 
 def search_folder(root: Location, known: Datasets) -> list[Find]:
@@ -49,14 +179,14 @@ def of_subjects(folder: Location, subjects: Subjects, known: Datasets) -> Find:
     taken = Counter("/".join(path.parts[len((folder / name).parts) :]) for name, path in subjects.scans.items())
     kinds = ", ".join(f"{name} of {count}" for name, count in taken.items())
     said = f"{counted(list(subjects.scans), 'subject')} of FreeSurfer or FastSurfer in {folder}: one T1 each is taken ({kinds})"
-    aside = f"{counted(subjects.aside, 'folder')} of templates and of visits done again with one left out" if subjects.aside else ""
+    aside = f"{counted(subjects.aside, 'folder')} of templates, or of visits processed with one, left out" if subjects.aside else ""
     return Find(tuple(scans), dataset=real(folder), notes=tuple(note for note in (said if scans else "", aside) if note))
 
 
-def of_subjects_beside(folder: Location, subjects: Subjects, known: Datasets) -> Find:  # noqa: ARG001  (as `of_subjects`)
+def of_subjects_beside(folder: Location, subjects: Subjects) -> Find:
     """No scan of such subjects where datasets lie beside them, which hold the scans that they were made from."""
     said = f"left out {counted([*subjects.scans, *subjects.aside], 'folder')} of FreeSurfer or FastSurfer in {folder}, beside datasets"
-    return Find((), notes=(f"{said}; name {folder} as INPUT by itself to take them",))
+    return Find((), notes=(f"{said}; to include them, name {folder} as an INPUT of its own",))
 
 
 class _Search:
@@ -80,14 +210,15 @@ class _Search:
         self._loose: list[Find] = []
 
     def finds(self) -> list[Find]:
-        """All that is there. What FreeSurfer made lies aside where there are datasets, whose scans it began with."""
+        """All that is there. What FreeSurfer made is left out where there are datasets, which hold the scans that it began with."""
         for place, inner, files in folders(self._root):
             inner[:] = self._entered(place, inner)
             self._loose.append(self._images(place, files))
         made = [
-            (of_subjects_beside if self._datasets else of_subjects)(folder, subjects, self._known) for folder, subjects in self._subjects
+            of_subjects_beside(folder, subjects) if self._datasets else of_subjects(folder, subjects, self._known)
+            for folder, subjects in self._subjects
         ]
-        notes = (*left_out(self._aside, root=self._root), *self._besides(), *self._named_otherwise(), *self._near_misses())
+        notes = (*left_out(self._aside, root=self._root), *self._notes())
         return [*self._loose, *self._datasets, *made, Find((), notes=notes)]
 
     def _entered(self, place: Location, inner: list[str]) -> list[str]:
@@ -133,29 +264,26 @@ class _Search:
         else:
             yield Scan("_".join(parts) or real(place).name, place)
 
-    def _besides(self) -> Iterator[str]:
-        """A sentence on images that were taken besides datasets."""
+    def _notes(self) -> Iterator[str]:
+        """Images taken or left out that the user may not expect, and a table of participants beside what is not named as in BIDS."""
         loose = [scan for find in self._loose for scan in find.scans]
         if self._datasets and loose:
             roots = counted([find.dataset for find in self._datasets], "dataset")
             scans = counted([scan.path for scan in loose], "scan")
-            yield f"besides {roots} {scans} outside of them were taken; name the datasets alone as INPUT to leave these out"
-
-    def _named_otherwise(self) -> Iterator[str]:
-        """A sentence on images whose names say that they are no T1w scan."""
+            yield f"besides {roots}, {scans} outside of them were taken; to leave these out, name only the datasets as INPUT"
         if self._said_aside:
             kinds = ", ".join(f"{len(found)} {kind} ({', '.join(found[:SHOWN])})" for kind, found in sorted(self._said_aside.items()))
             total = sum(map(len, self._said_aside.values()))
             one = "1 image was" if total == 1 else f"{total} images were"
-            yield f"{one} left aside for what the name says: {kinds}; name one as INPUT by itself to take it"
-
-    def _near_misses(self) -> Iterator[str]:
-        """A sentence where a table of participants lies beside folders or images that are not named as BIDS has them."""
-        if (self._root / "participants.tsv").is_file() and (likely := like_subjects(names(self._root)[0])):
+            yield f"{one} left out because of the name: {kinds}; to include one, name it as INPUT"
+        table = self._root / "participants.tsv"
+        if not table.is_file():
+            return
+        if likely := like_subjects(names(self._root)[0]):
             said = f"{counted(likely, 'folder')} of {self._root} look like subject folders but are not BIDS"
             yield f"{said}: their images are taken, and nothing that participants.tsv says of them; rename (sub-01)"
-        elif (self._root / "participants.tsv").is_file() and not any(scan.columns for find in self._loose for scan in find.scans):
-            said = f"{self._root / 'participants.tsv'} says nothing of the scans, since they are not laid out as BIDS has them"
+        elif not any(scan.columns for scan in loose):
+            said = f"{table} says nothing of the scans, since they are not laid out as in BIDS"
             yield f"{said} (sub-01/anat/sub-01_T1w.nii.gz): rename, or list them in a table with columns 'path', 'age', …"
 
 
@@ -174,135 +302,3 @@ def is_derived(root: Location) -> bool:
         or "PipelineDescription" in description  # before BIDS 1.4
         or any(map(PIPELINES.fullmatch, named))
     )
-
-
-NO_IMAGES: Final = ("code", "stimuli", "phenotype", "figures", "logs")
-"""Folders of a dataset that nobody looks for scans in."""
-
-PARTS_OF_ONE: Final = ("echo", "inv", "part", "inversion")
-"""Entities in which the images of one scan differ."""
-
-AGAIN: Final = re.compile(r"_e\d+$|_orig(inal)?$| ?\(\d+\)$|( - |_|-)?copy( ?\(?\d+\)?)?$|_(bak|backup|old)$", re.IGNORECASE)
-"""What is put behind the names of several images of one scan: echoes by dcm2niix, copies by people and their desktops."""
-
-MADE: Final = "made from another image"
-
-
-@dataclass
-class _Seen:
-    """What was seen in the folders of subjects."""
-
-    scans: list[Scan] = field(default_factory=list)
-    ignored: Counter[str] = field(default_factory=Counter)
-    aside: list[Location] = field(default_factory=list)
-    without: list[str] = field(default_factory=list)
-    sessions: list[str] = field(default_factory=list)
-    suffixes: list[str] = field(default_factory=list)
-    misplaced: list[str] = field(default_factory=list)
-
-
-def search_dataset(root: Location, *, strict: bool = False) -> Find:
-    """T1w scans of a BIDS dataset with what its tables say of them."""
-    participants = BidsTables(root, strict=strict)
-    inner, files = names(root)
-    subjects, seen = [name for name in inner if name.startswith("sub-")], _Seen()
-    for subject in subjects:
-        before = len(seen.scans)
-        _search_subject(root / subject, participants, seen)
-        if len(seen.scans) == before:
-            seen.without.append(subject)
-    likely = like_subjects(inner)
-    skipped = {*subjects, *likely, *NO_IMAGES}
-    aside = [root / name for name in inner if name not in skipped and not name.startswith(".") and not name.endswith(".zarr")]
-    absent = sorted(participants.ids - {name.removeprefix("sub-") for name in subjects})
-    notes = (
-        *participants.notes(),
-        *_near_misses(root, likely, seen),
-        *_outside(root, files),
-        *_people(root, absent, seen),
-        *several_of_one(seen.scans),
-    )
-    return Find(tuple(seen.scans), seen.ignored, root.resolve(), (*notes, *left_out([*aside, *seen.aside], root=root)))
-
-
-def _search_subject(folder: Location, participants: BidsTables, seen: _Seen) -> None:
-    """Look through the folder of one subject; one that FreeSurfer made holds one scan."""
-    if image := subject_image(folder):
-        named = bids.entities(folder)
-        seen.scans.append(Scan(folder.name, image, named, participants.columns(folder)))
-        return
-    for place, inner, files in folders(folder):
-        seen.aside += [place / name for name in inner if name in ASIDE]
-        inner[:] = [name for name in inner if name not in ASIDE]
-        seen.sessions += [f"{folder.name}/{name}" for name in like_sessions(inner)] if place == folder else []
-        seen.ignored.update(kind for name in files if (kind := other_format(name)))
-        for path, made in with_origin(place, files):
-            reason = MADE if made else bids.why_ignored(path)
-            if reason is not None:
-                seen.ignored[reason] += 1
-                seen.suffixes += [path.name] if LIKE_T1W.fullmatch(reason) else []
-                continue
-            named = bids.entities(path)
-            seen.misplaced += [path.name] if f"sub-{named.get('subject', '')}" != folder.name else []
-            seen.scans.append(Scan(bids.scan_id(path), path, named, participants.columns(path)))
-
-
-def with_origin(place: Location, files: Iterable[str]) -> Iterator[tuple[Location, bool]]:
-    """The images directly in a folder, and whether each was made from another one there (or above it, where CAT12 puts its own)."""
-    images = [path for path in (place / name for name in files) if bids.is_image(path)]
-    stems = {bids.stem(path) for path in images}
-    cat12 = made_by_cat12(place)
-    for path in images:
-        yield path, cat12 or made_from(bids.stem(path), stems) is not None
-
-
-def several_of_one(scans: Sequence[Scan]) -> tuple[str, ...]:
-    """A sentence where several images are of one scan, as echoes are; none otherwise."""
-    groups: dict[tuple[Location, str], list[Scan]] = {}
-    for scan in scans:
-        if bids.is_image(scan.path):
-            groups.setdefault((scan.path.parent, _common(scan)), []).append(scan)
-    many = [(name, group) for (_, name), group in groups.items() if len(group) > 1]
-    if not many:
-        return ()
-    first = ", ".join(f"{name} has {len(group)} T1w images of one scan" for name, group in many[:SHOWN])
-    more = f", and so have {len(many) - SHOWN} more" if len(many) > SHOWN else ""
-    example = ", ".join(scan.path.name for scan in many[0][1][:SHOWN])
-    return (f"{first}{more} ({example}, …): each has a row of its own; keep one of each before you count people",)
-
-
-def _common(scan: Scan) -> str:
-    """What the images of one scan have in common: the name without echo, inversion and part."""
-    if scan.entities:
-        parts = [part for part in bids.scan_id(scan.path).split("_") if part.partition("-")[0] not in PARTS_OF_ONE]
-        return "_".join(parts)
-    return AGAIN.sub("", bids.scan_id(scan.path))
-
-
-def _near_misses(root: Location, likely: Sequence[str], seen: _Seen) -> Iterator[str]:
-    """What looks like BIDS and is not."""
-    if likely:
-        verb = ("looks like a subject folder but is", "it") if len(likely) == 1 else ("look like subject folders but are", "them")
-        message = f"{counted(likely, 'folder')} of {root} {verb[0]} not BIDS, and left out"
-        yield f"{message}: rename {verb[1]} (sub-01) or pass {verb[1]} by {'itself' if len(likely) == 1 else 'themselves'}"
-    if seen.sessions:
-        yield f"{counted(seen.sessions, 'folder')} of {root} like a session's but not BIDS: taken without a session; rename (ses-1)"
-    if seen.suffixes:
-        yield f"{counted(seen.suffixes, 'image')} of {root} not named as BIDS has it, and left out: rename (…_T1w) or pass by itself"
-    if seen.misplaced:
-        yield f"{counted(seen.misplaced, 'T1w image')} of {root} not named after the subject's folder: tables are matched by names; rename"
-
-
-def _outside(root: Location, files: Sequence[str]) -> Iterator[str]:
-    """A sentence on images that lie in the root itself."""
-    if images := [name for name in files if not name.startswith(".") and (bids.is_image(root / name) or other_format(name))]:
-        yield f"{counted(images, 'image')} of {root} outside of the folders of subjects, and left out: move into one or pass by itself"
-
-
-def _people(root: Location, absent: Sequence[str], seen: _Seen) -> Iterator[str]:
-    """People of whom one of table, folder and scan is missing."""
-    if absent:
-        people = counted([f"sub-{name}" for name in absent], "row")
-        yield f"{people} of {root / 'participants.tsv'} without a folder: no scan of them was found; look for misspelt folders"
-    if seen.without:
-        yield f"{counted(seen.without, 'subject folder')} of {root} without a T1w image: no scan of them was found"
