@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from hypojax import demonstration, evaluation, matching, metrics, monitoring, phantom, scans, store, training
-    from hypojax.cohort import open_cohort
+    from hypojax.cohort import open_cohort, open_scan
+    from hypojax.cohort.geometry import to_nifti
     from hypojax.demonstration import Demonstration, demo
     from hypojax.evaluation import Evaluation, evaluate
     from hypojax.execute import (
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     __version__: str
 
 _ROOMS: Final = {
-    "cohort": ("open_cohort",),
+    "cohort": ("open_cohort", "open_scan"),
+    "cohort.geometry": ("to_nifti",),
     "demonstration": ("Demonstration", "demo"),
     "evaluation": ("Evaluation", "evaluate"),
     "execute": (
@@ -71,8 +73,9 @@ __all__ = [
     "Callback", "ClusterSettings", "Demonstration", "DriftResult", "Evaluation", "HypojaxError", "Info", "Outcome", "Plan", "Reason",
     "Repaired", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard", "TrainCallback", "TrainConfig", "TrainResult",
     "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest", "matching",
-    "measure_cohort", "metrics", "monitoring", "open_cohort", "phantom", "plan", "preprocess", "preprocess_cohort", "repair", "run",
-    "scans", "segment", "segment_cohort", "segment_store", "status", "store", "train", "training", "verify", "write_examples",
+    "measure_cohort", "metrics", "monitoring", "open_cohort", "open_scan", "phantom", "plan", "preprocess", "preprocess_cohort", "repair",
+    "run", "scans", "segment", "segment_cohort", "segment_store", "status", "store", "to_nifti", "train", "training", "verify",
+    "write_examples",
 ]  # fmt: skip
 
 

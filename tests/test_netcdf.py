@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
-from sample_store import DONE, small_store
+from sample_store import DONE, PENDING, small_store
 from standin import AFFINE, StandIn, phantom_voxels
 
 import hypojax
@@ -26,12 +26,16 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
         "scan_dataset": scan,
         "preprocess": hypojax.preprocess(scan, spacing=8.0),
         "open_cohort": hypojax.open_cohort(store.root),
+        "open_scan": hypojax.open_scan(store.root, DONE),
+        "open_scan, voxels alone": hypojax.open_scan(store.root, PENDING),
         "odd columns": cohort.build([], [ScanEntry(scan="é 1", path="/a b", entities={}, columns=COLUMNS)]),
         **{group: store.open_scan(DONE, group=group) for group in GROUPS},
     }
 
 
-@pytest.mark.parametrize("name", ["segment", "scan_dataset", "preprocess", "open_cohort", "odd columns", *GROUPS])
+@pytest.mark.parametrize(
+    "name", ["segment", "scan_dataset", "preprocess", "open_cohort", "open_scan", "open_scan, voxels alone", "odd columns", *GROUPS]
+)
 def test_a_dataset_comes_back_equal(tmp_path: Path, datasets: dict[str, xr.Dataset], name: str) -> None:
     given = datasets[name].compute()
     datasets[name].to_netcdf(tmp_path / "one.nc")

@@ -81,7 +81,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     # As one of its index's values, the id would have a fixed length, of which Zarr warns.
     own = {"scan": xr.Variable((), np.array(table["scan"].item(), object), table["scan"].attrs)}
     own[AFFINE.name] = xr.Variable(AFFINE.dims, image.affine, AFFINE.attributes)
-    return table.assign(label_maps(measured)).assign_coords(own).assign_attrs(provenance(network))
+    return cohort.placed(table.assign(label_maps(measured)).assign_coords(own)).assign_attrs(provenance(network))
 
 
 def label_maps(measured: Measurement) -> dict[str, xr.Variable]:

@@ -59,7 +59,7 @@ def scan_dataset(voxels: Num[np.ndarray, "i j k"] | da.Array, *, affine: Affine,
     >>> ds["voxels"].dtype, ds["voxels"].chunks
     (dtype('int16'), ((4,), (5,), (6,)))
     """
-    attributes = {**VOXELS.attributes, "slope": slope, "intercept": intercept}
+    attributes = {**VOXELS.attributes, "slope": slope, "intercept": intercept, AFFINE.name: affine.ravel().tolist()}
     return xr.Dataset({VOXELS.name: (VOXELS.dims, voxels, attributes)}).chunk().assign_coords({AFFINE.name: _affine_variable(affine)})
 
 
@@ -101,7 +101,7 @@ def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
     statistics = _lazily(partial(_statistics_row, affine=affine), volume, sizes={"statistic": len(STATISTICS)}, dtype="float64")
     conform_it = partial(_conform_row, affine=affine, grid=grid)
     conformed = _lazily(conform_it, volume, statistics, sizes=dict(zip(MODEL_DIMS, grid.shape, strict=True)))
-    image = conformed.assign_attrs(CONFORMED.attributes)
+    image = conformed.assign_attrs({**CONFORMED.attributes, AFFINE.name: grid.affine.ravel().tolist()})
     rows = {row.name: value.assign_attrs(row.attributes) for row, value in zip(STATISTICS, statistics, strict=True)}
     return xr.Dataset({CONFORMED.name: image, **rows}, coords={**_coordinates(grid), AFFINE.name: _affine_variable(grid.affine)})
 
@@ -132,7 +132,7 @@ def _scan(ds: xr.Dataset) -> tuple[xr.DataArray, Affine, float, float]:
     if AFFINE.name not in attributes:
         raise HypojaxError(Reason.USAGE, f"preprocess: the Dataset has no variable {AFFINE.name!r}; make it with scan_dataset")
     bare = ds[VOXELS.name].drop_attrs().reset_coords(drop=True).chunk(dict.fromkeys(VOXELS.dims, -1))
-    affine = np.asarray(attributes[AFFINE.name], np.float64)
+    affine = np.asarray(attributes[AFFINE.name], np.float64).reshape(4, 4)
     return bare, affine, float(attributes.get("slope", 1.0)), float(attributes.get("intercept", 0.0))
 
 

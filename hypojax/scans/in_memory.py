@@ -130,7 +130,7 @@ def _image(voxels: Num[np.ndarray, "..."], affine: object, *, slope: float = 1.0
 
 
 def _matrix(affine: object) -> Affine:
-    """A voxel-to-world matrix, however it is held.
+    """A voxel-to-world matrix, however it is held: as an attribute of an array, row by row.
 
     Raises
     ------
@@ -141,6 +141,8 @@ def _matrix(affine: object) -> Affine:
         matrix = np.asarray(affine, np.float64)
     except (TypeError, ValueError):
         matrix = np.empty(0)
+    if matrix.shape == (16,):
+        matrix = matrix.reshape(4, 4)
     if matrix.shape != (4, 4):
         raise WrongTypeError("affine is a matrix of 4 × 4 numbers (voxel to world, mm, RAS+)", affine)
     return matrix
