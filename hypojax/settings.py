@@ -47,6 +47,9 @@ class RunSettings:
         Try scans again that failed before; they are left alone otherwise.
     recompute
         Do all scans named again, finished or not, and accept that weights or version differ from those the cohort was made with.
+    recompute_changed
+        Do scans again whose input file holds another image than the one that was measured. Otherwise their rows stay as they are, and
+        the run and the column ``notes`` say so.
     strict_tables
         Refuse a table of people that is not as it should be (a row with too few cells, one person named twice, a scan without a
         row), before any scan is read. Otherwise that costs the columns or rows concerned, and is said.
@@ -73,6 +76,7 @@ class RunSettings:
     check: bool = False
     retry_failed: bool = False
     recompute: bool = False
+    recompute_changed: bool = False
     strict_tables: bool = False
     derivatives: bool = True
 

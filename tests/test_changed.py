@@ -1,10 +1,13 @@
 """Inputs that are not where they were, or are more or fewer than they were: what is done is kept, and the table is always there."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from s3_server import Bucket
 from standin import AFFINE, StandIn, phantom_voxels
 from test_execute import Tally
 
@@ -33,7 +36,7 @@ def scans(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def run(scans: Path, out: Path, **options: object) -> tuple[Outcome, StandIn, Tally]:
+def run(scans: Path | str, out: Path, **options: object) -> tuple[Outcome, StandIn, Tally]:
     """A run, how often its network was at work, and what it said."""
     network, watch = StandIn(), Tally()
     return execute.run([scans], out=out, segmenter=network, callback=watch, **options), network, watch  # type: ignore[arg-type]
@@ -144,3 +147,42 @@ def test_a_cluster_that_is_lost_leaves_the_table_of_what_is_done(scans: Path, tm
     cohort = open_cohort(out)
     assert int((cohort.status == "done").sum()) == 2
     assert not [problem for problem in execute.verify(out) if not problem.scan]
+
+
+@pytest.mark.parametrize("in_bucket", [False, True], ids=["disk", "bucket"])
+def test_a_changed_input_is_said_and_measured_again_where_that_is_asked_for(
+    scans: Path, tmp_path: Path, in_bucket: bool, request: pytest.FixtureRequest
+) -> None:
+    """One file holds another image now, one was only touched, two are as they were."""
+    out, named = tmp_path / "out", [f"sub-{number:02d}_T1w.nii.gz" for number in range(SCANS)]
+    bucket: Bucket | None = request.getfixturevalue("bucket") if in_bucket else None
+    place = f"{bucket.url}/in" if bucket else scans
+
+    def put(*names: str) -> None:
+        for name in names:
+            os.utime(scans / name, (2e9, 2e9))
+            if bucket:
+                bucket.put(f"in/{name}", (scans / name).read_bytes())
+
+    put(*named)
+    run(place, out)
+    before = open_cohort(out)
+    write_scan(scans, 1, brighter=100)
+    if bucket:
+        time.sleep(1.1)  # a bucket tells the time of an object in whole seconds
+    put(*named[1:3])
+    os.utime(scans / named[2], (2e9, 2e9 + 1))
+    outcome, network, watch = run(place, out)
+    assert (outcome.done, outcome.failed, network.batches) == (SCANS, 0, [])
+    assert any("2 input files have another date or size than before (sub-01, sub-02)" in note for note in watch.notes)
+    assert any("1 input files have changed" in note and "(sub-01)" in note and "--recompute-changed" in note for note in watch.notes)
+    after = open_cohort(out)
+    np.testing.assert_array_equal(after.volume_mm3.values, before.volume_mm3.values)  # nothing is replaced silently
+    assert "has changed since it was measured" in after.notes.sel(scan="sub-01").item()
+    assert [bool(note) for note in after.notes.values] == [False, True, False, False]
+    assert any("have changed" in note for note in run(place, out)[2].notes)  # as often as the run is repeated
+    again, network, _ = run(place, out, settings=RunSettings(recompute_changed=True))
+    assert (again.done, again.kept, sum(network.batches)) == (SCANS, SCANS - 1, 1)
+    assert not any(open_cohort(out).notes.values)
+    assert not any("changed" in note for note in run(place, out)[2].notes)
+    assert execute.verify(out) == ()

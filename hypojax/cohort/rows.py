@@ -98,6 +98,7 @@ def _row(entry: ScanEntry, record: ScanRecord | None) -> dict[str, Any]:
     return {
         **record["row"],
         **volumes,
+        "notes": " ".join(filter(None, (record["row"].get("notes"), entry.get("changed")))),
         "path": entry["path"],
         "status": record["status"],
         "reason": record["reason"],

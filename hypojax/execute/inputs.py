@@ -1,8 +1,9 @@
-"""Scans that were found in another place than the store has them from: moved, mounted elsewhere, or another image under the same id."""
+"""Inputs against those that a store has: known files keep their ids; files that moved, were replaced or changed are noticed and said."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,12 @@ SAME: Final = "same"
 
 AGAIN: Final = "again"
 """A scan that failed, or that counts for nothing: nothing is lost where its new file is taken."""
+
+CHANGED: Final = "changed"
+"""Another image in the place of the one that was measured."""
+
+NAMED: Final = 5
+"""Scans that a note names; of the rest it says how many they are."""
 
 
 def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "", strict_tables: bool = False) -> Discovery:
@@ -48,23 +55,26 @@ def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "", s
 
 
 @dataclass(frozen=True)
-class Moved:
-    """What became of scans that lie elsewhere than before.
+class Settled:
+    """What became of scans whose files are not what they were.
 
     Parameters
     ----------
     store
-        The store, which has the new places of those that are the same.
+        The store, whose index knows the new files of those that are the same images.
     refused
-        Scan → why it was left alone, where it is another image.
+        Scan → why it was left alone, where another image lies elsewhere under its id.
     """
 
     store: CohortStore
     refused: Mapping[str, ScanResult] = field(default_factory=dict)
 
 
-def settle_moved(store: CohortStore, scans: Sequence[Scan], *, out: Location, say: Say) -> Moved:
-    """Look at scans that the store has from another file: where that is the same image the store takes the new place of it.
+def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, say: Say, recompute_changed: bool = False) -> Settled:
+    """Look at scans whose files lie elsewhere than before, or have another size or time: whether they hold the images that were measured.
+
+    The same image is taken from where it lies now. Another image in the same place is never measured silently, since that would replace a
+    number that may be published, nor passed over silently: the run says which scans they are, and so does the table in their notes.
 
     Parameters
     ----------
@@ -76,41 +86,89 @@ def settle_moved(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
         Output folder.
     say
         Told of what was found.
+    recompute_changed
+        Measure other images in the place of those that were measured.
     """
-    moved = [scan for scan in scans if real(locate(store.index.by_id[scan.id]["path"])) != real(scan.path)]
-    if not moved:
-        return Moved(store)
-    example = f"{moved[0].id}: {moved[0].path}, before {store.index.by_id[moved[0].id]['path']}"
-    say(f"{len(moved)} scans lie elsewhere than before ({example}): comparing what they hold")
-    with closing(overlapped(moved, lambda scan: compare(store, scan), depth=threads_for(), threads=threads_for())) as found:
-        verdicts = dict(zip((scan.id for scan in moved), found, strict=True))
+    known = store.index.by_id
+    moved = [scan for scan in scans if real(locate(known[scan.id]["path"])) != real(scan.path)]
+    elsewhere = {scan.id for scan in moved}
+    touched = [scan for scan in scans if scan.id not in elsewhere and is_touched(known[scan.id], scan)]
+    if not moved and not touched:
+        return Settled(store)
+    say(f"{len(moved) + len(touched)} input files lie elsewhere, or have another date or size than before: comparing what they hold")
+    threads = threads_for()
+    with closing(overlapped([*moved, *touched], lambda scan: compare(store, scan), depth=threads, threads=threads)) as found:
+        verdicts = dict(zip((scan.id for scan in (*moved, *touched)), found, strict=True))
     refused = {scan: verdict for scan, verdict in verdicts.items() if isinstance(verdict, ScanResult)}
-    taken = [scan for scan in moved if scan.id not in refused]
-    if same := [scan for scan in taken if verdicts[scan.id] == SAME]:
-        say(f"{len(same)} of them are the same images, so what the store has of them is kept under the new paths")
-    for scan in taken:
-        if verdicts[scan.id] == AGAIN:
-            store.withdraw(scan.id)
-    for result in refused.values():
-        say(f"left alone: {result.message}")
+    changed = [scan for scan in touched if verdicts[scan.id] == CHANGED]
+    for sentence in found_out(store, moved, touched, verdicts, again=recompute_changed):
+        say(sentence)
+    kept = [] if recompute_changed else changed
+    left = {*refused, *(scan.id for scan in kept)}
+    entries = [entry_of(scan) for scan in (*moved, *touched) if scan.id not in left]
+    for entry in entries:
+        if verdicts[entry["scan"]] != SAME:
+            store.withdraw(entry["scan"])
+    entries += [ScanEntry(**{**known[scan.id], "changed": changed_note(known[scan.id], scan)}) for scan in kept]
     with table_lock(out) as common:
-        index = relocate(common / STORE, [entry_of(scan) for scan in taken])
-    return Moved(CohortStore(store.root, index=index), refused)
+        index = relocate(common / STORE, entries)
+    return Settled(CohortStore(store.root, index=index), refused)
+
+
+def found_out(
+    store: CohortStore, moved: Sequence[Scan], touched: Sequence[Scan], verdicts: Mapping[str, str | ScanResult], *, again: bool
+) -> Iterator[str]:
+    """What to say of scans whose files are not what they were."""
+    if moved:
+        example = f"{moved[0].id}: {moved[0].path}, before {store.index.by_id[moved[0].id]['path']}"
+        same = sum(verdicts[scan.id] == SAME for scan in moved)
+        yield f"{len(moved)} scans lie elsewhere than before ({example}); {same} of them are the same images, which are kept"
+    if touched:
+        yield f"{len(touched)} input files have another date or size than before ({named(touched)}): what they hold was compared"
+    if changed := [scan for scan in touched if verdicts[scan.id] == CHANGED]:
+        what = "they are measured again" if again else "their rows stay as they are; --recompute-changed measures them again"
+        yield f"{len(changed)} input files have changed since they were measured ({named(changed)}): {what}"
+    yield from (f"left alone: {verdict.message}" for verdict in verdicts.values() if isinstance(verdict, ScanResult))
+
+
+def is_touched(entry: ScanEntry, scan: Scan) -> bool:
+    """Whether the file of a scan has another size or time than the index says; never where either could not be asked."""
+    return bool(scan.size and "size" in entry and (entry["size"], entry["modified"]) != (scan.size, scan.modified))
+
+
+def named(scans: Sequence[Scan]) -> str:
+    """Ids of the first scans, and how many more there are."""
+    more = f" and {len(scans) - NAMED} more" if len(scans) > NAMED else ""
+    return ", ".join(scan.id for scan in scans[:NAMED]) + more
+
+
+def changed_note(entry: ScanEntry, scan: Scan) -> str:
+    """What the table says of a scan whose input file is no longer the one that was measured."""
+
+    def file(size: int, modified: float) -> str:
+        return f"{size} bytes of {datetime.fromtimestamp(modified, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+    measured, now = file(entry["size"], entry["modified"]), file(scan.size, scan.modified)
+    return f"The input file has changed since it was measured ({measured}, now {now}): --recompute-changed measures it again."
 
 
 def compare(store: CohortStore, scan: Scan) -> str | ScanResult:
-    """Whether a scan that lies elsewhere is the one that the store has; the refusal where it is another, or cannot be told."""
+    """Whether a scan is the one that the store has; the refusal where another lies elsewhere under its id, or it cannot be told."""
     record = store.record(scan.id)
     if record is None or not _holds_image(record):
         return AGAIN
+    before = store.index.by_id[scan.id]["path"]
+    here = real(locate(before)) == real(scan.path)
     try:
         if same_image(read(scan.id, scan.path), store.read_native(scan.id)):
             return SAME
     except ScanError as error:
-        return AGAIN if record["status"] == "failed" else refusal(scan.id, error, seconds=0.0)
-    if record["status"] == "failed":
+        if record["status"] == "done" and not here:
+            return refusal(scan.id, error, seconds=0.0)
+    if record["status"] == "failed" or (here and record["status"] == "pending"):
         return AGAIN
-    before = store.index.by_id[scan.id]["path"]
+    if here:
+        return CHANGED
     message = f"{scan.path} is another image than {before}, which the store has under this id, and whose results are kept"
     advice = "give it another id in a table with columns 'scan' and 'path', name another OUT, or do all scans again with --recompute"
     return refusal(scan.id, HypojaxError(Reason.DUPLICATE_SCAN, f"{message}; {advice}"), seconds=0.0)

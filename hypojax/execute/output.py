@@ -91,7 +91,11 @@ def entries_of(scans: Sequence[Scan]) -> list[ScanEntry]:
 def entry_of(scan: Scan) -> ScanEntry:
     """One scan as the index of a store lists it."""
     entry = ScanEntry(scan=scan.id, path=str(scan.path), entities=dict(scan.entities), columns=dict(scan.columns), dataset=scan.dataset)
-    return ScanEntry(**entry, listed=scan.listed) if scan.listed else entry
+    if scan.listed:
+        entry["listed"] = scan.listed
+    if scan.size:  # else it could not be asked
+        entry["size"], entry["modified"] = scan.size, scan.modified
+    return entry
 
 
 def open_for(scans: Sequence[ScanEntry], *, out: Location, settings: RunSettings, network: "Segments | None") -> CohortStore:

@@ -16,9 +16,16 @@ FORMAT: Final = 1
 
 Column = str | int | float | None
 
+SEEN: Final = ("size", "modified", "changed")
+"""What an entry says of the file that was measured."""
+
 
 class ScanEntry(TypedDict):
-    """One input: id, file, BIDS entities, columns of participants tables, dataset (older stores have none), and where a table lists it."""
+    """One input: id, file, BIDS entities, columns of participants tables, dataset, and where a table lists it.
+
+    `size` (bytes) and `modified` (seconds since 1970) are those of the file that was measured, or is to be. Where it is another one now,
+    `changed` says so in a sentence.
+    """
 
     scan: str
     path: str
@@ -26,6 +33,9 @@ class ScanEntry(TypedDict):
     columns: dict[str, Column]
     dataset: NotRequired[str]
     listed: NotRequired[str]
+    size: NotRequired[int]
+    modified: NotRequired[float]
+    changed: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -156,8 +166,8 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
     root
         The store, for messages.
     recorded
-        Scans with a ledger record: where their file is another now they stay as they are, for the run to look at what it holds
-        (`hypojax.execute.inputs`); columns may change, and those not named now are kept.
+        Scans with a ledger record: where their file lies elsewhere, or has another size or time, what the index says of it stays as it
+        is, for the run to look at what the file holds (`hypojax.execute.inputs`); columns may change, and those not named now are kept.
     anew
         Take the new settings and files where they differ.
 
@@ -180,7 +190,9 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
             continue
         if scan not in owners.get(file, [scan]):
             raise _renamed(owners[file][0], scan, entry["path"])
-        entries[scan] = ScanEntry(**{**entry, "columns": {**before["columns"], **entry["columns"]}}) if same else entry
+        seen: dict[str, Any] = {key: before.get(key) for key in SEEN if key in before and scan in recorded and not anew}
+        joint: dict[str, Any] = {**entry, **seen, "columns": {**before["columns"], **entry["columns"]}}
+        entries[scan] = cast("ScanEntry", joint) if same else entry
     provenance = {} if differences else dict(old.provenance)
     for key, value in new.provenance.items():
         provenance[key] = joined(provenance.get(key, ""), value)
