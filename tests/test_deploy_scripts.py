@@ -10,7 +10,7 @@ import pytest
 from cluster_recipes import example
 
 from hypojax.cli import parse
-from hypojax.cli.plan import Plan
+from hypojax.cli.planning import PlanVerb
 from hypojax.execute.deploy import ClusterConfig, recipes, slurm_options, write_recipes
 from hypojax.execute.deploy.cluster_tables import Slurm, require_table
 from hypojax.reason import RunError
@@ -46,7 +46,7 @@ def test_an_array_takes_its_time_from_the_plan_and_its_end_waits_for_it(tmp_path
     assert finish.endswith("slurm/finish.sh")
     assert "--time" not in recipes(config)["slurm/array.sh"]
     verb = parse(plan.split()[1:])
-    assert isinstance(verb, Plan)
+    assert isinstance(verb, PlanVerb)
     assert (verb.walltime, verb.workers, verb.cores, verb.gpus, verb.settings.batch) == (True, 32, 4, 1, 4)
 
 

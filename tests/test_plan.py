@@ -18,7 +18,7 @@ from standin import StandIn, write_phantom
 
 from hypojax import execute
 from hypojax.cli import main
-from hypojax.cli.plan import facts
+from hypojax.cli.planning import facts
 from hypojax.cli.verb import OK, SOME_FAILED, USAGE
 from hypojax.demonstration import sample_scan
 from hypojax.execute import budget, calibration, projection

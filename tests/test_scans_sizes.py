@@ -12,7 +12,7 @@ from rich.console import Console
 from sample_scans import nifti_bytes, noise, put, put_mgh
 from standin import StandIn, write_phantom
 
-from hypojax.cli.screen import LineWatch
+from hypojax.cli.progress import ScanLines
 from hypojax.execute import run
 from hypojax.scans import read
 
@@ -87,7 +87,7 @@ def test_both_sizes_stand_in_the_row_and_in_what_the_run_says(tmp_path: Path) ->
     content[80:92] = np.array([5, 5.5, 5], "<f4").tobytes()
     path.write_bytes(content)
     heard = io.StringIO()
-    outcome = run([path.parent], out=tmp_path / "out", segmenter=StandIn(), callback=LineWatch(Console(file=heard)))
+    outcome = run([path.parent], out=tmp_path / "out", segmenter=StandIn(), callback=ScanLines(Console(file=heard)))
     (result,) = outcome.results
     expected = "its sform gives voxels of 5 × 5 × 5 mm and its pixdim 5 × 5.5 × 5 mm (the sform counts)"
     assert expected in result.notes

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from hypojax.cli import main
-from hypojax.cli.screen import LineWatch, LiveWatch, Screen
+from hypojax.cli.progress import ScanBar, ScanLines
+from hypojax.cli.screen import Screen
 from hypojax.cli.terminal import Outlet, Terminal, encodable
 from hypojax.execute import Outcome, ScanResult
 from hypojax.reason import visible
@@ -52,7 +53,7 @@ def test_every_way_to_the_screen_spells_out_what_is_foreign() -> None:
     screen.outcome(Outcome((failed,), ignored={NASTY: 1}, notes=("one thing", NASTY.replace("\n", ""))), Path(NASTY.replace("\n", "")))
     screen.problems([Problem(NASTY, NASTY)], Path(NASTY))
     screen.problems([], Path(NASTY))
-    watch = LineWatch(messages)
+    watch = ScanLines(messages)
     watch.started(total=1, kept=0)
     watch.finished(failed)
     watch.noted(NASTY)
@@ -67,7 +68,7 @@ def test_a_progress_bar_spells_out_what_is_foreign() -> None:
     screen.messages._force_terminal = True  # as where standard error is a terminal
     screen.messages.width = 200
     with screen.progress() as watch:
-        assert isinstance(watch, LiveWatch)
+        assert isinstance(watch, ScanBar)
         watch.started(total=1, kept=0)
         watch.finished(ScanResult(NASTY, "failed", "unreadable", NASTY))
         watch.noted(NASTY)

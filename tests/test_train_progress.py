@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hypojax.cli.screen import Screen
-from hypojax.cli.train import progress
+from hypojax.cli.progress import training_progress
 from hypojax.reason import RunError
 from hypojax.training.progress import LogEntry, draw_history, interruptible
 from hypojax.training.training import TrainResult
@@ -22,7 +21,7 @@ BEST = LogEntry(4, 0.5, 1.0, {"dice": 0.86})
 def shown(*, terminal: bool) -> str:
     """What stands on the screen after some steps of a run that goes on."""
     text = io.StringIO()
-    with progress(Screen(messages=Console(file=text, force_terminal=terminal, width=160))) as watch:
+    with training_progress(Console(file=text, force_terminal=terminal, width=160)) as watch:
         watch.started("fold0", total=8, done=2)
         watch.stepped(3, 0.7)
         watch.saved(LogEntry(3, 0.7, 1.0))

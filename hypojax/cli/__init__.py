@@ -12,8 +12,7 @@ import tyro
 
 from hypojax.cli.screen import Screen
 from hypojax.cli.terminal import spelled_out, standard_streams
-from hypojax.cli.termination import Terminated, terminable
-from hypojax.cli.verb import USAGE, Verb
+from hypojax.cli.verb import USAGE, Terminated, Verb, terminable
 from hypojax.cli.verbs import OVERVIEW, VERBS
 from hypojax.reason import HypojaxError, Reason, RunError
 

@@ -1,27 +1,33 @@
-"""What the user sees: progress, a closing summary, errors. Everything goes to standard error but what was asked for."""
+"""What the user sees: progress, a closing summary, errors; what was asked for goes to standard output, all else to standard error.
 
+With ``--json`` standard output receives one JSON document of plain values instead of tables.
+"""
+
+import json
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from math import isnan
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, is_dataclass
+from math import isfinite, isnan
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from hypojax.cli.document import dumped, of_outcome
+from hypojax.cli.progress import ScanBar, ScanLines, duration, scan_progress
 from hypojax.cli.terminal import Outlet, Terminal
 from hypojax.reason import visible
 from hypojax.storage import Location
 
 if TYPE_CHECKING:
     from hypojax.demonstration import Comparison
-    from hypojax.execute import Outcome, ScanResult
+    from hypojax.execute import Outcome, Plan, ScanResult
     from hypojax.store import Problem
+
+WRITTEN: Final = ("cohort.zarr", "volumes.parquet", "volumes.tsv", "derivatives")
+"""What a run leaves in OUT."""
 
 LISTED: Final = 20
 """Failures listed in the summary; all of them stand in the table."""
@@ -29,145 +35,6 @@ LISTED: Final = 20
 
 SHOWN: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
 """Regions of the summary; all of them stand in the table."""
-
-
-@runtime_checkable
-class Result(Protocol):
-    """What became of one scan, whoever says it: a run, or an evaluation."""
-
-    @property
-    def scan(self) -> str:
-        """Its id."""
-
-    @property
-    def status(self) -> str:
-        """``done``, ``failed`` or ``pending``."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether it failed."""
-
-    @property
-    def message(self) -> str:
-        """The failure in a sentence."""
-
-    @property
-    def seconds(self) -> float:
-        """Time it took."""
-
-
-def noted(result: Result) -> str:
-    """What asks for a look in the file of a scan, in sentences; empty where nothing does, or where nobody looked (an evaluation)."""
-    return str(getattr(result, "notes", ""))
-
-
-class Pace:
-    """Scans per second, the time left and how busy the device is, from when each scan was finished.
-
-    Several worker processes keep a device each busy: together they come to more than 100 %.
-
-    Parameters
-    ----------
-    total
-        Scans to do.
-
-    Examples
-    --------
-    >>> Pace(3).text(done=0)
-    'starting'
-    """
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._start = time.monotonic()
-        self._device = 0.0
-
-    def add(self, result: Result) -> None:
-        """Count what a scan took of the device."""
-        self._device += getattr(result, "device_seconds", 0.0)  # an evaluation has none
-
-    def text(self, *, done: int) -> str:
-        """Rate and time left in words, once a scan was finished."""
-        if not done:
-            return "starting"
-        elapsed = max(1e-9, time.monotonic() - self._start)
-        busy = f", device busy {self._device / elapsed:.0%}" if self._device else ""
-        return f"{done / elapsed:.2g} scans/s, {duration((self._total - done) * elapsed / done)} left{busy}"
-
-
-class LiveWatch:
-    """Progress bar on a terminal.
-
-    Parameters
-    ----------
-    bar
-        A started `rich.progress.Progress` with the fields ``pace`` and ``failed``.
-    """
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task: TaskID | None = None
-        self._pace = Pace(0)
-        self._done = self._failed = 0
-
-    def started(self, *, total: int, kept: int) -> None:
-        """So many scans are to do, so many were done before."""
-        self._pace = Pace(total)
-        if kept:
-            self._bar.console.print(f"{kept} scans were done before and are kept")
-        self._task = self._bar.add_task("scans", total=total, pace="starting", failed=0)
-
-    def finished(self, result: Result) -> None:
-        """One scan is done or failed."""
-        self._done += 1
-        self._pace.add(result)
-        if result.failed:
-            self._failed += 1
-            self._bar.console.print(f"[red]failed[/red] {escape(result.message)}")
-        elif notes := noted(result):
-            self._bar.console.print(f"scan {result.scan!r}: {notes}", markup=False, highlight=False)
-        if self._task is not None:
-            self._bar.update(self._task, completed=self._done, pace=self._pace.text(done=self._done), failed=self._failed)
-
-    def noted(self, text: str) -> None:
-        """A line above the bar."""
-        self._bar.console.print(text, markup=False, highlight=False)
-
-
-class LineWatch:
-    """One plain line a scan, for logs.
-
-    Parameters
-    ----------
-    console
-        Where to print.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._pace = Pace(0)
-        self._total = self._done = self._failed = 0
-
-    def started(self, *, total: int, kept: int) -> None:
-        """So many scans are to do, so many were done before."""
-        self._total, self._pace = total, Pace(total)
-        self._print(f"{total} scans to do, {kept} done before and kept")
-
-    def finished(self, result: Result) -> None:
-        """One scan is done or failed."""
-        self._done += 1
-        self._failed += result.failed
-        self._pace.add(result)
-        done = f"{result.scan} {result.status} in {result.seconds:.1f} s" + (f"; {notes}" if (notes := noted(result)) else "")
-        what = f"failed: {result.message}" if result.failed else done
-        self._print(f"{self._done}/{self._total} {what} ({self._pace.text(done=self._done)}, {self._failed} failed)")
-
-    def noted(self, text: str) -> None:
-        """A line between those of the scans."""
-        self._print(text)
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class Screen:
@@ -199,22 +66,9 @@ class Screen:
         """Where progress and errors go."""
         return self._messages
 
-    @contextmanager
-    def progress(self) -> Iterator[LineWatch | LiveWatch]:
+    def progress(self) -> AbstractContextManager[ScanBar | ScanLines]:
         """A bar while the block runs, or plain lines where standard error is no terminal."""
-        if not self._messages.is_terminal:
-            yield LineWatch(self._messages)
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[pace]}"),
-            TextColumn("[red]{task.fields[failed]} failed"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=self._messages) as bar:
-            yield LiveWatch(bar)
+        return scan_progress(self._messages)
 
     def add(self, **facts: object) -> None:
         """Facts for the JSON document, where one is wanted."""
@@ -356,15 +210,60 @@ def facts(outcome: "Outcome") -> dict[str, str]:
     return found
 
 
-def duration(seconds: float) -> str:
-    """A length of time in the two largest units.
+def dumped(document: Mapping[str, Any]) -> str:
+    r"""A document as JSON, in ASCII: whatever the terminal's encoding, and whatever bytes a file name has.
 
-    >>> [duration(s) for s in (4.2, 75.0, 3725.0)]
-    ['4 s', '1 min 15 s', '1 h 02 min']
+    >>> dumped({"scans": {"done": 2}, "low": float("nan"), "path": "größe"})
+    '{"scans": {"done": 2}, "low": null, "path": "gr\\u00f6\\u00dfe"}'
     """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return json.dumps(plain(document), allow_nan=False).replace("\x7f", r"\u007f")  # the one unprintable of ASCII that JSON leaves
+
+
+def plain(value: object) -> Any:  # noqa: ANN401  (whatever JSON has)
+    """The same value of types that JSON has; a number that is none, as of a volume that is missing, is null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, (bool, int)) or value is None:
+        return value
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    return str(value)
+
+
+def of_outcome(outcome: "Outcome", out: Location) -> dict[str, Any]:
+    """How a run ended, or how far a cohort is."""
+    summary = outcome.summary
+    found: dict[str, Any] = {
+        "out": out,
+        "scans": {"done": outcome.done, "failed": outcome.failed, "waiting": outcome.pending, "kept": outcome.kept},
+        "seconds": outcome.seconds,
+        "ignored": outcome.ignored,
+        "notes": outcome.notes,
+        "failures": [{"scan": one.scan, "reason": one.reason, "message": one.message} for one in outcome.failures],
+        "paths": {name: out / name for name in WRITTEN if (out / name).exists()},
+    }
+    if summary is not None:
+        found |= {"flags": summary.flags, "missing": summary.missing_reasons, "volumes_mm3": summary.regions}
+    return found
+
+
+def of_plan(plan: "Plan") -> dict[str, Any]:
+    """What a run will take."""
+    return {
+        "fits": plan.fits,
+        "scans": {"to_do": len(plan.sizes), "refused": len(plan.refused), "kept": plan.kept},
+        "workers": plan.workers.count,
+        "seconds": plan.seconds,
+        "scan_seconds": plan.scan_seconds,
+        "memory_bytes": round(plan.memory_bytes),
+        "memory_room": plan.memory_room,
+        "disk_bytes": round(plan.disk_bytes),
+        "disk_room": plan.disk_room,
+        "refused": [{"scan": one.scan, "reason": one.reason, "message": one.message} for one in plan.refused],
+        "shortages": plan.shortages,
+        "notes": plan.notes,
+    }

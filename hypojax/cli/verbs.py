@@ -10,16 +10,10 @@ from typing import Annotated, Any, Final, Union
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
 from hypojax.cli.completion import Shell, script
-from hypojax.cli.deploy import Deploy
-from hypojax.cli.drift import Drift
-from hypojax.cli.evaluate import Evaluate
-from hypojax.cli.place import Place
-from hypojax.cli.plan import Plan
+from hypojax.cli.development import DriftVerb, EvaluateVerb, SplitVerb, TrainVerb
+from hypojax.cli.planning import PlanVerb
 from hypojax.cli.screen import Screen
-from hypojax.cli.split import Split
-from hypojax.cli.termination import deaf_to
-from hypojax.cli.train import Train
-from hypojax.cli.verb import OK, SOME_FAILED, Verb, exit_code
+from hypojax.cli.verb import OK, SOME_FAILED, Place, Verb, deaf_to, exit_code
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.storage import Location
@@ -32,7 +26,7 @@ Where = OmitArgPrefixes[ClusterSettings]
 
 
 @dataclass(frozen=True)
-class Run(Verb):
+class RunVerb(Verb):
     """Find, read, segment, measure and export every scan.
 
     INPUT is a BIDS dataset, a folder, image files (.nii, .nii.gz, .mgz), DICOM series folders, or a table (tsv, csv,
@@ -80,7 +74,7 @@ class Run(Verb):
 
 
 @dataclass(frozen=True)
-class Ingest(Verb):
+class IngestVerb(Verb):
     """Only find and read scans: copy their native voxels into OUT/cohort.zarr.
 
     $ hypojax ingest bids/ out/
@@ -108,7 +102,7 @@ class Ingest(Verb):
 
 
 @dataclass(frozen=True)
-class Segment(Verb):
+class SegmentVerb(Verb):
     """Only segment and measure what OUT/cohort.zarr holds and has not segmented yet.
 
     $ hypojax segment out/
@@ -132,7 +126,7 @@ class Segment(Verb):
 
 
 @dataclass(frozen=True)
-class Export(Verb):
+class ExportVerb(Verb):
     """Only write the tables and BIDS derivatives of OUT/cohort.zarr again.
 
     $ hypojax export out/
@@ -154,7 +148,7 @@ class Export(Verb):
 
 
 @dataclass(frozen=True)
-class Status(Verb):
+class StatusVerb(Verb):
     """Say how many scans of OUT are done, failed and waiting, and why the failed ones failed.
 
     $ hypojax status out/
@@ -183,7 +177,7 @@ class Status(Verb):
 
 
 @dataclass(frozen=True)
-class Verify(Verb):
+class VerifyVerb(Verb):
     """Check every stored byte of OUT/cohort.zarr, the label maps and the tables against their checksums and name all that is damaged.
 
     Nothing is changed. Each line says what mends it: `hypojax repair`, or the same `hypojax run` again (with --check for voxels).
@@ -206,7 +200,7 @@ class Verify(Verb):
 
 
 @dataclass(frozen=True)
-class Repair(Verb):
+class RepairVerb(Verb):
     """Make again what is damaged or lost in OUT and stands elsewhere in it; no scan is read.
 
     The index of the cohort is rebuilt from the records of its scans; documents of groups and arrays, label maps, the table,
@@ -236,7 +230,7 @@ class Repair(Verb):
 
 
 @dataclass(frozen=True)
-class Info(Verb):
+class InfoVerb(Verb):
     """Show versions, devices and weights.
 
     $ hypojax info
@@ -260,7 +254,7 @@ class Info(Verb):
 
 
 @dataclass(frozen=True)
-class Demo(Verb):
+class DemoVerb(Verb):
     """Make a small cohort with a known answer from the scan that ships with hypojax, run on it, compare.
 
     $ hypojax demo
@@ -289,7 +283,36 @@ class Demo(Verb):
 
 
 @dataclass(frozen=True)
-class Completion(Verb):
+class DeployVerb(Verb):
+    """Write scripts, manifests and image definitions that start a run on a cluster.
+
+    CONFIG is a TOML file such as cluster/cluster.toml. FOLDER receives what CONFIG has a table for: a SLURM array, a Dask cluster and
+    an indexed job for Kubernetes, TPU hosts, a Dockerfile and a definition for Apptainer. Nothing is started. No password is written:
+    secrets are named, never copied.
+
+    $ hypojax deploy cluster/cluster.toml recipes/
+
+    Exit code: 0 written, 1 the configuration is wrong or the folder not writable.
+    """
+
+    config: Annotated[Positional[Path], arg(metavar="CONFIG")]
+    """Configuration file."""
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
+    """Where the files go; those that are there already are replaced."""
+
+    def __call__(self, screen: Screen) -> int:
+        """Write, and say what was written."""
+        from hypojax.execute.deploy import read_config, write_recipes
+
+        written = write_recipes(read_config(self.config), self.folder)
+        screen.add(paths=list(map(str, written)))
+        for path in written:
+            screen.answer(str(path))
+        return OK
+
+
+@dataclass(frozen=True)
+class CompletionVerb(Verb):
     """Print the lines with which a shell completes verbs, options and file names of hypojax.
 
     Put the line for your shell into its start file, ~/.bashrc, ~/.zshrc (after compinit) or ~/.config/fish/config.fish.
@@ -312,22 +335,22 @@ class Completion(Verb):
 
 
 VERBS: Final[dict[str, type[Verb]]] = {
-    "run": Run,
-    "plan": Plan,
-    "ingest": Ingest,
-    "segment": Segment,
-    "export": Export,
-    "status": Status,
-    "verify": Verify,
-    "repair": Repair,
-    "info": Info,
-    "demo": Demo,
-    "split": Split,
-    "drift": Drift,
-    "evaluate": Evaluate,
-    "train": Train,
-    "deploy": Deploy,
-    "completion": Completion,
+    "run": RunVerb,
+    "plan": PlanVerb,
+    "ingest": IngestVerb,
+    "segment": SegmentVerb,
+    "export": ExportVerb,
+    "status": StatusVerb,
+    "verify": VerifyVerb,
+    "repair": RepairVerb,
+    "info": InfoVerb,
+    "demo": DemoVerb,
+    "split": SplitVerb,
+    "drift": DriftVerb,
+    "evaluate": EvaluateVerb,
+    "train": TrainVerb,
+    "deploy": DeployVerb,
+    "completion": CompletionVerb,
 }
 
 OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be

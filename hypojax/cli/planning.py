@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from hypojax.cli.document import of_plan
-from hypojax.cli.screen import Screen, duration
+from hypojax.cli.progress import duration
+from hypojax.cli.screen import Screen, of_plan
 from hypojax.cli.verb import OK, SOME_FAILED, Verb
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan(Verb):
+class PlanVerb(Verb):
     """Say what a run will take in time, memory and disk, and whether it fits.
 
     The headers of all scans are read, and a few scans are sent down the line into a temporary folder to see what they take. OUT is
