@@ -5,7 +5,7 @@ arrays are made from these objects.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 SUBUNITS: Final = (
     "anterior_inferior",
@@ -73,7 +73,7 @@ class Variable:
     long_name: str
 
     @property
-    def attributes(self) -> dict[str, str]:
+    def attributes(self) -> dict[str, Any]:
         """Attributes of the stored array (``units`` only where there is one)."""
         units = {"units": self.units} if self.units else {}
         return {"long_name": self.long_name, **units}
@@ -107,6 +107,8 @@ TABLE: Final = (
     Variable("nonfinite_voxels", SCAN, "float64", "1", "Voxels of the file that were NaN or infinite, or marks of missing values far beyond all others"),
     Variable("voxel_size_mm", ("scan", "axis"), "float64", "mm", "Voxel edge along each stored axis"),
     Variable("matrix", ("scan", "axis"), "float64", "1", "Voxels along each stored axis"),
+    Variable("box_affine", ("scan", "world", "voxel"), "float64", "mm", "Voxel-to-world matrix (RAS+) of the 1 mm box: of posterior and image"),
+    Variable("head_affine", ("scan", "world", "voxel"), "float64", "mm", "Voxel-to-world matrix (RAS+) of the 2 mm head grid: of head"),
     Variable("path", SCAN, "str", "", "Input file as given"),
     Variable("voxels_checksum", SCAN, "str", "", "Checksum of shape and scaled voxels, whatever the file's format, type or header: equal where the voxels are"),
     Variable("duplicate_of", SCAN, "str", "", "First scan, in order of ids, with the same voxels; empty for that one, and where no other scan has them"),
@@ -121,8 +123,54 @@ AFFINE: Final = Variable("affine", ("world", "voxel"), "float64", "", "Voxel-to-
 VOXELS: Final = Variable("voxels", ("i", "j", "k"), "native", "", "Voxels exactly as stored in the file (integer dtype kept, slope and intercept not applied)")
 HYPOTHALAMUS: Final = Variable("hypothalamus", ("i", "j", "k"), "uint8", "", "Hypothalamus labels on the scan's own grid: 1-5 left, 6-10 right, 0 background")
 INTRACRANIAL: Final = Variable("intracranial", ("i", "j", "k"), "uint8", "", "Intracranial mask on the scan's own grid")
-POSTERIOR_HYPOTHALAMUS: Final = Variable("posterior_hypothalamus", ("label", *MODEL_DIMS), "uint8", "1/255", "Posteriors of the ten subunits on the 1 mm box grid, times 255")
-POSTERIOR_INTRACRANIAL: Final = Variable("posterior_intracranial", MODEL_DIMS, "uint8", "1/255", "Posterior of the intracranial volume on the 2 mm head grid, times 255")
+LABEL_MAPS: Final = Variable("labels", ("map", "i", "j", "k"), "uint8", "", "Label maps on the scan's own grid, in this order: hypothalamus (1-5 left, 6-10 right), intracranial mask")
 
-SCAN_ARRAYS: Final = (VOXELS, HYPOTHALAMUS, INTRACRANIAL, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL)
-"""The arrays of one scan's group, in the order they are written."""
+
+@dataclass(frozen=True)
+class CohortArray(Variable):
+    """An array over all scans, one chunk a scan: a row a slot of the store, in the order of the table.
+
+    Parameters
+    ----------
+    shape
+        Lengths of the dims behind ``scan``.
+    encoding
+        Attributes by which values are decoded, as the CF conventions have them (``scale_factor``, ``_FillValue``) or in words.
+    fill
+        Value of scans that have no chunk.
+    """
+
+    shape: tuple[int, ...] = ()
+    encoding: tuple[tuple[str, int | float], ...] = ()
+    fill: int = 0
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the stored array."""
+        return {"long_name": self.long_name, "units": self.units, **dict(self.encoding)}
+
+
+IMAGE_SCALE: Final = 1 / 2048
+HEAD_IMAGE_RANGE: Final = (-4.0, 6.0)
+"""Least and largest z-score of the head image; what lies beyond is clipped."""
+
+IMAGE_MISSING: Final = -32768
+HEAD_DIMS: Final = tuple(f"head_{dim}" for dim in MODEL_DIMS)
+HEAD_MAPS: Final = ("image", "posterior")
+
+POSTERIOR: Final = CohortArray(
+    "posterior", ("scan", "label", *MODEL_DIMS), "uint8", "1", "Posteriors of the ten subunits in the 1 mm box; 0 throughout for a scan without segmentation (see status)",
+    shape=(len(LABELS), *BOX_SHAPE), encoding=(("scale_factor", 1 / 255),),
+)
+IMAGE: Final = CohortArray(
+    "image", ("scan", *MODEL_DIMS), "int16", "1", "The 1 mm box as the network saw it: z-scored intensities",
+    shape=BOX_SHAPE, encoding=(("scale_factor", IMAGE_SCALE), ("_FillValue", IMAGE_MISSING)), fill=IMAGE_MISSING,
+)
+HEAD: Final = CohortArray(
+    "head", ("scan", "map", *HEAD_DIMS), "uint8", "1",
+    "The head on the 2 mm grid: z-scored intensities (value * image_scale + image_offset, clipped) and the intracranial posterior (value * posterior_scale); 0 throughout for a scan without segmentation (see status)",
+    shape=(len(HEAD_MAPS), *HEAD_SHAPE),
+    encoding=(("image_scale", (HEAD_IMAGE_RANGE[1] - HEAD_IMAGE_RANGE[0]) / 255), ("image_offset", HEAD_IMAGE_RANGE[0]), ("posterior_scale", 1 / 255)),
+)
+COHORT_ARRAYS: Final = (POSTERIOR, IMAGE, HEAD)
+"""The arrays over all scans, in the order they are shown. A scan's place in the world is its ``box_affine`` or ``head_affine`` in the table."""

@@ -9,7 +9,7 @@ import numpy as np
 from hypojax import cohort
 from hypojax.grid import Grid
 from hypojax.reason import Reason
-from hypojax.schema import REGIONS
+from hypojax.schema import BOX_SHAPE, HEAD_SHAPE, REGIONS
 from hypojax.storage import Location
 from hypojax.store import CohortStore, Native, Posterior, ScanEntry, StoredSegmentation
 
@@ -32,13 +32,16 @@ def native(seed: int = 0, *, dtype: str = "<i2", shape: tuple[int, int, int] = (
 def segmented(seed: int = 0, *, shape: tuple[int, int, int] = (9, 70, 5)) -> StoredSegmentation:
     """A segmentation with random labels."""
     generator = np.random.default_rng(seed)
-    head, box = generator.integers(0, 256, (6, 7, 8), np.uint8), generator.integers(0, 256, (10, 8, 8, 8), np.uint8)
+    head, box = np.zeros(HEAD_SHAPE, np.uint8), np.zeros((10, *BOX_SHAPE), np.uint8)
+    head[:6, :7, :8], box[:, :8, :8, :8] = generator.integers(0, 256, (6, 7, 8)), generator.integers(0, 256, (10, 8, 8, 8))
     return StoredSegmentation(
         affine=np.diag([1.0, 2.0, 3.0, 1.0]),
         hypothalamus=generator.integers(0, 11, shape, np.uint8),
         intracranial=generator.integers(0, 2, shape, np.uint8),
-        head=Posterior(Grid((6, 7, 8), np.diag([2.0, 2.0, 2.0, 1.0])), head),
-        box=Posterior(Grid((8, 8, 8), np.eye(4)), box),
+        head=Posterior(Grid(HEAD_SHAPE, np.diag([2.0, 2.0, 2.0, 1.0])), head),
+        box=Posterior(Grid(BOX_SHAPE, np.eye(4)), box),
+        head_image=(head / 32 - 2).astype(np.float32),
+        box_image=(box[0] / 32 - 5).astype(np.float32),
         mean=101.5,
         std=33.25,
     )

@@ -70,6 +70,8 @@ class StandIn:
             scan.head.statistics,
             located=1.0,
             views=np.tile(subunits.sum(axis=(1, 2, 3), dtype=np.float32) / np.float32(255), (2, 1)),
+            head_image=scan.image,
+            box_image=np.zeros(box.shape, np.float32),
             flags=scan.flags,
         )
 

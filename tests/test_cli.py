@@ -98,7 +98,7 @@ def test_the_verbs_one_after_the_other(tmp_path: Path, network: StandIn, capsys:
     assert main(["export", out]) == OK
     assert main(["status", out]) == OK
     capsys.readouterr()
-    shard = tmp_path / "out" / "cohort.zarr" / "scans" / "good0" / "native" / "voxels" / "c" / "0" / "0" / "0"
+    shard = tmp_path / "out" / "cohort.zarr" / "native" / "good0" / "c" / "0" / "0" / "0"
     damaged = bytearray(shard.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     shard.write_bytes(damaged)

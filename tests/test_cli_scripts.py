@@ -87,7 +87,7 @@ def test_every_stage_of_a_run_is_one_json_document(study: Path, capsys: pytest.C
     for verb in ("status", "export"):
         assert document(capsys, verb, out)["scans"]["done"] == 1
     assert document(capsys, "verify", out)["problems"] == []
-    (study / "out" / "cohort.zarr" / "scans" / "good" / "native" / "voxels" / "c" / "0" / "0" / "0").unlink()
+    (study / "out" / "cohort.zarr" / "native" / "good" / "c" / "0" / "0" / "0").unlink()
     damaged = document(capsys, "verify", out)
     assert (damaged["exit_code"], damaged["problems"][0]["scan"]) == (SOME_FAILED, "good")
     assert document(capsys, "info")["facts"]["weights_head_sha256"] == "stand-in"

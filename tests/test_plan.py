@@ -240,7 +240,7 @@ def test_the_probe_measures_the_real_line(scans: Path, monkeypatch: pytest.Monke
     for sample in answer["samples"]:
         assert sample["seconds"] > 0
         assert sample["problem"] == ""
-        written = sum(path.stat().st_size for path in (scans.parent / "out" / "cohort.zarr" / "scans" / "probe00001").rglob("*"))
+        written = sum(path.stat().st_size for path in (scans.parent / "out" / "cohort.zarr").glob("*/probe00001/**/*"))
         assert sample["disk_bytes"] > written / 2
     assert json.loads(json.dumps(answer)) == answer
 

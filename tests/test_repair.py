@@ -21,12 +21,11 @@ CHECK = RunSettings(threads=1, check=True)
 KINDS = {
     "the index": "cohort.zarr/ledger/zarr.json",
     "a record": "cohort.zarr/ledger/sub-00/zarr.json",
-    "the document of all scans": "cohort.zarr/scans/zarr.json",
-    "the document of a scan": "cohort.zarr/scans/sub-00/zarr.json",
-    "the document of a group": "cohort.zarr/scans/sub-00/native/zarr.json",
-    "the document of an array": "cohort.zarr/scans/sub-00/labels/intracranial/zarr.json",
-    "voxels": "cohort.zarr/scans/sub-00/native/voxels/c/0/0/0",
-    "a posterior": "cohort.zarr/scans/sub-00/box/posterior_hypothalamus/c/0/0/0/0",
+    "the document of a group": "cohort.zarr/native/zarr.json",
+    "the document of an array over all scans": "cohort.zarr/posterior/zarr.json",
+    "the document of voxels": "cohort.zarr/native/sub-00/zarr.json",
+    "voxels": "cohort.zarr/native/sub-00/c/0/0/0",
+    "a posterior": "cohort.zarr/posterior/c/0/0/0/0/0",
     "the root of the table": "cohort.zarr/zarr.json",
     "the document of a column": "cohort.zarr/volume_mm3/zarr.json",
     "a column": "cohort.zarr/volume_mm3/c/0/0",
@@ -35,7 +34,7 @@ KINDS = {
     "the table as text": "volumes.tsv",
     "the table as Parquet": "volumes.parquet",
 }
-RECORDED = ("a record", "the document of a group", "voxels", "a posterior")
+RECORDED = ("a record", "the document of voxels", "voxels", "a posterior")
 """What only reading the scan again brings back."""
 
 
@@ -78,7 +77,7 @@ def assert_as_before(out: Path, whole: Path) -> None:
 def combinations() -> list[object]:
     """Every kind of file with every kind of damage; a few of them in every run of the tests."""
     quick = {("the index", "flipped"), ("the index", "deleted"), ("a record", "flipped"), ("voxels", "cut"), ("a column", "deleted")}
-    quick |= {("the document of an array", "flipped"), ("a label map", "flipped"), ("the table as text", "cut")}
+    quick |= {("the document of an array over all scans", "flipped"), ("a label map", "flipped"), ("the table as text", "cut")}
     pairs = [(kind, damage) for kind in KINDS for damage in DAMAGES]
     return [pair if pair in quick else pytest.param(*pair, marks=pytest.mark.slow) for pair in pairs]
 
@@ -113,7 +112,7 @@ def test_verification_names_all_that_is_damaged(out: Path, whole: Path, capsys: 
         flipped(out / KINDS[kind])
     found = [problem.what for problem in execute.verify(out)]
     assert any("index" in what and f"run: hypojax repair {out}" in what for what in found)
-    assert any("native/voxels" in what and "--check" in what for what in found)
+    assert any("native/sub-00/c" in what and "--check" in what for what in found)
     assert any("the table is damaged" in what for what in found)
     for verb in (["status"], ["export"], ["run", str(whole / "in")]):
         assert main([*verb, str(out)]) == 1
@@ -125,7 +124,14 @@ def test_verification_names_all_that_is_damaged(out: Path, whole: Path, capsys: 
 
 def test_what_belongs_to_nothing_is_set_aside(out: Path, whole: Path) -> None:
     """It is named, moved out of the store with its bytes, and the store is as before."""
-    keys = ("ledger/notes.txt", "ledger/sub-00/notes.txt", "scans/sub-00/labels/old", "scans/nobody/native/zarr.json", "old_mm3/zarr.json")
+    keys = (
+        "ledger/notes.txt",
+        "ledger/sub-00/notes.txt",
+        "labels/sub-00/old",
+        "native/nobody/zarr.json",
+        "head/c/7/0/0/0/0",
+        "old_mm3/zarr.json",
+    )
     for key in keys:
         (out / "cohort.zarr" / key).parent.mkdir(parents=True, exist_ok=True)
         (out / "cohort.zarr" / key).write_bytes(b"mine")

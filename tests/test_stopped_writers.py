@@ -26,8 +26,9 @@ AGAIN = RunSettings(threads=1, recompute=True)
 KINDS = {
     "the index": "ledger/zarr.json",
     "a claim": "ledger/sub-00/zarr.json",
-    "voxels": "native/voxels/c/0/0/0",
-    "a label map": "labels/hypothalamus/c/0/0/0",
+    "voxels": "native/sub-00/c/0/0/0",
+    "a label map": "labels/sub-00/c/0/0/0/0",
+    "a posterior": "posterior/c/0/0/0/0/0",
     "a derivative": "dseg.nii.gz",
     "the root of the table": "cohort.zarr/zarr.json",
     "a column": "volume_mm3/c/0/0",

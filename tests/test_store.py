@@ -31,15 +31,17 @@ from sample_store import (
 
 from hypojax import cohort
 from hypojax.reason import Reason, RunError, ScanError
-from hypojax.schema import REGIONS, TABLE
+from hypojax.schema import HEAD_DIMS, HEAD_IMAGE_RANGE, HEAD_SHAPE, IMAGE_SCALE, MODEL_DIMS, REGIONS, TABLE
 from hypojax.storage import files
 from hypojax.store import CohortStore, ScanEntry
 from hypojax.store.arrays import CHUNK, chunk_length, native_objects
 from hypojax.store.index import relocate
 from hypojax.store.ledger import regions_of_record, row_of_record
+from hypojax.store.root import open_table
 from hypojax.store.sealed import DamagedDocumentError, group_document, plain, scan_key, seal, unseal
 from hypojax.volumes import FLAGS
 
+VOXELS = f"native/{DONE}/c/0/0/0"
 DTYPES = ["|u1", "|i1", "<i2", ">i2", "<u2", ">u4", "<i8", ">f4", "<f4", "<f8", ">f8"]
 
 
@@ -65,11 +67,11 @@ def test_negative_zero_and_fortran_order_survive(tmp_path: Path) -> None:
     turned = type(image)(np.asfortranarray(image.voxels), image.affine, 1.0, 0.0, b"", "nifti1", 0)
     store.write_native(DONE, turned)
     assert np.signbit(store.read_native(DONE).voxels).all()
-    assert native_objects(turned)["native/voxels/c/0/0/0"] == native_objects(image)["native/voxels/c/0/0/0"]
+    assert native_objects(DONE, turned)[VOXELS] == native_objects(DONE, image)[VOXELS]
 
 
 def test_segmentation_round_trip(tmp_path: Path) -> None:
-    """Label maps, posteriors, their grids and the statistics come back."""
+    """Label maps, posteriors, their grids and the statistics come back; images to half a step of their integers."""
     store = CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=SETTINGS)
     written = segmented(2)
     store.write_segmentation(DONE, written)
@@ -81,17 +83,20 @@ def test_segmentation_round_trip(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(back, name).grid.affine, getattr(written, name).grid.affine)
         assert getattr(back, name).grid.shape == getattr(written, name).grid.shape
     assert (back.mean, back.std) == (written.mean, written.std)
+    low, high = HEAD_IMAGE_RANGE
+    np.testing.assert_allclose(back.head_image, np.clip(written.head_image, low, high), atol=(high - low) / 255 / 2 + 1e-6)
+    np.testing.assert_allclose(back.box_image, written.box_image, atol=IMAGE_SCALE / 2)
 
 
 def test_one_shard_an_array_with_a_checksum_a_chunk(tmp_path: Path) -> None:
     """The layout that ARCHITECTURE promises, seen with zarr alone."""
     small_store(tmp_path / "c.zarr")
-    voxels = zarr.open_array(str(tmp_path / "c.zarr/scans" / DONE / "native/voxels"), mode="r")
+    voxels = zarr.open_array(str(tmp_path / "c.zarr/native" / DONE), mode="r")
     assert voxels.shards is not None
     assert all(shard >= length for shard, length in zip(voxels.shards, voxels.shape, strict=True))
     assert all(chunk <= CHUNK for chunk in voxels.chunks)
     assert [codec.to_dict()["name"] for codec in voxels.compressors] == ["blosc", "crc32c"]
-    assert [path.name for path in (tmp_path / "c.zarr/scans" / DONE / "native/voxels/c").rglob("*") if path.is_file()] == ["0"]
+    assert [path.name for path in (tmp_path / "c.zarr/native" / DONE / "c").rglob("*") if path.is_file()] == ["0"]
 
 
 @given(st.integers(1, 2000))
@@ -130,7 +135,8 @@ def test_threads_may_write_different_scans(tmp_path: Path) -> None:
         thread.join()
     records = store.records()
     assert [record["scan"] for record in records] == sorted(entry["scan"] for entry in entries())
-    assert len({json.dumps(record["files"]) for record in records}) == 1
+    assert len({tuple(record["files"].values()) for record in records}) == 1
+    assert [record["slot"] for record in records] == list(range(len(records)))
     assert [problem.what for problem in store.verify()] == [
         "the table has not been written; run: hypojax export, which writes the table from the ledger"
     ]
@@ -146,7 +152,10 @@ def test_states_of_a_scan(tmp_path: Path) -> None:
     reopened = CohortStore.open(store.root)
     reopened.write_segmentation(PENDING, segmented(3))
     record = reopened.commit(PENDING, status="done", row=row(), regions=regions())
-    assert {"native/voxels/c/0/0/0", "labels/hypothalamus/c/0/0/0", "zarr.json"} <= set(record["files"])
+    slot = store.index.slots[PENDING]
+    arrays = [f"{name}/{PENDING}/{key}" for name, key in (("native", "c/0/0/0"), ("labels", "c/0/0/0/0")) for key in ("zarr.json", key)]
+    chunks = [f"posterior/c/{slot}/0/0/0/0", f"image/c/{slot}/0/0/0", f"head/c/{slot}/0/0/0/0"]
+    assert sorted(record["files"]) == sorted([*arrays, *chunks])
     assert reopened.unfinished() == (UNTOUCHED,)
 
 
@@ -156,7 +165,7 @@ def test_scan_without_record_is_rewritten_to_the_same_bytes(tmp_path: Path) -> N
     expected = snapshot(whole.root)
     store = CohortStore.create(tmp_path / "c.zarr", scans=entries(), settings=SETTINGS, provenance=PROVENANCE)
     store.write_native(DONE, native(9))
-    (store.root / "scans" / DONE / "native/voxels/c/0/0/0.partial").write_bytes(b"half")
+    (store.root / f"{VOXELS}.partial").write_bytes(b"half")
     store.write_segmentation(DONE, segmented(9))
     assert CohortStore.open(store.root).missing() == tuple(sorted(entry["scan"] for entry in entries()))
     small_store(store.root)
@@ -169,7 +178,7 @@ def test_rewriting_a_finished_scan_withdraws_its_record_first(tmp_path: Path) ->
     store.write_native(DONE, native(8))
     assert DONE in store.missing()
     store.commit(DONE, status="done", row=row(), regions=regions())
-    assert "labels/hypothalamus/c/0/0/0" in (store.record(DONE) or {})["files"]
+    assert f"labels/{DONE}/c/0/0/0/0" in (store.record(DONE) or {})["files"]
     assert not [problem for problem in store.verify() if problem.scan]
 
 
@@ -179,7 +188,7 @@ def test_commit_clears_what_an_earlier_attempt_left(tmp_path: Path) -> None:
     store.write_native(UNTOUCHED, native(4))
     again = CohortStore.open(store.root)
     again.commit(UNTOUCHED, status="failed", reason=Reason.CORRUPTED, message="gone")
-    assert not list((store.root / "scans" / UNTOUCHED).rglob("*"))
+    assert not [path for path in store.root.rglob("*") if UNTOUCHED in path.parts and "ledger" not in path.parts]
 
 
 @pytest.mark.floor
@@ -187,7 +196,7 @@ def test_open_zarr_alone_shows_the_table(tmp_path: Path) -> None:
     """A fresh interpreter without hypojax, every warning an error: units, long names, coordinates, provenance."""
     store = small_store(tmp_path / "c.zarr")
     code = f"""
-import sys, json, xarray as xr
+import sys, json, numpy as np, xarray as xr, zarr
 table = xr.open_zarr({str(store.root)!r})
 assert "hypojax" not in sys.modules
 print(json.dumps({{"units": {{n: v.attrs.get("units") for n, v in table.variables.items()}},
@@ -195,17 +204,22 @@ print(json.dumps({{"units": {{n: v.attrs.get("units") for n, v in table.variable
     "coords": sorted(table.coords), "attrs": table.attrs, "status": [str(s) for s in table.status.values],
     "icv": table.volume_mm3.sel(scan="sub-02", region="icv").compute().item(),
     "why": str(table.missing_reason.sel(scan="sub-02", region="icv").values)}}))
-native = xr.open_zarr({str(store.root / "scans" / DONE / "native")!r})
-assert native.voxels.dims == ("i", "j", "k") and len(native.attrs["affine"]) == 4
-xr.open_zarr({str(store.root / "scans" / DONE / "labels")!r}).hypothalamus.load()
+done = table.sel(scan="sub-01")
+assert done.posterior.shape == (10, 40, 40, 40) and float(done.posterior.max()) == 1 and float(done.posterior.anterior[0]) == -19.5
+assert table.image.dims == ("scan", "anterior", "superior", "right") and np.isnan(table.image.sel(scan="sub-05").values).all()
+assert table["head"].sel(map="posterior", scan="sub-01").dtype == "uint8" and table["head"].head_right.attrs["units"] == "mm"
+native = zarr.open_array({str(store.root / "native" / DONE)!r}, mode="r")
+assert native.metadata.dimension_names == ("i", "j", "k") and len(native.attrs["affine"]) == 4
 """
     printed = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True, timeout=60)
     shown = json.loads(printed.stdout)
     assert printed.stderr == ""
     assert shown["named"]
     assert shown["units"]["volume_mm3"] == "mm3"
-    assert shown["sizes"] == {"scan": 5, "region": len(REGIONS), "axis": 3, "flag": len(FLAGS)}
-    assert shown["coords"] == sorted(["scan", "region", "axis", "flag", "dataset"])
+    box, head = dict.fromkeys(MODEL_DIMS, 40), dict(zip(HEAD_DIMS, HEAD_SHAPE, strict=True))
+    table = {"scan": 5, "region": len(REGIONS), "axis": 3, "flag": len(FLAGS), "world": 4, "voxel": 4}
+    assert shown["sizes"] == {**table, "label": 10, "map": 2, **box, **head}
+    assert shown["coords"] == sorted(["scan", "region", "axis", "flag", "dataset", "label", "map", *box, *head])
     assert {**shown["attrs"], **PROVENANCE} == shown["attrs"]
     assert json.loads(shown["attrs"]["settings"]) == plain(SETTINGS)
     assert shown["status"] == ["done", "done", "failed", "pending", "pending"]
@@ -218,7 +232,7 @@ def test_table_as_read_equals_table_as_built(tmp_path: Path) -> None:
     """Values, dtypes and attributes of every variable come back."""
     store = small_store(tmp_path / "c.zarr")
     built = cohort.build(store.records(), store.scans)
-    with xr.open_zarr(store.root, chunks=None) as stored:
+    with open_table(store.root) as stored:
         xr.testing.assert_equal(stored.load(), built)
         assert {name: variable.attrs for name, variable in stored.variables.items()} == {
             name: v.attrs for name, v in built.variables.items()
@@ -269,7 +283,7 @@ def test_table_broken_off_shows_nothing_rather_than_a_mixture(tmp_path: Path, mo
             store.write_table(new)
         monkeypatch.undo()
         with xr.open_zarr(store.root, chunks=None) as shown:
-            assert not shown.variables or shown.load().identical(old.load())
+            assert not shown.variables or open_table(store.root).load().identical(old.load())
         assert snapshot(store.root / "ledger") == ledger
     store.write_table(new)
     xr.testing.assert_equal(cohort.open_cohort(store.root), new)
@@ -287,7 +301,7 @@ def test_open_scan_is_lazy(tmp_path: Path) -> None:
 def test_reading_what_is_not_there_names_the_scan(tmp_path: Path) -> None:
     """Zarr reads a missing shard as zeros; the store does not."""
     store = small_store(tmp_path / "c.zarr")
-    (store.root / "scans" / DONE / "native/voxels/c/0/0/0").unlink()
+    (store.root / VOXELS).unlink()
     for scan in (DONE, UNTOUCHED):
         with pytest.raises(ScanError, match=f"scan '{scan}'.*--check") as caught:
             store.read_native(scan)
@@ -303,26 +317,21 @@ def flip(path: Path, before: bytes, after: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "before", "after"),
+    ("group", "before", "after"),
     [
-        ("native/zarr.json", b'"slope":0.1', b'"slope":0.3'),
-        ("native/zarr.json", b'"affine":[[0.5', b'"affine":[[0.7'),
-        ("native/voxels/zarr.json", b'"int16"', b'"int17"'),
-        ("labels/zarr.json", b'"affine":[[1', b'"affine":[[3'),
-        ("head/zarr.json", b'"affine":[[2', b'"affine":[[3'),
-        ("box/zarr.json", b'"intensity_mean":101', b'"intensity_mean":111'),
+        ("native", b'"slope": 0.1', b'"slope": 0.3'),
+        ("native", b'"int16"', b'"int17"'),
+        ("labels", b'"intensity_mean": 101', b'"intensity_mean": 111'),
     ],
 )
-def test_a_flipped_bit_beside_the_voxels_is_never_a_wrong_number(tmp_path: Path, key: str, before: bytes, after: bytes) -> None:
+def test_a_flipped_bit_beside_the_voxels_is_never_a_wrong_number(tmp_path: Path, group: str, before: bytes, after: bytes) -> None:
     """Affine, slope and statistics have no checksum of Zarr's; the ledger has one."""
     store = small_store(tmp_path / "c.zarr")
-    path = store.root / "scans" / DONE / key
-    flip(path, before, after)
-    group = key.split("/", maxsplit=1)[0]
+    flip(store.root / group / DONE / "zarr.json", before, after)
     for reopened in (store, CohortStore.open(store.root)):
         read = reopened.read_native if group == "native" else reopened.read_segmentation
         for attempt in (lambda read=read: read(DONE), lambda reopened=reopened: reopened.open_scan(DONE, group=group)):
-            with pytest.raises(ScanError, match=f"scan 'sub-01'.*{key} is damaged.*--check") as caught:
+            with pytest.raises(ScanError, match=f"scan 'sub-01'.*{group}/sub-01/zarr.json is damaged.*--check") as caught:
                 attempt()
             assert caught.value.reason is Reason.STORE_DAMAGED
 
@@ -332,7 +341,7 @@ def test_voxels_that_no_record_speaks_of_are_not_read(tmp_path: Path) -> None:
     store = small_store(tmp_path / "c.zarr")
     store.write_native(UNTOUCHED, native(6))
     assert store.read_native(UNTOUCHED).slope == native(6).slope
-    with pytest.raises(ScanError, match=r"its ledger record has no native/zarr\.json"):
+    with pytest.raises(ScanError, match=r"its ledger record has no native/sub-05/zarr\.json"):
         CohortStore.open(store.root).read_native(UNTOUCHED)
 
 
@@ -350,12 +359,12 @@ def test_scans_can_be_added(tmp_path: Path) -> None:
     before = small_store(tmp_path / "c.zarr").records()
     more = [ScanEntry(scan="sub-00", path="/data/sub-00.nii", entities={}, columns={"iq": 100.5})]
     store = CohortStore.create(tmp_path / "c.zarr", scans=more, settings=SETTINGS, provenance={"device": "cuda"})
-    assert [entry["scan"] for entry in store.scans] == ["sub-00", DONE, STRIPPED, FAILED, PENDING, UNTOUCHED]
+    assert [entry["scan"] for entry in store.scans] == [DONE, STRIPPED, FAILED, PENDING, UNTOUCHED, "sub-00"]  # rows never change place
     assert store.records() == before
     store.write_table(cohort.build(store.records(), store.scans))
     table = cohort.open_cohort(store.root)
     assert table.attrs["device"] == "cpu; cuda"
-    assert table.iq.values.tolist()[0] == 100.5
+    assert table.iq.values.tolist()[-1] == 100.5
 
 
 def test_one_id_two_files(tmp_path: Path) -> None:
@@ -433,7 +442,7 @@ def test_nothing_there(tmp_path: Path) -> None:
     [
         ({"quality": 1.0}, "unknown columns"),
         ({"seconds": "soon"}, "could not convert"),
-        ({"voxel_size_mm": (1.0, 2.0)}, "needs three values"),
+        ({"voxel_size_mm": (1.0, 2.0)}, "needs 3 values"),
     ],
 )
 def test_rows_are_checked_before_they_are_written(row_values: dict[str, object], message: str) -> None:

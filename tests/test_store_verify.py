@@ -25,7 +25,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> CohortStore:
 def expected_scan(key: str) -> str:
     """Which scan an object belongs to; empty for table, index and root."""
     parts = key.split("/")
-    return parts[1] if parts[0] in ("scans", "ledger") and len(parts) > 2 else ""
+    if parts[0] in ("posterior", "image", "head") and len(parts) > 2:
+        return sorted(entry["scan"] for entry in entries())[int(parts[2])]
+    return parts[1] if parts[0] in ("native", "labels", "ledger") and len(parts) > 2 else ""
 
 
 def named(root: Path) -> set[str]:
@@ -45,7 +47,7 @@ def test_one_flipped_bit_in_every_object(store: CohortStore) -> None:
     generator = np.random.default_rng(7)
     kinds = set()
     for key, data in snapshot(store.root).items():
-        kinds.add((key.split("/")[0] in ("scans", "ledger"), key.endswith("zarr.json")))
+        kinds.add((bool(expected_scan(key)), key.endswith("zarr.json")))
         for bit in generator.integers(0, 8 * len(data), 2 if expected_scan(key) else 1):
             damaged = bytearray(data)
             damaged[bit // 8] ^= 1 << int(bit % 8)
@@ -77,11 +79,12 @@ def test_truncated_emptied_extended_or_deleted_objects(store: CohortStore, data:
 @pytest.mark.parametrize(
     ("folder", "scans"),
     [
-        (f"scans/{DONE}", {DONE}),
-        (f"scans/{DONE}/native", {DONE}),
+        (f"labels/{DONE}", {DONE}),
+        ("posterior/c/0", {DONE}),
         (f"ledger/{STRIPPED}", {STRIPPED}),
         (f"ledger/{FAILED}", {FAILED}),
-        ("scans", {"", DONE, STRIPPED, PENDING}),
+        ("native", {"", DONE, STRIPPED, PENDING}),
+        ("head", {"", DONE, STRIPPED}),
         ("ledger", {"", DONE, STRIPPED, PENDING}),
     ],
 )
@@ -97,8 +100,8 @@ def test_scan_and_record_both_gone(store: CohortStore, tmp_path: Path) -> None:
     """A scan that vanished altogether is known from the table."""
     copy = tmp_path / "c.zarr"
     shutil.copytree(store.root, copy)
-    for folder in ("scans", "ledger"):
-        shutil.rmtree(copy / folder / DONE)
+    for folder in ("native/sub-01", "labels/sub-01", "ledger/sub-01", "posterior/c/0", "image/c/0", "head/c/0"):
+        shutil.rmtree(copy / folder)
     assert {problem.scan: "ledger record is missing" in problem.what for problem in verify(copy)}[DONE]
 
 
@@ -110,7 +113,7 @@ def test_half_written_scan(store: CohortStore, tmp_path: Path) -> None:
     half.write_native(UNTOUCHED, native(6))
     half.write_segmentation(PENDING, segmented(6))
     found = {problem.scan: problem.what for problem in half.verify()}
-    assert "half written (4 objects, no ledger record)" in found[UNTOUCHED]
+    assert "half written (2 objects, no ledger record)" in found[UNTOUCHED]
     assert "is not in its ledger record" in found[PENDING]
     assert str(half.verify()[-1]).startswith("scan ")
 
@@ -122,7 +125,9 @@ def test_half_written_scan(store: CohortStore, tmp_path: Path) -> None:
         (f"ledger/{DONE}/c/0", DONE),
         (f"ledger/{UNTOUCHED}/zarr.json.old", UNTOUCHED),
         ("ledger/notes.txt", ""),
-        ("scans/notes.txt", ""),
+        ("native/notes.txt", ""),
+        ("posterior/notes.txt", ""),
+        ("posterior/c/5/0/0/0/0", ""),
         ("old_volume_mm3/zarr.json", ""),
         ("old_volume_mm3/c/0/0", ""),
     ],

@@ -527,6 +527,10 @@ def test_a_small_hole_beside_the_hypothalamus_takes_its_volume_away() -> None:
     assert {found.volumes[region].missing_reason for region in PARTS} == {Reason.PARTLY_BLANK}
 
 
+NOTHING = np.zeros((1, 1, 1), np.float32)
+"""What a network saw, where that does not matter."""
+
+
 def test_a_few_missing_voxels_in_the_hypothalamus_take_its_volumes_away_and_many_elsewhere_nothing() -> None:
     scan = scene(sizes=(1.0, 1.0, 1.0), shape=(180, 216, 176))
     few, many = np.zeros(scan.volume.shape, bool), np.zeros(scan.volume.shape, bool)
@@ -535,7 +539,9 @@ def test_a_few_missing_voxels_in_the_hypothalamus_take_its_volumes_away_and_many
     for missing, reason in ((few, Reason.NONFINITE_VOXELS), (many, Reason.NONE)):
         volume = np.where(missing, scan.volume.min() - 1, scan.volume)
         views, statistics = np.ones((1, 10), np.float32), Statistics(0.0, 0.0, 0.0, 1.0)
-        segmentation = Segmentation(scan.head_grid, scan.intracranial, scan.box_grid, scan.subunits, statistics, 1.0, views)
+        segmentation = Segmentation(
+            scan.head_grid, scan.intracranial, scan.box_grid, scan.subunits, statistics, 1.0, views, NOTHING, NOTHING
+        )
         found = measure_scan(volume, scan.affine, segmentation, nonfinite=int(missing.sum()))
         assert {found.volumes[region].missing_reason for region in PARTS} == {reason}
         assert ("nonfinite_near_hypothalamus" in found.flags) == bool(reason)
@@ -544,7 +550,16 @@ def test_a_few_missing_voxels_in_the_hypothalamus_take_its_volumes_away_and_many
 def test_noise_outside_the_head_is_the_reason_where_the_mask_runs_into_it(plain: Scene) -> None:
     views, everything = np.ones((1, 10), np.float32), np.full_like(plain.intracranial, 255)
     segmentation = Segmentation(
-        plain.head_grid, everything, plain.box_grid, plain.subunits, Statistics(0.0, 0.0, 0.0, 1.0), 1.0, views, flags=(NOISE_OUTSIDE,)
+        plain.head_grid,
+        everything,
+        plain.box_grid,
+        plain.subunits,
+        Statistics(0.0, 0.0, 0.0, 1.0),
+        1.0,
+        views,
+        NOTHING,
+        NOTHING,
+        flags=(NOISE_OUTSIDE,),
     )
     found = measure_scan(plain.volume, plain.affine, segmentation)
     assert found.volumes["icv"].missing_reason == Reason.NOISE_OUTSIDE_HEAD

@@ -22,8 +22,7 @@ def table(edges: list[float], *, icv: list[float] | None = None, matrix: int = 2
     names = [f"{number:03d}" for number in range(len(edges))]
     heads = icv or [1.4e6] * len(edges)
     records = [
-        ScanRecord(
-            scan=name, status="done", reason="", message="", files={}, settings_sha256="",
+        ScanRecord(scan=name, slot=0, status="done", reason="", message="", files={}, settings_sha256="",
             row=row_of_record({"voxel_size_mm": [edge, 1.0, 1.2], "matrix": [matrix, 256, 160], "flags": "noisy"}),
             regions=regions_of_record(
                 {region: {"volume_mm3": head if region == "icv" else 900.0, "missing_reason": Reason.NONE} for region in REGIONS},
@@ -82,7 +81,9 @@ def test_a_head_far_from_those_of_its_dataset_is_flagged() -> None:
 
 def test_rows_of_older_stores_and_failed_scans_are_left_alone() -> None:
     records = [
-        ScanRecord(scan=f"{n}", status="failed", reason="truncated", message="it ends", row={}, regions={}, files={}, settings_sha256="")
+        ScanRecord(
+            scan=f"{n}", slot=0, status="failed", reason="truncated", message="it ends", row={}, regions={}, files={}, settings_sha256=""
+        )
         for n in range(8)
     ]
     found = cohort.build(records, [ScanEntry(scan=f"{n}", path="", entities={}, columns={}) for n in range(8)])

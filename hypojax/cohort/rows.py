@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Shaped
 
 from hypojax.reason import visible
-from hypojax.schema import DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.schema import COHORT_ARRAYS, DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.index import Column
 from hypojax.tables import is_age_name, text_of
@@ -32,7 +32,8 @@ RESERVED: Final = frozenset(
         *(f"{variable.name}_{axis}" for variable in TABLE if "axis" in variable.dims for axis in AXES),
         *COORDINATES,
         *(DATASET.name, FLAG_TEXT.name),
-        *("scans", "ledger", "zarr.json"),
+        *(name for array in COHORT_ARRAYS for name in (array.name, *array.dims)),
+        *("native", "labels", "ledger", "evaluations", "world", "voxel", "zarr.json"),
     }
 )
 """Names that a column of a participants table cannot have (compared without case: some file systems do not tell)."""
@@ -56,9 +57,9 @@ def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Datas
 
     Returns
     -------
-    Dataset with dims ``scan`` (ordered by id), ``region``, ``axis`` and ``flag``; the variables of `schema.TABLE` with units and
-    long names; the ``dataset`` of each scan as a coordinate; entities and columns of participants tables as variables on
-    ``scan`` (`people`): as coordinates, `xarray.concat` would refuse two cohorts whose columns differ.
+    Dataset with dims ``scan`` (in the order of ``scans``), ``region``, ``axis``, ``flag``, ``world`` and ``voxel``; the variables of
+    `schema.TABLE` with units and long names; the ``dataset`` of each scan as a coordinate; entities and columns of participants tables
+    as variables on ``scan`` (`people`): as coordinates, `xarray.concat` would refuse two cohorts whose columns differ.
 
     Examples
     --------
@@ -66,9 +67,11 @@ def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Datas
     >>> table.status.values.tolist(), table.age.values.tolist(), bool(table.volume_mm3.isnull().all())
     (['pending'], [31], True)
     """
-    entries = sorted(scans, key=lambda entry: entry["scan"])
+    entries = list(scans)
     by_scan = {record["scan"]: record for record in records}
-    rows = _with_duplicates({entry["scan"]: _row(entry, by_scan.get(entry["scan"])) for entry in entries})
+    found = {entry["scan"]: _row(entry, by_scan.get(entry["scan"])) for entry in sorted(entries, key=lambda entry: entry["scan"])}
+    same = dict(zip(found, _with_duplicates(found), strict=True))
+    rows = [same[entry["scan"]] for entry in entries]
     rows = _with_peers(rows, [entry.get("dataset", "") for entry in entries])
     flags = _flags(rows)
     variables = {variable.name: _flagged(rows, flags) if variable is FLAGGED else _variable(variable, rows) for variable in TABLE}
@@ -149,7 +152,7 @@ def _flagged(rows: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> xr.Vari
 
 def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Variable:
     """One variable of the table as `schema` declares it."""
-    sizes = {"region": len(REGIONS), "axis": len(AXES)}
+    sizes = {"region": len(REGIONS), "axis": len(AXES), "world": 4, "voxel": 4}
     values = np.full([len(rows), *(sizes[dim] for dim in variable.dims[1:])], None, object)
     for number, row in enumerate(rows):
         if (value := row.get(variable.name)) is not None:

@@ -325,6 +325,8 @@ def _measured(block: xr.Dataset, number: int, root: str, name: str) -> Row:
         statistics=scan.head.statistics,
         located=float(one[LOCATED.name]),
         views=one[VIEWS.name][~np.isnan(one[VIEWS.name]).all(axis=1)],
+        head_image=scan.image,
+        box_image=np.zeros(BOX_SHAPE, np.float32),  # measuring does not look at it
         flags=scan.flags,
     )
     measured = measure_scan(scan.volume, scan.affine, segmentation, nonfinite=nonfinite)

@@ -118,6 +118,8 @@ def stored_form(affine: Affine, segmentation: "Segmentation", measured: Measurem
         intracranial=measured.intracranial,
         head=Posterior(segmentation.head_grid, segmentation.intracranial),
         box=Posterior(segmentation.box_grid, segmentation.subunits),
+        head_image=segmentation.head_image,
+        box_image=segmentation.box_image,
         mean=segmentation.statistics.mean,
         std=segmentation.statistics.std,
     )

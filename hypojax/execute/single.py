@@ -69,6 +69,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
         raise ScanError(error.reason, entry["scan"], str(error)) from error
     record = ScanRecord(
         scan=entry["scan"],
+        slot=0,
         status="done",
         reason="",
         message="",

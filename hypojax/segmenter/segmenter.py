@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -69,6 +69,8 @@ class Segmentation:
         Share of the place posterior within 12 mm of the place taken, 0 to 1: low when the head was not understood.
     views
         Soft volume of every subunit, mm³, as each network saw it in the box and in its left–right mirror.
+    head_image, box_image
+        What the networks saw on these grids: z-scored intensities.
     device_seconds
         Its share of the time its batch had the devices.
     flags
@@ -82,6 +84,8 @@ class Segmentation:
     statistics: Statistics
     located: float
     views: Float32[np.ndarray, "view 10"]
+    head_image: Float32[np.ndarray, "a s r"] = field(repr=False)
+    box_image: Float32[np.ndarray, "x y z"] = field(repr=False)
     device_seconds: float = 0.0
     flags: tuple[str, ...] = ()
 
@@ -234,8 +238,10 @@ class Segmenter:
         """
         statistics = tissue_statistics(np.asarray(volume, np.float32))
         batch = Batch(self._devices, self.batch)
-        (grid,), (subunits,), (views,) = self._segment_boxes(batch, [(volume, affine)], [Surroundings(statistics.background)], [centre])
-        return Segmentation(grid, np.zeros(grid.shape, np.uint8), grid, subunits, statistics, 1.0, views, batch.seconds)
+        around = [Surroundings(statistics.background)]
+        (grid,), (image,), (subunits,), (views,) = self._segment_boxes(batch, [(volume, affine)], around, [centre])
+        nothing = np.zeros(grid.shape, np.uint8)
+        return Segmentation(grid, nothing, grid, subunits, statistics, 1.0, views, image, image, batch.seconds)
 
     def _fitting(self, scans: Sequence[Scan | Prepared], size: int) -> list[Segmentation] | None:
         """Segment at most one batch of scans; None where it does not fit into memory."""
@@ -271,19 +277,30 @@ class Segmenter:
         centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
         whole = [(scan.volume, scan.affine) for scan in scans]
         around = [Surroundings(head.statistics.background, head.grid, icv) for head, icv in zip(heads, intracranial, strict=True)]
-        grids, subunits, views = self._segment_boxes(batch, whole, around, centres)
-        share = batch.seconds / len(scans)
+        boxes = zip(*self._segment_boxes(batch, whole, around, centres), strict=True)
         return [
-            Segmentation(scan.head.grid, icv, grid, posteriors, scan.head.statistics, float(certain), volumes, share, scan.flags)
-            for scan, icv, grid, posteriors, certain, volumes in zip(scans, intracranial, grids, subunits, located, views, strict=True)
+            Segmentation(
+                head_grid=scan.head.grid,
+                intracranial=icv,
+                box_grid=grid,
+                subunits=posteriors,
+                statistics=scan.head.statistics,
+                located=float(certain),
+                views=volumes,
+                head_image=scan.image,
+                box_image=image,
+                device_seconds=batch.seconds / len(scans),
+                flags=scan.flags,
+            )
+            for scan, icv, certain, (grid, image, posteriors, volumes) in zip(scans, intracranial, located, boxes, strict=True)
         ]
 
     def _segment_boxes(
         self, batch: Batch, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
-    ) -> tuple[list[Grid], list[np.ndarray], list[np.ndarray]]:
+    ) -> tuple[list[Grid], list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
         """Boxes round the given places (world, mm), taken once more where the hypothalamus lies far from the middle of its box.
 
-        Their grids, and what the box networks say of them: posteriors, and volumes of each view.
+        Their grids, what the box networks see in them, and what they say of them: posteriors, and volumes of each view.
         """
         for last in (False, True):
             grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
@@ -295,7 +312,7 @@ class Segmenter:
                 break
             # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
             centres = [grid.centre if centre is None else centre for grid, centre in zip(grids, better, strict=True)]
-        return grids, posteriors, [np.concatenate(each) for each in zip(*views, strict=True)]
+        return grids, inputs, posteriors, [np.concatenate(each) for each in zip(*views, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,10 @@ class FencedPath(ObjectPath):
 
     def write_all(self, objects: Mapping[str, bytes]) -> None:
         """Put several objects below, many at once; errors as `write_bytes`."""
-        seen = requests.versions_below(self.bucket, self.key)
-        self.fence.check()
         with ThreadPoolExecutor(requests.THREADS, thread_name_prefix="hypojax-bucket") as pool:
-            for _ in pool.map(lambda key: (self / key)._put(objects[key], seen.get(key)), objects):
+            seen = list(pool.map(lambda key: requests.version(self.bucket, (self / key).key), objects))
+            self.fence.check()
+            for _ in pool.map(lambda key, version: (self / key)._put(objects[key], version), objects, seen):
                 pass
 
     def unlink(self, *, missing_ok: bool = False) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -288,19 +288,20 @@ def lock(file: IO[Any], mode: int) -> None:
             raise
 
 
-def flush(folder: Location) -> None:
-    """Wait until the disk has every file below a folder: what comes next may vouch for them. A bucket has what it took.
+def flush(root: Location, files: Iterable[str], folders: Iterable[str]) -> None:
+    """Wait until the disk has these files and folders below ``root``: what comes next may vouch for them. A bucket has what it took.
 
     Raises
     ------
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
-    if isinstance(folder, ObjectPath):
+    if isinstance(root, ObjectPath):
         return
-    with writing(folder):
+    with writing(root):
         # ext4, XFS and Btrfs put a new file's entry on the disk with the file; folders between need no call of their own.
-        for path in (*(path for path in folder.rglob("*") if not path.is_dir()), folder, folder.parent):
+        entries = {path for folder in folders if (root / folder).is_dir() for path in (root / folder, (root / folder).parent)}
+        for path in (*(root / key for key in files), *sorted(entries)):
             if os.name != "posix" and path.is_dir():
                 continue
             handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
@@ -320,8 +321,8 @@ def keys(folder: Location) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
-def prune(folder: Location, *, keep: Mapping[str, str]) -> None:
-    """Delete every file below ``folder`` whose key is not in ``keep``, and folders that are empty then.
+def prune(root: Location, folders: Sequence[str], *, keep: Container[str]) -> None:
+    """Delete every file in folders below ``root`` whose key below ``root`` is not in ``keep``, and folders that are empty then.
 
     A worker that was believed lost may be writing the same scan: what it has in hand is left to it.
 
@@ -330,16 +331,17 @@ def prune(folder: Location, *, keep: Mapping[str, str]) -> None:
     RunError
         ``NOT_WRITABLE``.
     """
-    with writing(folder):
-        stray = [key for key in keys(folder) if key.removesuffix(PARTIAL) not in keep]
-        if isinstance(folder, ObjectPath):
-            folder.delete_below(stray)
-            return
-        for key in stray:
-            (folder / key).unlink(missing_ok=True)
-        for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-            if not any(path.iterdir()):
-                with suppress(FileNotFoundError):
+    with writing(root):
+        for folder, found in zip(folders, each(root, lambda folder: keys(root / folder), folders), strict=True):
+            place = root / folder
+            stray = [key for key in found if f"{folder}/{key.removesuffix(PARTIAL)}" not in keep]
+            if isinstance(place, ObjectPath):
+                place.delete_below(stray)
+                continue
+            for key in stray:
+                (place / key).unlink(missing_ok=True)
+            for path in sorted((path for path in (place, *place.rglob("*")) if path.is_dir()), reverse=True):
+                with suppress(OSError):  # it holds something, or another has deleted it
                     path.rmdir()
 
 

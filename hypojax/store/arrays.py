@@ -1,31 +1,54 @@
-"""Arrays of one scan as Zarr v3 objects, and back: one group for each grid.
+"""Arrays of a store as Zarr v3 objects, and back. A key is the path of an object below the store.
 
-A scan's folder holds up to four groups, each a complete Dataset for `xarray.open_zarr`:
-``native`` (voxels exactly as in the file), ``labels`` (label maps on the same voxels), ``head`` and ``box`` (posteriors
-on the two model grids). Every array is one shard of chunks of at most 64 voxels an axis, each chunk with its own
-checksum, so that any Zarr reader refuses a flipped bit.
+``native/<scan>`` (voxels exactly as in the file) and ``labels/<scan>`` (label maps on the same voxels) are arrays of their own, each one
+shard of chunks of at most 64 voxels an axis. What has one shape for all scans lies in arrays over all scans, ``posterior``, ``image`` and
+``head``, a chunk a scan: the template of such an array is a pure function of its declaration in `hypojax.schema` and of the number of
+scans, and a chunk is encoded alone, so that nobody who writes a scan touches what another writes. Every chunk has its own checksum, so
+that any Zarr reader refuses a flipped bit.
 """
 
 import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from typing import Any, Final, Protocol, runtime_checkable
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 import zarr
-from jaxtyping import Num, Shaped, UInt8
+from jaxtyping import Float32, Num, Shaped, UInt8
 from zarr.abc.buffer import Buffer
 from zarr.buffer.cpu import Buffer as HostBuffer
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.grid import Affine, Grid
-from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL, LABELS, POSTERIOR_HYPOTHALAMUS, POSTERIOR_INTRACRANIAL, VOXELS, Variable
+from hypojax.schema import (
+    AFFINE,
+    BOX_SPACING,
+    COHORT_ARRAYS,
+    HEAD,
+    HEAD_DIMS,
+    HEAD_IMAGE_RANGE,
+    HEAD_MAPS,
+    HEAD_SPACING,
+    HYPOTHALAMUS,
+    IMAGE,
+    IMAGE_SCALE,
+    INTRACRANIAL,
+    LABEL_MAPS,
+    LABELS,
+    MODEL_DIMS,
+    POSTERIOR,
+    VOXELS,
+    CohortArray,
+    Variable,
+)
 from hypojax.storage import Location, Objects, connection, fetch
-from hypojax.store.sealed import NAME, encode, group_document, refuse_other_versions
+from hypojax.store.sealed import NAME, encode, scan_key
 
 CHUNK: Final = 64
 """Most voxels of a chunk along an axis; axes are divided evenly, so that no chunk is mostly padding."""
@@ -34,7 +57,9 @@ CODECS: Final = (BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuff
 """Fastest of the codecs that notice every flipped bit, and smaller than most: see ``benchmarks/store.py``."""
 
 GEOMETRY: Final = "world (mm, RAS+) = affine @ (index along each axis, 1); indices count voxel centres from 0"
-GROUPS: Final = ("native", "labels", "head", "box")
+NATIVE, LABEL_ARRAYS = "native", "labels"
+SCAN_GROUPS: Final = (NATIVE, LABEL_ARRAYS)
+"""Groups that hold an array of its own for each scan."""
 
 
 @runtime_checkable
@@ -130,8 +155,10 @@ class StoredSegmentation:
         Posterior of the intracranial volume on the head grid (2 mm).
     box
         Posteriors of the ten subunits on the box grid (1 mm).
+    head_image, box_image
+        What the networks saw on these grids: z-scored intensities.
     mean, std
-        Statistics of the z-score, in scaled intensities of the scan.
+        Statistics of the z-score of the head, in scaled intensities of the scan.
     """
 
     affine: Affine
@@ -139,12 +166,14 @@ class StoredSegmentation:
     intracranial: UInt8[np.ndarray, "i j k"]
     head: Posterior
     box: Posterior
+    head_image: Float32[np.ndarray, "a s r"]
+    box_image: Float32[np.ndarray, "x y z"]
     mean: float
     std: float
 
 
-def native_objects(image: NativeImage) -> Objects:
-    """Objects of the ``native`` group, by key below the scan's folder."""
+def native_objects(scan: str, image: NativeImage) -> Objects:
+    """The array of a scan in the group ``native``, its document last."""
     attributes = {
         "affine": image.affine.tolist(),
         "slope": float(image.slope),
@@ -154,34 +183,44 @@ def native_objects(image: NativeImage) -> Objects:
         "header": base64.b64encode(image.header).decode(),
         "comment": f"{GEOMETRY}; intensity = voxels * slope + intercept; header is the file's own, base64",
     }
-    return _group("native", {VOXELS: image.voxels}, attributes)
+    return _scan_objects(f"{NATIVE}/{scan_key(scan)}", VOXELS, image.voxels, attributes)
 
 
-def segmented_objects(segmented: StoredSegmentation) -> Objects:
-    """Objects of the groups ``labels``, ``head`` and ``box``, by key below the scan's folder."""
-    maps = {HYPOTHALAMUS: segmented.hypothalamus, INTRACRANIAL: segmented.intracranial}
-    labels = {"affine": segmented.affine.tolist(), "labels": {str(value): name for value, name in LABELS.items()}, "comment": GEOMETRY}
-    head = {"affine": segmented.head.grid.affine.tolist(), "comment": GEOMETRY}
-    statistics = {"intensity_mean": float(segmented.mean), "intensity_std": float(segmented.std)}
-    box = {"affine": segmented.box.grid.affine.tolist(), "labels": list(LABELS.values()), **statistics, "comment": GEOMETRY}
+def segmented_objects(scan: str, slot: int, segmented: StoredSegmentation) -> Objects:
+    """The array of a scan in the group ``labels``, and its chunks of the arrays over all scans."""
+    attributes = {
+        "affine": segmented.affine.tolist(),
+        "map": [HYPOTHALAMUS.name, INTRACRANIAL.name],
+        "labels": {str(value): name for value, name in LABELS.items()},
+        "box_affine": segmented.box.grid.affine.tolist(),
+        "head_affine": segmented.head.grid.affine.tolist(),
+        "intensity_mean": float(segmented.mean),
+        "intensity_std": float(segmented.std),
+        "comment": GEOMETRY,
+    }
+    maps = np.stack([segmented.hypothalamus, segmented.intracranial])
+    low, high = HEAD_IMAGE_RANGE
+    head_image = np.round((np.clip(segmented.head_image, low, high) - low) * (255 / (high - low))).astype(np.uint8)
+    box_image = np.round(np.clip(segmented.box_image / IMAGE_SCALE, 1 - 2**15, 2**15 - 1)).astype(np.int16)
+    chunks = {POSTERIOR: segmented.box.values, IMAGE: box_image, HEAD: np.stack([head_image, segmented.head.values])}
     return {
-        **_group("labels", maps, labels),
-        **_group("head", {POSTERIOR_INTRACRANIAL: segmented.head.values}, head),
-        **_group("box", {POSTERIOR_HYPOTHALAMUS: segmented.box.values}, box),
+        **{chunk_key(array, slot): encoded_chunk(array, values) for array, values in chunks.items()},
+        **_scan_objects(f"{LABEL_ARRAYS}/{scan_key(scan)}", LABEL_MAPS, maps, attributes),
     }
 
 
-def read_native(folder: Location) -> Native:
-    """The native image in a scan's folder.
+def read_native(root: Location, scan: str) -> Native:
+    """The native image of a scan in the store at ``root``.
 
     Raises
     ------
     Exception
         Whatever Zarr and its codecs raise on damaged objects; the caller names the scan.
     """
-    attributes = _attributes(folder / "native")
+    folder = root / NATIVE / scan_key(scan)
+    attributes = _attributes(folder)
     return Native(
-        voxels=_array(folder / "native", VOXELS),
+        voxels=_array(folder, VOXELS),
         affine=np.array(attributes["affine"], np.float64),
         slope=attributes["slope"],
         intercept=attributes["intercept"],
@@ -191,45 +230,53 @@ def read_native(folder: Location) -> Native:
     )
 
 
-def read_segmented(folder: Location) -> StoredSegmentation:
-    """The segmentation in a scan's folder; errors as `read_native`."""
-    box = _attributes(folder / "box")
+def read_segmented(root: Location, scan: str, slot: int) -> StoredSegmentation:
+    """The segmentation of a scan; errors as `read_native`."""
+    folder = root / LABEL_ARRAYS / scan_key(scan)
+    attributes, maps = _attributes(folder), _array(folder, LABEL_MAPS)
+    posterior, image, head = (decoded_chunk(array, (root / chunk_key(array, slot)).read_bytes()) for array in (POSTERIOR, IMAGE, HEAD))
+    low, high = HEAD_IMAGE_RANGE
     return StoredSegmentation(
-        affine=np.array(_attributes(folder / "labels")["affine"], np.float64),
-        hypothalamus=_array(folder / "labels", HYPOTHALAMUS),
-        intracranial=_array(folder / "labels", INTRACRANIAL),
-        head=_posterior(folder / "head", POSTERIOR_INTRACRANIAL),
-        box=_posterior(folder / "box", POSTERIOR_HYPOTHALAMUS),
-        mean=box["intensity_mean"],
-        std=box["intensity_std"],
+        affine=np.array(attributes["affine"], np.float64),
+        hypothalamus=maps[0],
+        intracranial=maps[1],
+        head=_posterior(head[1], attributes["head_affine"]),
+        box=_posterior(posterior, attributes["box_affine"]),
+        head_image=head[0].astype(np.float32) * np.float32((high - low) / 255) + np.float32(low),
+        box_image=image.astype(np.float32) * np.float32(IMAGE_SCALE),
+        mean=attributes["intensity_mean"],
+        std=attributes["intensity_std"],
     )
 
 
-def open_group(folder: Location, group: str) -> xr.Dataset:
-    """One group of a scan as a lazy Dataset, one Dask chunk an array, fit for NetCDF; errors as `read_native`."""
-    # Left alone, xarray takes the chunks inside the shard, and every one of them opens the shard again: hence -1.
-    dataset: xr.Dataset
-    refuse_other_versions(json.loads((folder / group / NAME).read_bytes()))
-    remote = connection(folder / group)
-    dataset = xr.open_zarr(folder / group if remote is None else ObjectStore(remote, read_only=True), chunks=-1, zarr_format=3)
-    return _described(dataset)
+def open_scan_array(root: Location, group: str, scan: str) -> xr.Dataset:
+    """The array of a scan in a group as a lazy Dataset, one Dask chunk, fit for NetCDF; errors as `read_native`.
 
-
-def _described(dataset: xr.Dataset) -> xr.Dataset:
-    """The same group with what is more than a line of its attributes as variables: NetCDF has no nested attributes.
-
-    ``affine`` becomes a coordinate, names of labels the coordinate of their dim or CF's ``flag_values`` and ``flag_meanings``.
+    ``affine`` becomes a coordinate; label maps become variables, their labels CF's ``flag_values`` and ``flag_meanings``.
     """
-    attributes = dict(dataset.attrs)
-    made = dataset.assign_coords({AFFINE.name: (AFFINE.dims, np.array(attributes.pop(AFFINE.name), np.float64), AFFINE.attributes)})
-    names = attributes.pop("labels", None)
-    if isinstance(names, Mapping):
+    folder = root / group / scan_key(scan)
+    variable = VOXELS if group == NATIVE else LABEL_MAPS
+    document = json.loads((folder / NAME).read_bytes())
+    if document.get("zarr_format") != 3:  # in version 2 an array may name a codec that unpickles
+        raise ValueError(f"{folder} is an array of another version of Zarr")
+    remote = connection(folder)
+    place = str(folder) if remote is None else ObjectStore(remote, read_only=True)
+    # Left alone, Dask takes the chunks inside the shard, and every one of them opens the shard again: hence -1.
+    values = da.from_array(  # type: ignore[no-untyped-call]
+        zarr.open_array(place, mode="r", zarr_format=3), chunks=-1
+    )
+    attributes = dict(document["attributes"])
+    affine = np.array(attributes.pop(AFFINE.name), np.float64)
+    found = {variable.name: (variable.dims, values, variable.attributes)}
+    if group == LABEL_ARRAYS:
+        names = attributes.pop("labels")
         flags = {"flag_values": np.array(list(map(int, names)), np.uint8), "flag_meanings": " ".join(names.values())}
-        made[HYPOTHALAMUS.name] = made[HYPOTHALAMUS.name].assign_attrs(flags)
-    elif names is not None:
-        made = made.assign_coords(label=("label", np.array(names, object), {"long_name": "Subunit"}))
-    made.attrs = attributes
-    return made
+        found = {
+            HYPOTHALAMUS.name: (HYPOTHALAMUS.dims, values[0], {**HYPOTHALAMUS.attributes, **flags}),
+            INTRACRANIAL.name: (INTRACRANIAL.dims, values[1], INTRACRANIAL.attributes),
+        }
+    plain = {name: value for name, value in attributes.items() if name != "long_name" and not isinstance(value, list)}
+    return xr.Dataset(found, coords={AFFINE.name: (AFFINE.dims, affine, AFFINE.attributes)}, attrs=plain)
 
 
 def chunk_length(length: int) -> int:
@@ -241,54 +288,86 @@ def chunk_length(length: int) -> int:
     return ceil(length / ceil(length / CHUNK))
 
 
-def _group(name: str, arrays: Mapping[Variable, Num[np.ndarray, "..."]], attributes: Mapping[str, Any]) -> Objects:
-    """Objects of one group, its document last."""
-    memory: dict[str, Buffer] = {}
-    for variable, values in arrays.items():
-        _encode(MemoryStore(memory), variable, values)
-    objects = {key: memory[key].to_bytes() for key in sorted(memory) if key != NAME}
-    document = encode(group_document(attributes, arrays=objects))
-    return {f"{name}/{key}": data for key, data in {**objects, NAME: document}.items()}
+def template(array: CohortArray, count: int) -> bytes:
+    """Document of an array over so many scans: spelled here, so that the same declaration gives the same bytes with every Zarr library.
+
+    >>> json.loads(template(POSTERIOR, 3))["shape"]
+    [3, 10, 40, 40, 40]
+    """
+    kind = np.dtype(array.dtype)
+    document = {
+        "shape": [count, *array.shape],
+        "data_type": array.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, *array.shape]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": array.fill,
+        "codecs": [
+            {"name": "bytes", **({"configuration": {"endian": "little"}} if kind.itemsize > 1 else {})},
+            {
+                "name": "blosc",
+                "configuration": {"typesize": kind.itemsize, "cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "blocksize": 0},
+            },
+            {"name": "crc32c"},
+        ],
+        "attributes": array.attributes,
+        "dimension_names": list(array.dims),
+        "zarr_format": 3,
+        "node_type": "array",
+        "storage_transformers": [],
+    }
+    return encode(document)
 
 
-def _encode(store: MemoryStore, variable: Variable, values: Num[np.ndarray, "..."]) -> None:
-    """Encode one array into memory: one shard, every chunk written (one that is all zero too)."""
-    spatial = [chunk_length(length) for length in values.shape[-3:]]
-    chunks = (*values.shape[:-3], *spatial)
-    array = zarr.create_array(
-        store,
-        name=variable.name,
-        shape=values.shape,
-        dtype=values.dtype.newbyteorder("<"),
-        chunks=chunks,
-        shards=tuple(ceil(length / chunk) * chunk for length, chunk in zip(values.shape, chunks, strict=True)),
-        compressors=CODECS,
-        dimension_names=variable.dims,
-        attributes={**variable.attributes},
-        config={"write_empty_chunks": True},
-    )
-    array[...] = values
+def templates(count: int) -> Objects:
+    """Documents of all arrays over so many scans, by key."""
+    return {f"{array.name}/{NAME}": template(array, count) for array in COHORT_ARRAYS}
 
 
-def _attributes(folder: Location) -> dict[str, Any]:
-    """Attributes of a group."""
-    document = json.loads((folder / NAME).read_bytes())
-    attributes: dict[str, Any] = document["attributes"]
-    return attributes
+def chunk_key(array: CohortArray, slot: int) -> str:
+    """Key of the chunk of one scan.
+
+    >>> chunk_key(POSTERIOR, 17)
+    'posterior/c/17/0/0/0/0'
+    """
+    return "/".join([array.name, "c", str(slot), *["0"] * len(array.shape)])
 
 
-def _array(folder: Location, variable: Variable) -> Shaped[np.ndarray, "..."]:
-    """One array, whole. Zarr reads an object that is not there as zeros, so its absence is asked for first."""
-    path, shard = folder / variable.name, "/".join(["c", *["0"] * len(variable.dims)])
-    return np.asarray(open_array(path, (NAME, shard))[...])
+def scan_folders(scan: str, slot: int) -> list[str]:
+    """Keys of the folders that hold all that is stored of a scan.
+
+    >>> scan_folders("sub-01", 17)
+    ['native/sub-01', 'labels/sub-01', 'posterior/c/17', 'image/c/17', 'head/c/17']
+    """
+    return [*(f"{group}/{scan_key(scan)}" for group in SCAN_GROUPS), *(f"{array.name}/c/{slot}" for array in COHORT_ARRAYS)]
 
 
-def _posterior(folder: Location, variable: Variable) -> Posterior:
-    """Posteriors and the grid they lie on."""
-    values = _array(folder, variable)
-    return Posterior(
-        Grid((values.shape[-3], values.shape[-2], values.shape[-1]), np.array(_attributes(folder)["affine"], np.float64)), values
-    )
+def encoded_chunk(array: CohortArray, values: Num[np.ndarray, "..."]) -> bytes:
+    """One scan's chunk of an array, encoded as Zarr encodes it, with the array itself left alone."""
+    memory: dict[str, Buffer] = {NAME: HostBuffer.from_bytes(template(array, 1))}
+    zarr.open_array(MemoryStore(memory), mode="r+", zarr_format=3, config={"write_empty_chunks": True})[0] = values
+    return memory[chunk_key(array, 0).partition("/")[2]].to_bytes()
+
+
+def decoded_chunk(array: CohortArray, data: bytes) -> Num[np.ndarray, "..."]:
+    """The values in one scan's chunk; errors as `read_native`."""
+    objects = {NAME: template(array, 1), chunk_key(array, 0).partition("/")[2]: data}
+    return np.asarray(zarr.open_array(memory_store(objects), mode="r", zarr_format=3)[0])
+
+
+@cache
+def model_coordinates() -> Mapping[str, xr.Variable]:
+    """Coordinates of the arrays over all scans: mm from the middle of box or head along their axes, names of labels and of maps."""
+    axes = dict(zip(MODEL_DIMS, ("posterior to anterior", "inferior to superior", "left to right"), strict=True))
+    found: dict[str, xr.Variable] = {"label": xr.Variable("label", np.array(list(LABELS.values()), object), {"long_name": "Subunit"})}
+    for dims, shape, spacing, what in (
+        (MODEL_DIMS, IMAGE.shape, BOX_SPACING, "box"),
+        (HEAD_DIMS, HEAD.shape[1:], HEAD_SPACING, "head grid"),
+    ):
+        for dim, length, axis in zip(dims, shape, axes.values(), strict=True):
+            text = f"Distance from the middle of the {what}, {axis}"
+            found[dim] = xr.Variable(dim, (np.arange(length) - (length - 1) / 2) * spacing, {"long_name": text, "units": "mm"})
+    found["map"] = xr.Variable("map", np.array(HEAD_MAPS, object), {"long_name": "What lies in head"})
+    return found
 
 
 def memory_store(objects: Objects) -> MemoryStore:
@@ -333,3 +412,40 @@ def limit_threads(count: int) -> None:
     2
     """
     zarr.config.set({"async.concurrency": count, "threading.max_workers": count})
+
+
+def _scan_objects(folder: str, variable: Variable, values: Num[np.ndarray, "..."], attributes: Mapping[str, Any]) -> Objects:
+    """Objects of an array of one scan: one shard, every chunk written (one that is all zero too), the document last."""
+    memory: dict[str, Buffer] = {}
+    chunks = (*[1] * (values.ndim - 3), *(chunk_length(length) for length in values.shape[-3:]))
+    array = zarr.create_array(
+        MemoryStore(memory),
+        shape=values.shape,
+        dtype=values.dtype.newbyteorder("<"),
+        chunks=chunks,
+        shards=tuple(ceil(length / chunk) * chunk for length, chunk in zip(values.shape, chunks, strict=True)),
+        compressors=CODECS,
+        dimension_names=variable.dims,
+        attributes={**variable.attributes, **attributes},
+        config={"write_empty_chunks": True},
+    )
+    array[...] = values
+    return {f"{folder}/{key}": memory[key].to_bytes() for key in sorted(memory, key=lambda key: (key == NAME, key))}
+
+
+def _attributes(folder: Location) -> dict[str, Any]:
+    """Attributes of an array."""
+    document = json.loads((folder / NAME).read_bytes())
+    attributes: dict[str, Any] = document["attributes"]
+    return attributes
+
+
+def _array(folder: Location, variable: Variable) -> Shaped[np.ndarray, "..."]:
+    """One array, whole. Zarr reads an object that is not there as zeros, so its absence is asked for first."""
+    shard = "/".join(["c", *["0"] * len(variable.dims)])
+    return np.asarray(open_array(folder, (NAME, shard))[...])
+
+
+def _posterior(values: UInt8[np.ndarray, "*label a s r"], affine: Any) -> Posterior:  # noqa: ANN401 - nested lists of JSON
+    """Posteriors and the grid they lie on."""
+    return Posterior(Grid((values.shape[-3], values.shape[-2], values.shape[-1]), np.array(affine, np.float64)), values)

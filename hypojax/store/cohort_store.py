@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import xarray as xr
 
 import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.store.root as table
 from hypojax.reason import Reason, RunError, ScanError
-from hypojax.storage import PARTIAL, FencedPath, Location, Objects, digests, fenced, flush, names, place, place_all, prune, writing
+from hypojax.storage import PARTIAL, FencedPath, Location, Objects, digests, fenced, flush, names, place_all, prune, writing
 from hypojax.store.arrays import Native, NativeImage, StoredSegmentation
-from hypojax.store.damage import Problem, check_documents, verify
-from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, put_index, read_index
+from hypojax.store.damage import Problem, verify
+from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, other_layout, put_index, read_index
 from hypojax.store.inflight import InFlight, begun, read_entry, shut_out, take
 from hypojax.store.ledger import (
-    LEDGER,
     STATUSES,
     LedgerEntry,
     ScanRecord,
@@ -25,11 +24,11 @@ from hypojax.store.ledger import (
     regions_of_record,
     row_of_record,
 )
-from hypojax.store.sealed import NAME, encode, group_document, scan_key
+from hypojax.store.removal import begin_removal, finish_removal
+from hypojax.store.root import skeleton
+from hypojax.store.sealed import NAME, check_file, scan_key
 
 Stored = TypeVar("Stored")
-SHARED: Final = encode(group_document({}))
-"""Document of a group that only holds other groups."""
 
 
 class CohortStore:
@@ -38,11 +37,11 @@ class CohortStore:
     Layout::
 
         cohort.zarr/zarr.json, volume_mm3/, ...    the table, written whole from the ledger
-        cohort.zarr/scans/<scan>/native            voxels exactly as in the file
-        cohort.zarr/scans/<scan>/labels            label maps on the same voxels
-        cohort.zarr/scans/<scan>/head, box         posteriors on the model grids
-        cohort.zarr/ledger/zarr.json               settings and inputs
-        cohort.zarr/ledger/<scan>/zarr.json        a claim on the scan while a process works on it, or where one died of it;
+        cohort.zarr/posterior, image, head         arrays over all scans, a chunk a scan, in the order of the table
+        cohort.zarr/native/<scan>                  voxels exactly as in the file
+        cohort.zarr/labels/<scan>                  label maps on the same voxels
+        cohort.zarr/ledger/zarr.json               settings and inputs, in order of their slots
+        cohort.zarr/ledger/<scan>/zarr.json        a marker while a process works on the scan, or where one died of it;
                                                    at last its record
 
     A scan is done when its ledger record says so. Without a record, whatever is stored of it counts for nothing and
@@ -70,6 +69,7 @@ class CohortStore:
         self.root = root
         self.index = index
         self._files: dict[str, dict[str, str]] = {}
+        self._affines: dict[str, dict[str, Any]] = {}
         self._claims: dict[str, InFlight] = {}
 
     @classmethod
@@ -104,12 +104,14 @@ class CohortStore:
         """
         index = make_index(scans, settings=settings, provenance=provenance or {})
         if (before := index_of(root)) is not None:
+            before = finish_removal(root, before) if before.removing else before
             recorded = frozenset(record["scan"] for record in read_records(root, before.ids))
             index = merge(before, index, root=root, recorded=recorded, anew=anew)
         else:
             _refuse_foreign(root)
             table.write_empty_table(root, index=index)
-        place(root / table.SCANS / NAME, SHARED)
+        # Room comes before the scans that need it: whoever sees a scan in the index finds its rows.
+        place_all(root, skeleton(len(index.scans)), through=True)
         put_index(root, index)
         return cls(root, index=index)
 
@@ -126,11 +128,11 @@ class CohortStore:
 
     @property
     def scans(self) -> tuple[ScanEntry, ...]:
-        """All inputs, ordered by scan id."""
+        """All inputs, in order of their slots."""
         return self.index.scans
 
     def records(self) -> tuple[ScanRecord, ...]:
-        """Every record that holds, ordered by scan id; a damaged record, or one made with other settings, counts as none."""
+        """Every record that holds, in order of slots; a damaged record, or one made with other settings, counts as none."""
         return tuple(record for record in read_records(self.root, self.index.ids) if self._counts(record))
 
     def record(self, scan: str) -> ScanRecord | None:
@@ -161,9 +163,27 @@ class CohortStore:
         RunError
             ``DISK_FULL`` or ``NOT_WRITABLE``; ``BUSY``: another run took over meanwhile.
         """
-        if isinstance(self.root, FencedPath):
+        if self.index.removing:
+            self.index = finish_removal(self.root, self.index)
+        elif isinstance(self.root, FencedPath):
             put_index(self.root, self.index)
         shut_out(self.root, scans)
+
+    def remove(self, scans: Sequence[str]) -> None:
+        """Remove every byte of scans, from arrays, tables, label maps and evaluations; the input files are left alone.
+
+        Nobody else may write the store meanwhile. The table must be made again after it. A removal that breaks off is finished by
+        whoever writes the store next.
+
+        Raises
+        ------
+        RunError
+            ``NOTHING_FOUND``: the store has no such scan; ``DISK_FULL`` or ``NOT_WRITABLE``.
+        """
+        shut_out(self.root, self.index.ids)
+        self.index = begin_removal(self.root, self.index, scans)
+        for scan in scans:
+            self._forget(scan)
 
     def begin(self, scan: str) -> None:
         """Mark a scan as in flight and count it as begun, until `commit`; errors as `write_native`."""
@@ -203,11 +223,13 @@ class CohortStore:
         RunError
             ``DISK_FULL`` or ``NOT_WRITABLE``; ``BUSY``: another run took over.
         """
-        self._write(scan, arrays.native_objects(image))
+        self._write(scan, arrays.native_objects(scan, image))
 
     def write_segmentation(self, scan: str, segmented: StoredSegmentation) -> None:
-        """Store label maps and posteriors of a scan; errors as `write_native`."""
-        self._write(scan, arrays.segmented_objects(segmented))
+        """Store label maps of a scan, its posteriors and what the networks saw; errors as `write_native`."""
+        self._write(scan, arrays.segmented_objects(scan, self._slot(scan), segmented))
+        grids = {"box_affine": segmented.box.grid, "head_affine": segmented.head.grid}
+        self._affines[scan] = {name: grid.affine.tolist() for name, grid in grids.items()}
 
     def commit(
         self,
@@ -231,7 +253,8 @@ class CohortStore:
         reason, message
             Why it failed.
         row
-            Other columns of `schema.TABLE` by name; not finite numbers are stored as missing.
+            Other columns of `schema.TABLE` by name; not finite numbers are stored as missing. The place of the box and of the head grid
+            are known from `write_segmentation`.
         regions
             Region → ``volume_mm3``, ``volume_hard_mm3``, ``uncertainty_mm3``, ``missing_reason``.
         derivatives
@@ -248,18 +271,19 @@ class CohortStore:
             raise ValueError(f"status {status!r} is not one of {STATUSES}")
         record = ScanRecord(
             scan=scan,
+            slot=self._slot(scan),
             status=status,
             reason=str(reason),
             message=message,
-            row=row_of_record(row or {}),
+            row={**row_of_record(row or {}), **self._affines.get(scan, {})},
             regions=regions_of_record(regions or {}, status=status),
             files=self._files_of(scan),
             settings_sha256=self.index.settings_sha256,
         )
-        claim, folder = self._claim(scan), self.behind_claim(scan, self._folder(scan))
-        prune(folder, keep=record["files"])
-        if record["files"]:
-            flush(folder)
+        claim, root = self._claim(scan), self.behind_claim(scan, self.root)
+        folders = arrays.scan_folders(scan, record["slot"])
+        prune(root, folders, keep=record["files"])
+        flush(root, record["files"], folders)
         claim.put(LedgerEntry(record, origin=self._origin(scan), derivatives=dict(derivatives or {})), through=True)
         self._forget(scan)
         return record
@@ -284,21 +308,21 @@ class CohortStore:
         ScanError
             ``STORE_DAMAGED``: they are not in the store, or not as they were written.
         """
-        return self._read(scan, ("native",), arrays.read_native)
+        return self._read(scan, arrays.NATIVE, lambda: arrays.read_native(self.root, scan))
 
     def read_segmentation(self, scan: str) -> StoredSegmentation:
-        """Label maps and posteriors of a scan; errors as `read_native`."""
-        return self._read(scan, ("labels", "head", "box"), arrays.read_segmented)
+        """Label maps and posteriors of a scan, and what the networks saw; errors as `read_native`."""
+        return self._read(scan, arrays.LABEL_ARRAYS, lambda: arrays.read_segmented(self.root, scan, self._slot(scan)))
 
-    def open_scan(self, scan: str, *, group: str = "native") -> xr.Dataset:
-        """One group of a scan as a lazy Dataset, one Dask chunk an array; nothing is read yet.
+    def open_scan(self, scan: str, *, group: str = arrays.NATIVE) -> xr.Dataset:
+        """The voxels of a scan, or its label maps (``labels``), as a lazy Dataset, one Dask chunk an array; nothing is read yet.
 
         Raises
         ------
         ScanError
             ``STORE_DAMAGED``: it is not in the store, or its geometry is not as it was written.
         """
-        return self._read(scan, (group,), lambda folder: arrays.open_group(folder, group))
+        return self._read(scan, group, lambda: arrays.open_scan_array(self.root, group, scan))
 
     def write_table(self, dataset: xr.Dataset, *, exports: Mapping[str, str] | None = None) -> None:
         """Replace the table at the root (`cohort.build` makes it from `records` and `scans`).
@@ -327,9 +351,11 @@ class CohortStore:
         """Whether a record was made with the settings of this store."""
         return record["settings_sha256"] == self.index.settings_sha256
 
-    def _folder(self, scan: str) -> Location:
-        """Folder of a scan's arrays."""
-        return self.root / table.SCANS / scan_key(scan)
+    def _slot(self, scan: str) -> int:
+        """Row of a scan in the arrays over all scans."""
+        if scan not in self.index.slots:
+            raise ValueError(f"scan {scan!r} is not one of this store; create it with the scan among its inputs")
+        return self.index.slots[scan]
 
     def _origin(self, scan: str) -> Mapping[str, Any]:
         """What the index says of a scan and of the store."""
@@ -349,12 +375,11 @@ class CohortStore:
     def _forget(self, scan: str) -> None:
         """Know nothing more of a scan than the store does."""
         self._files.pop(scan, None)
+        self._affines.pop(scan, None)
         self._claims.pop(scan, None)
 
     def _files_of(self, scan: str) -> dict[str, str]:
         """Digests of what is stored of a scan: what its record has and what was written since, ordered by key."""
-        if scan not in self.index.by_id:
-            raise ValueError(f"scan {scan!r} is not one of this store; create it with the scan among its inputs")
         if scan not in self._files:  # a record in a bucket is worth not asking for twice
             record = self.record(scan)
             self._files[scan] = dict(record["files"]) if record else {}
@@ -362,19 +387,20 @@ class CohortStore:
 
     def _write(self, scan: str, objects: Objects) -> None:
         """Place objects of a scan. A record that speaks of them is withdrawn first, so that it is never wrong."""
-        files, whole = self._files_of(scan), {**objects, NAME: SHARED}
+        files = self._files_of(scan)
         if set(files) & set(objects):
             self._withdraw(scan)
-        place_all(self.behind_claim(scan, self._folder(scan)), whole)
-        self._files[scan] = {**files, **digests(whole)}
+        place_all(self.behind_claim(scan, self.root), objects)
+        self._files[scan] = {**files, **digests(objects)}
 
-    def _read(self, scan: str, groups: Sequence[str], reader: Callable[[Location], Stored]) -> Stored:
-        """Read groups of a scan. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
+    def _read(self, scan: str, group: str, reader: Callable[[], Stored]) -> Stored:
+        """Read what is stored of a scan. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
         try:
-            record = self.record(scan)
             # Chunks carry checksums of their own; affine, slope and types of arrays stand in documents, which do not.
-            check_documents(self._folder(scan), files=self._files.get(scan) or (record["files"] if record else {}), groups=groups)
-            return reader(self._folder(scan))
+            key, record = f"{group}/{scan_key(scan)}/{NAME}", self.record(scan)
+            files = self._files.get(scan) or (record["files"] if record else {})
+            check_file(self.root / key, files.get(key))
+            return reader()
         except (MemoryError, RunError):
             raise  # says nothing about what is stored
         except Exception as error:
@@ -384,7 +410,9 @@ class CohortStore:
 
 def _refuse_foreign(root: Location) -> None:
     """Refuse a folder with something else in it; what a broken-off creation leaves is fine."""
-    known = {table.SCANS, LEDGER, NAME, NAME + PARTIAL}
+    if (root / "scans" / NAME).exists():
+        raise other_layout(root, 1)
+    known = {*table.OWN, NAME, NAME + PARTIAL}
     with writing(root):
         folders, files = names(root)
         foreign = sorted({*folders, *files} - known)

@@ -4,14 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypojax.reason import Reason, RunError, visible
+from hypojax.schema import COHORT_ARRAYS
 from hypojax.storage import PARTIAL, Location, each, file_digest, keys, names
+from hypojax.store.arrays import SCAN_GROUPS, scan_folders
 from hypojax.store.evaluations import EVALUATIONS, evaluation_paths, parse_evaluation
 from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.ledger import LEDGER, ScanRecord, parse_entry, read_records, record_path
 from hypojax.store.rebuild import rebuilt_index
-from hypojax.store.root import SCANS, Root, read_root, table_intact, table_statuses
-from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, scan_key
+from hypojax.store.root import OWN, Root, read_root, skeleton, table_intact, table_statuses
+from hypojax.store.sealed import NAME, DamagedDocumentError, scan_key
 
+UNLISTED = "the index of the store does not have it, so that nothing vouches for it"
 AGAIN = "run the same command again with --check to write it anew"
 DELETE = "delete it, or move it out of the store"
 
@@ -44,93 +47,105 @@ def verify(root: Location) -> tuple[Problem, ...]:
     Raises
     ------
     RunError
-        ``NOTHING_FOUND``: there is no store.
+        ``NOTHING_FOUND``: there is no store; ``OTHER_SETTINGS``: another version wrote it.
     """
-    if not any(path.exists() for path in (index_path(root), root / NAME, root / LEDGER, root / SCANS)):
+    if not any(path.exists() for path in (index_path(root), root / NAME, *(root / name for name in OWN))):
         raise RunError(Reason.NOTHING_FOUND, f"no cohort store at {root}; make one with: hypojax run INPUT OUT")
     try:
-        index = read_index(root)
+        return _all(root, read_index(root), lost="")
     except RunError as error:
-        rebuilt = rebuilt_index(root)
-        if rebuilt is None:
-            return (Problem("", str(error)), *_unlisted(root, None))
-        return (Problem("", str(error)), *_all(root, rebuilt, whole=False))
-    return _all(root, index)
+        if error.reason is Reason.OTHER_SETTINGS:
+            raise
+        return _all(root, rebuilt_index(root), lost=str(error))
 
 
-def _all(root: Location, index: Index, *, whole: bool = True) -> tuple[Problem, ...]:
-    """Problems of everything but the index, which is ``whole`` or was rebuilt from the records."""
-    parts = (_scans(root, index), _unlisted(root, index), _strays(root), _groups(root), _history(root), _table(root, index, whole=whole))
-    return tuple(problem for part in parts for problem in part)
+def _all(root: Location, index: Index | None, *, lost: str) -> tuple[Problem, ...]:
+    """Problems of everything, by an index that holds, or was rebuilt because it was ``lost``; None where that failed too."""
+    if index is None:
+        return (
+            Problem("", lost),
+            *(Problem(key, UNLISTED) for key in sorted({name for top in (*SCAN_GROUPS, LEDGER) for name in names(root / top)[0]})),
+        )
+    # Where the index was rebuilt, scans lie where their records have them.
+    slots = {record["scan"]: record["slot"] for record in read_records(root, index.ids)} if lost else index.slots
+    stored, strays = stored_keys(root, {scan: slots.get(scan, -1) for scan in index.ids})
+    first = (Problem("", lost),) if lost else ()
+    if index.removing:
+        first = (*first, Problem("", f"the removal of {len(index.removing)} scans broke off; run: hypojax repair {root.parent}"))
+    parts = (_scans(root, index, stored, whole=not lost), strays, _strays(root), _skeleton(root, index, whole=not lost), _history(root))
+    return (*first, *(problem for part in (*parts, _table(root, index, whole=not lost)) for problem in part))
 
 
-def check_documents(folder: Location, *, files: Mapping[str, str], groups: Sequence[str]) -> None:
-    """Hold the documents of a scan's groups (geometry, scaling, types of arrays) against the digests in its record.
+def stored_keys(root: Location, slots: Mapping[str, int]) -> tuple[dict[str, list[str]], list[Problem]]:
+    """Scan → keys of all that is stored of it, by the slots of all scans; and what belongs to none of them."""
+    homes = {folder: scan for scan, slot in slots.items() for folder in scan_folders(scan, slot)}
+    stored: dict[str, list[str]] = {}
+    strays: list[Problem] = []
+    tops = [*SCAN_GROUPS, *(array.name for array in COHORT_ARRAYS)]
+    for top, found in zip(tops, each(root, lambda top: keys(root / top), tops), strict=True):
+        depth = 2 if top in SCAN_GROUPS else 3
+        for key in found:
+            if key.removesuffix(PARTIAL) == NAME:
+                continue
+            folder = "/".join([top, *key.split("/")[: depth - 1]])
+            if (scan := homes.get(folder)) is not None and folder != f"{top}/{key}":
+                stored.setdefault(scan, []).append(f"{top}/{key}")
+            else:
+                owner = key.split("/")[0] if top in SCAN_GROUPS and "/" in key else ""
+                strays.append(Problem(owner, f"{top}/{key} belongs to no scan that the index of the store has; {DELETE}"))
+    known = {scan_key(scan) for scan in slots}
+    strays += [Problem(key, UNLISTED) for key in names(root / LEDGER)[0] if key not in known]
+    for key in keys(root / LEDGER):
+        folder, _, name = key.partition("/")
+        if folder in known and name.removesuffix(PARTIAL) != NAME:
+            strays.append(Problem(folder, f"{LEDGER}/{key} is no record; {DELETE}"))
+    return stored, strays
 
-    Parameters
-    ----------
-    folder
-        Folder of the scan.
-    files
-        Key below it → SHA-256, as the ledger record has it.
-    groups
-        Names of the groups that are about to be read.
 
-    Raises
-    ------
-    DamagedDocumentError
-        A document is not as it was written, or no record speaks of it.
-    """
-    for group in groups:
-        documents = [key for key in files if key.startswith(f"{group}/") and key.endswith(f"/{NAME}")]
-        if f"{group}/{NAME}" not in documents:
-            raise DamagedDocumentError(f"its ledger record has no {group}/{NAME}")
-        for key in documents:
-            if what := _difference(folder / key, files[key]):
-                raise DamagedDocumentError(f"{key} {what}")
-
-
-def _scans(root: Location, index: Index) -> Iterator[Problem]:
-    """Problems of each scan, in order."""
+def _scans(root: Location, index: Index, stored: Mapping[str, Sequence[str]], *, whole: bool) -> Iterator[Problem]:
+    """Problems of every scan, in order."""
     statuses = _statuses(root)
-    for problems in each(root, lambda scan: tuple(_scan(root, index, scan, statuses.get(visible(scan), "pending"))), index.ids):
-        yield from problems
+
+    def of_scan(scan: str) -> tuple[Problem, ...]:
+        return tuple(_scan(root, scan, index, stored.get(scan, ()), status=statuses.get(visible(scan), "pending"), whole=whole))
+
+    for found in each(root, of_scan, index.ids):
+        yield from found
 
 
-def _scan(root: Location, index: Index, scan: str, status: str) -> Iterator[Problem]:
-    """Problems of one scan, to which the table gives ``status``."""
-    for key in keys(record_path(root, scan).parent):
-        if key not in (NAME, NAME + PARTIAL):
-            yield Problem(scan, f"{LEDGER}/{scan_key(scan)}/{key} is no part of its ledger record; {DELETE}")
+def _scan(root: Location, scan: str, index: Index, stored: Sequence[str], *, status: str, whole: bool) -> Iterator[Problem]:
+    """Problems of one scan."""
     try:
         record = parse_entry(record_path(root, scan).read_bytes(), scan).record
-    except FileNotFoundError:
-        yield from _without_record(root, scan, status)
+    except (FileNotFoundError, NotADirectoryError):
+        record = None
     except OSError as error:
         yield Problem(scan, f"its ledger record cannot be read ({error.strerror}); check permissions and disk")
+        return
     except DamagedDocumentError as error:
         yield Problem(scan, f"its ledger record is damaged: {error}; {AGAIN}")
-    else:
-        yield from _with_record(root, record, index) if record is not None else _without_record(root, scan, status)
-
-
-def _without_record(root: Location, scan: str, status: str) -> Iterator[Problem]:
-    """A scan without a record: untouched, broken off half-way, or robbed of its record."""
-    if objects := keys(root / SCANS / scan_key(scan)):
-        yield Problem(scan, f"it is half written ({len(objects)} objects, no ledger record); {AGAIN}")
+        return
+    if record is not None:
+        yield from _with_record(root, record, index, stored, whole=whole)
+    elif stored:
+        yield Problem(scan, f"it is half written ({len(stored)} objects, no ledger record); {AGAIN}")
     elif status != "pending":
         yield Problem(scan, f"the table says {status!r} but its ledger record is missing; {AGAIN}")
 
 
-def _with_record(root: Location, record: ScanRecord, index: Index) -> Iterator[Problem]:
+def _with_record(root: Location, record: ScanRecord, index: Index, stored: Sequence[str], *, whole: bool) -> Iterator[Problem]:
     """Objects of a scan against its record."""
-    scan, folder = record["scan"], root / SCANS / scan_key(record["scan"])
+    scan = record["scan"]
     if record["settings_sha256"] != index.settings_sha256:
         yield Problem(scan, "its record was written under other settings than the store's; run the same command again, which does it anew")
+    if whole and record["slot"] != index.slots[scan]:
+        yield Problem(
+            scan, f"its record has it in row {record['slot']}, the index in row {index.slots[scan]}; run: hypojax repair {root.parent}"
+        )
     for key, expected in record["files"].items():
-        if what := _difference(folder / key, expected):
+        if what := _difference(root / key, expected):
             yield Problem(scan, f"{key} {what}; {AGAIN}")
-    for key in sorted(set(keys(folder)) - set(record["files"])):
+    for key in sorted(set(stored) - set(record["files"])):
         yield Problem(scan, f"{key} is not in its ledger record (a write that broke off); {AGAIN}")
 
 
@@ -144,14 +159,6 @@ def _difference(path: Location, expected: str) -> str:
         return f"cannot be read ({error.strerror})"
 
 
-def _unlisted(root: Location, index: Index | None) -> Iterator[Problem]:
-    """Folders of scans that the index does not have (all of them when the index is lost)."""
-    known = {scan_key(scan) for scan in index.ids} if index else set()
-    folders = {folder for name in (SCANS, LEDGER) for folder in names(root / name)[0]}
-    for key in sorted(folders - known):
-        yield Problem(key, "the index of the store does not have it, so that nothing vouches for it")
-
-
 def _strays(root: Location) -> Iterator[Problem]:
     """Arrays and groups at the root that are no columns of the table, and files where only folders of scans belong.
 
@@ -161,21 +168,29 @@ def _strays(root: Location) -> Iterator[Problem]:
         description = read_root(root)
     except DamagedDocumentError:
         return
-    known = {SCANS, LEDGER, EVALUATIONS, *description.columns, *description.replaced}
+    known = {*OWN, *description.columns, *description.replaced}
     for name in names(root)[0]:
         if name not in known and ((root / name / NAME).exists() or (root / name / "c").is_dir()):
             yield Problem("", f"{name} is an array or group that the table does not have; {DELETE}")
-    for folder in (SCANS, LEDGER):
-        for name in names(root / folder)[1]:
-            if name not in (NAME, NAME + PARTIAL):
-                yield Problem("", f"{folder}/{name} belongs to no scan; {DELETE}")
+    for name in names(root / LEDGER)[1]:
+        if name not in (NAME, NAME + PARTIAL):
+            yield Problem("", f"{LEDGER}/{name} belongs to no scan; {DELETE}")
 
 
-def _groups(root: Location) -> Iterator[Problem]:
-    """The one group document that is the same in every store."""
-    path = root / SCANS / NAME
-    if not path.is_file() or path.read_bytes() != encode(group_document({})):
-        yield Problem("", f"{SCANS}/{NAME} is damaged or missing; {AGAIN}")
+def _skeleton(root: Location, index: Index, *, whole: bool) -> Iterator[Problem]:
+    """The documents that are the same in every store of so many scans."""
+    for key, expected in skeleton(len(index.scans)).items():
+        # Of how many scans a store with a lost index is cannot be known: the arrays' own documents are left to the repair.
+        if (whole or key.split("/")[0] in SCAN_GROUPS) and not _is(root / key, expected):
+            yield Problem("", f"{key} is damaged or missing; run: hypojax repair {root.parent}")
+
+
+def _is(path: Location, expected: bytes) -> bool:
+    """Whether a file has these bytes."""
+    try:
+        return path.read_bytes() == expected
+    except OSError:
+        return False
 
 
 def _history(root: Location) -> Iterator[Problem]:

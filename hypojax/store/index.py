@@ -11,8 +11,11 @@ from hypojax.storage import FencedPath, Location, locate, names, place, real
 from hypojax.store.ledger import LEDGER, ScanRecord, ledger_digest, settings_digest
 from hypojax.store.sealed import NAME, DamagedDocumentError, group_document, plain, seal, unseal
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the layout on disk."""
+
+OLDER: Final = "run again into a new OUT folder; the version of hypojax that wrote this one still reads it"
+"""What to do with a store of an older layout."""
 
 Column = str | int | float | None
 
@@ -49,12 +52,18 @@ class Index:
     provenance
         What took part (versions, device): text, every value that occurred, separated by ``; ``.
     scans
-        Inputs, ordered by scan id.
+        Inputs, in order of their slots: the place of a scan in here is its row in the table and in the arrays over all scans.
+    removing
+        Scans that are being removed; empty but for the time that takes, or where a process died of it.
+    removed
+        When scans were removed, and how many: which ones nobody knows any more.
     """
 
     settings: Mapping[str, Any]
     provenance: Mapping[str, str]
     scans: tuple[ScanEntry, ...]
+    removing: tuple[str, ...] = ()
+    removed: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
     def by_id(self) -> Mapping[str, ScanEntry]:
@@ -65,6 +74,11 @@ class Index:
     def ids(self) -> tuple[str, ...]:
         """Ids of all scans, in order."""
         return tuple(self.by_id)
+
+    @cached_property
+    def slots(self) -> Mapping[str, int]:
+        """Scan → its slot."""
+        return {scan: slot for slot, scan in enumerate(self.ids)}
 
     @cached_property
     def settings_sha256(self) -> str:
@@ -85,7 +99,8 @@ def index_bytes(index: Index, *, writer: str = "") -> bytes:
     """The stored form of an index: a sealed group document, with a name of whoever puts it if need be."""
     by = {"writer": writer} if writer else {}
     attributes = {"format": FORMAT, **by, "settings": index.settings, "provenance": index.provenance, "scans": index.scans}
-    return seal(group_document(plain(attributes)))
+    removal = {name: value for name, value in (("removing", index.removing), ("removed", index.removed)) if value}
+    return seal(group_document(plain({**attributes, **removal})))
 
 
 def read_index(root: Location) -> Index:
@@ -108,9 +123,24 @@ def read_index(root: Location) -> Index:
     except DamagedDocumentError as error:
         raise RunError(Reason.STORE_DAMAGED, f"the index of store {root} is damaged: {error}; {_mend(root)}") from error
     if attributes.get("format") != FORMAT:
-        message = f"store {root} has layout {attributes.get('format')!r}, this version reads {FORMAT}; use the version that wrote it"
-        raise RunError(Reason.OTHER_SETTINGS, message)
-    return Index(settings=attributes["settings"], provenance=attributes["provenance"], scans=tuple(attributes["scans"]))
+        raise other_layout(root, attributes.get("format"))
+    return Index(
+        settings=attributes["settings"],
+        provenance=attributes["provenance"],
+        scans=tuple(attributes["scans"]),
+        removing=tuple(attributes.get("removing", ())),
+        removed=tuple(attributes.get("removed", ())),
+    )
+
+
+def other_layout(root: Location, layout: object) -> RunError:
+    """The refusal of a store that another version wrote."""
+    older = layout is None or (isinstance(layout, int) and layout < FORMAT)
+    advice = OLDER if older else "use a version at least as new as the one that wrote it"
+    message = (
+        f"store {root} was written by {'an older' if older else 'a newer'} version of hypojax (layout {layout}, this one has {FORMAT})"
+    )
+    return RunError(Reason.OTHER_SETTINGS, f"{message}; {advice}")
 
 
 def put_index(root: Location, index: Index) -> None:
@@ -140,7 +170,7 @@ def _mend(root: Location) -> str:
 
 
 def make_index(scans: Sequence[ScanEntry], *, settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> Index:
-    """An index in its stored form: JSON values, scans ordered by id.
+    """The index of a new store in its stored form: JSON values, scans ordered by id.
 
     Raises
     ------
@@ -157,7 +187,7 @@ def make_index(scans: Sequence[ScanEntry], *, settings: Mapping[str, Any], prove
 
 
 def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], anew: bool = False) -> Index:
-    """The index after adding inputs.
+    """The index after adding inputs, those that are new behind those that the store has.
 
     Parameters
     ----------
@@ -196,10 +226,9 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
     provenance = {} if differences else dict(old.provenance)
     for key, value in new.provenance.items():
         provenance[key] = joined(provenance.get(key, ""), value)
-    return Index(
-        settings=new.settings if differences else old.settings,
-        provenance=provenance,
-        scans=tuple(entries[scan] for scan in sorted(entries)),
+    order = (*old.ids, *sorted(set(entries) - set(old.by_id)))
+    return replace(
+        old, settings=new.settings if differences else old.settings, provenance=provenance, scans=tuple(entries[scan] for scan in order)
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypedDict
 
 from hypojax.reason import Reason
@@ -16,6 +16,9 @@ STATUSES: Final = ("done", "failed", "pending")
 
 OWN: Final = ("status", "reason", "message", "path", "duplicate_of", FLAGGED.name)
 """Columns of the table that a record, or the index, holds by themselves or as text, or that several scans together tell."""
+
+LENGTHS: Final = {"axis": 3, "world": 4, "voxel": 4}
+"""Lengths of the dims of a row's columns."""
 
 QUANTITIES: Final = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3")
 
@@ -32,11 +35,12 @@ class RegionEntry(TypedDict):
 class ScanRecord(TypedDict):
     """What the ledger holds of one scan.
 
-    ``row`` has the other columns of `schema.TABLE` by name; a value that is missing is null. ``files`` maps the key of
-    every stored object (below the scan's folder) to its SHA-256. ``settings_sha256`` says under which settings.
+    ``slot`` is its row in the arrays over all scans. ``row`` has the other columns of `schema.TABLE` by name; a value that is missing is
+    null. ``files`` maps the key of every stored object (below the store) to its SHA-256. ``settings_sha256`` says under which settings.
     """
 
     scan: str
+    slot: int
     status: str
     reason: str
     message: str
@@ -61,7 +65,7 @@ def row_of_record(row: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     row
-        Column → value, a list of three along ``axis``; flags may be a sequence. NaN and None are missing.
+        Column → value, a list along ``axis``, lists along ``world`` and ``voxel``; flags may be a sequence. NaN and None are missing.
 
     Raises
     ------
@@ -86,11 +90,11 @@ def _cell(variable: Variable, value: Any) -> Any:  # noqa: ANN401  (any JSON val
     if variable.dtype == "str":
         return value if isinstance(value, str) else " ".join(value)
     convert = float if variable.dtype.startswith("float") else int
-    if "axis" not in variable.dims:
+    if len(variable.dims) == 1:
         return convert(value)
-    if len(value) != 3:
-        raise ValueError(f"column {variable.name!r} needs three values, not {value!r}")
-    return [None if item is None else convert(item) for item in value]
+    if len(value) != LENGTHS[variable.dims[1]]:
+        raise ValueError(f"column {variable.name!r} needs {LENGTHS[variable.dims[1]]} values, not {value!r}")
+    return [_cell(replace(variable, dims=variable.dims[1:]), item) for item in value]
 
 
 def regions_of_record(regions: Mapping[str, Mapping[str, Any]], *, status: str) -> dict[str, RegionEntry]:
@@ -212,6 +216,7 @@ def _record(attributes: Mapping[str, Any]) -> ScanRecord:
     """The record among the attributes of an entry."""
     return ScanRecord(
         scan=attributes["scan"],
+        slot=attributes["slot"],
         status=attributes["status"],
         reason=attributes["reason"],
         message=attributes["message"],

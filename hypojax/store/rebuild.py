@@ -1,28 +1,26 @@
 """Repair: what is damaged or lost in a store and can be made again from the rest of it, with no scan read."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import PARTIAL, Location, digest, each, keys, names, place
-from hypojax.store.evaluations import EVALUATIONS
+from hypojax.schema import COHORT_ARRAYS
+from hypojax.storage import PARTIAL, Location, each, keys, names, place
+from hypojax.store.arrays import SCAN_GROUPS, scan_folders
 from hypojax.store.index import Index, joined, put_index, read_index
-from hypojax.store.ledger import LEDGER, LedgerEntry, ScanRecord, parse_entry, read_records
-from hypojax.store.root import SCANS, read_root
-from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, scan_key, unseal
-
-ASIDE: Final = "set-aside"
-"""Folder beside the store for what lay in it and belongs to nothing."""
+from hypojax.store.ledger import LEDGER, LedgerEntry, parse_entry, read_records
+from hypojax.store.removal import ASIDE, finish_removal, move_slot
+from hypojax.store.root import OWN, read_root, skeleton
+from hypojax.store.sealed import NAME, DamagedDocumentError, scan_key, unseal
 
 
 def rebuilt_index(root: Location) -> Index | None:
     """The index as the ledger's records tell it; None where none of them holds.
 
-    Settings are those of most records. Inputs that never had a record are not among the scans: the next run brings them back.
+    Settings are those of most records. Inputs that never had a record are not among the scans: the next run brings them back. Scans
+    come in order of their slots; where one is missing between them `repair` moves those behind it up.
     """
     entries = [entry for entry in each(root, lambda key: _entry(root, key), names(root / LEDGER)[0]) if entry is not None and entry.origin]
     counted = Counter(entry.record["settings_sha256"] for entry in entries if entry.record is not None)
@@ -34,8 +32,9 @@ def rebuilt_index(root: Location) -> Index | None:
     for origin in made:
         for name, value in origin["provenance"].items():
             provenance[name] = joined(provenance.get(name, ""), value)
+    entries.sort(key=lambda entry: (entry.record is None, entry.record["slot"] if entry.record else 0, entry.origin["input"]["scan"]))
     scans = {entry.origin["input"]["scan"]: entry.origin["input"] for entry in entries}
-    return Index(settings=made[0]["settings"], provenance=provenance, scans=tuple(scans[scan] for scan in sorted(scans)))
+    return Index(settings=made[0]["settings"], provenance=provenance, scans=tuple(scans.values()))
 
 
 def repair(root: Location) -> tuple[str, ...]:
@@ -55,9 +54,17 @@ def repair(root: Location) -> tuple[str, ...]:
     """
     done = list(_index(root))
     index = read_index(root)
-    done += _groups(root)
-    for sentences in each(root, lambda record: tuple(_documents(root, record)), read_records(root, index.ids)):
-        done += sentences
+    if index.removing:
+        index = finish_removal(root, index)
+        done.append("the removal of scans that broke off was finished")
+    for key, expected in skeleton(len(index.scans)).items():
+        if _bytes(root / key) != expected:
+            place(root / key, expected)
+            done.append(f"{key} was written again")
+    for record in list(read_records(root, index.ids)):
+        if record["slot"] != index.slots[record["scan"]]:
+            move_slot(root, record["scan"], index.slots[record["scan"]])
+            done.append(f"scan {record['scan']!r} was moved from row {record['slot']} to row {index.slots[record['scan']]}")
     done += _set_aside(root, index)
     return tuple(done)
 
@@ -87,38 +94,6 @@ def _index(root: Location) -> Iterator[str]:
         yield f"the index was rebuilt from the records of {len(index.scans)} scans; the next run adds inputs that had none"
 
 
-def _groups(root: Location) -> Iterator[str]:
-    """Write the document of the group that holds all scans where it is not what it must be."""
-    path, shared = root / SCANS / NAME, encode(group_document({}))
-    if _bytes(path) != shared:
-        place(path, shared)
-        yield f"{SCANS}/{NAME} was written again"
-
-
-def _documents(root: Location, record: ScanRecord) -> Iterator[str]:
-    """Write documents of a scan's groups and arrays again where another document has a copy, if it gives the digest in the record."""
-    folder = root / SCANS / scan_key(record["scan"])
-    for key, expected in record["files"].items():
-        if not key.endswith(NAME) or ((data := _bytes(folder / key)) is not None and digest(data) == expected):
-            continue
-        for candidate in _copies(folder, key):
-            if digest(candidate) == expected:
-                place(folder / key, candidate)
-                yield f"scan {record['scan']!r}: {key} was written again"
-
-
-def _copies(folder: Location, key: str) -> Iterator[bytes]:
-    """What a document may have been: that of a group of groups, or that of an array as its group's document has it."""
-    yield encode(group_document({}))
-    group, _, rest = key.partition("/")
-    try:
-        document: dict[str, Any] = json.loads(_bytes(folder / group / NAME) or b"{}")
-        array = document["consolidated_metadata"]["metadata"][rest.removesuffix(f"/{NAME}")]
-    except (ValueError, TypeError, KeyError):
-        return
-    yield json.dumps(array, indent=2).encode()
-
-
 def _set_aside(root: Location, index: Index) -> Iterator[str]:
     """Move what belongs to nothing out of the store, beside it, so that nobody takes it for a part of the cohort."""
     for key in list(foreign_keys(root, index)):
@@ -140,16 +115,19 @@ def _remove_empty(path: Location) -> None:
 
 def foreign_keys(root: Location, index: Index) -> Iterator[str]:
     """Keys of all that is neither of the ledger, nor of a scan with a record or one at work, nor of the table, nor the user's own."""
-    records: Mapping[str, Mapping[str, str]] = {scan_key(record["scan"]): record["files"] for record in read_records(root, index.ids)}
+    files = {record["scan"]: record["files"] for record in read_records(root, index.ids)}
+    homes = {folder: scan for scan, slot in index.slots.items() for folder in scan_folders(scan, slot)}
     known = {scan_key(scan) for scan in index.ids}
     for key in keys(root / LEDGER):
         folder, _, name = key.rpartition("/")
         if key != NAME and not (folder in known and name.removesuffix(PARTIAL) == NAME):
             yield f"{LEDGER}/{key}"
-    for key in keys(root / SCANS):
-        folder, _, name = key.partition("/")
-        if key != NAME and not (folder in known and (folder not in records or name in records[folder])):
-            yield f"{SCANS}/{key}"
+    for top in (*SCAN_GROUPS, *(array.name for array in COHORT_ARRAYS)):
+        depth = 2 if top in SCAN_GROUPS else 3
+        for key in (f"{top}/{key}" for key in keys(root / top) if key != NAME):
+            scan = homes.get("/".join(key.split("/")[:depth]))
+            if scan is None or (scan in files and key not in files[scan]):
+                yield key
     yield from _foreign_arrays(root)
 
 
@@ -160,7 +138,7 @@ def _foreign_arrays(root: Location) -> Iterator[str]:
     except DamagedDocumentError:
         return
     for name in names(root)[0]:
-        if name not in {SCANS, LEDGER, EVALUATIONS, *description.columns, *description.replaced}:
+        if name not in {*OWN, *description.columns, *description.replaced}:
             inner = keys(root / name)
             yield from (f"{name}/{key}" for key in inner if NAME in inner or any(each.startswith("c/") for each in inner))
 

@@ -1,7 +1,8 @@
-"""The table at the root of a store: what `xarray.open_zarr` shows. Always written whole, from the ledger.
+"""The root of a store: the table, always written whole, from the ledger, and the arrays over all scans beside it.
 
-The root document goes last and carries the digest of the table; while a table is being replaced the root shows none,
-so that a crash leaves no table rather than columns of two.
+What `xarray.open_zarr` shows is what the root document says: it goes last and carries the digest of the table. While a table is being
+replaced the root shows nothing, so that a crash leaves no table rather than columns of two. While scans are added it still shows the
+table and the rows of the arrays that it was written with.
 """
 
 import json
@@ -14,16 +15,38 @@ import numpy as np
 import xarray as xr
 from zarr.abc.buffer import Buffer
 from zarr.codecs import ZstdCodec
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Location, Objects, digest, digests, each, fetch, file_digest, keys, place, place_all, prune, remove
-from hypojax.store.arrays import memory_store, open_array
-from hypojax.store.index import Index
+from hypojax.schema import COHORT_ARRAYS
+from hypojax.storage import (
+    Location,
+    Objects,
+    connection,
+    digest,
+    digests,
+    each,
+    fetch,
+    file_digest,
+    keys,
+    place,
+    place_all,
+    prune,
+    remove,
+)
+from hypojax.store.arrays import SCAN_GROUPS, memory_store, model_coordinates, open_array, templates
+from hypojax.store.evaluations import EVALUATIONS
+from hypojax.store.index import FORMAT, Index, other_layout
 from hypojax.store.ledger import LEDGER
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, refuse_other_versions, seal, unseal
 
-SCANS: Final = "scans"
+OWN: Final = frozenset({*SCAN_GROUPS, *(array.name for array in COHORT_ARRAYS), LEDGER, EVALUATIONS})
+"""Folders of a store that hold no column of the table."""
+
+SHARED: Final = encode(group_document({}))
+"""Document of a group that only holds other groups or arrays."""
+
+LAYOUT: Final = "layout"
 COLUMN: Final = re.compile(r"(?!__|\.)[^/\\]+")
 """Names that can be an array of the root group."""
 
@@ -31,8 +54,8 @@ REPLACED: Final = "replaced_columns"
 EXPORTS: Final = "exports_sha256"
 
 COMMENT: Final = (
-    "One row a scan, one column a region. Voxels, label maps and posteriors of a scan are groups of their own: "
-    "xarray.open_zarr('<this store>/scans/<scan>/native'), and likewise labels, head and box. "
+    "One row a scan, one column a region; posterior, image and head have the same rows. Voxels and label maps of a scan are arrays of "
+    "their own: zarr.open_array('<this store>/native/<scan>'), and likewise labels. "
     "The ledger holds one record a scan with the SHA-256 of all that is stored of it."
 )
 
@@ -64,15 +87,21 @@ def table_objects(table: xr.Dataset) -> Objects:
     ValueError
         A column has a name that cannot stand at the root of a store.
     """
-    if wrong := [str(name) for name in table.variables if not COLUMN.fullmatch(str(name)) or name in (SCANS, LEDGER, NAME)]:
+    if wrong := [str(name) for name in table.variables if not COLUMN.fullmatch(str(name)) or name in {*OWN, NAME}]:
         raise ValueError(f"columns {wrong} cannot be arrays of a store; cohort.build gives names that can")
     memory: dict[str, Buffer] = {}
     codec = ZstdCodec(level=3, checksum=True)
-    encoding = {name: {"compressors": (codec,)} for name in table.variables}
-    bare = table.drop_encoding().drop_attrs(deep=False)
-    bare.to_zarr(MemoryStore(memory), zarr_format=3, consolidated=False, encoding=encoding)
-    order = {str(name): number for number, name in enumerate((*table.coords, *table.data_vars))}
+    bare = table.assign_coords(model_coordinates()).drop_encoding().drop_attrs(deep=False)
+    bare.to_zarr(
+        MemoryStore(memory), zarr_format=3, consolidated=False, encoding={name: {"compressors": (codec,)} for name in bare.variables}
+    )
+    order = {str(name): number for number, name in enumerate((*bare.coords, *bare.data_vars))}
     return {key: memory[key].to_bytes() for key in sorted(memory, key=lambda key: (order.get(key.split("/")[0], -1), key))}
+
+
+def skeleton(count: int) -> Objects:
+    """Documents that are the same in every store of so many scans, by key: groups, and templates of the arrays over all scans."""
+    return {**{f"{group}/{NAME}": SHARED for group in SCAN_GROUPS}, **templates(count)}
 
 
 def root_bytes(
@@ -95,6 +124,7 @@ def root_bytes(
     """
     own = json.loads(objects[NAME])["attributes"] if objects is not None else {}
     columns = {key: data for key, data in (objects or {}).items() if key != NAME}
+    shown = {**columns, **templates(json.loads(objects[f"scan/{NAME}"])["shape"][0])} if objects is not None else {}
     merged = {
         "title": "Hypothalamus and intracranial volumes of a cohort of T1-weighted scans",
         "comment": COMMENT,
@@ -102,11 +132,12 @@ def root_bytes(
         **attributes,
         **index.provenance,
         "settings": json.dumps(index.settings),
+        LAYOUT: FORMAT,
         "ledger_sha256": ledger_sha256,
         **({EXPORTS: json.dumps(exports, sort_keys=True)} if exports else {}),
         "table_sha256": _table_digest(digests(columns)),
     }
-    return seal(group_document(merged, arrays=columns))
+    return seal(group_document(merged, arrays=shown))
 
 
 def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha256: str, exports: Mapping[str, str] | None = None) -> None:
@@ -122,21 +153,14 @@ def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha25
     if _stands(root, document):
         return
     columns = {key: data for key, data in objects.items() if key != NAME}
-    before = _columns_before(root)
-    place(root / NAME, root_bytes(None, attributes={REPLACED: before}, index=index, ledger_sha256=""))
+    before = hide_table(root, index=index)
     for name, found in zip(before, each(root, lambda name: keys(root / name), before), strict=True):
         # A column of nothing but empty values has no chunk, and that of the table before would fill it.
         if {f"{name}/{key}" for key in found} - set(columns):
             remove(root / name)
     place_all(root, columns)
-    for _ in each(root, lambda name: prune(root / name, keep=_below(columns, name)), {key.split("/")[0] for key in columns}):
-        pass
+    prune(root, sorted({key.split("/")[0] for key in columns}), keep=columns)
     place(root / NAME, document)
-
-
-def _below(columns: Objects, name: str) -> dict[str, str]:
-    """Keys of one column, relative to it."""
-    return {key.partition("/")[2]: "" for key in columns if key.startswith(f"{name}/")}
 
 
 def write_empty_table(root: Location, *, index: Index) -> None:
@@ -148,6 +172,19 @@ def write_empty_table(root: Location, *, index: Index) -> None:
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
     place(root / NAME, root_bytes(None, attributes={}, index=index, ledger_sha256=""))
+
+
+def hide_table(root: Location, *, index: Index) -> list[str]:
+    """Let the root show nothing, while the table is replaced or scans are removed; gives the columns that stood there.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    before = _columns_before(root)
+    place(root / NAME, root_bytes(None, attributes={REPLACED: before}, index=index, ledger_sha256=""))
+    return before
 
 
 def read_root(root: Location) -> Root:
@@ -164,7 +201,7 @@ def read_root(root: Location) -> Root:
         raise DamagedDocumentError(f"it cannot be read ({error.strerror})") from error
     refuse_other_versions(document)
     attributes = document["attributes"]
-    columns = tuple(document.get("consolidated_metadata", {}).get("metadata", ()))
+    columns = tuple(name for name in document.get("consolidated_metadata", {}).get("metadata", ()) if name not in OWN)
     return Root(columns=columns, replaced=tuple(attributes.get(REPLACED, ())), attributes=attributes)
 
 
@@ -189,6 +226,8 @@ def check_table(root: Location) -> None:
         description = read_root(root)
     except DamagedDocumentError as error:
         raise RunError(Reason.STORE_DAMAGED, f"the table of {root} is damaged: {NAME}: {error}; run: hypojax export") from error
+    if description.attributes.get(LAYOUT) != FORMAT:
+        raise other_layout(root, description.attributes.get(LAYOUT, 1))
     if not description.columns:
         raise RunError(Reason.NOTHING_FOUND, f"store {root} has no table yet; run: hypojax export")
     if not table_intact(root, description):
@@ -198,7 +237,19 @@ def check_table(root: Location) -> None:
 def open_table(root: Location) -> xr.Dataset:
     """The table at the root: fetched whole; of version 3 as in `open_array`."""
     found = _column_keys(root, read_root(root))
-    return xr.open_zarr(memory_store(fetch(root, (NAME, *found))), chunks=None, zarr_format=3)
+    shown = xr.open_zarr(memory_store(fetch(root, (NAME, *found))), chunks=None, zarr_format=3)
+    return shown.drop_vars([*(array.name for array in COHORT_ARRAYS), *model_coordinates()])
+
+
+def open_arrays(root: Location) -> xr.Dataset:
+    """The arrays over all scans with their coordinates, as the root document shows them, one Dask chunk a scan; nothing is read yet.
+
+    Values are decoded as CF has it: ``posterior`` is 0 and ``image`` NaN for a scan without segmentation; ``head`` stays as stored.
+    """
+    remote = connection(root)
+    shown: xr.Dataset = xr.open_zarr(root if remote is None else ObjectStore(remote, read_only=True), chunks={}, zarr_format=3)
+    found = shown[[array.name for array in COHORT_ARRAYS]]
+    return found.drop_vars([name for name in found.coords if name not in {"scan", *model_coordinates()}])
 
 
 def table_statuses(root: Location) -> dict[str, str]:

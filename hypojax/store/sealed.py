@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from hypojax.storage import Objects, digest
+from hypojax.storage import Location, Objects, digest, file_digest
 
 NAME: Final = "zarr.json"
 SEAL: Final = "document_sha256"
@@ -24,6 +24,22 @@ LONGEST: Final = 180
 
 class DamagedDocumentError(ValueError):
     """A document that is not what was written."""
+
+
+def check_file(path: Location, expected: str | None) -> None:
+    """Hold a file against its SHA-256.
+
+    Raises
+    ------
+    DamagedDocumentError
+        It is not what was written, or nothing says what that is.
+    OSError
+        It is missing or unreadable.
+    """
+    if expected is None:
+        raise DamagedDocumentError(f"its ledger record has no {path.parent.parent.name}/{path.parent.name}/{path.name}")
+    if file_digest(path) != expected:
+        raise DamagedDocumentError(f"{path} is damaged: its SHA-256 is not the one in the ledger")
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

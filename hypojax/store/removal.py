@@ -1,0 +1,180 @@
+"""Removal: every byte of a scan goes, and the last scan takes its row, so that table and arrays have no holes.
+
+First the index says which scans go, so that whoever finds a removal broken off can finish it; last it says that some went, and no longer
+which. Between, every step may be done twice: a chunk is copied to its new row before the record says so, and the old one goes after that,
+so that no record ever speaks of a chunk of another scan. While that takes the root shows no table.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from hypojax.reason import Reason, RunError
+from hypojax.schema import COHORT_ARRAYS
+from hypojax.storage import Location, names, place, remove, swap
+from hypojax.store.arrays import SCAN_GROUPS, scan_folders
+from hypojax.store.evaluations import evaluation_paths
+from hypojax.store.index import Index, put_index
+from hypojax.store.inflight import read_entry
+from hypojax.store.ledger import LEDGER, LedgerEntry, ScanRecord, entry_bytes, record_path
+from hypojax.store.root import EXPORTS, hide_table, read_root, skeleton
+from hypojax.store.sealed import DamagedDocumentError, scan_key
+
+ASIDE: Final = "set-aside"
+"""Folder beside the store for what lay in it and belonged to nothing."""
+
+DERIVATIVES: Final = "derivatives"
+"""Folder beside the store for label maps as BIDS has them."""
+
+QUALITY_TABLE: Final = "qc.tsv"
+"""Table beside the store of what people said of scans."""
+
+
+def begin_removal(root: Location, index: Index, scans: Sequence[str]) -> Index:
+    """Remove scans, as `finish_removal`, from a store that nobody else writes.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``: the store has no such scan; ``DISK_FULL`` or ``NOT_WRITABLE``.
+    """
+    if unknown := [scan for scan in scans if scan not in index.slots]:
+        raise RunError(Reason.NOTHING_FOUND, f"store {root} has no scan {unknown[0]!r}; nothing was removed")
+    going = replace(index, removing=tuple(sorted({*index.removing, *scans})))
+    put_index(root, going)
+    return finish_removal(root, going)
+
+
+def finish_removal(root: Location, index: Index) -> Index:
+    """Remove the scans that the index says are being removed, and give the index without them.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``: the next command that writes goes on.
+    """
+    order = order_without(index.ids, index.removing)
+    _remove_tables(root, index)
+    for scan in index.removing:
+        _remove_scan(root, scan, index, order)
+    for slot, scan in enumerate(order):
+        if slot != index.slots[scan]:
+            move_slot(root, scan, slot)
+    for array in COHORT_ARRAYS:
+        for row in names(root / array.name / "c")[0]:
+            if row.isdecimal() and int(row) >= len(order):
+                remove(root / array.name / "c" / row)
+    for key, document in skeleton(len(order)).items():
+        place(root / key, document)
+    removed = {"date": datetime.now(UTC).date().isoformat(), "scans": len(index.removing)}
+    made = replace(index, scans=tuple(index.by_id[scan] for scan in order), removing=(), removed=(*index.removed, removed))
+    put_index(root, made)
+    return made
+
+
+def order_without(scans: Sequence[str], removing: Iterable[str]) -> tuple[str, ...]:
+    """Scans in order of their slots when some have gone: the last ones take the places of those.
+
+    >>> order_without(["a", "b", "c", "d", "e"], ["b", "d"])
+    ('a', 'e', 'c')
+    """
+    gone = set(removing)
+    count = len(scans) - len(gone)
+    late = [scan for scan in scans[count:] if scan not in gone]
+    return tuple(late.pop() if scan in gone else scan for scan in scans[:count])
+
+
+def move_slot(root: Location, scan: str, slot: int) -> None:
+    """Give a scan another row: its chunks first, then its record, then the old chunks go.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL`` or ``NOT_WRITABLE``; ``BUSY``: somebody else writes its record.
+    """
+    path = record_path(root, scan)
+    entry, seen = read_entry(path, scan)
+    if entry.record is None or entry.record["slot"] == slot:
+        return
+    old = entry.record["slot"]
+    moved = {_moved(key, slot) if _is_chunk(key) else key: (key, digest) for key, digest in entry.record["files"].items()}
+    for key, (before, _) in moved.items():
+        if key != before:
+            with suppress(FileNotFoundError):  # its record names it all the same, and so does verification
+                place(root / key, (root / before).read_bytes())
+    files = {key: moved[key][1] for key in sorted(moved)}
+    record = ScanRecord(**{**entry.record, "slot": slot, "files": files})
+    if swap(path, entry_bytes(replace(entry, record=record), scan), seen=seen, through=True) is None:
+        raise RunError(Reason.BUSY, f"the record of scan {scan!r} is written by somebody else; run the same command again")
+    for array in COHORT_ARRAYS:
+        remove(root / array.name / "c" / str(old))
+
+
+def _is_chunk(key: str) -> bool:
+    """Whether an object is a chunk of an array over all scans."""
+    return key.split("/", maxsplit=1)[0] in {array.name for array in COHORT_ARRAYS}
+
+
+def _moved(key: str, slot: int) -> str:
+    """Key of the same chunk in another row."""
+    name, chunk, _, rest = key.split("/", 3)
+    return f"{name}/{chunk}/{slot}/{rest}"
+
+
+def _remove_tables(root: Location, index: Index) -> None:
+    """Remove the table and its exports, which have a row for each scan; and rows of what people said of scans that go."""
+    exported: list[str] = []
+    with suppress(DamagedDocumentError, ValueError):
+        exported = list(json.loads(str(read_root(root).attributes.get(EXPORTS, "{}"))))
+    for name in hide_table(root, index=index):
+        remove(root / name)
+    for name in exported:
+        (root.parent / name).unlink(missing_ok=True)
+    said = root.parent / QUALITY_TABLE
+    with suppress(FileNotFoundError):
+        lines = said.read_bytes().splitlines(keepends=True)
+        gone = {scan.encode(errors="surrogateescape") for scan in index.removing}
+        kept = [line for line in lines if not gone & set(line.rstrip(b"\r\n").split(b"\t"))]
+        if kept != lines:
+            place(said, b"".join(kept))
+
+
+def _remove_scan(root: Location, scan: str, index: Index, order: Sequence[str]) -> None:
+    """Remove all that is stored of a scan, its record last, which names its label maps."""
+    slot = index.slots[scan]
+    entry, _ = read_entry(record_path(root, scan), scan)
+    for key in entry.derivatives:
+        path = root.parent / DERIVATIVES / key
+        path.unlink(missing_ok=True)
+        _remove_empty(path, root.parent / DERIVATIVES)
+    taken = slot < len(order) and _slot_of(read_entry(record_path(root, order[slot]), order[slot])[0]) == slot
+    for folder in scan_folders(scan, slot)[: len(SCAN_GROUPS) if taken else None]:
+        remove(root / folder)
+    said = re.compile(rb"(?<![0-9A-Za-z])" + re.escape(json.dumps(scan)[1:-1].encode()) + rb"(?![0-9A-Za-z])")
+    for path in evaluation_paths(root):
+        if said.search(path.read_bytes()):
+            remove(path.parent)
+    aside = root.parent / ASIDE / root.name
+    for name in (*(f"{group}/{scan_key(scan)}" for group in (*SCAN_GROUPS, LEDGER)), *(array.name for array in COHORT_ARRAYS)):
+        remove(aside / name)
+    remove(root / LEDGER / scan_key(scan))
+
+
+def _slot_of(entry: LedgerEntry) -> int | None:
+    """The row of a scan by its record."""
+    return entry.record["slot"] if entry.record is not None else None
+
+
+def _remove_empty(path: Location, top: Location) -> None:
+    """Remove the folders above a file, below ``top``, that are empty without it; buckets have none."""
+    if isinstance(path, Path):
+        with suppress(OSError):
+            for folder in path.parents:
+                if folder == top:
+                    return
+                folder.rmdir()
