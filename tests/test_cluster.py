@@ -19,7 +19,7 @@ from hypojax import execute
 from hypojax.cohort import open_cohort
 from hypojax.execute.cluster import on_this_machine
 from hypojax.execute.dispatch import batches
-from hypojax.execute.lock import Shard, Turn, parse_shard
+from hypojax.execute.lock import Shard, WorkerLock, parse_shard
 from hypojax.execute.worker import Assignment, assigned
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.segmenter.segmenter import Segmentation
@@ -183,7 +183,7 @@ def plugins(client: Client) -> set[str]:
 @pytest.mark.floor
 def test_a_cluster_forgets_a_run_however_it_ends(tmp_path: Path) -> None:
     """By an error in the client, and by a client that is gone and cleans up nothing."""
-    ends, vanishes = (Assignment(Turn(None, f"hypojax-{name}"), tmp_path, RunSettings()) for name in ("ends", "vanishes"))
+    ends, vanishes = (Assignment(WorkerLock(None, f"hypojax-{name}"), tmp_path, RunSettings()) for name in ("ends", "vanishes"))
     with on_this_machine([{}]) as cluster, Client(cluster) as onlooker:
         onlooker.wait_for_workers(1, timeout=120)
         with suppress(KeyboardInterrupt), assigned(onlooker, ends):

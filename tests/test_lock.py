@@ -1,4 +1,4 @@
-"""Turns of runs: a run waits for workers of the one before, which write no more once it has begun; shards have theirs side by side."""
+"""Locks of runs: a run waits for workers of the one before, which write no more once it has begun; those of shards write side by side."""
 
 import threading
 from functools import partial
@@ -15,12 +15,12 @@ from hypojax.storage.lease import LeaseFence, LeaseState, lease
 
 def test_a_run_waits_for_workers_of_the_one_before_and_bars_them(tmp_path: Path) -> None:
     with locked(tmp_path) as first:
-        pass  # the client is killed here
+        first.workers.admit()  # and the client is killed here
     working, release, begun = threading.Event(), threading.Event(), threading.Event()
     notes: list[str] = []
 
     def orphan() -> None:
-        with first.turn.working():
+        with first.workers.held():
             working.set()
             release.wait(60)
             assert not begun.is_set()
@@ -34,22 +34,26 @@ def test_a_run_waits_for_workers_of_the_one_before_and_bars_them(tmp_path: Path)
     assert working.wait(60)
     with locked(tmp_path, say=told) as second:
         begun.set()
+        second.workers.admit()
         assert "workers of an earlier run" in notes[0]
-        with second.turn.working(), second.turn.working():  # two workers
+        with second.workers.held(), second.workers.held():  # two workers
             pass
-        with pytest.raises(RunError, match="another run has begun") as error, first.turn.working():
+        with pytest.raises(RunError, match="another run has begun") as error, first.workers.held():
             pass
         assert error.value.reason == Reason.BUSY
     thread.join(60)
 
 
-def test_turns_of_shards_stand_side_by_side(tmp_path: Path) -> None:
+def test_workers_of_shards_write_side_by_side(tmp_path: Path) -> None:
     with locked(tmp_path) as whole:
-        pass
+        whole.workers.admit()
     shards = [locked(tmp_path, shard=Shard(number, 2)) for number in (1, 2)]
-    with shards[0] as one, one.turn.working(), shards[1] as two, two.turn.working(), pytest.raises(RunError), whole.turn.working():
-        pass
-    with locked(tmp_path), pytest.raises(RunError, match="another run has begun"), one.turn.working():
+    with shards[0] as one, shards[1] as two:
+        one.workers.admit()
+        two.workers.admit()
+        with one.workers.held(), two.workers.held(), pytest.raises(RunError), whole.workers.held():
+            pass
+    with locked(tmp_path), pytest.raises(RunError, match="another run has begun"), one.workers.held():
         pass
 
 
@@ -69,3 +73,8 @@ def test_a_run_of_all_scans_and_shards_exclude_each_other_in_a_bucket(bucket: Bu
         fence_of(hold.out).check()
         with pytest.raises(RunError, match="another run took over"):
             dead.check()
+
+
+def test_a_run_in_one_process_leaves_one_lock_file(tmp_path: Path) -> None:
+    with locked(tmp_path / "out"):
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [".hypojax.lock"]

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from hypojax.execute.budget import scan_budget
-from hypojax.execute.lock import Turn, table_lock
+from hypojax.execute.lock import WorkerLock, table_lock
 from hypojax.execute.outcome import Callback, ScanResult
 from hypojax.execute.output import DERIVATIVES, STORE
 from hypojax.execute.pipeline import Item, Pipeline, Segments
@@ -104,7 +104,7 @@ class Job:
         Output folder.
     settings, where
         How, and where.
-    turn
+    workers
         What lets workers write.
     network
         The network; None where workers load it themselves.
@@ -116,7 +116,7 @@ class Job:
     out: Location
     settings: RunSettings
     where: ClusterSettings
-    turn: Turn
+    workers: WorkerLock
     network: Segments | None = None
     share: tuple[str, ...] | None = None
 
@@ -153,9 +153,10 @@ class Job:
         from hypojax.execute.worker import Assignment, assigned
 
         out = absolute(self.out)
-        assignment = Assignment(self.turn, out, self.settings, self.network)
+        self.workers.admit()
+        assignment = Assignment(self.workers, out, self.settings, self.network)
         with connected(self.where, say=callback.noted) as client, assigned(client, assignment):
-            sent = Dispatch(client, self.turn.name, begun=self.store.begun, say=callback.noted)
+            sent = Dispatch(client, self.workers.run, begun=self.store.begun, say=callback.noted)
             yield from sent.results(todo, least=self.settings.batch or 1)
         yield from self._condemned(sent)
         with table_lock(self.out) as common:  # shards share the index

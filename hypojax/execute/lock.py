@@ -1,5 +1,10 @@
 """Who may write into an output folder: one run, or the shards of one run together, after the workers of runs before.
 
+- ``.hypojax.lock``: a run of all scans holds it alone; shards share it, and each holds ``.hypojax.shard-I-of-N.lock`` alone.
+- ``.hypojax.workers.lock``, of a run on a cluster (each shard has one of its own): its workers share it while they write, since they may
+  outlive the process that sent them. The next run waits until nobody holds it, and then puts its own name into it, which bars them.
+- ``.hypojax.table.lock``: held for moments by whoever writes what all shards have in common, index and table.
+
 On a disk locks go with the process, however it ends, and stay with one that is stopped: nobody takes over from it. File systems without
 locks do without; there, and where a file server forgets the locks of a host that was cut off, the claims on scans are what is left
 (`hypojax.store.inflight`).
@@ -15,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -24,15 +29,11 @@ from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, ObjectPath, fence_of, fenced, lock, writing
 from hypojax.storage.lease import INTERVAL, NAME, Lease, acquire, lease, refuse_holder
 
-LOCK: Final = ".hypojax.lock"
-"""Held by one run alone, or shared by shards."""
-
-SETTLING: Final = ".hypojax.table_lock"
-"""Held for moments, by whoever writes what all shards have in common: index and table."""
-
+RUN: Final = ".hypojax"
+WORKERS: Final = ".hypojax.workers"
+TABLE: Final = ".hypojax.table"
 SHARD: Final = ".shard-"
-SHARE: Final = f".hypojax{SHARD}"
-"""First parts of the names of what a shard holds."""
+"""Parts of the names of locks, as above; on a disk they end in ``.lock``, in a bucket they are folders with a lease."""
 
 FORM: Final = re.compile(r"([0-9]+)/([0-9]+)")
 """A shard on the command line."""
@@ -96,23 +97,29 @@ def parse_shard(text: str) -> Shard:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """The turn of one run.
+class WorkerLock:
+    """What lets the workers of one run write.
 
     Parameters
     ----------
     path
-        The file that says so; None in a bucket, where an object is whole whoever writes it.
-    name
-        Of the run.
+        The lock file; None in a bucket, where an object is whole whoever writes it.
+    run
+        Name of the run.
     """
 
     path: Path | None
-    name: str
+    run: str
+
+    def admit(self) -> None:
+        """Let the workers of this run write; errors as `held`."""
+        if self.path is not None:
+            with _opened(self.path) as file:
+                _write(file, self.run, self.path)
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Hold the turn while a worker writes, so that no other run begins meanwhile.
+    def held(self) -> Iterator[None]:
+        """Hold the lock while a worker writes, so that no other run begins meanwhile.
 
         Raises
         ------
@@ -125,7 +132,7 @@ class Turn:
         with _opened(self.path) as file:
             lock(file, fcntl.LOCK_SH)
             file.seek(0)
-            if file.read() != self.name:
+            if file.read() != self.run:
                 message = f"another run has begun to write into {self.path.parent}, so this worker leaves it alone"
                 raise RunError(Reason.BUSY, f"{message}; wait until that run ends, then run the same command again")
             yield
@@ -139,14 +146,14 @@ class Hold:
     ----------
     out
         The folder, in a bucket behind a fence that stands while it is held: everything is written through it.
-    turn
+    workers
         What lets workers of this run write.
     check
         Raises `RunError` (``BUSY``) where another run took over, which only happens in a bucket.
     """
 
     out: Location
-    turn: Turn
+    workers: WorkerLock
     check: Callable[[], None] = lambda: None
 
 
@@ -171,19 +178,20 @@ def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: No
     RunError
         ``BUSY``: another run holds it; ``NOT_WRITABLE``.
     """
-    name = f"hypojax-{uuid.uuid4().hex[:12]}"
+    run = f"hypojax-{uuid.uuid4().hex[:12]}"
     share = f"{SHARD}{shard.number}-of-{shard.count}" if shard else ""
     if isinstance(out, ObjectPath):
-        with lease(out / f".hypojax{share}" if share else out) as held:
+        with lease(out / f"{RUN}{share}" if share else out) as held:
             _refuse_others(out, shard=shard, interval=held.interval)
-            yield Hold(fenced(out, held.fence()), Turn(None, name), held.check)
-    elif shard is None:
-        with _held(out, LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB, who="another run"):
-            yield Hold(out, take_turn(out, name, shard=share, say=say))
-    else:
-        whole = _held(out, LOCK, fcntl.LOCK_SH | fcntl.LOCK_NB, who="a run of all scans")
-        with whole, _held(out, f".hypojax{share}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB, who=f"shard {shard}"):
-            yield Hold(out, take_turn(out, name, shard=share, say=say))
+            yield Hold(fenced(out, held.fence()), WorkerLock(None, run), held.check)
+        return
+    with ExitStack() as locks:
+        mode = (fcntl.LOCK_SH if shard else fcntl.LOCK_EX) | fcntl.LOCK_NB
+        locks.enter_context(_held(out, RUN, mode, who="a run of all scans" if shard else "another run"))
+        if shard:
+            locks.enter_context(_held(out, f"{RUN}{share}", fcntl.LOCK_EX | fcntl.LOCK_NB, who=f"shard {shard}"))
+        _wait_for_workers(out, run, share=share, say=say)
+        yield Hold(out, WorkerLock((out / f"{WORKERS}{share}.lock").absolute(), run))
 
 
 @contextmanager
@@ -196,10 +204,10 @@ def table_lock(out: Location) -> Iterator[Location]:
         ``NOT_WRITABLE``.
     """
     if not isinstance(out, ObjectPath):
-        with _held(out, f"{SETTLING}.lock", fcntl.LOCK_EX, who="a shard"):
+        with _held(out, TABLE, fcntl.LOCK_EX, who="a shard"):
             yield out
         return
-    held = _waited_for(out.resolve() / SETTLING)
+    held = _waited_for(out.resolve() / TABLE)
     try:
         yield fenced(out, held.fence(around=fence_of(out)))
     finally:
@@ -208,7 +216,7 @@ def table_lock(out: Location) -> Iterator[Location]:
 
 def _refuse_others(out: ObjectPath, *, shard: Shard | None, interval: float) -> None:
     """Refuse to go on where a run of all scans is at work beside a shard, or a shard beside a run of all scans."""
-    others = [out] if shard else [out / name for name in out.names()[0] if name.startswith(SHARE)]
+    others = [out] if shard else [out / name for name in out.names()[0] if name.startswith(f"{RUN}{SHARD}")]
     with ThreadPoolExecutor(max(1, len(others))) as pool:  # each may have to be watched for a while
         for _ in pool.map(lambda other: refuse_holder(other / NAME, interval=interval), others):
             pass
@@ -225,10 +233,33 @@ def _waited_for(place: ObjectPath) -> Lease:
             time.sleep(INTERVAL / 10)
 
 
+def _wait_for_workers(out: Path, run: str, *, share: str, say: Say) -> None:
+    """Wait until workers of runs before have finished what they have in hand, and bar them; those of other shards write beside this one."""
+    whole, own = out / f"{WORKERS}.lock", out / f"{WORKERS}{share}.lock"
+    for path in {whole, own} if share else out.glob(f"{WORKERS}*.lock"):
+        if not path.exists():
+            continue  # no run on a cluster has been here
+        with _opened(path) as file:
+            try:
+                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"workers of an earlier run are still writing into {out}: waiting until they have finished what they have in hand")
+                lock(file, fcntl.LOCK_EX)
+            _write(file, run, path)
+
+
+def _write(file: IO[str], run: str, path: Path) -> None:
+    """Put the name of a run into a lock file, whose workers alone may write from then on."""
+    with writing(path):
+        file.truncate(0)
+        file.write(run)
+        file.flush()
+
+
 @contextmanager
 def _held(out: Path, name: str, mode: int, *, who: str) -> Iterator[None]:
     """Hold one lock file."""
-    with _opened(out / name) as handle:
+    with _opened(out / f"{name}.lock") as handle:
         try:
             lock(handle, mode)
         except BlockingIOError as error:
@@ -242,41 +273,3 @@ def _opened(path: Path) -> IO[str]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a+")
-
-
-TURN: Final = ".hypojax.turn"
-"""First part of the name of such a file; one for runs of all scans, one for each shard."""
-
-
-def take_turn(out: Path, name: str, *, shard: str, say: Callable[[str], None]) -> Turn:
-    """Make it the turn of a run, once workers of runs before have put down what they had in hand.
-
-    Parameters
-    ----------
-    out
-        Output folder, held by this process.
-    name
-        Of the run.
-    shard
-        Which share of the scans the run does; empty for all. Shards have their turns side by side.
-    say
-        Told when there is somebody to wait for.
-
-    Raises
-    ------
-    RunError
-        ``NOT_WRITABLE``.
-    """
-    whole, own = out / f"{TURN}.lock", out / f"{TURN}{shard}.lock"
-    for path in {whole, own} if shard else {own, *out.glob(f"{TURN}*.lock")}:
-        with _opened(path) as file:
-            try:
-                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"workers of an earlier run are still writing into {out}: waiting until they have finished what they have in hand")
-                lock(file, fcntl.LOCK_EX)
-            with writing(path):
-                file.truncate(0)
-                file.write(name)
-                file.flush()
-    return Turn(own.absolute(), name)

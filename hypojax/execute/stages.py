@@ -99,7 +99,7 @@ def run(
         unread = set(store.missing())
         fresh = [scan for scan in found.scans if scan.id in todo and scan.id in unread]
         refuse_unfit(fresh, out=out, memory=not place.distributed, limit=chosen.memory_bytes)
-        job = Job(store, out, chosen, place, hold.turn, network, share=tuple(named) if shard else None)
+        job = Job(store, out, chosen, place, hold.workers, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, callback=GuardedCallback(callback, hold.check))
     return replace(_with(outcome, settled.refused), ignored=found.ignored, notes=found.notes)
 
@@ -146,7 +146,7 @@ def segment_store(
         store.take_over(store.index.ids)
         todo = todo_of(store, store.index.ids, settings=chosen)
         return _segment(
-            Job(store, out, chosen, ClusterSettings(), hold.turn, network), todo, callback=GuardedCallback(callback, hold.check)
+            Job(store, out, chosen, ClusterSettings(), hold.workers, network), todo, callback=GuardedCallback(callback, hold.check)
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from distributed import Client, Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_worker
 
 from hypojax.execute.budget import scan_budget
-from hypojax.execute.lock import Turn
+from hypojax.execute.lock import WorkerLock
 from hypojax.execute.machine import load_segmenter, provenance, weights_of
 from hypojax.execute.outcome import ScanResult, from_record
 from hypojax.execute.output import DERIVATIVES, STORE
@@ -41,8 +41,8 @@ class Assignment:
 
     Parameters
     ----------
-    turn
-        Of this run; its name is what plugin and results go by.
+    lock
+        What lets workers of this run write; the run's name is what plugin and results go by.
     out
         Output folder, where workers see it.
     settings
@@ -51,7 +51,7 @@ class Assignment:
         The network; loaded as the settings say when None.
     """
 
-    turn: Turn
+    lock: WorkerLock
     out: Location
     settings: RunSettings
     segmenter: Segments | None = None
@@ -86,7 +86,7 @@ class PipelinePlugin(WorkerPlugin):
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
-        self.name = assignment.turn.name
+        self.name = assignment.lock.run
         self.dismissed = False
 
     def setup(self, worker: Worker) -> None:
@@ -149,7 +149,7 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
     worker = get_worker()
     plugin: Any = worker.plugins[name]
     results: list[ScanResult] = []
-    with plugin.assignment.turn.working():
+    with plugin.assignment.lock.held():
         pipeline, settings = plugin.pipeline, plugin.assignment.settings
         for result in pipeline.results(_unwritten(plugin, pipeline, scans, results), settings=settings):
             # Dask adds the name of the worker beside it, and cannot send text that UTF-8 cannot hold, as some names of files; JSON can.
