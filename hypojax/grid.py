@@ -89,25 +89,39 @@ def directions(affine: Affine) -> Float64[np.ndarray, "3 3"]:
     return affine[:3, :3] / voxel_sizes(affine)
 
 
-def coronal_order(affine: Affine) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Which voxel axis runs closest to anterior, superior and right, and whether each is flipped (-1).
+def coronal_order(affine: Affine, axes: Float64[np.ndarray, "3 3"] = ASR) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Which voxel axis runs closest to anterior, superior and right (or to other columns of ``axes``), and whether each is flipped (-1).
 
     The assignment is the one whose cosines sum to the most, so that no world axis is taken twice.
 
     >>> coronal_order(np.diag([-1.0, 1.0, 1.0, 1.0]))
     ((1, 2, 0), (1, 1, -1))
     """
-    return _order(affine, ASR)
+    cosines = axes.T @ directions(affine)
+    orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    # Rounded: of axes turned by exactly 45 degrees every processor takes the same.
+    best = max(orders, key=lambda order: round(float(sum(abs(cosines[row, axis]) for row, axis in enumerate(order))), DIGITS))
+    signs = tuple(1 if cosines[row, axis] >= 0 else -1 for row, axis in enumerate(best))
+    return best, (signs[0], signs[1], signs[2])
 
 
-def coronal_view(volume: Num[np.ndarray, "i j k"], affine: Affine) -> tuple[Num[np.ndarray, "a s r"], Affine]:
-    """The same voxels with axes closest to anterior, superior, right: a strided view, nothing copied.
+def coronal_view(
+    volume: Num[np.ndarray, "i j k"], affine: Affine, axes: Float64[np.ndarray, "3 3"] = ASR
+) -> tuple[Num[np.ndarray, "a s r"], Affine]:
+    """The same voxels with axes closest to anterior, superior, right (or to other columns of ``axes``): a strided view, nothing copied.
 
     Returns
     -------
     The view and its voxel-to-world affine; every voxel keeps its world position.
     """
-    return _oriented(volume, affine, ASR)
+    order, signs = coronal_order(affine, axes)
+    view = volume.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
+    turned = affine.copy()
+    for row, (axis, sign) in enumerate(zip(order, signs, strict=True)):
+        turned[:3, row] = sign * affine[:3, axis]
+        if sign < 0:
+            turned[:3, 3] += (volume.shape[axis] - 1) * affine[:3, axis]
+    return view, turned
 
 
 def from_coronal_view(volume: Num[np.ndarray, "a s r"], affine: Affine) -> Num[np.ndarray, "i j k"]:
@@ -117,20 +131,13 @@ def from_coronal_view(volume: Num[np.ndarray, "a s r"], affine: Affine) -> Num[n
     return flipped.transpose(np.argsort(order))
 
 
-def obliquity(affine: Affine) -> float:
-    """Largest angle between a voxel axis and the world axis it is taken for, degrees."""
-    cosines = ASR.T @ directions(affine)
-    order, _ = coronal_order(affine)
-    worst = min(abs(cosines[row, axis]) for row, axis in enumerate(order))
-    return float(np.degrees(np.arccos(min(1.0, worst))))
-
-
 def model_directions(affine: Affine) -> Float64[np.ndarray, "3 3"]:
     """Directions of the model grid for a scan: its own axes when nearly upright and square, else the world's."""
     _, turned = coronal_view(np.empty((1, 1, 1)), affine)
     own = directions(turned)
     square = np.abs(own.T @ own - np.eye(3)).max() < 0.02
-    return own if square and round(obliquity(affine), 6) <= OBLIQUE_LIMIT else ASR.copy()
+    worst = min(1.0, *np.abs((ASR.T @ own).diagonal()))
+    return own if square and round(float(np.degrees(np.arccos(worst))), 6) <= OBLIQUE_LIMIT else ASR.copy()
 
 
 def centred_grid(
@@ -187,10 +194,13 @@ def resample(
     ceiling
         What is brighter counts as this before it is averaged with its neighbours.
     """
-    view, turned = _oriented(volume, affine, directions(grid.affine))
+    view, turned = coronal_view(volume, affine, directions(grid.affine))
     mapping = np.linalg.inv(turned) @ grid.affine
     if np.abs(mapping[:3, :3] - np.diag(np.diag(mapping[:3, :3]))).max() > PARALLEL_TOLERANCE:
-        return _resample_rotated(_cut_off(view, ceiling), mapping, grid.shape, fill)
+        cut_off = view if np.isinf(ceiling) else np.minimum(view, np.float32(ceiling), dtype=np.float32, order="C")
+        sampled = _resample_rotated(cut_off, mapping, grid.shape)
+        sampled[~within_field_of_view(grid, view.shape, turned)] = fill
+        return sampled
     weights = [
         axis_weights(view.shape[axis], grid.shape[axis], step=float(mapping[axis, axis]), start=float(mapping[axis, 3]))
         for axis in range(3)
@@ -207,7 +217,12 @@ def within_field_of_view(grid: Grid, shape: tuple[int, int, int], affine: Affine
     >>> within_field_of_view(row, (2, 1, 1), np.diag([2.0, 2.0, 2.0, 1.0])).ravel().tolist()
     [True, True, True, True, False]
     """
-    return _inside(np.linalg.inv(affine) @ grid.affine, grid.shape, shape)
+    x, y, z = np.ogrid[: grid.shape[0], : grid.shape[1], : grid.shape[2]]
+    inside = np.ones(grid.shape, bool)
+    for row, limit in zip(np.linalg.inv(affine) @ grid.affine, shape, strict=False):
+        position = row[0] * x + row[1] * y + (row[2] * z + row[3])
+        inside &= (position >= -0.5 - 1e-6) & (position <= limit - 0.5 + 1e-6)
+    return inside
 
 
 def apply_weights(
@@ -221,18 +236,14 @@ def apply_weights(
     if any(index.size == 0 for index in needed):
         return np.full([matrix.shape[0] for matrix in weights], fill, np.float32)
     spans = tuple(slice(int(index[0]), int(index[-1]) + 1) for index in needed)
-    result = np.ascontiguousarray(_cut_off(volume[spans], ceiling), dtype=np.float32)
+    part = volume[spans] if np.isinf(ceiling) else np.minimum(volume[spans], np.float32(ceiling), dtype=np.float32, order="C")
+    result = np.ascontiguousarray(part, dtype=np.float32)
     if fill:
         result = result - np.float32(fill)
     shrink = sorted(range(3), key=lambda axis: weights[axis].shape[0] / result.shape[axis])
     for axis in shrink:
         result = _along(weights[axis][:, spans[axis]], result, axis)
     return result + np.float32(fill) if fill else result
-
-
-def _cut_off(values: Num[np.ndarray, "*n"], ceiling: float) -> Num[np.ndarray, "*n"]:
-    """Values as float32, none above a ceiling; the same array where there is no ceiling."""
-    return values if np.isinf(ceiling) else np.minimum(values, np.float32(ceiling), dtype=np.float32, order="C")
 
 
 def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndarray, "a s r"], axis: int) -> Float32[np.ndarray, "x y z"]:
@@ -253,42 +264,12 @@ def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndar
     return result
 
 
-def _order(affine: Affine, axes: Float64[np.ndarray, "3 3"]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Which voxel axis runs closest to each of three directions (columns), and whether it runs against it (-1)."""
-    cosines = axes.T @ directions(affine)
-    orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
-    # Rounded: of axes turned by exactly 45 degrees every processor takes the same.
-    best = max(orders, key=lambda order: round(float(sum(abs(cosines[row, axis]) for row, axis in enumerate(order))), DIGITS))
-    signs = tuple(1 if cosines[row, axis] >= 0 else -1 for row, axis in enumerate(best))
-    return best, (signs[0], signs[1], signs[2])
-
-
-def _oriented(
-    volume: Num[np.ndarray, "i j k"], affine: Affine, axes: Float64[np.ndarray, "3 3"]
-) -> tuple[Num[np.ndarray, "x y z"], Affine]:
-    """A view of the voxels with axes closest to three directions (columns), and its affine."""
-    order, signs = _order(affine, axes)
-    view = volume.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
-    turned = affine.copy()
-    for row, (axis, sign) in enumerate(zip(order, signs, strict=True)):
-        turned[:3, row] = sign * affine[:3, axis]
-        if sign < 0:
-            turned[:3, 3] += (volume.shape[axis] - 1) * affine[:3, axis]
-    return view, turned
-
-
-def _resample_rotated(
-    view: Num[np.ndarray, "a s r"], mapping: Affine, shape: tuple[int, int, int], fill: float
-) -> Float32[np.ndarray, "x y z"]:
+def _resample_rotated(view: Num[np.ndarray, "a s r"], mapping: Affine, shape: tuple[int, int, int]) -> Float32[np.ndarray, "x y z"]:
     """Trilinear sampling through a general matrix, after block averages where the source is much finer."""
     block = _source_blocks(mapping, view.shape)
     coarse, shifted = _block_mean(view, block), mapping.copy()
     shifted[:3] = (mapping[:3] - np.array([[0.0, 0.0, 0.0, 1.0]]) * ((block - 1) / 2)[:, None]) / block[:, None]
-    sampled = ndimage.affine_transform(
-        coarse, shifted[:3, :3], shifted[:3, 3], output_shape=shape, order=1, mode="nearest", output=np.float32
-    )
-    sampled[~_inside(mapping, shape, view.shape)] = fill
-    return sampled
+    return ndimage.affine_transform(coarse, shifted[:3, :3], shifted[:3, 3], output_shape=shape, order=1, mode="nearest", output=np.float32)
 
 
 def _source_blocks(mapping: Affine, shape: tuple[int, ...]) -> Int[np.ndarray, "3"]:
@@ -311,16 +292,6 @@ def _block_mean(view: Num[np.ndarray, "a s r"], block: Int[np.ndarray, "3"]) -> 
     padded = np.pad(view, [(0, int(-n % b)) for n, b in zip(view.shape, block, strict=True)], mode="edge")
     split = padded.reshape([int(n) for size, b in zip(padded.shape, block, strict=True) for n in (size // b, b)])
     return split.mean(axis=(1, 3, 5), dtype=np.float32)
-
-
-def _inside(mapping: Affine, shape: tuple[int, int, int], source: tuple[int, ...]) -> Bool[np.ndarray, "x y z"]:
-    """Target voxels that a target-to-source mapping puts at most half a voxel beyond the outermost source centres."""
-    x, y, z = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    inside = np.ones(shape, bool)
-    for row, limit in zip(mapping, source, strict=False):
-        position = row[0] * x + row[1] * y + (row[2] * z + row[3])
-        inside &= (position >= -0.5 - 1e-6) & (position <= limit - 0.5 + 1e-6)
-    return inside
 
 
 def comparable(values: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:

@@ -5,14 +5,12 @@ noise of the full range (MP2RAGE), marks for "no value". Whether there is any su
 scan costs no more than that and stays as it is, bit for bit.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import product
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Num
+from jaxtyping import Bool, Float32, Int, Num
 from scipy import ndimage
 
 from hypojax.preprocessing.intensity import CLIP, otsu_threshold
@@ -97,31 +95,17 @@ class Look:
         Voxels from everywhere.
     border
         Blocks on the border of the field of view.
+    low, high
+        Ends of the ordinary values.
+    constants
+        Values that fill whole blocks on the border, ascending.
     """
 
     sample: Float32[np.ndarray, "n"]
     border: Float32[np.ndarray, "block x y z"]
-
-    @cached_property
-    def ends(self) -> tuple[float, float]:
-        """Low and high end of the ordinary values."""
-        low, high = np.percentile(self.sample, CLIP)
-        return float(low), float(high)
-
-    @cached_property
-    def constants(self) -> list[float]:
-        """Values that fill whole blocks on the border, ascending."""
-        flat = self.border.reshape(len(self.border), -1)
-        values, counts = np.unique(flat[flat.min(axis=1) == flat.max(axis=1), 0], return_counts=True)
-        return [float(value) for value in values[counts >= LEAST_BLOCKS]]
-
-    @cached_property
-    def roughness(self) -> Float64[np.ndarray, "block"]:
-        """Roughness in each block, in ranges of the scan; zero in blocks too thin to tell."""
-        low, high = self.ends
-        if min(self.border.shape[1:]) < BLOCK:
-            return np.zeros(len(self.border))
-        return rough(self.border).mean(axis=(1, 2, 3), dtype=np.float64) / ((high - low) or 1.0)
+    low: float
+    high: float
+    constants: list[float]
 
 
 @dataclass(frozen=True)
@@ -146,10 +130,6 @@ class Levels:
         """Whether its darkest voxels are air."""
         return self.tenth - self.low < AIR_SPREAD * (self.tissue - self.low)
 
-    def above_air(self, value: float) -> bool:
-        """Whether a constant is too bright for air."""
-        return value > self.low + DARK * (self.tissue - self.low)
-
 
 def mended(volume: Num[np.ndarray, "i j k"]) -> Mended:
     """Replace what is no air outside the head (scaled voxels in stored orientation, finite).
@@ -170,25 +150,29 @@ def mended(volume: Num[np.ndarray, "i j k"]) -> Mended:
         changed = step(scan, found)
         if changed is not scan:
             scan, found = changed, look(changed.volume)
-    if not scan.flags:
-        _refuse_inverted(found)
+    if not scan.flags and found.high > found.low:
+        border = (np.median(found.border, axis=(1, 2, 3)) - found.low) / (found.high - found.low)
+        if np.percentile(border, 25) > INVERTED:
+            brightness = found.low + float(np.median(border)) * (found.high - found.low)
+            raise HypojaxError(Reason.INVERTED, f"its border is about {brightness:g} and so brighter than the head, {ADVICE}")
     return scan
 
 
 def look(volume: Num[np.ndarray, "i j k"]) -> Look:
-    """Look at a few voxels of a scan."""
+    """Look at voxels from everywhere, and at blocks that touch the border, evenly spread over it; thin volumes have thin blocks."""
     sample = volume[np.ix_(*[_spread(side, SAMPLED) for side in volume.shape])].astype(np.float32).ravel()
-    return Look(sample, np.stack(list(_border_blocks(volume))))
-
-
-def _border_blocks(volume: Num[np.ndarray, "i j k"]) -> Iterator[Float32[np.ndarray, "x y z"]]:
-    """Blocks that touch the border, evenly spread over it; thin volumes have thin blocks."""
+    low, high = np.percentile(sample, CLIP)
     edges = [min(BLOCK, side) for side in volume.shape]
     starts = [_spread(side - edge + 1, BLOCKS) for side, edge in zip(volume.shape, edges, strict=True)]
-    for index in product(*[range(len(start)) for start in starts]):
-        if any(n in (0, len(start) - 1) for n, start in zip(index, starts, strict=True)):
-            place = [slice(start[n], start[n] + edge) for start, n, edge in zip(starts, index, edges, strict=True)]
-            yield volume[tuple(place)].astype(np.float32)
+    blocks = [
+        volume[tuple(slice(start[n], start[n] + edge) for start, n, edge in zip(starts, index, edges, strict=True))].astype(np.float32)
+        for index in product(*[range(len(start)) for start in starts])
+        if any(n in (0, len(start) - 1) for n, start in zip(index, starts, strict=True))
+    ]
+    border = np.stack(blocks)
+    flat = border.reshape(len(border), -1)
+    values, counts = np.unique(flat[flat.min(axis=1) == flat.max(axis=1), 0], return_counts=True)
+    return Look(sample, border, float(low), float(high), [float(value) for value in values[counts >= LEAST_BLOCKS]])
 
 
 def _spread(side: int, count: int) -> Int[np.ndarray, "n"]:
@@ -205,8 +189,7 @@ def _spread(side: int, count: int) -> Int[np.ndarray, "n"]:
 
 def _without_marks(scan: Mended, found: Look) -> Mended:
     """Single voxels beyond all intensities, such as -3e38 for "no value", become the end of the others."""
-    volume = scan.volume
-    low, high = found.ends
+    volume, low, high = scan.volume, found.low, found.high
     reach = EXTREME * (high - low)
     if not reach or (volume.min() >= low - reach and volume.max() <= high + reach):
         return scan
@@ -216,11 +199,11 @@ def _without_marks(scan: Mended, found: Look) -> Mended:
 
 def _without_low_air(scan: Mended, found: Look) -> Mended:
     """Air far below everything else is raised to the darkest of it."""
-    levels = _levels(found)
+    levels = _levels(found.sample[~np.isin(found.sample, np.array(found.constants, np.float32))])
     if levels is None:
         return scan
     constant = [levels.low for value in found.constants if levels.far_below(value)]
-    floor = max([*constant, *_gap_floor(found), *_zero_floor(found), *_lowest_floor(scan.volume, found)], default=None)
+    floor = max([*constant, *_gap_floor(found), *_negative_floors(scan.volume, found)], default=None)
     if floor is None:
         return scan
     if floor > 0 and not levels.far_below(0.0):
@@ -231,7 +214,7 @@ def _without_low_air(scan: Mended, found: Look) -> Mended:
 def _gap_floor(found: Look) -> list[float]:
     """Low end of what is brighter than air, where the gap between the two is wider than any tissue makes it; else nothing."""
     threshold = otsu_threshold(found.sample)
-    above, air = _levels_of(found.sample[found.sample > threshold]), found.sample[found.sample <= threshold]
+    above, air = _levels(found.sample[found.sample > threshold]), found.sample[found.sample <= threshold]
     if above is None or not air.size:
         return []
     middle = float(np.median(air))
@@ -239,31 +222,25 @@ def _gap_floor(found: Look) -> list[float]:
     return [above.low] if wide and (middle < 0 or above.has_air) else []
 
 
-def _zero_floor(found: Look) -> list[float]:
-    """Low end of what is not negative, where all that is lies well apart from it and the rest holds air of its own; else nothing."""
-    below, rest = found.sample[found.sample < 0], _levels_of(found.sample[found.sample >= 0])
-    if rest is None or below.size < LEAST_VOXELS:
-        return []
-    apart = rest.low - float(np.percentile(below, 100 - CLIP[0])) > FAR_FROM_AIR * (rest.tissue - rest.low) > 0
-    return [rest.low] if apart and rest.has_air else []
+def _negative_floors(volume: Num[np.ndarray, "i j k"], found: Look) -> list[float]:
+    """Low ends of what is not negative, and of what is brighter than the lowest value, each where all below it is no tissue.
 
-
-def _lowest_floor(volume: Num[np.ndarray, "i j k"], found: Look) -> list[float]:
-    """Low end of what is brighter than the lowest value, where that is negative and as far away as no tissue is; else nothing.
-
-    So is the -1000 of a few slices, or of a hole, that blocks on the border do not meet.
+    The first where all that is negative lies well apart, and the rest holds air of its own. The second where the lowest value is negative
+    and as far away as no tissue is: the -1000 of a few slices, or of a hole, that blocks on the border do not meet.
     """
+    floors = []
+    below, rest = found.sample[found.sample < 0], _levels(found.sample[found.sample >= 0])
+    if rest is not None and below.size >= LEAST_VOXELS and rest.has_air:
+        gap = rest.low - float(np.percentile(below, 100 - CLIP[0]))
+        floors += [rest.low] if gap > FAR_FROM_AIR * (rest.tissue - rest.low) > 0 else []
     lowest = float(volume.min())
-    levels = _levels_of(found.sample[found.sample > lowest])
-    return [levels.low] if levels is not None and lowest < 0 and levels.low - lowest > FAR * (levels.tissue - levels.low) > 0 else []
+    brighter = _levels(found.sample[found.sample > lowest])
+    if brighter is not None and lowest < 0 and brighter.low - lowest > FAR * (brighter.tissue - brighter.low) > 0:
+        floors.append(brighter.low)
+    return floors
 
 
-def _levels(found: Look) -> Levels | None:
-    """Levels of what is not constant; None where there is next to nothing."""
-    return _levels_of(found.sample[~np.isin(found.sample, np.array(found.constants, np.float32))])
-
-
-def _levels_of(values: Float32[np.ndarray, "n"]) -> Levels | None:
+def _levels(values: Float32[np.ndarray, "n"]) -> Levels | None:
     """Levels of some voxels; None where there are too few."""
     if values.size < LEAST_VOXELS:
         return None
@@ -274,8 +251,8 @@ def _levels_of(values: Float32[np.ndarray, "n"]) -> Levels | None:
 
 def _without_bright_constants(scan: Mended, found: Look) -> Mended:
     """Padding as bright as tissue, or brighter, becomes air."""
-    levels = _levels(found)
-    bright = [value for value in found.constants if levels is not None and levels.above_air(value)]
+    levels = _levels(found.sample[~np.isin(found.sample, np.array(found.constants, np.float32))])
+    bright = [value for value in found.constants if levels and value > levels.low + DARK * (levels.tissue - levels.low)]
     if levels is None or not bright:
         return scan
     air = min([value for value in found.constants if value not in bright] + [levels.low])
@@ -303,9 +280,11 @@ def touching_border(mask: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"
 
 def _without_noise(scan: Mended, found: Look) -> Mended:
     """Noise as bright as tissue becomes air outside the head, and dark where it stands between dark voxels inside."""
-    if (found.roughness > ROUGH).mean() < ROUGH_SHARE:
+    low, high = found.low, found.high
+    if min(found.border.shape[1:]) < BLOCK:
+        return scan  # blocks too thin to tell
+    if (rough(found.border).mean(axis=(1, 2, 3), dtype=np.float64) / ((high - low) or 1.0) > ROUGH).mean() < ROUGH_SHARE:
         return scan
-    low, high = found.ends
     volume = np.asarray(scan.volume, np.float32)
     roughness = rough(np.pad(volume, 1, mode="reflect")[None])[0]
     noisy = ndimage.uniform_filter(roughness, 3) > ROUGH * (high - low)
@@ -341,14 +320,3 @@ def _head(tissue: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
     closed = ndimage.binary_closing(np.pad(largest, 6), iterations=5)[6:-6, 6:-6, 6:-6]
     return np.asarray(ndimage.binary_dilation(ndimage.binary_fill_holes(closed | largest)))
-
-
-def _refuse_inverted(found: Look) -> None:
-    """Refuse a scan whose border is brighter than its head."""
-    low, high = found.ends
-    if not high > low:
-        return
-    border = (np.median(found.border, axis=(1, 2, 3)) - low) / (high - low)
-    if np.percentile(border, 25) > INVERTED:
-        brightness = low + float(np.median(border)) * (high - low)
-        raise HypojaxError(Reason.INVERTED, f"its border is about {brightness:g} and so brighter than the head, {ADVICE}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Num
+from jaxtyping import Bool, Float32, Num
 from scipy import ndimage
 
 from hypojax.grid import Affine, Grid, centred_grid, conformed_grid, model_directions, resample
@@ -50,13 +50,19 @@ def find_head(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Head:
     -------
     The 2 mm head grid, placed from the top of the head downwards, and the tissue statistics of the head.
     """
-    coarse_grid = conformed_grid(_shape(volume), affine, spacing=COARSE_SPACING)
+    i, j, k = volume.shape
+    coarse_grid = conformed_grid((i, j, k), affine, spacing=COARSE_SPACING)
     # Beyond the field of view lies air, whatever number stands for it.
     coarse = resample(volume, affine, coarse_grid, fill=float(volume.min()))
     mask = _head_mask(coarse)
     if not mask.any():
         mask = np.ones_like(mask)
-    centre = _cranium_centre(mask, coarse_grid)
+    top = _top(mask)
+    bottom = max(0, top - int(CRANIUM_HEIGHT / COARSE_SPACING))
+    upper = mask[:, bottom : top + 1]  # its middle is that of the cranium; noses and shoulders lie lower
+    middle = [(int(index[0]) + int(index[-1])) / 2 for index in (np.flatnonzero(upper.any(axis=axes)) for axes in ((1, 2), (0, 1)))]
+    below_top = (HEAD_SHAPE[1] * HEAD_SPACING / 2 - VERTEX_MARGIN) / COARSE_SPACING
+    centre = coarse_grid.affine[:3, :3] @ np.array([middle[0], top - below_top, middle[1]]) + coarse_grid.affine[:3, 3]
     grid = centred_grid(model_directions(affine), shape=HEAD_SHAPE, spacing=HEAD_SPACING, centre=centre)
     return Head(grid, _head_statistics(coarse, mask))
 
@@ -82,8 +88,10 @@ def _head_mask(coarse: Float32[np.ndarray, "a s r"]) -> Bool[np.ndarray, "a s r"
 
 
 def _piece_above(coarse: Float32[np.ndarray, "a s r"], threshold: float) -> Bool[np.ndarray, "a s r"]:
-    """The largest piece of what is brighter than a threshold."""
-    return _largest_component(ndimage.binary_opening(coarse > threshold))
+    """The largest piece (6-connected) of what is brighter than a threshold."""
+    mask = ndimage.binary_opening(coarse > threshold)
+    labels, count = ndimage.label(mask)
+    return labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]) if count else mask
 
 
 def _top(mask: Bool[np.ndarray, "a s r"]) -> int:
@@ -108,25 +116,3 @@ def _head_statistics(coarse: Float32[np.ndarray, "a s r"], mask: Bool[np.ndarray
 def sample_head(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
     """Intensities on the head grid, in stored units; background outside the field of view."""
     return resample(volume, affine, head.grid, fill=head.statistics.background)
-
-
-def _cranium_centre(mask: Bool[np.ndarray, "a s r"], grid: Grid) -> Float64[np.ndarray, "3"]:
-    """World position for the middle of the head grid: below the vertex, at the middle of the upper head."""
-    top = _top(mask)
-    bottom = max(0, top - int(CRANIUM_HEIGHT / COARSE_SPACING))
-    upper = mask[:, bottom : top + 1]
-    middle = [(int(index[0]) + int(index[-1])) / 2 for index in (np.flatnonzero(upper.any(axis=axes)) for axes in ((1, 2), (0, 1)))]
-    below_top = (HEAD_SHAPE[1] * HEAD_SPACING / 2 - VERTEX_MARGIN) / COARSE_SPACING
-    return grid.affine[:3, :3] @ np.array([middle[0], top - below_top, middle[1]]) + grid.affine[:3, 3]
-
-
-def _largest_component(mask: Bool[np.ndarray, "a s r"]) -> Bool[np.ndarray, "a s r"]:
-    """The largest 6-connected component."""
-    labels, count = ndimage.label(mask)
-    return labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]) if count else mask
-
-
-def _shape(volume: Num[np.ndarray, "i j k"]) -> tuple[int, int, int]:
-    """The three sides of a volume."""
-    i, j, k = volume.shape
-    return i, j, k

@@ -80,7 +80,7 @@ def find_range(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: flo
     Range(low=3.0, high=5.0, left_out=2)
     """
     whole = _range_within(voxels, slope, intercept, fence=np.inf)
-    fence = _fence(_sample(voxels, slope, intercept), ends=(whole.low, whole.high)) if whole.low < whole.high else np.inf
+    fence = _fence(voxels, slope, intercept, ends=(whole.low, whole.high)) if whole.low < whole.high else np.inf
     return whole if np.isinf(fence) else _range_within(voxels, slope, intercept, fence=fence)
 
 
@@ -153,8 +153,11 @@ def _range_within(voxels: Num[np.ndarray, "i j k"], slope: float, intercept: flo
     return Range(low, high, left_out)
 
 
-def _sample(voxels: Num[np.ndarray, "i j k"], slope: float, intercept: float) -> Float[np.ndarray, "n"]:
-    """Finite values of voxels evenly spread over memory; of all voxels where these hold next to none."""
+def _fence(voxels: Num[np.ndarray, "i j k"], slope: float, intercept: float, *, ends: tuple[float, float]) -> float:
+    """What is larger than this, either way, is a mark; infinite where there is none.
+
+    Voxels evenly spread over memory are looked at, and all of them where these hold next to no number.
+    """
     flat = np.moveaxis(voxels, np.argsort(-np.abs(voxels.strides)), range(3)).reshape(-1)
     step = max(1, flat.size // SAMPLED) | 1  # odd: even steps would meet the same columns again and again
     for part in (flat[::step], flat):
@@ -162,12 +165,7 @@ def _sample(voxels: Num[np.ndarray, "i j k"], slope: float, intercept: float) ->
         values = values[np.isfinite(values)]
         if values.size * step > SAMPLED // 64:
             break
-    return values
-
-
-def _fence(sample: Float[np.ndarray, "n"], *, ends: tuple[float, float]) -> float:
-    """What is larger than this, either way, is a mark; infinite where there is none."""
-    sizes = np.sort(np.abs(np.concatenate([sample, ends])))
+    sizes = np.sort(np.abs(np.concatenate([values, ends])))
     most, fence = FEW * sizes.size, np.inf
     with np.errstate(over="ignore"):
         gaps = np.flatnonzero((sizes[1:] > FAR * sizes[:-1]) & (sizes[:-1] > 0))
