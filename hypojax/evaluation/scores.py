@@ -54,7 +54,7 @@ ROWS: Final = (
     Variable("predicted_path", SCAN, "str", "", "Predicted label maps"),
     Variable("reference_path", SCAN, "str", "", "Reference label maps"),
 )
-"""Status and files of each pair."""
+"""What became of each pair."""
 
 Scores = Mapping[str, float]
 """Column of `METRICS` → number."""
