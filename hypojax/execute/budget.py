@@ -1,5 +1,6 @@
 """What this machine has left: memory, counting the limits of containers and batch systems, and disk."""
 
+import math
 import os
 import re
 import resource
@@ -168,7 +169,7 @@ def size_of(scan: Scan, *, room: int | None = None) -> Size:
             return Size(scan.id, scan.path, total // SLICE_VOXEL, SLICE_VOXEL, total)
         with open_source(scan.path) as source:
             header = read_header(source, room=room)
-        return Size(scan.id, scan.path, header.voxel_bytes // header.dtype.itemsize, header.dtype.itemsize, source.file_bytes)
+        return Size(scan.id, scan.path, math.prod(header.shape), header.dtype.itemsize, source.file_bytes)
     except HypojaxError as error:
         raise ScanError(error.reason, scan.id, f"{error} ({scan.path})").located(scan.listed) from error
 

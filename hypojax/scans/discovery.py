@@ -14,6 +14,15 @@ from hypojax.storage import Location, Place, beside, listed, locate_all, real, u
 from hypojax.tables import SUFFIXES, Table, Value, listed_lines, read_table, refuse
 from hypojax.tables.people import agreed
 
+OWN_COLUMNS: Final = ("scan", "dataset")
+"""Columns of a table of scans that are no column of the cohort's participants, besides that of paths."""
+
+PATHS: Final = ("path", "Path", "PATH")
+"""Spellings of the name of that column."""
+
+MOST_SAID: Final = 3
+"""Rows of which a sentence of their own is given."""
+
 
 def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_tables: bool = False) -> Discovery:
     """Find all scans of the inputs: BIDS datasets, folders, images, DICOM series folders, tables with a column ``path``.
@@ -72,16 +81,6 @@ def search(place: Location, datasets: Datasets) -> list[Find]:
         return [Find((file_scan(place, root, datasets),), dataset=root and real(root), folder=real(place.parent))]
     problem = "is neither a readable image (.nii, .nii.gz, .mgz) nor a table (.tsv, .csv, .parquet)" if place.exists() else "does not exist"
     raise RunError(Reason.USAGE, f"input {place} {problem}; name a BIDS dataset, a folder, an image or a table")
-
-
-OWN_COLUMNS: Final = ("scan", "dataset")
-"""Columns of a table of scans that are no column of the cohort's participants, besides that of paths."""
-
-PATHS: Final = ("path", "Path", "PATH")
-"""Spellings of the name of that column."""
-
-MOST_SAID: Final = 3
-"""Rows of which a sentence of their own is given."""
 
 
 def search_table(path: Location, *, strict: bool = False) -> list[Find]:

@@ -83,19 +83,10 @@ def no_image(start: bytes) -> HypojaxError:
     if known := pointer(start):
         what, command = known
         return HypojaxError(Reason.UNREADABLE, f"it is {what} and not the scan itself; fetch its content ({command}) or exclude the scan")
-    what, step = _packed(start) or _text(start) or _unknown(start)
+    packed = [said for mark, said in PACKED.items() if start.startswith(mark)]
+    packed += [said for (place, mark), said in MARKS.items() if start[place:].startswith(mark)]
+    what, step = (f"is {packed[0][0]}", packed[0][1]) if packed else _text(start) or _unknown(start)
     return HypojaxError(Reason.NOT_AN_IMAGE, f"it {what} and is neither NIfTI nor MGH; {step}, or exclude the scan")
-
-
-def _packed(start: bytes) -> tuple[str, str] | None:
-    """What a known format is, and the next step."""
-    for mark, (what, step) in PACKED.items():
-        if start.startswith(mark):
-            return f"is {what}", step
-    for (place, mark), (what, step) in MARKS.items():
-        if start[place:].startswith(mark):
-            return f"is {what}", step
-    return None
 
 
 def _text(start: bytes) -> tuple[str, str] | None:

@@ -5,6 +5,7 @@ or NaN means unscaled. MGH is big-endian, never scaled, and has 284 bytes before
 """
 
 import logging
+from contextlib import suppress
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -168,36 +169,30 @@ def _nifti_notes(fields: NiftiFields, affine: Affine) -> tuple[str, ...]:
 
 
 def _orientation_flags(raw: bytes) -> tuple[str, ...]:
-    """What is to be looked at in the orientation of a header that `nifti_affine` takes."""
+    """What is to be looked at in the orientation of a header that `nifti_affine` takes.
+
+    Sform and qform contradict each other where they send a voxel axis more than 45 degrees apart, or one of them mirrors and the other
+    does not. Smaller angles are usual: a registration writes the one and leaves the other as the scanner had it. A quaternion that is
+    none says nothing.
+    """
     fields = nifti_fields(raw)
     fields.check_fix(QUIET, error_level=logging.ERROR)  # codes that NIfTI does not have become 0
-    sform, qform = int(fields["sform_code"]), int(fields["qform_code"])
+    sform, qform, contradict = int(fields["sform_code"]), int(fields["qform_code"]), False
+    if sform and qform:
+        with suppress(HeaderDataError, ValueError), np.errstate(all="ignore"):  # a qform that does not count may hold anything
+            turned = np.asarray(fields.get_qform(), np.float64)[:3, :3]
+            longest = np.abs(turned).max(axis=0)
+            if np.isfinite(turned).all() and longest.all():
+                counted, turned = np.asarray(fields.get_best_affine(), np.float64)[:3, :3], turned / longest
+                cosines = (counted * turned).sum(axis=0) / (np.linalg.norm(counted, axis=0) * np.linalg.norm(turned, axis=0))
+                mirrored = np.linalg.det(counted) * np.linalg.det(turned) < 0
+                contradict = bool(cosines.min() < WIDEST - MARGIN or mirrored)
     raised = {
         "orientation_assumed": not sform and not qform,
-        "orientation_conflict": bool(sform and qform) and _contradict(fields),
+        "orientation_conflict": contradict,
         "template_space": (sform or qform) in TEMPLATES,
     }
     return tuple(name for name, is_raised in raised.items() if is_raised)
-
-
-def _contradict(fields: NiftiFields) -> bool:
-    """Whether sform and qform send a voxel axis more than 45 degrees apart, or one of them mirrors and the other does not.
-
-    Smaller angles are usual: a registration writes the one and leaves the other as the scanner had it. A quaternion
-    that is none says nothing.
-    """
-    try:
-        with np.errstate(all="ignore"):  # a qform that does not count may hold anything
-            turned = np.asarray(fields.get_qform(), np.float64)[:3, :3]
-    except (HeaderDataError, ValueError):
-        return False
-    longest = np.abs(turned).max(axis=0)
-    if not (np.isfinite(turned).all() and longest.all()):
-        return False
-    counted, turned = np.asarray(fields.get_best_affine(), np.float64)[:3, :3], turned / longest
-    cosines = (counted * turned).sum(axis=0) / (np.linalg.norm(counted, axis=0) * np.linalg.norm(turned, axis=0))
-    mirrored = np.linalg.det(counted) * np.linalg.det(turned) < 0
-    return bool(cosines.min() < WIDEST - MARGIN or mirrored)
 
 
 def scaling(fields: NiftiFields) -> tuple[float, float]:

@@ -113,7 +113,7 @@ def settle(finds: Sequence[Find]) -> tuple[list[Scan], tuple[str, ...]]:
     roots = {find.dataset for find in finds if find.dataset}
     if _clash(finds):
         names = dataset_names(roots)
-        finds = [_prefixed(find, names[find.dataset]) if find.dataset else find for find in finds]
+        finds = [_named(find, [f"{names[find.dataset]}_{scan.id}" for scan in find.scans]) if find.dataset else find for find in finds]
     finds, notes = _told_apart(finds)
     return [with_file(scan) for scan in unique(scan for find in finds for scan in find.scans)], notes
 
@@ -166,7 +166,11 @@ def in_datasets(finds: Sequence[Find], *, named: str = "") -> tuple[list[Find], 
     """
     homes = [home for find in finds if find.scans and (home := find.home)]
     names = dict.fromkeys(homes, named) if named else folder_names(homes)
-    settled = [_of_dataset(find, names.get(find.home, named) if find.home else named) for find in finds]
+    settled = []
+    for find in finds:
+        name = names.get(find.home, named) if find.home else named
+        scans = (dataclasses.replace(scan, dataset=scan.dataset or name) for scan in find.scans)
+        settled.append(dataclasses.replace(find, scans=tuple(scans)))
     return settled, {} if named else {name: home for home, name in names.items()}
 
 
@@ -258,17 +262,9 @@ def _told_apart(finds: Sequence[Find]) -> tuple[list[Find], tuple[str, ...]]:
         for place, name in zip(ordered, names_apart(shared, [files[place] for place in ordered]), strict=True):
             names[shared, place] = free_name(name, taken)
             taken.add(names[shared, place])
-    new = [_renamed(find, names) for find in finds]
+    new = [find if find.named else _named(find, [names.get((scan.id, _spot(scan.path)), scan.id) for scan in find.scans]) for find in finds]
     said = counted(sorted(several), "name"), counted(list(names.values()), "scan")
     return new, (f"{said[0]} of files stood for several scans: told apart by folders or suffixes, which gives {said[1]}",)
-
-
-def _renamed(find: Find, names: Mapping[tuple[str, Location], str]) -> Find:
-    """The same scans under their new ids; those that a table names keep theirs."""
-    if find.named:
-        return find
-    scans = (dataclasses.replace(scan, id=names.get((scan.id, _spot(scan.path)), scan.id)) for scan in find.scans)
-    return dataclasses.replace(find, scans=tuple(scans))
 
 
 def _spot(file: Location) -> Location:
@@ -276,11 +272,7 @@ def _spot(file: Location) -> Location:
     return real(file.parent) / file.name if file.name else real(file)
 
 
-def _prefixed(find: Find, name: str) -> Find:
-    """The same scans with the name of their dataset before their ids."""
-    return dataclasses.replace(find, scans=tuple(dataclasses.replace(scan, id=f"{name}_{scan.id}") for scan in find.scans))
-
-
-def _of_dataset(find: Find, name: str) -> Find:
-    """The same scans with the name of their dataset."""
-    return dataclasses.replace(find, scans=tuple(dataclasses.replace(scan, dataset=scan.dataset or name) for scan in find.scans))
+def _named(find: Find, ids: Iterable[str]) -> Find:
+    """The same scans under other ids."""
+    scans = (dataclasses.replace(scan, id=name) for scan, name in zip(find.scans, ids, strict=True))
+    return dataclasses.replace(find, scans=tuple(scans))

@@ -81,11 +81,6 @@ class Header:
     flags: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    @property
-    def voxel_bytes(self) -> int:
-        """Size of all voxels, bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
 
 def work_bytes(voxels: int, *, itemsize: int) -> int:
     """Memory that so many voxels take while they are worked on: scaled, and beside that as stored, or later as label maps.
@@ -231,20 +226,21 @@ def check_size(header: Header, *, most: int, room: int | None = None) -> None:
     HypojaxError
         ``TOO_LARGE`` or ``TRUNCATED``.
     """
-    declared = "×".join(str(size) for size in header.shape)
-    if header.voxel_bytes > LARGEST_BYTES or header.offset > LARGEST_OFFSET:
+    declared, voxels = "×".join(str(size) for size in header.shape), math.prod(header.shape)
+    voxel_bytes = voxels * header.dtype.itemsize
+    if voxel_bytes > LARGEST_BYTES or header.offset > LARGEST_OFFSET:
         raise HypojaxError(
             Reason.TOO_LARGE,
-            f"its header declares {declared} voxels of {header.dtype.name}, {header.voxel_bytes / 1e9:.3g} GB after byte {header.offset}, "
+            f"its header declares {declared} voxels of {header.dtype.name}, {voxel_bytes / 1e9:.3g} GB after byte {header.offset}, "
             f"more than the {LARGEST_BYTES / 1e9:.3g} GB of the largest scan; fix the header or exclude the scan",
         )
-    if header.offset + header.voxel_bytes > most:
+    if header.offset + voxel_bytes > most:
         raise HypojaxError(
             Reason.TRUNCATED,
-            f"its header declares {header.voxel_bytes} bytes of voxels ({declared}) and the file can hold {most} bytes in all; "
+            f"its header declares {voxel_bytes} bytes of voxels ({declared}) and the file can hold {most} bytes in all; "
             "fetch the file again or exclude the scan",
         )
-    needed = work_bytes(math.prod(header.shape), itemsize=header.dtype.itemsize)
+    needed = work_bytes(voxels, itemsize=header.dtype.itemsize)
     if room is not None and needed > room:
         need = f"{needed / 1e9:.3g} GB of memory (as stored, in float32, and as label maps)"
         there = f"{max(room, 0) / 1e9:.3g} GB are there for a scan beside the network"

@@ -74,7 +74,7 @@ class GzipStream(io.RawIOBase):
 
     def __init__(self, file: io.RawIOBase | io.BytesIO) -> None:
         self._file = file
-        self._front = b""
+        self.front = b""  # decoded bytes that were looked at and are read all the same
         self._member = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
         self._pending = b""
         self._ended = False
@@ -86,8 +86,8 @@ class GzipStream(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
         """Fill the front of ``buffer``; 0 says that the stream is over and was found intact."""
         view = memoryview(buffer).cast("B")
-        if self._front:
-            front, self._front = self._front[: len(view)], self._front[len(view) :]
+        if self.front:
+            front, self.front = self.front[: len(view)], self.front[len(view) :]
             view[: len(front)] = front
             return len(front)
         while view and not self._ended:
@@ -96,11 +96,6 @@ class GzipStream(io.RawIOBase):
                 view[: len(piece)] = piece
                 return len(piece)
         return 0
-
-    def peek(self, count: int) -> bytes:
-        """The next ``count`` decoded bytes, or fewer at the end, which will be read all the same."""
-        self._front = take(self, count)
-        return self._front
 
     def _inflate(self, most: int) -> bytes:
         """Up to ``most`` decoded bytes; none where only a member or a piece of input came to its end."""
@@ -177,7 +172,8 @@ def open_source(path: Location) -> Iterator[Source]:
             file.seek(0)
             if zipped:
                 source = Source(stream := GzipStream(file), size * DEFLATE_RATIO, size)
-                if stream.peek(len(GZIP_MAGIC)) == GZIP_MAGIC:  # some converters compress twice
+                stream.front = take(stream, len(GZIP_MAGIC))
+                if stream.front == GZIP_MAGIC:  # some converters compress twice
                     source = Source(GzipStream(stream), size * DEFLATE_RATIO**2, size)
             yield source
     except ConflictError as error:
@@ -330,10 +326,10 @@ def _read_voxels(stream: io.RawIOBase, header: Header) -> Num[np.ndarray, "i j k
     """Exactly the declared voxels, first axis fastest, turned to the machine's byte order in place."""
     voxels: np.ndarray[Any, Any] = np.empty(header.shape, header.dtype, order="F")
     count = fill(stream, voxels.T.reshape(-1).view(np.uint8).data)
-    if count < header.voxel_bytes:
+    if count < voxels.nbytes:
         raise HypojaxError(
             Reason.TRUNCATED,
-            f"its voxels end after {count} of the {header.voxel_bytes} bytes its header declares; fetch the file again or exclude it",
+            f"its voxels end after {count} of the {voxels.nbytes} bytes its header declares; fetch the file again or exclude it",
         )
     if not header.dtype.isnative:
         voxels = voxels.byteswap(inplace=True).view(header.dtype.newbyteorder("="))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -99,16 +98,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Structure:
-    """A cleaned posterior and the grid and field of view it lies in."""
+    """A cleaned posterior, the grid and field of view it lies in, and its sum over labels."""
 
     posterior: Float32[np.ndarray, "*labels x y z"]
     grid: Grid
     inside: Bool[np.ndarray, "x y z"]
-
-    @cached_property
-    def whole(self) -> Float32[np.ndarray, "x y z"]:
-        """Posterior of the structure as a whole."""
-        return self.posterior.sum(axis=0) if self.posterior.ndim == 4 else self.posterior
+    whole: Float32[np.ndarray, "x y z"]
 
 
 def measure(
@@ -145,15 +140,20 @@ def measure(
     i, j, k = volume.shape
     shape = (i, j, k)
     inside_head, inside_box = (within_field_of_view(grid, shape, affine) for grid in (head_grid, box_grid))
-    head = Structure(clean_intracranial(intracranial, head_grid, inside_head), head_grid, inside_head)
-    box = Structure(clean_hypothalamus(subunits, box_grid, inside_box), box_grid, inside_box)
+    cranium, parts = clean_intracranial(intracranial, head_grid, inside_head), clean_hypothalamus(subunits, box_grid, inside_box)
+    head, box = Structure(cranium, head_grid, inside_head, cranium), Structure(parts, box_grid, inside_box, parts.sum(axis=0))
     sides = _sides(head, box)
     labels = native_labels(box.posterior, box_grid, shape=shape, affine=affine)
     mask = native_mask(head.posterior, head_grid, shape=shape, affine=affine)
     coarse = coarse_head(volume, affine, grid=head_grid, intracranial=head.posterior > 0.5, inside=inside_head)
-    quality = _quality(volume, affine, head, box, coarse=coarse) | {"quality_location": located}
-    signs = _signs(head, box, subunits=subunits, views=views, quality=quality)
-    quality = quality | {"quality_score": released_model().score(signs)}
+    quality = {**_quality(volume, affine, head, box, coarse=coarse), "quality_location": located}
+    signs = {
+        **hypothalamus_signs(box.posterior, subunits=subunits, grid=box.grid),
+        **(head_signs(head.posterior > 0.5, head.grid) if quality["icv_cut_off"] <= CUT_OFF else {}),
+        **{name: quality[name] for name in ("quality_certainty", "quality_location", "quality_asymmetry")},
+        "views_apart": views_apart(views),
+    }
+    quality["quality_score"] = released_model().score(signs)
     reasons, reason_flags = _missing(volume, affine, box, mask=mask > 0, coarse=coarse, quality=quality, sides=sides)
     volumes = _volumes(head, box, labels=labels, mask=mask, affine=affine, reasons=reasons, views=views)
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
@@ -191,25 +191,6 @@ def _quality(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Structure, 
         "quality_noise": noise / scale,
         "extracranial_signal": extracranial_signal(coarse),
         "icv_cut_off": cut_off_share(head.posterior > 0.5, head.inside),
-    }
-
-
-def _signs(
-    head: Structure,
-    box: Structure,
-    *,
-    subunits: UInt8[np.ndarray, "10 x y z"],
-    views: Float32[np.ndarray, "view 10"] | None,
-    quality: Mapping[str, float],
-) -> dict[str, float]:
-    """Signs of the quality score; those of the head only where the field of view holds it."""
-    seen = head_signs(head.posterior > 0.5, head.grid) if quality["icv_cut_off"] <= CUT_OFF else {}
-    decided = {name: quality[name] for name in ("quality_certainty", "quality_location", "quality_asymmetry")}
-    return {
-        **hypothalamus_signs(box.posterior, subunits=subunits, grid=box.grid),
-        **seen,
-        **decided,
-        "views_apart": views_apart(views),
     }
 
 

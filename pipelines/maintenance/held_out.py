@@ -114,11 +114,10 @@ def scored(name: str, row: pd.Series, segmenter: Segmenter) -> tuple[ScanScores,
 
 def soft_volume(found: Segmentation, scan: Grid) -> dict[str, float]:
     """Soft volume of the whole (mm³) and its uncertainty, from posteriors and from what views disagree by."""
-    from hypojax.volumes.measure import Structure, disagreement, soft
+    from hypojax.volumes.measure import disagreement, soft
 
     inside = within_field_of_view(found.box_grid, scan.shape, scan.affine)
-    structure = Structure(clean_hypothalamus(found.subunits, found.box_grid, inside), found.box_grid, inside)
-    volume_mm3, drawn = soft(structure.whole, found.box_grid)
+    volume_mm3, drawn = soft(clean_hypothalamus(found.subunits, found.box_grid, inside).sum(axis=0), found.box_grid)
     return {"soft_mm3": volume_mm3, "drawn_mm3": drawn, "views_mm3": disagreement(found.views, range(10))}
 
 
