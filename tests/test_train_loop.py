@@ -15,7 +15,7 @@ from toy_training import make_toy
 
 from hypojax.reason import Reason, RunError
 from hypojax.training.loop import BEST, STATE, Precision, State, load_state, load_tree, run_loop, settled_precision
-from hypojax.training.progress import SilentTraining, read_history
+from hypojax.training.train_log import SilentTraining, read_history
 from hypojax.unet import UNetConfig
 
 ROUNDING = 1e-5

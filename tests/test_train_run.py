@@ -16,9 +16,10 @@ from safetensors.numpy import load_file
 
 from hypojax.cli import main
 from hypojax.cli.verb import OK, USAGE
-from hypojax.training.progress import read_history
 from hypojax.training.train_config import read_config
-from hypojax.training.training import read_record, released_weights, starting_weights, train_network
+from hypojax.training.train_log import read_history
+from hypojax.training.train_record import read_record, released_weights
+from hypojax.training.training import starting_weights, train_network
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("a", "b", "c", "d")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from hypojax.training.progress import LogEntry, TrainCallback
+    from hypojax.training.train_log import LogEntry, TrainCallback
 
 Shown = TypeVar("Shown")
 

@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hypojax.training.progress import LogEntry, SilentTraining, TrainCallback
     from hypojax.training.train_config import TrainConfig, read_config
+    from hypojax.training.train_log import LogEntry, SilentTraining, TrainCallback
     from hypojax.training.training import TrainResult, train, train_network
 
 _HOME: Final = {
-    "LogEntry": "progress",
-    "SilentTraining": "progress",
-    "TrainCallback": "progress",
+    "LogEntry": "train_log",
+    "SilentTraining": "train_log",
+    "TrainCallback": "train_log",
     "TrainConfig": "train_config",
     "TrainResult": "training",
     "read_config": "train_config",

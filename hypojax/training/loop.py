@@ -23,8 +23,8 @@ from safetensors import SafetensorError
 from safetensors.flax import load_file, save
 
 from hypojax.reason import Reason, RunError
-from hypojax.training.progress import LogEntry, SilentTraining, TrainCallback, append, best, cut, exhausted
 from hypojax.training.train_config import LoopConfig
+from hypojax.training.train_log import LogEntry, SilentTraining, TrainCallback, append, best, cut, exhausted
 from hypojax.unet import UNet, blueprint
 
 STATE = "state.safetensors"

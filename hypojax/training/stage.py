@@ -15,8 +15,8 @@ from hypojax.segmenter.forward import place_of
 from hypojax.training import box, head
 from hypojax.training.examples import HEADS, MAPS, held_out_heads, load_boxes, load_heads, load_maps, plain_boxes
 from hypojax.training.loop import Example, Loss, Score
-from hypojax.training.progress import SCORE
 from hypojax.training.train_config import TrainConfig
+from hypojax.training.train_log import SCORE
 from hypojax.unet import UNetConfig, blueprint
 
 SMOOTH = 1.0

@@ -1,212 +1,31 @@
-"""One training run from its configuration to its last state, what ``hypojax train`` does for each fold; and its record.
+"""One training run from its configuration to its last state, what ``hypojax train`` does for each fold."""
 
-``record.json`` in the folder of a run says what it was made with: a run goes on only with the same settings, and its weights are released
-from it.
-"""
-
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
 
 import jax
 from jaxtyping import Array, PyTree
 
 import hypojax
 from hypojax.checkpoint import Checkpoint, load_checkpoint, sha256
-from hypojax.preprocessing.normalisation import RELEASED, constants
+from hypojax.preprocessing.normalisation import constants
 from hypojax.reason import Reason, RunError
-from hypojax.settings import build
 from hypojax.storage import Disk, on_disk
-from hypojax.training.box import BoxConfig
 from hypojax.training.examples import held_out_names, refuse_unknown
-from hypojax.training.head import HeadConfig
 from hypojax.training.loop import (
-    BEST,
     SILENT,
     STATE,
     Precision,
     Training,
-    empty_state,
-    load_state,
-    load_tree,
     make_training,
     run_loop,
     settled_precision,
 )
-from hypojax.training.progress import PLOT, LogEntry, TrainCallback, best, draw_history, exhausted, interruptible, read_history
 from hypojax.training.stage import Stage, load_stage
-from hypojax.training.train_config import LoopConfig, TrainConfig, read_config
-
-RECORD: Final = "record.json"
-"""Name of the record in the folder of a run."""
-
-FREE: Final = ("start", "before", "history", "precision", "device", "version")
-"""What may differ when a run goes on: what only counts at its beginning, and what is said of it."""
-
-
-@dataclass(frozen=True)
-class TrainRecord:
-    """What a run was made with; the header of released weights has all of it.
-
-    Parameters
-    ----------
-    stage
-        ``box`` or ``head``.
-    loop
-        How long and how fast; the seed is that of the fold.
-    example
-        How examples were varied.
-    examples
-        Names of the files of examples.
-    examples_sha256
-        Of each of them.
-    fold
-        Held out; None where all subjects were learnt from.
-    held_out
-        Their names.
-    history
-        What the weights went through that a run from the start does not repeat.
-    start, start_sha256
-        The weights it started from; empty for random ones.
-    before
-        The runs that made those weights, a line each, the first one first.
-    precision, precision_reason
-        Of the network's arithmetic, and why.
-    device
-        What it began on.
-    version
-        Of hypojax.
-    normalisation
-        The constants that intensities are normalised with (`normalisation`); those of released weights where a record has none.
-    """
-
-    stage: str
-    loop: LoopConfig
-    example: BoxConfig | HeadConfig
-    examples: str
-    examples_sha256: dict[str, str] = field(default_factory=dict)
-    fold: int | None = None
-    held_out: tuple[str, ...] = ()
-    history: str = ""
-    start: str = ""
-    start_sha256: str = ""
-    before: tuple[str, ...] = ()
-    precision: str = "float32"
-    precision_reason: str = ""
-    device: str = ""
-    version: str = ""
-    normalisation: dict[str, Any] = field(default_factory=lambda: dict(RELEASED))
-
-
-def write_record(folder: Path, record: TrainRecord) -> None:
-    """Write ``record.json``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{RECORD}.part"
-    temporary.write_text(json.dumps(as_table(record), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / RECORD)
-
-
-def read_record(folder: Path) -> TrainRecord | None:
-    """Read ``record.json``; None where a folder has none.
-
-    Raises
-    ------
-    RunError
-        ``OTHER_SETTINGS``: another version wrote it.
-    """
-    path = folder / RECORD
-    if not path.exists():
-        return None
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        loop, example = build(LoopConfig, table["loop"], key="loop"), _example(table["stage"], table.pop("example"))
-        return build(TrainRecord, table, default=TrainRecord(table["stage"], loop, example, table["examples"]))
-    except (RunError, json.JSONDecodeError, KeyError) as error:
-        raise RunError(Reason.OTHER_SETTINGS, f"{path}: {error}; another version of hypojax wrote it, or it was changed by hand") from error
-
-
-def _example(stage: str, made: Mapping[str, Any]) -> BoxConfig | HeadConfig:
-    """How the examples of a stage were varied."""
-    if stage == "box":
-        return build(BoxConfig, made, key="example")
-    return build(HeadConfig, made, key="example")
-
-
-def check_same(folder: Path, *, old: TrainRecord, new: TrainRecord) -> None:
-    """Refuse to go on with other settings than a run began with.
-
-    Raises
-    ------
-    RunError
-        ``OTHER_SETTINGS``, with the first setting that differs.
-    """
-    before, now = flat(as_table(old)), flat(as_table(new))
-    for key in sorted({*before, *now}):
-        if not key.startswith(FREE) and before.get(key) != now.get(key):
-            was = f"{key} was {before.get(key)!r}, now it is {now.get(key)!r}"
-            raise RunError(
-                Reason.OTHER_SETTINGS, f"{folder} holds a run with other settings ({was}); go on with the old ones, or give --out"
-            )
-
-
-def released_weights(folder: Path) -> tuple[PyTree, TrainRecord, int]:
-    """The weights of a run to release, its record, and the step they are of.
-
-    Averaged weights: those of the best validation where the run could end early, else the last.
-
-    Raises
-    ------
-    RunError
-        ``NOTHING_FOUND``: the folder holds no run.
-    """
-    record = read_record(folder)
-    if record is None or not (folder / STATE).exists():
-        raise RunError(
-            Reason.NOTHING_FOUND, f"{folder} holds no training run; make it with hypojax train, which also completes older folders"
-        )
-    empty = empty_state(record.loop)
-    leader = best(read_history(folder))
-    if record.loop.patience and leader is not None:
-        return load_tree(folder / BEST, empty.averaged), record, leader.step
-    state = load_state(folder / STATE, empty)
-    return state.averaged, record, int(state.step)
-
-
-def lineage(training: Mapping[str, Any], steps: int) -> tuple[str, ...]:
-    """The runs behind weights, a line each, from the record in their header: those before, and the one that made them.
-
-    Examples
-    --------
-    >>> lineage({"loop": {"steps": 900, "learning_rate": 1e-3, "seed": 4}}, 600)
-    ('600 of 900 steps, learning rate 0.001, seed 4, from random weights',)
-    """
-    loop, start = training["loop"], training.get("start")
-    source = f"{start} ({training.get('start_sha256', '')[:12]})" if start else "random weights"
-    done = f"{steps}" if steps == loop["steps"] else f"{steps} of {loop['steps']}"
-    own = f"{done} steps, learning rate {loop['learning_rate']:g}, seed {loop['seed']}, from {source}"
-    return (*training.get("before", ()), own)
-
-
-def as_table(record: TrainRecord) -> dict[str, Any]:
-    """A record as plain names and values."""
-    table: dict[str, Any] = json.loads(json.dumps(asdict(record)))
-    return table
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by their whole key.
-
-    Examples
-    --------
-    >>> flat({"loop": {"steps": 3}, "fold": None})
-    {'loop.steps': 3, 'fold': None}
-    """
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
+from hypojax.training.train_config import TrainConfig, read_config
+from hypojax.training.train_log import PLOT, LogEntry, TrainCallback, best, draw_history, exhausted, interruptible, read_history
+from hypojax.training.train_record import TrainRecord, as_table, check_same, lineage, read_record, released_weights, write_record
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import xarray as xr
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.evaluation import summarise
-from hypojax.training.training import lineage
+from hypojax.training.train_record import lineage
 from pipelines.maintenance.accuracy import STRATA
 from pipelines.maintenance.card_tables import bars_of, by_region, by_stratum, icv_scans, markdown, quality
 from pipelines.maintenance.effects import by_hand, calibration, farthest, tilted, visible_effects

@@ -18,8 +18,8 @@ from hypojax.checkpoint import save_checkpoint
 from hypojax.preprocessing.intensity import NORMALISATION
 from hypojax.release import SUMS
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LABELS, MODEL_AXES
-from hypojax.training.progress import LOG
-from hypojax.training.training import RECORD, as_table, read_record, released_weights
+from hypojax.training.train_log import LOG
+from hypojax.training.train_record import RECORD, as_table, read_record, released_weights
 
 STAGES: Final[dict[str, dict[str, Any]]] = {
     "head": {"grid": {"shape": HEAD_SHAPE, "spacing_mm": HEAD_SPACING}, "outputs": ["icv", "place of the hypothalamus"]},

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hypojax.cli.progress import training_progress
 from hypojax.reason import RunError
-from hypojax.training.progress import LogEntry, draw_history, interruptible
+from hypojax.training.train_log import LogEntry, draw_history, interruptible
 from hypojax.training.training import TrainResult
 
 SCORED = LogEntry(4, 0.5, 1.0, {"score": 0.8, "dice": 0.86, "dice_subunits": 0.74})
