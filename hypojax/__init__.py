@@ -3,7 +3,6 @@
 The public names below are loaded when they are first used, so that ``import hypojax`` costs nothing.
 """
 
-import gc
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Final
 
@@ -85,14 +84,10 @@ def __getattr__(name: str) -> object:
         return metadata.version("hypojax")
     if name not in _HOME and name not in _OPEN:
         raise AttributeError(f"module 'hypojax' has no attribute {name!r}")
-    # The many new objects of an import are no garbage; looking for some among them takes a fifth longer.
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    from hypojax.segmenter.compile_cache import collector_paused
+
+    with collector_paused():
         return getattr(import_module(f"hypojax.{_HOME[name]}"), name) if name in _HOME else import_module(f"hypojax.{name}")
-    finally:
-        if collects:
-            gc.enable()
 
 
 def __dir__() -> list[str]:

@@ -28,33 +28,33 @@ class RunSettings:
     Parameters
     ----------
     weights
-        Folder of weights; the released ones that come with hypojax when left out.
+        Folder of weights; default: the released weights, which come with hypojax.
     ensemble
-        Take the mean of the five cross-validation networks instead of the default one: an uncertainty that knows where networks
-        disagree, for about twice the time. Each was trained on four fifths of the subjects, and for less long.
+        Use the mean of the five cross-validation networks instead of the default network. The uncertainty then includes the
+        disagreement of the networks; it takes about twice the time. Each was trained on four fifths of the subjects, with fewer steps.
     batch
-        Scans segmented together, at least; one for each device when left out. More pays off on a GPU.
+        Least number of scans segmented together; default: one for each device. Larger batches are faster on a GPU.
     read_ahead
-        Scans read while others are segmented, at least; each takes the memory of its scaled voxels.
+        Least number of scans read while others are segmented; each takes the memory of its scaled voxels.
     threads
-        Threads that read ahead, and as many that write behind; chosen from the cores when left out.
+        Threads that read, and as many that write; default: chosen from the number of cores.
     memory
-        Memory of one process, as in 16GB; a scan that needs more is refused from its header. What this machine has when left out,
-        counting the limits of containers and batch systems.
+        Memory limit of one process, such as 16GB; a scan that needs more is refused from its header. Default: the memory of this
+        machine, or the limit of its container or batch job.
     check
-        First hold what is stored of finished scans against its checksums, and do damaged scans again.
+        First compare what is stored of finished scans with its checksums, and process damaged scans again.
     retry_failed
-        Try scans again that failed before; they are left alone otherwise.
+        Process scans again that failed before; by default they are skipped.
     recompute
-        Do all scans named again, finished or not, and accept that weights or version differ from those the cohort was made with.
+        Process all named scans again, finished or not, and accept that weights or version differ from those of the cohort.
     recompute_changed
         Do scans again whose input file holds another image than the one that was measured. Otherwise their rows stay as they are, and
         the run and the column ``notes`` say so.
     strict_tables
-        Refuse a table of people that is not as it should be (a row with too few cells, one person named twice, a scan without a
-        row), before any scan is read. Otherwise that costs the columns or rows concerned, and is said.
+        Refuse a participants table with faults (a row with too few cells, a person listed twice, a scan without a row) before any
+        scan is read. By default the faulty columns or rows are left out, and a note says so.
     derivatives
-        Write BIDS derivatives (label maps in every scan's own space) besides the cohort.
+        Also write BIDS derivatives: label maps in the space of each scan.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def bytes_of(text: str | None) -> int | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
     size = float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2].lower() or " ") if found else 0
     if size < 1:
-        raise RunError(Reason.USAGE, f"--memory {text} is no amount of memory; name one such as 16GB")
+        raise RunError(Reason.USAGE, f"--memory {text} is not an amount of memory; give one such as 16GB")
     return int(size)
 
 
@@ -128,12 +128,12 @@ class ClusterSettings:
         `slurm`, `kubernetes`: in jobs or pods, as --cluster-config says. Anything else is the address of a running Dask
         scheduler, such as tls://10.0.0.7:8786.
     workers
-        Worker processes, jobs or pods; chosen from the machine, or from --cluster-config, when left out.
+        Worker processes, jobs or pods; default: chosen from the machine, or from --cluster-config.
     cluster_config
-        TOML file that describes a SLURM or Kubernetes cluster, such as cluster/cluster.toml.
+        TOML file that describes a SLURM or Kubernetes cluster; `hypojax deploy example FOLDER` writes one to start from.
     dashboard
-        Open Dask's dashboard at an address of this machine alone (of the scheduler's pod with `kubernetes`). Every user of that machine
-        can look at it, names of scans included. It needs the package bokeh.
+        Open Dask's dashboard on the loopback address of this machine (with `kubernetes`: of the scheduler's pod). Every user of that
+        machine can see it, with the names of scans. It needs the package bokeh.
 
     Raises
     ------
@@ -161,7 +161,9 @@ class ClusterSettings:
             raise RunError(Reason.USAGE, f"workers is {self.workers}, it must be 1 or more; leave --workers out, or give a larger number")
         described = self.cluster in ("slurm", "kubernetes")
         if described and self.cluster_config is None:
-            raise RunError(Reason.USAGE, f"--cluster {self.cluster} needs --cluster-config FILE; cluster/cluster.toml is an example")
+            raise RunError(
+                Reason.USAGE, f"--cluster {self.cluster} needs --cluster-config FILE; to get an example: hypojax deploy example FOLDER"
+            )
         if self.cluster_config is not None and not described:
             raise RunError(Reason.USAGE, f"--cluster-config has no effect with --cluster {self.cluster}; leave it out")
         if self.dashboard and self.cluster not in KINDS[1:]:
@@ -190,7 +192,7 @@ def read_toml(path: str | os.PathLike[str], parse: Callable[[dict[str, Any]], T]
     parse
         Makes the configuration of the file's table; its errors name the key.
     like
-        A file that shows what is wanted, for errors.
+        How to get an example, for errors.
 
     Raises
     ------
@@ -200,7 +202,7 @@ def read_toml(path: str | os.PathLike[str], parse: Callable[[dict[str, Any]], T]
     try:
         return parse(tomllib.loads(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
-        raise RunError(Reason.USAGE, f"{path} cannot be read ({error.strerror}); give a TOML file such as {like}") from error
+        raise RunError(Reason.USAGE, f"{path} cannot be read ({error.strerror}); give a TOML file; {like}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError(Reason.USAGE, f"{path} is not TOML: {error}") from error
     except RunError as error:
@@ -236,9 +238,8 @@ def build(kind: type[T], table: Mapping[str, Any], *, key: str = "", default: T 
     for name in table:
         if name not in hints:
             near = difflib.get_close_matches(name, hints, n=1)
-            raise _refused(
-                _joined(key, name), f"is no setting; did you mean {near[0]!r}?" if near else f"is no setting; there are {', '.join(hints)}"
-            )
+            known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(hints)}"
+            raise _refused(_joined(key, name), f"is not a setting; {known}")
     given = {}
     for spec in fields(kind):  # type: ignore[arg-type] # a dataclass, as the docstring asks
         before = getattr(default, spec.name) if default is not None else _own_default(spec)

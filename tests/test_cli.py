@@ -181,7 +181,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Segmenter, "load", interrupted)
     assert main(["run", scans(tmp_path / "in", good=1), str(tmp_path / "out")]) == INTERRUPTED
-    assert "goes on where it stopped" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err
 
 
 def test_pace_and_duration() -> None:

@@ -103,7 +103,7 @@ def test_verbs_of_tables_are_json_documents_too(study: Path, capsys: pytest.Capt
     capsys.readouterr()
     drift = document(capsys, "drift", out, out, "--same", "no", "--out", str(study / "drift"))
     assert (drift["exit_code"], drift["compared"]) == (NONE_SUCCEEDED, 0)
-    assert "Too few scans to say anything" in drift["verdict"]
+    assert "Too few scans to compare" in drift["verdict"]
     scored = document(capsys, "evaluate", f"{out}/derivatives", f"{out}/derivatives", "--out", str(study / "evaluation"))
     assert sum(scored["scans"].values()) == 1
 
@@ -133,7 +133,7 @@ def test_drift_of_no_scans_shows_no_nan(study: Path, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr()
     pages = [(study / "drift" / f"drift.{kind}").read_text(encoding="utf-8") for kind in ("md", "html")]
     assert not any("nan" in text for text in (shown.out, shown.err, *pages))
-    assert "Too few scans to say anything: 1 new against 1" in shown.out
+    assert "Too few scans to compare: 1 new against 1" in shown.out
 
 
 def on_a_terminal(arguments: list[str], environment: Mapping[str, str]) -> bytes:

@@ -125,3 +125,13 @@ def test_the_image_installs_what_is_pinned_and_runs_without_rights() -> None:
 def test_gpus_are_those_that_cuda_would_see(monkeypatch: pytest.MonkeyPatch, named: str, gpus: list[str]) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert visible_gpus() == gpus
+
+
+def test_an_installed_hypojax_brings_its_example(tmp_path: Path) -> None:
+    """The example needs no checkout, makes the recipes of this repository, and is not replaced once it was changed."""
+    assert main(["deploy", "example", str(tmp_path)]) == 0
+    config = tmp_path / "cluster.toml"
+    assert config.read_bytes() == (CLUSTER / "cluster.toml").read_bytes()
+    config.write_text(config.read_text(encoding="utf-8").replace("workers = 8", "workers = 3"), encoding="utf-8")
+    assert main(["deploy", "example", str(tmp_path)]) == 0
+    assert "--workers 3" in (tmp_path / "local.sh").read_text(encoding="utf-8")

@@ -38,7 +38,7 @@ def test_every_name_in_the_docs_is_there_and_those_of_readme_and_guide_need_no_i
 def test_types_in_public_signatures_are_public() -> None:
     """Those of hypojax; each is to be had from `hypojax` or from the room that holds it."""
     public = {getattr(hypojax, name) for name in hypojax.__all__ if isinstance(getattr(hypojax, name), type)}
-    rooms = [import_module(f"hypojax.{room}") for room in ("execute", "evaluation", "monitoring", "segmenter", "training")]
+    rooms = [import_module(f"hypojax.{room}") for room in ("execute", "evaluation", "monitoring", "scans.in_memory", "store", "training")]
     public |= {getattr(room, name) for room in rooms for name in getattr(room, "__all__", ()) if isinstance(getattr(room, name), type)}
     functions = [getattr(hypojax, name) for name in hypojax.__all__ if isfunction(getattr(hypojax, name))]
     assert len(functions) > 10
@@ -67,7 +67,7 @@ takes = {
     "weights is a folder": lambda: RunSettings(weights=3),
     "a nibabel image, a DataArray": lambda: hypojax.segment(["a.nii", "b.nii"]),
     "matrix of 4 × 4 numbers": lambda: hypojax.segment(np.ones((3, 3, 3)), affine="straight"),
-    "a Dataset with voxels and affine": lambda: hypojax.preprocess("a.nii"),
+    "a nibabel image, a DataArray, a Dataset": lambda: hypojax.preprocess(3),
     "not ndarray": lambda: compare(np.ones(3), "reference"),
     "not list": lambda: hypojax.drift(["a"]),
 }

@@ -228,7 +228,7 @@ def test_a_messy_table_is_read_as_it_is_meant(tmp_path: Path, name: str) -> None
     assert found.split_note.dropna().to_dict() == {0: "age not known", 1: "age not known", 40: "no subject named"}
     assert pd.isna(found["set"][40])
     notes = split_table(path, plan=SplitPlan(size=6)).notes
-    assert any("'999' is no age" in note for note in notes)
+    assert any("'999' is not an age" in note for note in notes)
     assert any("1 row (41) without participant_id" in note for note in notes)
     balance = pd.read_csv(tmp_path / "out" / "balance.tsv", sep="\t", na_values="n/a")
     assert balance.variable.tolist() == ["age", "gender", "gender"]
@@ -273,7 +273,7 @@ def test_a_split_of_a_faulty_table_says_so(tmp_path: Path) -> None:
     assert "2 cells for 3 columns in line 12" in notes
 
 
-@pytest.mark.parametrize(("row", "fault"), [("k,old,F", "'old' is no age"), ("k,30", "has 2 cells for 3 columns in line 12")])
+@pytest.mark.parametrize(("row", "fault"), [("k,old,F", "'old' is not an age"), ("k,30", "has 2 cells for 3 columns in line 12")])
 def test_a_faulty_table_is_refused_where_that_was_asked_for(tmp_path: Path, row: str, fault: str) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,age,sex\n" + "".join(f"{who},{30 + n},{'FM'[n % 2]}\n" for n, who in enumerate("abcdefghij")) + f"{row}\n")
@@ -313,7 +313,7 @@ def test_wrong_use_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureF
         ([path, "--cases", "x"], "name its column with --group"),
         ([path, "--subject-from", "("], "no regular expression"),
         ([path, "--subject-from", "zz"], "finds nothing in id 'a'"),
-        ([other], "no column looks like that of subject"),
+        ([other], "no column of subjects was found"),
         ([other, "--subject", "name"], "no column of age or sex"),
         ([mixed], "both words (M) and codes (1)"),
         ([again], "already has a column 'set'"),

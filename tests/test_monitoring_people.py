@@ -36,5 +36,5 @@ def test_one_head_under_several_names_counts_once(tmp_path: Path) -> None:
     second["voxels_checksum"][0] = "sub-0003"
     found = drift(stored(tmp_path / "a", first), stored(tmp_path / "b", second))
     assert found.scans == (40, 60)
-    assert "20 scans of the reference have the voxels of another (sub-0040, sub-0041, sub-0042, …): counted once" in found.notes
-    assert "1 of the 60 scans of the new batch have the voxels of scans of the reference: they count in both" in found.notes
+    assert "20 scans of the reference have the same voxels as another (sub-0040, sub-0041, sub-0042, …): counted once" in found.notes
+    assert "1 of the 60 scans of the new batch have the same voxels as scans of the reference and count in both" in found.notes

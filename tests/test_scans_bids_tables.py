@@ -50,10 +50,10 @@ def test_rows_find_their_scans_where_there_is_one_way(tmp_path: Path, scans: lis
 
 def test_what_was_matched_and_what_was_not_is_said_with_examples(tmp_path: Path) -> None:
     (note,) = discover([dataset(tmp_path / "one", "sub-01", "sub-02", participants="participant_id age\n1 31\n2 42\n")]).notes
-    assert "2 ids spelled otherwise" in note
+    assert "2 ids spelled differently" in note
     assert "'1' is sub-01" in note
     found = discover([dataset(tmp_path / "two", "sub-01", "sub-02", "sub-03", participants="participant_id age\n1 31\n2 42\n4 9\n")])
-    assert "3 of 3 scans found no row (sub-01, sub-02); 3 of its rows match no scan ('1', '2')" in found.notes[0]
+    assert "3 of 3 scans have no row (sub-01, sub-02); 3 of its rows match no scan ('1', '2')" in found.notes[0]
 
 
 def test_a_missing_value_hides_nothing(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_a_table_of_a_subject_that_does_not_know_a_scan_is_said(tmp_path: Path) 
     write(root / "sub-01/sub-01_sessions.tsv", "session_id age\nses-9 31\n")
     write(root / "sub-02/sub-02_scans.tsv", "filename acq_time\nanat/sub-2_T1w.nii.gz 2010\n")
     first, second = discover([root]).notes
-    assert "sub-01_sessions.tsv says nothing of ses-1" in first
-    assert "sub-02_scans.tsv says nothing of sub-02_T1w.nii.gz" in second
+    assert "sub-01_sessions.tsv has no row for ses-1" in first
+    assert "sub-02_scans.tsv has no row for sub-02_T1w.nii.gz" in second
 
 
 def test_one_row_a_visit(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ HELD: dict[str, Callable[[Path], object]] = {
     "nibabel MGH": lambda path: nibabel.MGHImage(nibabel.load(path).get_fdata(dtype=np.float32), AFFINE),
     "Dataset": lambda _: scan_dataset(phantom_voxels(), affine=AFFINE, slope=SLOPE, intercept=INTERCEPT),
     "DataArray": lambda _: xr.DataArray(phantom_voxels() * SLOPE + INTERCEPT, dims=list("xyz"), attrs={"affine": AFFINE.tolist()}),
+    "DataArray of a Dataset": lambda _: scan_dataset(phantom_voxels(), affine=AFFINE, slope=SLOPE, intercept=INTERCEPT)["voxels"],
     "big-endian": lambda _: xr.DataArray((phantom_voxels() * SLOPE + INTERCEPT).astype(">f8"), attrs={"affine": AFFINE}),
 }
 
@@ -51,6 +52,19 @@ def test_a_scan_gives_the_same_however_it_is_held(file: Path, by_file: xr.Datase
     for name in ("volume_mm3", "quality_contrast", "hypothalamus", "intracranial", "affine"):
         xr.testing.assert_identical(found[name].variable, by_file[name].variable)
     assert found.scan.item() == ("sub-07" if held in ("text", "nibabel") else "array")
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_a_scan_is_conformed_alike_however_it_is_held(file: Path, held: str) -> None:
+    found = hypojax.preprocess(HELD[held](file), spacing=4.0)
+    xr.testing.assert_allclose(found, hypojax.preprocess(file, spacing=4.0), atol=1e-5)  # voxels in float32 or in float64
+
+
+def test_what_preprocess_gives_is_a_scan_again(file: Path) -> None:
+    conformed = hypojax.preprocess(file, spacing=4.0).conformed
+    _, image = image_of(conformed)
+    np.testing.assert_array_equal(image.affine.ravel(), conformed.attrs["affine"])
+    assert hypojax.preprocess(conformed, spacing=4.0).conformed.shape == conformed.shape
 
 
 def test_bare_voxels_and_labelled_ones_take_an_affine() -> None:

@@ -20,14 +20,14 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 STORE_THREADS = 2
-"""Chunks encoded at once; the line has threads of its own."""
+"""Chunks encoded at once; the pipeline has its own threads."""
 
 ABOUT = """Hypothalamus and intracranial volume of T1-weighted MRI scans, as xarray.
 
 $ hypojax run bids/ out/
 
-hypojax VERB --help explains a verb and its exit codes. Of all verbs: 0 all is well, 1 wrong usage or it could not go on,
-2 some scans failed, 3 none succeeded, 130 interrupted (Ctrl-C), 143 or 129 asked to end (SIGTERM, SIGHUP).
+hypojax VERB --help explains a verb and its exit codes. For all verbs: 0 success, 1 wrong usage or the command could not continue,
+2 some scans failed, 3 no scan succeeded, 130 interrupted (Ctrl-C), 143 or 129 ended by SIGTERM or SIGHUP.
 hypojax --version shows the version, hypojax completion SHELL makes a shell complete verbs and options."""
 
 
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    0 all is well, 2 some scans failed, 3 none succeeded, 1 wrong usage or the run could not go on, 130 interrupted (Ctrl-C), 143
-    or 129 asked to end (SIGTERM, SIGHUP). Where nobody reads what is printed, or it cannot be written, the code is the same.
+    0 success, 2 some scans failed, 3 no scan succeeded, 1 wrong usage or the command could not continue, 130 interrupted (Ctrl-C), 143
+    or 129 ended by SIGTERM or SIGHUP. The code does not depend on whether the output can be written or is read.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     with standard_streams():
@@ -109,15 +109,15 @@ def call(verb: Verb, screen: Screen) -> int:
         with terminable():
             return verb(screen)
     except Terminated as ended:
-        screen.error(f"{ended}; the same command again goes on where it stopped")
+        screen.error(f"{ended}; run the same command again to continue")
         return ended.exit_code
     except KeyboardInterrupt:
-        screen.error("interrupted; the same command again goes on where it stopped")
+        screen.error("interrupted; run the same command again to continue")
         return INTERRUPTED
     except HypojaxError as error:
         screen.error(str(error))
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a user sees a sentence, --debug shows where
-        screen.error(f"unexpected {type(error).__name__}: {error}; run again with --debug for details and report them")
+    except Exception as error:  # noqa: BLE001 - a user sees a sentence, --debug the traceback
+        screen.error(f"unexpected {type(error).__name__}: {error}; run again with --debug for details, and report them")
         if verb.debug:
             screen.detail(traceback.format_exc())
     return USAGE

@@ -25,7 +25,7 @@ class SplitVerb(Verb):
     $ hypojax split participants.tsv --folds 5
     $ hypojax split participants.tsv --group diagnosis --cases ALS --size all
 
-    Exit code: 0 split, 1 the table cannot be read or split so.
+    Exit code: 0 split, 1 the table cannot be read, or not split in this way.
     """
 
     table: Annotated[Positional[Path], arg(metavar="TABLE")]
@@ -33,7 +33,7 @@ class SplitVerb(Verb):
     out: Path = Path("split")
     """Folder for the results."""
     strict_tables: FlagCreatePairsOff[bool] = False
-    """Refuse a table with a fault instead of leaving out the values concerned."""
+    """Refuse a table with faults; by default the faulty values are left out."""
     plan: OmitArgPrefixes[SplitPlan] = field(default_factory=SplitPlan)
     """How the table is split."""
 
@@ -55,11 +55,11 @@ class SplitVerb(Verb):
 
 @dataclass(frozen=True)
 class TrainVerb(Verb):
-    """Train a network as CONFIG says: a TOML file, or `box`, that of the released box network.
+    """Train a network with CONFIG: a TOML file, or `box`, the configuration of the released box network.
 
-    Without --fold or --all it learns from all subjects. OUT/all or OUT/fold0, ... receives state.safetensors (the same command goes
-    on from it to the same weights, bit for bit), log.jsonl, record.json, log.png and, with a fold, best.safetensors. Ctrl-C and
-    SIGTERM or SIGHUP save first. It uses all local devices, and bfloat16 on a GPU or TPU that can. With --labels the examples are
+    Without --fold or --all it learns from all subjects. OUT/all or OUT/fold0, ... receives state.safetensors (the same command
+    continues from it to the same weights, bit for bit), log.jsonl, record.json, log.png and, with a fold, best.safetensors. Ctrl-C and
+    SIGTERM or SIGHUP save first. It uses all local devices, and bfloat16 on a GPU or TPU that supports it. With --labels the examples are
     made first, of a tab-separated table of your own scans with the columns name (of the subject), image, labels (1-5 left, 6-10
     right) and, where known, mask, age, sex and dataset.
 
@@ -125,21 +125,21 @@ class EvaluateVerb(Verb):
     """
 
     predicted: Annotated[Positional[Path], arg(metavar="PREDICTED")]
-    """Label maps to judge."""
+    """Label maps to score."""
     reference: Annotated[Positional[Path], arg(metavar="REFERENCE")]
-    """Label maps to hold them against."""
+    """Label maps to compare them with."""
     out: Path = Path("evaluation")
     """Folder for the results."""
     participants: Path | None = None
     """Table with age, sex and the like, by participant_id or scan; an output folder of hypojax brings its own."""
     by: UseAppendAction[tuple[str, ...]] = field(default=())
-    """Column to stratify by (sex, dataset, age, ...); give it once for each."""
+    """Column to stratify by (sex, dataset, age, ...); repeat it for several."""
     record: Path | None = None
     """Output folder of `hypojax run` whose evaluation history receives a record, which `hypojax drift` reads."""
     strict_tables: FlagCreatePairsOff[bool] = False
-    """Refuse a table with a fault instead of leaving out the values concerned."""
+    """Refuse a table with faults; by default the faulty values are left out."""
     structure: Literal["hypothalamus", "icv"] | None = None
-    """What all label maps are of, where their names do not say so."""
+    """Structure of all label maps, where their names do not say it."""
 
     def __call__(self, screen: Screen) -> int:
         """Evaluate, show the table, write the files."""
@@ -172,7 +172,7 @@ class EvaluateVerb(Verb):
 
 @dataclass(frozen=True)
 class DriftVerb(Verb):
-    """Compare a new batch of scans, or the same scans with other weights, with a reference, and say what moved.
+    """Compare new scans, or the same scans with new weights, with a reference, and show what changed.
 
     REFERENCE and NEW are folders that `hypojax run` wrote; with --since or --select a part of NEW, or of REFERENCE alone, is
     the new batch. Compared are volumes (also at equal head size, age and sex), uncertainty, quality, flags and failures.
@@ -182,7 +182,7 @@ class DriftVerb(Verb):
     $ hypojax drift out/ --since 2024-06-30
     $ hypojax drift old-weights/ new-weights/
 
-    Exit code: 0 nothing moved beyond its limits, 2 something did, 3 too few scans to say, 1 wrong usage.
+    Exit code: 0 no change beyond the limits, 2 a change, 3 too few scans to decide, 1 wrong usage.
     """
 
     reference: Annotated[Positional[Path], arg(metavar="REFERENCE")]
@@ -194,7 +194,7 @@ class DriftVerb(Verb):
     choice: OmitArgPrefixes[Choice] = field(default_factory=Choice)
     """Which scans are new."""
     limits: OmitArgPrefixes[Limits] = field(default_factory=Limits)
-    """What counts as moved."""
+    """What counts as a change."""
 
     def __call__(self, screen: Screen) -> int:
         """Compare, write, and say what moved."""

@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanVerb(Verb):
-    """Say what a run will take in time, memory and disk, and whether it fits.
+    """Estimate the time, memory and disk space of a run, and check that they suffice.
 
-    The headers of all scans are read, and a few scans are sent down the line into a temporary folder to see what they take. OUT is
-    the output folder of the run: its disk is looked at, and what it holds already costs nothing. With one path, that is INPUT and
-    the disk is that of the current folder. A cluster is described by its workers; without, the plan is for this machine.
+    It reads the headers of all scans, and processes a few scans into a temporary folder to measure them. OUT is the output folder of
+    the run: the free space of its disk is checked, and scans that are finished in it are not counted. With one path, that is INPUT,
+    and the disk is that of the current folder. Describe the workers of a cluster by options; by default the plan is for this machine.
 
     $ hypojax plan bids/ out/
     $ hypojax plan bids/ out/ --workers 8 --cores 4 --memory 16GB
 
-    Exit code: 0 it fits, 2 it does not, 1 no plan could be made.
+    Exit code: 0 they suffice, 2 they do not, 1 no plan could be made.
     """
 
     paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT [INPUT ...] [OUT]", help_behavior_hint="")] = ()
-    """Where the scans are, and last where the results would go."""
+    """Where the scans are, and last the folder for the results."""
     settings: OmitArgPrefixes[RunSettings] = field(default_factory=RunSettings)
     """How the scans would be processed."""
     workers: int = 1
-    """Workers of the cluster, each a process with networks of its own."""
+    """Workers of the cluster, each a process with its own networks."""
     cores: int | None = None
-    """Cores of one worker; all of this machine when left out."""
+    """Cores of one worker; default: all cores of this machine."""
     gpus: int = 0
     """GPUs of one worker."""
     sample: int = 4
     """Scans to measure, from the smallest to the largest."""
     walltime: FlagCreatePairsOff[bool] = False
-    """Print nothing but the minutes to ask a queue for, for the share of one worker, with room for slower nodes."""
+    """Print only the minutes to request from a queue for the share of one worker, with a margin for slower nodes."""
 
     def __call__(self, screen: Screen) -> int:
         """Make the plan, show it, give the exit code."""
@@ -56,7 +56,7 @@ class PlanVerb(Verb):
         from hypojax import execute
 
         inputs, out = (list(self.paths[:-1]), self.paths[-1]) if len(self.paths) > 1 else (list(self.paths), None)
-        screen.say("Reading headers, then sending a few scans down the line …")
+        screen.say("Reading headers, then measuring a few scans …")
         projection = execute.plan(inputs, out=out, settings=self.settings, workers=self._described(), sample=self.sample)
         if self.walltime:
             screen.answer(str(projection.walltime))

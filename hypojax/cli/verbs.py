@@ -31,31 +31,31 @@ class RunVerb(Verb):
 
     INPUT is a BIDS dataset, a folder, image files (.nii, .nii.gz, .mgz), DICOM series folders, or a table (tsv, csv,
     parquet) with a column `path`; each, like OUT, may be a URL (s3://, gs://, az://). OUT receives cohort.zarr,
-    volumes.parquet, volumes.tsv and derivatives/. A scan that cannot be used keeps its row with a reason; the others go
-    on. The same command again goes on where it stopped.
+    volumes.parquet, volumes.tsv and derivatives/. A scan that cannot be used keeps its row, with a
+    reason, and the others continue. Run the same command again to continue after an interruption, or to add new scans.
 
     $ hypojax run bids/ out/
     $ hypojax run site-a/ site-b/ extra_T1w.nii.gz out/
     $ hypojax run bids/ out/ --cluster local              # several processes; cuda, slurm and kubernetes are others
     $ hypojax run bids/ out/ --shard 3/100                # the third of a hundred array jobs
 
-    Ctrl-C, SIGTERM and SIGHUP end it in order: the table of what is done is written. A signal that was ignored when it was
-    started stays so: nohup keeps SIGHUP from ending it, a job that a script starts with & does not hear Ctrl-C.
+    Ctrl-C, SIGTERM and SIGHUP end it cleanly: the table of the finished scans is written. Signals that were ignored at the start
+    stay ignored: nohup blocks SIGHUP, and a job that a script starts with & does not receive Ctrl-C.
 
-    Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 the run could not start or go on, 130, 143 or 129 ended by
-    Ctrl-C, SIGTERM or SIGHUP. It is the same where nobody reads what is printed, as in hypojax run bids/ out/ | head.
+    Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 the run could not start or continue, 130, 143 or 129 ended by
+    Ctrl-C, SIGTERM or SIGHUP. It does not depend on whether the output is read, as in hypojax run bids/ out/ | head.
     """
 
     paths: Paths = ()
-    """Where the scans are, and last where the results go."""
+    """Where the scans are, and last the folder for the results."""
     settings: Settings = field(default_factory=RunSettings)
     """How the scans are processed."""
     where: Where = field(default_factory=ClusterSettings)
     """Where the scans are processed."""
     shard: Annotated[str, arg(metavar="I/N")] = ""
-    """Do every N-th scan only, from the I-th: N such processes may write into one OUT, and each writes the table."""
+    """Process only every N-th scan, from the I-th: N such processes may write into one OUT, and each writes the table."""
     dataset: Dataset = ""
-    """Name of the dataset of all scans, in the cohort's column `dataset`; that of the folder when left out."""
+    """Name of the dataset of all scans, in the cohort's column `dataset`; default: the name of the folder."""
 
     def __call__(self, screen: Screen) -> int:
         """Run, show progress and a summary, give the exit code."""
@@ -75,20 +75,20 @@ class RunVerb(Verb):
 
 @dataclass(frozen=True)
 class IngestVerb(Verb):
-    """Only find and read scans: copy their native voxels into OUT/cohort.zarr.
+    """Only find and read scans: copy their voxels, as they are, into OUT/cohort.zarr.
 
     $ hypojax ingest bids/ out/
     $ hypojax segment out/
 
-    Exit code: 0 all scans read, 2 some failed, 3 none succeeded, 1 it could not start or go on.
+    Exit code: 0 all scans read, 2 some failed, 3 none succeeded, 1 it could not start or continue.
     """
 
     paths: Paths = ()
-    """Where the scans are, and last where the results go."""
+    """Where the scans are, and last the folder for the results."""
     settings: Settings = field(default_factory=RunSettings)
     """How the scans are processed."""
     dataset: Dataset = ""
-    """Name of the dataset of all scans, in the cohort's column `dataset`; that of the folder when left out."""
+    """Name of the dataset of all scans, in the cohort's column `dataset`; default: the name of the folder."""
 
     def __call__(self, screen: Screen) -> int:
         """Ingest, show progress and a summary, give the exit code."""
@@ -103,11 +103,11 @@ class IngestVerb(Verb):
 
 @dataclass(frozen=True)
 class SegmentVerb(Verb):
-    """Only segment and measure what OUT/cohort.zarr holds and has not segmented yet.
+    """Only segment and measure the scans in OUT/cohort.zarr that are not segmented yet.
 
     $ hypojax segment out/
 
-    Exit code: 0 all scans done, 2 some failed or wait, 3 none succeeded, 1 it could not start or go on.
+    Exit code: 0 all scans done, 2 some failed or are waiting, 3 none succeeded, 1 it could not start or continue.
     """
 
     out: Out
@@ -127,7 +127,7 @@ class SegmentVerb(Verb):
 
 @dataclass(frozen=True)
 class ExportVerb(Verb):
-    """Only write the tables and BIDS derivatives of OUT/cohort.zarr again.
+    """Only write the tables and BIDS derivatives again, from OUT/cohort.zarr.
 
     $ hypojax export out/
 
@@ -149,20 +149,20 @@ class ExportVerb(Verb):
 
 @dataclass(frozen=True)
 class StatusVerb(Verb):
-    """Say how many scans of OUT are done, failed and waiting, and why the failed ones failed.
+    """Show how many scans of OUT are done, failed or waiting, and why scans failed.
 
     $ hypojax status out/
     $ hypojax status out/ --watch                         # from another shell, while runs write into it
 
-    Exit code: 0 all scans done, 2 some failed or wait, 3 none is done, 1 there is no store.
+    Exit code: 0 all scans done, 2 some failed or are waiting, 3 none is done, 1 there is no store.
     """
 
     out: Out
     """Folder that `hypojax run` wrote, also while it runs."""
     watch: FlagCreatePairsOff[bool] = False
-    """Look again every few seconds, until no scan waits or Ctrl-C."""
+    """Repeat every few seconds, until no scan is waiting or Ctrl-C."""
     every: float = 5.0
-    """Seconds between two looks."""
+    """Seconds between two updates."""
 
     def __call__(self, screen: Screen) -> int:
         """Show the state; the exit code is that of a run that ended here."""
@@ -178,9 +178,9 @@ class StatusVerb(Verb):
 
 @dataclass(frozen=True)
 class VerifyVerb(Verb):
-    """Check every stored byte of OUT/cohort.zarr, the label maps and the tables against their checksums and name all that is damaged.
+    """Check every stored byte of OUT (store, label maps, tables) against its checksum, and list what is damaged.
 
-    Nothing is changed. Each line says what mends it: `hypojax repair`, or the same `hypojax run` again (with --check for voxels).
+    Nothing is changed. Each line says how to repair it: `hypojax repair`, or the same `hypojax run` again (with --check for voxels).
 
     $ hypojax verify out/
 
@@ -201,25 +201,25 @@ class VerifyVerb(Verb):
 
 @dataclass(frozen=True)
 class RepairVerb(Verb):
-    """Make again what is damaged or lost in OUT and stands elsewhere in it; no scan is read.
+    """Rebuild what is damaged or lost in OUT from what else is stored there; no scan is read.
 
     The index of the cohort is rebuilt from the records of its scans; documents of groups and arrays, label maps, the table,
-    volumes.parquet and volumes.tsv are written again; what belongs to nothing is moved to OUT/set-aside/. Volumes are in the records and
-    are not changed. What is left then (voxels that are damaged, a record that is lost) is named: `hypojax run INPUT OUT --check`
-    does those scans again.
+    volumes.parquet and volumes.tsv are written again; files that belong to nothing are moved to OUT/set-aside/. Volumes are in the
+    records and are not changed. What cannot be rebuilt (damaged voxels, a lost record) is listed: `hypojax run INPUT OUT --check`
+    processes those scans again.
 
     $ hypojax verify out/
     $ hypojax repair out/
     $ hypojax run bids/ out/ --check
 
-    Exit code: 0 all is as it was written, 2 something is left to do, 1 there is no store, or none of its records holds.
+    Exit code: 0 all is as it was written, 2 something could not be rebuilt, 1 there is no store, or no record in it is intact.
     """
 
     out: Out
     """Folder that `hypojax run` wrote."""
 
     def __call__(self, screen: Screen) -> int:
-        """Repair, say what was done and what is left."""
+        """Repair, show what was rebuilt and what could not be."""
         from hypojax import execute
 
         with screen.progress() as watch:
@@ -239,7 +239,7 @@ class InfoVerb(Verb):
     """
 
     weights: Path | None = None
-    """Folder of weights; the released ones that come with hypojax when left out."""
+    """Folder of weights; default: the released weights, which come with hypojax."""
 
     def __call__(self, screen: Screen) -> int:
         """Show what a run would use; 1 when it could not run."""
@@ -255,12 +255,12 @@ class InfoVerb(Verb):
 
 @dataclass(frozen=True)
 class DemoVerb(Verb):
-    """Make a small cohort with a known answer from the scan that ships with hypojax, run on it, compare.
+    """Make a small cohort with known volumes from the sample scan of hypojax, run on it, and compare.
 
     $ hypojax demo
     $ hypojax demo /tmp/demo
 
-    Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 it could not start or go on.
+    Exit code: 0 all scans done, 2 some failed, 3 none succeeded, 1 it could not start or continue.
     """
 
     out: Annotated[Positional[Path], arg(metavar="[OUT]")] = Path("hypojax-demo")
@@ -284,27 +284,29 @@ class DemoVerb(Verb):
 
 @dataclass(frozen=True)
 class DeployVerb(Verb):
-    """Write scripts, manifests and image definitions that start a run on a cluster.
+    """Write scripts, manifests and container definitions that start a run on a cluster.
 
-    CONFIG is a TOML file such as cluster/cluster.toml. FOLDER receives what CONFIG has a table for: a SLURM array, a Dask cluster and
-    an indexed job for Kubernetes, TPU hosts, a Dockerfile and a definition for Apptainer. Nothing is started. No password is written:
-    secrets are named, never copied.
+    CONFIG is a TOML file, or `example`: that is written to FOLDER/cluster.toml, with all settings explained, to change and use as
+    CONFIG. FOLDER receives what CONFIG has a table for: a SLURM array, a Dask cluster and an indexed job for Kubernetes, TPU hosts,
+    a Dockerfile and a definition for Apptainer. Nothing is started. No password is written: secrets are named, never copied.
 
-    $ hypojax deploy cluster/cluster.toml recipes/
+    $ hypojax deploy example recipes/
+    $ hypojax deploy recipes/cluster.toml recipes/
 
     Exit code: 0 written, 1 the configuration is wrong or the folder not writable.
     """
 
     config: Annotated[Positional[Path], arg(metavar="CONFIG")]
-    """Configuration file."""
+    """Configuration file, or example."""
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
-    """Where the files go; those that are there already are replaced."""
+    """Folder for the files; existing ones are replaced, but for cluster.toml."""
 
     def __call__(self, screen: Screen) -> int:
         """Write, and say what was written."""
-        from hypojax.execute.deploy import read_config, write_recipes
+        from hypojax.execute.deploy import read_config, write_example, write_recipes
 
-        written = write_recipes(read_config(self.config), self.folder)
+        example = write_example(self.folder) if self.config == Path("example") and not self.config.exists() else []
+        written = [*example, *write_recipes(read_config(*example or [self.config]), self.folder)]
         screen.add(paths=list(map(str, written)))
         for path in written:
             screen.answer(str(path))
@@ -313,9 +315,9 @@ class DeployVerb(Verb):
 
 @dataclass(frozen=True)
 class CompletionVerb(Verb):
-    """Print the lines with which a shell completes verbs, options and file names of hypojax.
+    """Print the script with which a shell completes verbs, options and file names of hypojax.
 
-    Put the line for your shell into its start file, ~/.bashrc, ~/.zshrc (after compinit) or ~/.config/fish/config.fish.
+    Put the line for your shell into its start-up file: ~/.bashrc, ~/.zshrc (after compinit) or ~/.config/fish/config.fish.
 
     $ eval "$(hypojax completion bash)"
     $ eval "$(hypojax completion zsh)"

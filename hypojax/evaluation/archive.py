@@ -90,7 +90,7 @@ def rows_tsv(dataset: xr.Dataset, *, rows: Sequence[str]) -> bytes:
 
 
 def record(out: Disk, summary: xr.Dataset, *, date: datetime | None = None) -> str:
-    """Add an evaluation to the history of a cohort; nothing that stands there is changed.
+    """Add an evaluation to the history of a cohort; existing records are not changed.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def read_history(out: Disk) -> pd.DataFrame:
 
     Returns
     -------
-    Columns ``date`` (UTC), ``evaluated_with``, ``predicted``, ``reference``, what the predictions say of their making (``hypojax``,
+    Columns ``date`` (UTC), ``evaluated_with``, ``predicted``, ``reference``, what made the predictions (``hypojax``,
     ``weights_box_sha256`` …), ``stratum``, ``region``, then the numbers of `SUMMARY` and, for each metric, ``dice``, ``dice_low``,
     ``dice_high``, ``dice_median`` and ``dice_worst`` (NaN where infinite: ``missed`` tells). Empty where nothing was recorded.
 

@@ -34,7 +34,7 @@ COMMENT: Final = (
 
 @dataclass(frozen=True)
 class ScanScores:
-    """What became of one scan.
+    """The result for one scan.
 
     Parameters
     ----------
@@ -111,11 +111,11 @@ class Evaluation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out or read otherwise than as it is written, a sentence each."""
+        """What was left out or interpreted, one sentence each."""
         about = self.scores.attrs
         unused, without = about["unused_predictions"], about["structures_without_predictions"]
         found = [f"predictions without a reference: {unused}"] if unused != "0" else []
-        found += [f"references of {without} were left out: there is no prediction of it"] if without != "none" else []
+        found += [f"references of {without} were left out: there are no predictions of it"] if without != "none" else []
         return (*found, *([about["tables"]] if "tables" in about else []))
 
 
@@ -141,11 +141,11 @@ def evaluate(
     out
         Folder for the files of `hypojax.evaluation.write_evaluation`; nothing is written when left out.
     participants
-        Table with age, sex and whatever else is to be known of the scans.
+        Table with age, sex and other columns of the scans.
     by
         Columns to stratify the summary by.
     structure
-        ``hypothalamus`` or ``icv``, where names of files do not say so.
+        ``hypothalamus`` or ``icv``, where file names do not tell.
     strict_tables
         Whether to refuse a table with a fault instead of leaving out the values concerned.
     callback
@@ -178,9 +178,9 @@ def compare(
     predicted, reference
         Output folder of `hypojax run`, BIDS derivatives, a folder with images at any depth, or one image.
     participants
-        Table with age, sex and whatever else is to be known of the scans.
+        Table with age, sex and other columns of the scans.
     structure
-        ``hypothalamus`` or ``icv``, where names of files do not say so.
+        ``hypothalamus`` or ``icv``, where file names do not tell.
     strict_tables
         Whether to refuse a table with a fault instead of leaving out the values concerned.
     callback
@@ -230,7 +230,7 @@ def score_scan(scan: str, pairs: Sequence[Pair]) -> ScanScores:
 
 
 def regions_of(pair: Pair) -> tuple[str, ...]:
-    """Regions that a pair says something of."""
+    """Regions that a pair covers."""
     return ("icv",) if pair.reference.structure == INTRACRANIAL else tuple(PARTS)
 
 

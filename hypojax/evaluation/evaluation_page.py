@@ -14,17 +14,17 @@ WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right
 """Regions shown for strata; the Dataset has them all."""
 
 NOTES: Final = """\
-Means over scored scans, with 95 % bootstrap intervals by subject (BCa; percentiles above 1000 scans).
-A reference without a prediction that can be used is a failure: it keeps its row and counts in the failure rate (failed %, with the \
-interval of Wilson), and is in no mean.
-Both maps without a region: Dice 1, distances 0. One without it: Dice 0, distances infinite; counted as missed, in no mean distance.
+Means over scored scans, with 95 % confidence intervals clustered by subject (bootstrap: BCa; percentiles above 1000 scans).
+A reference without a usable prediction is a failure: it keeps its row and counts in the failure rate (failed %, with Wilson's \
+interval), but in no mean.
+If both maps lack a region: Dice 1, distances 0. If one lacks it: Dice 0, distances infinite; it counts as missed and in no mean distance.
 Distances are between the middles of voxel faces, weighted by area. NSD: share of both surfaces within the tolerance; \
 HD95: the larger of the two directed 95th percentiles; ASSD: mean over both surfaces.
 Predictions on another grid were brought to that of the reference by nearest neighbour; volumes are counted on each map's own grid.
 Bias and limits of agreement after Bland and Altman, ICC after Shrout and Fleiss with the intervals of McGraw and Wong. Where any subject \
 has several scans, the intervals of all these come from a bootstrap over subjects instead.
 CV and MDC (coefficient of variation, minimal detectable change) take both volumes as repeats: a constant difference between the two \
-counts as error. For repeatability give two sessions of one tool.
+counts as error. To measure repeatability, compare two sessions of one tool.
 """.splitlines()
 """How to read the tables, a sentence or two each."""
 
@@ -43,11 +43,11 @@ def tables(evaluation: xr.Dataset, summary: xr.Dataset) -> tuple[TextTable, ...]
     failed = evaluation.isel(scan=np.flatnonzero(evaluation["status"].values == "failed"))
     columns = (failed[name].values.astype(str).tolist() for name in ("scan", "reason", "message"))
     failures = tuple(zip(*columns, strict=True))
-    return (*found, *([TextTable(("scan", "reason", "what and what to do"), failures, title="Failed", words=True)] if failures else []))
+    return (*found, *([TextTable(("scan", "reason", "message"), failures, title="Failed", words=True)] if failures else []))
 
 
 def brief(summary: xr.Dataset) -> TextTable:
-    """One table for a terminal: all regions over all scans; intervals and the rest stand in the files."""
+    """One table for a terminal: all regions over all scans; intervals and the rest are in the files."""
     regions = tuple(str(region) for region in summary["region"].values)
     return _by_region("Against the reference", summary.sel(stratum=EVERYONE), regions, BRIEF)
 

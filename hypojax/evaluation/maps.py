@@ -31,12 +31,12 @@ STRUCTURES: Final = (HYPOTHALAMUS, INTRACRANIAL)
 """What a label map may be of; its values are those of `hypojax.schema.LABELS`, or anything above 0 for the intracranial volume."""
 
 LABEL_SUFFIXES: Final = ("dseg", "mask", "seg", "label", "labels", "icv", "dlicv", "dlmuse", "brainmask", "hypothalamus")
-"""Last parts of a name that say what the file is, not whose."""
+"""Last parts of a name that tell what the file is, not which scan it belongs to."""
 
 INTRACRANIAL_WORDS: Final = frozenset({"icv", "dlicv", "dlmuse", "tiv", "etiv", "brain", "brainmask", "intracranial"})
 
 NAMING: Final = ("seg", "label", "atlas", "description")
-"""Entities that name what a label map shows; all others say whose it is or on which grid."""
+"""Entities that name what a label map shows; all others name the scan or the grid."""
 
 IDENTITY: Final = ("subject", "session", "task", "acquisition", "ceagent", "reconstruction", "run", "echo", "part")
 
@@ -53,7 +53,7 @@ class LabelMap:
     Parameters
     ----------
     scan
-        Whose it is, without dataset (``sub-01_ses-2``).
+        The scan it belongs to, without dataset (``sub-01_ses-2``).
     structure
         One of `STRUCTURES`.
     path
@@ -106,9 +106,9 @@ def find_maps(place: Path, *, structure: str | None = None, known: Datasets | No
         Output folder of `hypojax run` (its store is read, failed scans included), a cohort store, BIDS derivatives, a folder
         with images at any depth, or one image.
     structure
-        What they are of, for names that do not say so: all images are then taken.
+        What they are of, for names that do not tell: all images are then taken.
     known
-        Tables of datasets that were read before, and are read here.
+        Tables of datasets, each read once and kept here.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def structure_of(path: Path) -> str | None:
 
 
 def scan_of(named: Mapping[str, str]) -> str:
-    """Whose a label map is, by its entities: those of the scan alone, in the order of BIDS, numbers of runs without zeros before them.
+    """The scan that a label map belongs to, by its entities in the order of BIDS, run numbers without leading zeros.
 
     >>> scan_of(entities(Path("sub-01_run-02_acq-x_space-orig_seg-hypothalamus_dseg.nii.gz")))
     'sub-01_acq-x_run-2'
@@ -208,7 +208,7 @@ def _stored(root: Path) -> Iterator[LabelMap]:
 def _dataset_of(entry: ScanEntry, *, named: bool) -> str:
     """Name of the dataset of a stored scan; in a store that is older than such names, the folder of a BIDS dataset.
 
-    Where there is none, it is what stands before the subject of a scan that is ``named`` as BIDS has it.
+    Where there is none, it is what precedes the subject of a scan that is ``named`` as BIDS has it.
     """
     if "dataset" in entry:
         return entry["dataset"]

@@ -18,7 +18,7 @@ SHORT: Final = ("subject", "session", "run")
 Names = Callable[[LabelMap], frozenset[str]]
 
 IDS: Final = ("scan", "scanid", *SUBJECT_NAMES)
-"""Columns that may say whose a row is, first choice first."""
+"""Columns that may name the scan or subject of a row, first choice first."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def find_pairs(predicted: Path, reference: Path, *, structure: str | None = None
     structure
         Compare only this one of `STRUCTURES`, and take all images for label maps of it.
     known
-        Tables of datasets that were read before, and are read here.
+        Tables of datasets, each read once and kept here.
 
     Raises
     ------
@@ -138,12 +138,12 @@ class ParticipantsTable:
     Attributes
     ----------
     notes
-        What is to be known of the table, a sentence each.
+        Notes on the table, one sentence each.
 
     Raises
     ------
     RunError
-        ``USAGE``: no column says whose a row is, or with ``strict`` the table has a fault.
+        ``USAGE``: no column names scans or subjects, or with ``strict`` the table has a fault.
     """
 
     def __init__(self, path: Path, pairs: Sequence[Pair] = (), *, strict: bool = False) -> None:
@@ -241,7 +241,7 @@ def _unpaired(one: LabelMap) -> Pair:
 def _ambiguous(one: LabelMap, found: Sequence[LabelMap], wanted: Sequence[LabelMap]) -> Pair:
     """A reference that could be paired in several ways."""
     listed = ", ".join(other.place for other in found[:3]), ", ".join(other.place for other in wanted[:3])
-    message = f"scan {one.scan!r}: {listed[0]} could be the prediction for {listed[1]}; name folders in which one fits one"
+    message = f"scan {one.scan!r}: {listed[0]} could be the prediction for {listed[1]}; give folders whose names match one to one"
     return Pair(one.scan, one, None, Reason.AMBIGUOUS_PAIR, message)
 
 

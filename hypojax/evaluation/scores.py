@@ -54,7 +54,7 @@ ROWS: Final = (
     Variable("predicted_path", SCAN, "str", "", "Predicted label maps"),
     Variable("reference_path", SCAN, "str", "", "Reference label maps"),
 )
-"""What became of each pair."""
+"""Status and files of each pair."""
 
 Scores = Mapping[str, float]
 """Column of `METRICS` → number."""

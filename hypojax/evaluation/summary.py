@@ -40,7 +40,7 @@ BY_SUBJECT: Final = "; of a bootstrap over subjects where any has several scans"
 AS_REPEATS: Final = (
     "both volumes taken as repeats: a constant difference between the two counts as error; for repeatability give two sessions of one tool"
 )
-"""What is said of several numbers alike."""
+"""Sentences that several variables share."""
 
 SUMMARY: Final = (
     Variable("mean", GROUP_METRIC, "float64", "", "Mean over scored scans; infinite distances (a region one map lacks) are left out"),
@@ -155,7 +155,7 @@ def strata(evaluation: xr.Dataset, *, by: Sequence[str] = ()) -> dict[str, Bool[
 
 
 def subjects_of(evaluation: xr.Dataset) -> Shaped[np.ndarray, "scan"]:
-    """Whose scan each is: dataset and subject where there are any (a subject may be missing, or NaN), else the scan itself.
+    """Subject of each scan: dataset and subject where there are any (a subject may be missing, or NaN), else the scan itself.
 
     Examples
     --------

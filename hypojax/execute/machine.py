@@ -4,11 +4,11 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hypojax.reason import RunError
 from hypojax.settings import RunSettings
+from hypojax.storage import Disk, on_disk
 
 if TYPE_CHECKING:
     from hypojax.execute.pipeline import Segments
@@ -35,7 +35,7 @@ class Info:
     problem: RunError | None
 
 
-def info(weights: Path | None = None) -> Info:
+def info(weights: Disk | None = None) -> Info:
     """Versions, devices and weights, checked as a run would check them.
 
     Parameters
@@ -45,7 +45,7 @@ def info(weights: Path | None = None) -> Info:
     """
     facts = {"python": platform.python_version(), "system": platform.platform(), **{name: metadata.version(name) for name in SHOWN}}
     try:
-        provenance = load_segmenter(RunSettings(weights=weights)).provenance
+        provenance = load_segmenter(RunSettings(weights=None if weights is None else on_disk(weights))).provenance
     except RunError as error:
         return Info({**facts, "weights": f"{error.reason}"}, error)
     return Info({**facts, **provenance}, None)

@@ -9,15 +9,15 @@ from hypojax import cohort
 from hypojax.execute.budget import scan_budget
 from hypojax.execute.machine import load_segmenter, provenance
 from hypojax.execute.measured import full_row, measure_scan, region_entries, row_of
+from hypojax.execute.output import entry_of
 from hypojax.execute.pipeline import Segments
 from hypojax.grid import Affine
-from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
-from hypojax.scans import Image, discover, read
-from hypojax.scans.in_memory import TAKEN, Held, image_of, is_held
+from hypojax.reason import HypojaxError, ScanError
+from hypojax.scans.in_memory import Held, one_scan
 from hypojax.scans.voxels import refuse_label_map
 from hypojax.schema import AFFINE, HYPOTHALAMUS, INTRACRANIAL
 from hypojax.settings import RunSettings
-from hypojax.storage import Location, Place, is_place, locate
+from hypojax.storage import Place
 from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.ledger import regions_of_record
 from hypojax.volumes import Measurement
@@ -58,7 +58,8 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     >>> float(dataset.volume_mm3.sel(region="hypothalamus"))  # doctest: +SKIP
     947.2
     """
-    entry, image = _entry_and_image(scan, affine)
+    name, found, image = one_scan(scan, affine=affine, room=scan_budget(None))
+    entry = entry_of(found) if found else ScanEntry(scan=name, path="", entities={}, columns={})
     network = segmenter or load_segmenter(RunSettings())
     start, volume = time.perf_counter(), image.intensities()
     try:
@@ -92,26 +93,3 @@ def label_maps(measured: Measurement) -> dict[str, xr.Variable]:
         HYPOTHALAMUS.name: xr.Variable(HYPOTHALAMUS.dims, measured.hypothalamus, HYPOTHALAMUS.attributes),
         INTRACRANIAL.name: xr.Variable(INTRACRANIAL.dims, measured.intracranial, {**INTRACRANIAL.attributes, **reason}),
     }
-
-
-def _entry_and_image(scan: object, affine: Affine | None) -> tuple[ScanEntry, Image]:
-    """A scan as a cohort would list it, and its voxels."""
-    if is_held(scan):
-        name, image = image_of(scan, affine=affine)
-        return ScanEntry(scan=name, path="", entities={}, columns={}), image
-    if not is_place(scan):
-        raise WrongTypeError(TAKEN, scan)
-    if affine is not None:
-        raise RunError(Reason.USAGE, f"{scan} has an affine of its own; leave affine= out")
-    return _from_file(locate(scan))
-
-
-def _from_file(path: Location) -> tuple[ScanEntry, Image]:
-    """A scan in a file or folder, under the name that a cohort would give it."""
-    scans = discover([path]).scans
-    if len(scans) != 1:
-        raise RunError(Reason.USAGE, f"{path} holds {len(scans)} scans; name one of them, or use hypojax.run for all")
-    entry = ScanEntry(
-        scan=scans[0].id, path=str(path), entities=dict(scans[0].entities), columns=dict(scans[0].columns), dataset=scans[0].dataset
-    )
-    return entry, read(scans[0].id, scans[0].path, room=scan_budget(None))

@@ -1,7 +1,7 @@
 """Sets of subjects that are alike: folds, an independent test set, matched pairs, and how well they are balanced.
 
 Every set is of whole subjects, and depends on the seed and on what the table says, never on the order of its rows. The
-public names below are loaded when they are first used: the command line reads the plan alone.
+public names below are loaded when they are first used: the command line needs only the plan.
 """
 
 from importlib import import_module

@@ -137,7 +137,7 @@ def deal(subjects: pd.DataFrame, *, sizes: Sequence[int], seed: int, draws: int 
     Parameters
     ----------
     subjects
-        One row a subject, ordered by id; columns are what the sets shall be alike in.
+        One row a subject, ordered by id; columns are those in which the sets should be alike.
     sizes
         Subjects of each set; their sum is all subjects.
     seed

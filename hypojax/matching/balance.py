@@ -1,8 +1,8 @@
 """How alike sets are: means, spreads and shares of every set, standardized differences before and after, and tests.
 
 The standardized mean difference is what to look at: beyond 0.1 a set is usually called unbalanced (Austin 2009). A test
-says how likely such a difference is by chance at this size, not whether it matters (Imai, King and Stuart 2008); it stands
-here because reviewers ask for it.
+says how likely such a difference is by chance at this size, not whether it matters (Imai, King and Stuart 2008); it is
+included because reviewers ask for it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from hypojax.grid import MARGIN
 from hypojax.matching.allocation import MISSING, is_number, levels
 
 RANDOM_DRAWS: Final = 100
-"""Blind draws that a plain split is compared with."""
+"""Random draws that a split is compared with."""
 
 UNBALANCED: Final = 0.1
 """Standardized mean difference beyond which sets are usually called unbalanced (Austin 2009)."""
@@ -44,7 +44,7 @@ def balance_table(people: pd.DataFrame, sets: pd.Series, *, before: pd.Series | 
         Set of each subject; who has none is left out.
     before
         Sets to compare with, on as many of these subjects as have one: all cases and controls before they were matched.
-        When left out, the median over 100 draws of the same sizes that know nothing of the subjects.
+        When left out, the median over 100 random draws of the same sizes.
 
     Returns
     -------

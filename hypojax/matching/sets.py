@@ -33,7 +33,7 @@ def folds(table: pd.DataFrame, *, subject: str, stratify: Sequence[str], count: 
     """Fold of every row: by subject, of equal sizes (within one), alike in the columns named.
 
     Numbers (age) are stratified by quantile bands, anything else by its values; what is missing is a level of its own. How
-    subjects are dealt is told in `hypojax.matching.allocation`.
+    subjects are dealt is described in `hypojax.matching.allocation`.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def folds(table: pd.DataFrame, *, subject: str, stratify: Sequence[str], count: 
     subject
         Column of subject ids; compared as text.
     stratify
-        Columns that the folds shall be alike in, such as dataset, sex and age.
+        Columns in which the folds should be alike, such as dataset, sex and age.
     count
         Folds.
     seed
@@ -76,7 +76,7 @@ def hold_out(table: pd.DataFrame, *, subject: str, match: Sequence[str], size: S
     """Set of every row, ``train`` or ``test``: by subject, the two alike in the columns named.
 
     A subject of whom one of these columns is not known cannot be matched and is left for training. How subjects are dealt
-    is told in `hypojax.matching.allocation`.
+    is described in `hypojax.matching.allocation`.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def hold_out(table: pd.DataFrame, *, subject: str, match: Sequence[str], size: S
     subject
         Column of subject ids; compared as text.
     match
-        Columns that the sets shall be alike in, such as age, sex and site.
+        Columns in which the sets should be alike, such as age, sex and site.
     size
         Size of the test set: a share of the subjects that can be matched, or a number of them (``all`` leaves none for training).
     seed
@@ -151,7 +151,7 @@ def matched_pairs(
 
     Returns
     -------
-    Columns ``set`` and ``pair`` (from 1; missing for who is in none) on the index of ``table``.
+    Columns ``set`` and ``pair`` (from 1; missing for subjects in none) on the index of ``table``.
 
     Raises
     ------

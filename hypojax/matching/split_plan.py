@@ -19,7 +19,7 @@ class SplitPlan:
         Size of the test set: a share of the subjects that can be matched (0.2), or a number of subjects (40); with `group`
         also ``all``: every pair that can be matched.
     match
-        Columns that the sets shall be alike in; those of age and sex when left out.
+        Columns in which the sets should be alike; those of age and sex when left out.
     folds
         Make so many folds instead of a training and a test set.
     group
@@ -32,7 +32,7 @@ class SplitPlan:
         Columns that name the subject, several where one alone is not unique (dataset and id); found by name when left out.
     subject_from
         Regular expression: the part of the id that is the subject, where the rest names session or scan; its first group
-        where it has one. Sessions of ids as in BIDS (``sub-01_ses-02``) are told without.
+        where it has one. Sessions in ids as in BIDS (``sub-01_ses-02``) are recognised without it.
     seed
         Same seed and same table, in whatever order of rows: same sets.
 

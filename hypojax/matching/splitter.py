@@ -42,7 +42,7 @@ class SplitResult:
     compared
         What the balance table compares, in words.
     notes
-        What was noticed and how it was taken, a sentence each.
+        What was noticed and how it was interpreted, one sentence each.
     counts
         Subjects in each set.
     """
@@ -98,7 +98,7 @@ def write_split(split: SplitResult, out: Disk) -> tuple[Path, Path, Path]:
 
 
 def balance_lines(split: SplitResult) -> tuple[list[str], list[list[str]]]:
-    """The balance table for the eye: header, and a row a line; counts and shares, means ± SDs."""
+    """The balance table as text: header and rows; counts and shares, means ± SDs."""
     names = [name.removesuffix("_mean") for name in map(str, split.balance) if name.endswith("_mean")]
     rows = []
     for _, line in split.balance.iterrows():
@@ -110,7 +110,7 @@ def balance_lines(split: SplitResult) -> tuple[list[str], list[list[str]]]:
 
 
 def balance_markdown(split: SplitResult) -> str:
-    """The balance table and what is to be said of it, as Markdown."""
+    """The balance table with the verdict and notes, as Markdown."""
     header, rows = balance_lines(split)
     lines = markdown_table([header, *rows])
     subjects = ", ".join(f"{count} in {name}" for name, count in split.counts.items())
@@ -173,7 +173,7 @@ def make_sets(rows: pd.DataFrame, *, match: Sequence[str], plan: SplitPlan) -> S
     Parameters
     ----------
     rows
-        ``subject``, the columns to match, and the group where there is one; nobody without a subject.
+        ``subject``, the columns to match, and the group where there is one; every row with a subject.
     match
         The columns to match.
     plan
@@ -217,7 +217,7 @@ def _folds(rows: pd.DataFrame, plan: SplitPlan) -> Sets:
     found = folds(rows, subject=SUBJECT, stratify=columns, count=plan.folds or 0, seed=plan.seed)
     people = by_subject(rows, subject=SUBJECT, columns=columns)
     balance = balance_table(people, _first(found, rows).map(set_name))
-    compared = "Each fold against all others; before: folds drawn blindly, median of 100 draws"
+    compared = "Each fold against all others; before: median of 100 random splits into folds"
     return Sets(pd.DataFrame({"fold": found}).astype("Int64"), balance, compared, pd.Series(None, index=rows.index, dtype=object))
 
 
@@ -225,7 +225,7 @@ def _test_set(rows: pd.DataFrame, match: Sequence[str], plan: SplitPlan) -> Sets
     found = hold_out(rows, subject=SUBJECT, match=match, size=plan.size, seed=plan.seed)
     people = by_subject(rows, subject=SUBJECT, columns=match)
     balance = balance_table(people, _first(found, rows))
-    compared = "Test set against training set; before: test sets of this size drawn blindly, median of 100 draws"
+    compared = "Test set against training set; before: median of 100 random test sets of this size"
     return Sets(pd.DataFrame({"set": found}), balance, compared, _lacking(rows, people))
 
 

@@ -1,4 +1,4 @@
-"""A table of participants as it comes: whose row each is, in whatever column and spelling, and what of it can be used."""
+"""A table of participants for `split`: the subject of each row, and the columns to match, cleaned."""
 
 import re
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from hypojax.tables import (
     text_of,
     typed_column,
 )
+from hypojax.tables.cells import counted
 from hypojax.tables.dates import ages_of
 
 DATASET_NAMES: Final = ("dataset",)
@@ -49,7 +50,7 @@ class SplitSubjects:
     match
         Names of these columns.
     notes
-        What was found and how it was taken, a sentence each.
+        What was noticed and how it was interpreted, one sentence each.
     """
 
     rows: pd.DataFrame
@@ -77,7 +78,8 @@ def read_participants(path: Path, *, plan: SplitPlan, strict: bool = False) -> S
     subject, notes = _subjects(rows, names=names, pattern=plan.subject_from)
     notes = [*read, *notes]
     if names[:-1] and not plan.subject:
-        notes.insert(0, f"people of the same id in several datasets count as several ({' and '.join(names)}); else: --subject {names[-1]}")
+        several = f"the same id in several datasets counts as different people ({' and '.join(names)})"
+        notes.insert(0, f"{several}; if it is one person: --subject {names[-1]}")
     people = pd.DataFrame({SUBJECT: subject})
     for name in dict.fromkeys([*match, *filter(None, [plan.group])]):
         people[_own(name)], faults, read_so = _clean(rows[name], name)
@@ -107,7 +109,7 @@ def _columns(rows: pd.DataFrame) -> str:
 def _find(rows: pd.DataFrame, names: Sequence[str], *, what: str, option: str) -> str:
     """The same; an error where there is none."""
     if (found := find_column(rows.columns, names)) is None:
-        raise RunError(Reason.USAGE, f"no column looks like that of {what}; name it with {option} ({_columns(rows)})")
+        raise RunError(Reason.USAGE, f"no column of {what}s was found; name it with {option} ({_columns(rows)})")
     # A cohort's own table names subjects without their dataset; its scans have both.
     return SCAN if found == SUBJECT and SCAN in rows and rows[SCAN].str.contains("sub-", regex=False).all() else found
 
@@ -153,7 +155,7 @@ def _look_alike(ids: pd.Series) -> list[str]:
         return []
     twice = parts[0][parts[0].duplicated()].iloc[0]
     alike = ", ".join(f"{twice}_{end}" for end in parts[1][parts[0] == twice])
-    return [f"are {alike} one person? They were taken for several; if they are one: --subject-from '(.+)[_-]'"]
+    return [f"ids {alike} count as different people; if they are one person: --subject-from '(.+)[_-]'"]
 
 
 def _clean(cells: pd.Series, name: str) -> tuple[pd.Series, list[str], list[str]]:
@@ -171,14 +173,14 @@ def _clean(cells: pd.Series, name: str) -> tuple[pd.Series, list[str], list[str]
 
 
 def _ages(given: pd.Series, name: str) -> tuple[pd.Series, list[str], list[str]]:
-    """Ages; 90+ is 90, and what cannot be an age is missing, named."""
+    """Ages; 90+ is 90, and what is not an age is missing and named."""
     found = ages_of(given.tolist(), name)
     values = pd.Series(found.values, index=given.index, dtype=float)
     odd, read = given.iloc[list(found.unread)], given.iloc[list(found.respelled)]
     if values.isna().all():
         raise RunError(Reason.USAGE, f"column {name!r} holds no age (found: {', '.join(given.unique()[:ROWS_NAMED]) or 'nothing'})")
-    faults = [f"{name} {_quoted(odd)} is no age: missing in {_listed(odd.index + 1, 'row')}"] if odd.size else []
-    notes = [f"{name}: {len(read)} ages are no plain numbers and were read (as {_quoted(read)})"] if read.size else []
+    faults = [f"{name} {_quoted(odd)} is not an age: missing in {_listed(odd.index + 1, 'row')}"] if odd.size else []
+    notes = [f"{name}: {counted(len(read), 'age')} not written as a plain number, but read (such as {_quoted(read)})"] if read.size else []
     return values, faults, notes
 
 
@@ -193,7 +195,8 @@ def _sexes(given: pd.Series, name: str) -> pd.Series:
     codes = pd.to_numeric(known, errors="coerce")
     if words.any() and codes.notna().any():
         raise RunError(
-            Reason.USAGE, f"column {name!r} has both words ({known[words].iloc[0]}) and codes ({known[codes.notna()].iloc[0]}); write one"
+            Reason.USAGE,
+            f"column {name!r} has both words ({known[words].iloc[0]}) and codes ({known[codes.notna()].iloc[0]}); use one kind",
         )
     plainly = known.str.casefold().map(SEXES).fillna(known).where(codes.isna(), codes.map(text_of))
     return plainly.reindex(given.index).astype(object).replace({np.nan: None})
@@ -203,7 +206,7 @@ def _contradictions(people: pd.DataFrame) -> list[str]:
     """Subjects whose rows say different things where only one can be."""
     texts = [name for name in people.columns.drop(SUBJECT) if people[name].dtype == object]
     found = {name: _several(people, name) for name in texts}
-    return [f"{_listed(many, 'subject')} with more than one {name}: the commonest is taken" for name, many in found.items() if len(many)]
+    return [f"{_listed(many, 'subject')} with more than one {name}: the most common is used" for name, many in found.items() if len(many)]
 
 
 def _several(people: pd.DataFrame, name: str) -> pd.Index:

@@ -147,7 +147,7 @@ def bland_altman(differences: Num[np.ndarray, "pair"], *, confidence: float = CO
 def within_subject_sd(measurements: Measurements) -> float:
     """Standard deviation of repeated measurements of one subject, pooled over subjects (Bland and Altman 1996).
 
-    A difference between columns counts as error; subjects with one measurement say nothing.
+    A difference between columns counts as error; subjects with one measurement are left out.
 
     >>> within_subject_sd(np.array([[1.0, 3.0], [5.0, np.nan]])) == 2**0.5
     True
@@ -254,7 +254,7 @@ def paired_agreement(
     pairs
         Both measurements of each scan, in one unit; scans that lack one are left out.
     subjects
-        Whose scan it is; every scan is of a subject of its own when left out.
+        Subject of each scan; every scan is its own subject when left out.
     confidence
         Share of such intervals that hold the true value.
     resamples, seed

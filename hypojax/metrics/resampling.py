@@ -26,7 +26,7 @@ Method = Literal["BCa", "percentile"]
 
 
 class Interval(NamedTuple):
-    """An estimate and its confidence interval, all in one unit; ends are NaN where there is too little data to say.
+    """An estimate and its confidence interval, all in one unit; ends are NaN where there is too little data.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def bootstrap(
     values
         One a scan; NaN and infinite ones are left out.
     subjects
-        Whose scan it is; every scan is a subject of its own when left out.
+        Subject of each scan; every scan is its own subject when left out.
     statistic
         Of the scans drawn; their mean when left out, which is much faster than any other.
     confidence
@@ -77,7 +77,7 @@ def bootstrap(
     resamples
         How often subjects are drawn.
     method
-        ``BCa``, or the plain ``percentile`` interval, which also stands in where the correction is not defined.
+        ``BCa``, or the plain ``percentile`` interval, which is also used where the correction is not defined.
     seed
         Of the draws.
 
@@ -126,7 +126,7 @@ def bootstrap_sums(
     statistics
         Of the sums of those terms, for many draws at once; draws that give infinite or no numbers are left out.
     subjects
-        Whose scan it is.
+        Subject of each scan.
     confidence
         Share of such intervals that hold the true value.
     resamples

@@ -1,6 +1,6 @@
 """Whether a new batch of scans, or new weights, measure what the reference measured; and in plain words what moved.
 
-The public names below are loaded when they are first used: the command line reads the limits alone.
+The public names below are loaded when they are first used: the command line needs only the limits.
 """
 
 from importlib import import_module

@@ -38,7 +38,7 @@ class Batches:
     same
         Whether they are the same scans, measured twice.
     notes
-        What is to be known of them, a sentence each.
+        Notes, one sentence each.
     """
 
     reference: xr.Dataset
@@ -48,7 +48,7 @@ class Batches:
 
 
 def open_batches(reference: Path, new: Path | None = None, *, choice: Choice | None = None) -> Batches:
-    """Read what is to be compared.
+    """Open what is compared.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def open_batches(reference: Path, new: Path | None = None, *, choice: Choice | N
     first, copies = without_copies(open_cohort(reference), name="reference")
     if new is None:
         if not choice.chooses:
-            raise RunError(Reason.USAGE, "one OUT alone is compared with itself by date or column: name a NEW, or give --since or --select")
+            raise RunError(Reason.USAGE, "only one folder was given: give NEW too, or split it with --since or --select")
         mask, notes = chosen(first, choice)
         return _checked(Batches(first.isel(scan=~mask), first.isel(scan=mask), same=False, notes=(*_sizes(first, mask), *copies, *notes)))
     second, more = without_copies(open_cohort(new), name="new batch")
@@ -97,12 +97,12 @@ def chosen(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
 def without_copies(cohort: xr.Dataset, *, name: str) -> tuple[xr.Dataset, list[str]]:
     """The scans of a cohort without those that have the voxels of one before them, and a sentence where there are any.
 
-    Cohorts of older versions do not say which these are.
+    Cohorts of older versions do not record copies.
 
     >>> cohort = xr.Dataset({"duplicate_of": ("scan", ["", "a"])}, coords={"scan": ["a", "b"]})
     >>> kept, said = without_copies(cohort, name="reference")
     >>> kept.scan.values.tolist(), said
-    (['a'], ['1 scan of the reference has the voxels of another (b): counted once'])
+    (['a'], ['1 scan of the reference has the same voxels as another (b): counted once'])
     """
     if "duplicate_of" not in cohort:
         return cohort, []
@@ -112,7 +112,7 @@ def without_copies(cohort: xr.Dataset, *, name: str) -> tuple[xr.Dataset, list[s
     ids = [str(scan) for scan in cohort["scan"].values[copies]]
     shown = ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")
     many = "1 scan of the {} has" if len(ids) == 1 else f"{len(ids)} scans of the {{}} have"
-    return cohort.isel(scan=np.flatnonzero(~copies)), [f"{many.format(name)} the voxels of another ({shown}): counted once"]
+    return cohort.isel(scan=np.flatnonzero(~copies)), [f"{many.format(name)} the same voxels as another ({shown}): counted once"]
 
 
 def shared_voxels(reference: xr.Dataset, new: xr.Dataset) -> list[str]:
@@ -121,7 +121,7 @@ def shared_voxels(reference: xr.Dataset, new: xr.Dataset) -> list[str]:
         return []
     known = set(reference["voxels_checksum"].values.tolist()) - {""}
     count = sum(value in known for value in new["voxels_checksum"].values.tolist())
-    said = f"{count} of the {new.sizes['scan']} scans of the new batch have the voxels of scans of the reference: they count in both"
+    said = f"{count} of the {new.sizes['scan']} scans of the new batch have the same voxels as scans of the reference and count in both"
     return [said] if count else []
 
 
@@ -133,14 +133,14 @@ def _since(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
     name = next((name for name, found in spans.items() if any(found)), None)
     since = span_of(choice.since or "")
     if name is None or since is None:
-        raise RunError(Reason.USAGE, f"column {next(iter(spans))!r} holds no dates as 2024-06-30; name another with --date")
+        raise RunError(Reason.USAGE, f"column {next(iter(spans))!r} contains no dates such as 2024-06-30; name another column with --date")
     told = [span is not None and (since[0] <= span[0] or span[1] <= since[0]) for span in spans[name]]
     vague = sum(span is not None and not sure for span, sure in zip(spans[name], told, strict=True))
     moved = sum(span is not None and span[0].year < SHIFTED for span in spans[name])
     said = {
         f"{spans[name].count(None)} scans without a date in {name!r} count as not new": None in spans[name],
-        f"{vague} scans count as not new: their dates in {name!r} are of a whole year or month, which {choice.since} divides": vague > 0,
-        f"{moved} dates in {name!r} lie before {SHIFTED}, as those do that BIDS shifts: they were compared as they are": moved > 0,
+        f"{vague} scans count as not new: their dates in {name!r} give only a year or month that contains {choice.since}": vague > 0,
+        f"{moved} dates in {name!r} are before {SHIFTED}, as BIDS has it for shifted dates: they were compared as they are": moved > 0,
     }
     late = [sure and span is not None and since[0] <= span[0] for span, sure in zip(spans[name], told, strict=True)]
     return np.array(late, bool), [sentence for sentence, holds in said.items() if holds]
@@ -165,18 +165,18 @@ def _matched(first: xr.Dataset, second: xr.Dataset, choice: Choice, notes: list[
     if choice.same == "yes":
         return Batches(first.sel(scan=shared), second.sel(scan=shared), same=True, notes=(*notes, *_alone(first, second, len(shared))))
     if choice.same == "no" or not one:
-        clash = [f"{len(shared)} ids stand in both for other files: taken for other scans; if they are the same: --same yes"]
+        clash = [f"{len(shared)} ids occur in both for different files and count as different scans; if they are the same: --same yes"]
         return Batches(first, second, same=False, notes=(*notes, *(clash if shared and choice.same == "auto" else [])))
     fresh = [scan for scan in paths[1] if scan not in set(one)]
     if _made(first) != _made(second) or not fresh:
         return Batches(first.sel(scan=one), second.sel(scan=one), same=True, notes=(*notes, *_alone(first, second, len(one))))
-    known = f"{len(one)} scans of the new batch stand in the reference and count there only"
+    known = f"{len(one)} scans of the new batch are also in the reference and count only there"
     return Batches(first, second.sel(scan=fresh), same=False, notes=(*notes, known))
 
 
 def _alone(first: xr.Dataset, second: xr.Dataset, shared: int) -> list[str]:
     once = first.sizes["scan"] + second.sizes["scan"] - 2 * shared
-    return [f"{once} scans stand in one of the two alone: left out"] if once else []
+    return [f"{once} scans are in only one of the two and were left out"] if once else []
 
 
 def _made(cohort: xr.Dataset) -> dict[str, str]:
@@ -187,7 +187,7 @@ def _making(first: xr.Dataset, second: xr.Dataset) -> list[str]:
     made, again = _made(first), _made(second)
     names = [name for name in MADE_BY if made.get(name) != again.get(name)]
     said = [f"{name} {made.get(name, 'unknown')[:12]} → {again.get(name, 'unknown')[:12]}" for name in names]
-    return [f"made differently: {', '.join(said)}"] if said else []
+    return [f"made with other software or weights: {', '.join(said)}"] if said else []
 
 
 def _sizes(cohort: xr.Dataset, mask: Mask) -> list[str]:
@@ -195,13 +195,13 @@ def _sizes(cohort: xr.Dataset, mask: Mask) -> list[str]:
 
 
 def _checked(batches: Batches) -> Batches:
-    """The same, with a word on scans that wait; refuse a side without scans."""
+    """The same with a note on scans not processed yet; refuse a side without scans."""
     notes = list(batches.notes)
     for name, side in (("reference", batches.reference), ("new batch", batches.new)):
         if not side.sizes["scan"]:
-            why = "the two have no scan in common" if batches.same else "look at --since and --select, or at the folder"
+            why = "the two have no scan in common" if batches.same else "check --since and --select, or the folder"
             raise RunError(Reason.USAGE, f"the {name} has no scans; {why}")
         if waiting := int((side["status"].values == "pending").sum()):
-            notes.append(f"{waiting} scans of the {name} still wait and count for nothing; finish its run first")
+            notes.append(f"{waiting} scans of the {name} are not processed yet and were not compared; finish its run first")
     notes += [] if batches.same else shared_voxels(batches.reference, batches.new)
     return Batches(batches.reference, batches.new, same=batches.same, notes=tuple(notes))

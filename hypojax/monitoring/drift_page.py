@@ -23,19 +23,19 @@ SHOWN: Final = 4
 """Columns of it that fit a terminal."""
 
 UNPAIRED: Final = (
-    "Tests: Welch's t on logarithms for volumes, Brunner-Munzel's for other measures (P: probability that a new scan has more "
-    "than one of the reference), Fisher's exact test for shares of scans, Kolmogorov-Smirnov's for distributions."
+    "Tests: Welch's t on logarithms for volumes, Brunner-Munzel's for other measures (P: probability that a new scan has a higher "
+    "value than one of the reference), Fisher's exact test for shares of scans, Kolmogorov-Smirnov's for distributions."
 )
 
 PAIRED: Final = (
     "Tests: paired t on logarithms for volumes, Wilcoxon's signed-rank test for other measures (SD: the typical change within a scan, "
-    "Hodges and Lehmann's, over the robust standard deviation of the first measurement), McNemar's for shares of scans. A whole "
-    "moved too where its within-scan coefficient of variation passes {}: a limit without a test."
+    "Hodges and Lehmann's, over the robust standard deviation of the first measurement), McNemar's for shares of scans. "
+    "Intracranial volume and hypothalamus also moved where their within-scan coefficient of variation exceeds {}: a limit without a test."
 )
 
 EVALUATIONS: Final = (
-    " Evaluations: the last against the one before; it moved where their intervals lie apart, which is conservative, the more so "
-    "where both are of the same scans."
+    " Evaluations: the last against the one before; it moved where their intervals do not overlap, which is conservative, even more so "
+    "where both used the same scans."
 )
 
 EMPHASIS: Final[dict[str, Emphasis]] = {"moved": "strong", "too few scans": "faint", "not shown": "faint"}
@@ -45,7 +45,7 @@ EMPHASIS: Final[dict[str, Emphasis]] = {"moved": "strong", "too few scans": "fai
 def verdict(drift: DriftResult) -> str:
     """The comparison in a sentence, and one on recorded evaluations where any moved."""
     evaluations = sum(finding.measure.kind == "evaluation" for finding in drift.moved)
-    counted = f"{evaluations} recorded evaluation{'s lie' if evaluations > 1 else ' lies'} beyond the interval of the one before."
+    counted = f"{evaluations} recorded evaluation{'s are' if evaluations > 1 else ' is'} outside the interval of the previous one."
     return f"{_of_scans(drift)} {counted}" if evaluations else _of_scans(drift)
 
 
@@ -127,11 +127,11 @@ def _of_scans(drift: DriftResult) -> str:
     if not compared:
         first, second = drift.scans
         sides = f"{second} measured twice" if drift.paired else f"{second} new against {first}"
-        return f"Too few scans to say anything: {sides}, and a comparison takes {drift.limits.minimum} on each side."
+        return f"Too few scans to compare: {sides}; each side needs {drift.limits.minimum}."
     of = f"{drift.scans[1]} scans measured twice" if drift.paired else f"{drift.scans[1]} new scans against {drift.scans[0]}"
     if not moved:
         nothing = "No measure of the scans" if drift.moved else "Nothing"
-        return f"{nothing} moved beyond its limits, as far as can be seen: {compared} comparisons, {of}.{_unseen(drift)}"
+        return f"{nothing} moved beyond its limits: {compared} comparisons, {of}.{_unseen(drift)}"
     return f"{moved} of {compared} comparisons moved beyond their limits, {of}.{_unseen(drift)}"
 
 
@@ -141,7 +141,7 @@ def _unseen(drift: DriftResult) -> str:
     difference = seen.get("adjusted volume_mm3 hypothalamus", seen.get("volume_mm3 hypothalamus"))
     if difference is None or not difference.detectable > drift.limits.volume:
         return ""
-    return f" A shift of the hypothalamus of less than {per_cent(difference.detectable)} is easily missed in so many scans."
+    return f" A shift of the hypothalamus of less than {per_cent(difference.detectable)} is easily missed with this number of scans."
 
 
 def _ratio(finding: Finding, effect: Interval) -> str:
@@ -153,7 +153,7 @@ def _ratio(finding: Finding, effect: Interval) -> str:
     scatter = f", within-scan CV {per_cent(finding.within_scan_cv)}" if np.isfinite(finding.within_scan_cv) else ""
     size = f"{per_cent(abs(estimate))} {'smaller' if sign < 0 else 'larger'} than {than} ({interval}){scatter}"
     if finding.moved and abs(estimate) <= finding.limit:
-        size = f"single scans scatter{scatter}; on average {size.partition(', within')[0]}"
+        size = f"single scans vary{scatter}; on average {size.partition(', within')[0]}"
     return f"{finding.measure.title}: {size}, {_counts(finding)}".replace(",:", ":")
 
 
@@ -217,10 +217,10 @@ def _suggestions(drift: DriftResult) -> list[str]:
     adjusted = next((found for found in drift.compared if found.measure.name == "adjusted volume_mm3 hypothalamus"), None)
     said = []
     if "volume_mm3 hypothalamus" in moved and adjusted is not None and not adjusted.moved:
-        said.append(f"Who was scanned may explain the hypothalamus: {what(adjusted)}.")
+        said.append(f"The people scanned may explain the shift of the hypothalamus: {what(adjusted)}.")
     if kinds & {"volume", "adjusted volume"}:
-        image = "Images moved too: part of the shift of volumes may be the scanner's."
-        said.append(image if "image" in kinds else "No measure of the image moved: the scanner is not the first suspect.")
+        image = "Image measures moved too: the scanner may cause part of the shift of volumes."
+        said.append(image if "image" in kinds else "No image measure moved: the scanner is an unlikely cause.")
     return said
 
 
@@ -276,8 +276,8 @@ def _size(finding: Finding, size: float) -> str:
 
 def _method(drift: DriftResult) -> str:
     return (
-        f"Moved: the difference passes its limit, and p over all comparisons together (Holm) is below {drift.limits.alpha:g}. "
-        "Within limits: its whole interval is. Not shown: it takes more scans to tell; a distribution has no interval. "
+        f"Moved: the difference exceeds its limit, and p over all comparisons together (Holm) is below {drift.limits.alpha:g}. "
+        "Within limits: its whole interval is. Not shown: more scans are needed; a distribution has no interval. "
         f"{PAIRED.format(per_cent(drift.limits.repeat)) if drift.paired else UNPAIRED} "
         "Detectable: the smallest difference that a single test at 0.05 finds in four of five such comparisons."
         f"{'' if drift.trend.empty else EVALUATIONS}"

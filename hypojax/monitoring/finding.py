@@ -114,7 +114,7 @@ class DriftResult:
     limits
         What counts as moved.
     notes
-        What else is to be known, a sentence each.
+        Further notes, one sentence each.
     trend
         Evaluations recorded earlier (`hypojax.monitoring.finding`); empty where none.
     paths
@@ -176,7 +176,7 @@ def trend_sentences(trend: pd.DataFrame, *, moved: bool = False) -> list[str]:
 
 
 def trend_rows(trend: pd.DataFrame) -> list[list[str]]:
-    """The trend for the eye: header and rows."""
+    """The trend as text: header and rows."""
     header = ["date", "against", "region", "weights", "scans", "Dice (95 % CI)", "bias, mm³"]
     return [header, *(_evaluation_cells(line) for _, line in trend.iterrows())]
 
@@ -227,7 +227,7 @@ def _evaluation_finding(before: pd.Series, last: pd.Series) -> Finding:
     """The difference of two evaluations; its interval holds zero where theirs touch."""
     steps = (("dice", "dice"), ("dice_low", "dice_high"), ("dice_high", "dice_low"))
     effect = Interval(*(float(last[end] - before[other]) for end, other in steps))
-    title = f"{in_words(str(last['region']))}: Dice against {last['reference']}, last evaluation and the one before"
+    title = f"{in_words(str(last['region']))}: Dice against {last['reference']}, last evaluation and the previous one"
     return Finding(
         measure=Measure(f"dice {last['region']} against {last['reference']}", "evaluation", "score", title),
         test="intervals apart",
@@ -243,7 +243,7 @@ def _evaluation_finding(before: pd.Series, last: pd.Series) -> Finding:
 def _evaluation_sentence(before: pd.Series, last: pd.Series) -> str:
     found = _evaluation_finding(before, last)
     known = found.difference is not None and pd.notna([*found.difference.effect]).all()
-    apart = "beyond both intervals" if found.moved else "within the intervals" if known else "without intervals to tell"
+    apart = "beyond both intervals" if found.moved else "within the intervals" if known else "without intervals"
     way = "fell" if last["dice"] < before["dice"] else "rose"
     name, numbers = in_words(str(last["region"])), f"from {before['dice']:.3f} to {last['dice']:.3f}"
     since = pd.Timestamp(before["date"]).date()

@@ -16,11 +16,11 @@ class Choice:
     Parameters
     ----------
     since
-        Scans of this date and later are new (2024-06-30); with one OUT alone, those before it are the reference.
+        Scans of this date and later are new (2024-06-30); with one folder only, those before it are the reference.
     date
         Column of dates; the first of acq_time, scan_date, acquisition_date, date when left out.
     select
-        Scans with these values are new, ``column=value``, all of them where several; with one OUT alone, those without are
+        Scans with these values are new, ``column=value``, all of them where several; with one folder only, those without are
         the reference.
     same
         Whether scans of one id are one scan measured twice: ``auto`` takes them so where their files are the same and weights
@@ -77,9 +77,9 @@ class Limits:
         Within-scan coefficient of variation of intracranial volume and hypothalamus between two versions of the weights: a limit
         without a test, so that ``alpha`` does not speak of it.
     alpha
-        Probability that anything is said to have moved where nothing has, over all measures together (Holm 1979).
+        Probability of any false alarm where nothing moved, over all measures together (Holm 1979).
     minimum
-        Scans that each side must have, else nothing is said of a measure; several scans of a subject count as one.
+        Scans that each side must have for a measure to be compared; several scans of a subject count as one.
 
     Raises
     ------

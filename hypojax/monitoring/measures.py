@@ -31,25 +31,25 @@ Scale = Literal["ratio", "rank", "share", "score"]
 WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
 
 LOOK: Final[dict[str, tuple[Kind, str, str]]] = {
-    "quality_noise": ("image", "noise near the hypothalamus", "look at the scanner: coil, protocol, field strength"),
-    "quality_contrast": ("image", "contrast near the hypothalamus", "look at the sequence: inversion and echo times"),
-    "extracranial_signal": ("image", "signal outside the skull", "ask whether faces or scalps were removed"),
-    "icv_cut_off": ("image", "share of the head cut off by the field of view", "look at how the field of view is placed"),
-    "nonfinite_voxels": ("image", "voxels that are no numbers", "look at how the files were converted"),
-    "voxel_volume_mm3": ("image", "voxel volume", "the protocol is another: compare its resolution"),
-    "longest_edge_mm": ("image", "longest voxel edge", "the protocol is another: compare its resolution"),
+    "quality_noise": ("image", "noise near the hypothalamus", "check the scanner: coil, protocol, field strength"),
+    "quality_contrast": ("image", "contrast near the hypothalamus", "check the sequence: inversion and echo times"),
+    "extracranial_signal": ("image", "signal outside the skull", "check whether faces or scalps were removed"),
+    "icv_cut_off": ("image", "share of the head cut off by the field of view", "check how the field of view is placed"),
+    "nonfinite_voxels": ("image", "voxels that are not numbers", "check how the files were converted"),
+    "voxel_volume_mm3": ("image", "voxel volume", "the protocol changed: compare its resolution"),
+    "longest_edge_mm": ("image", "longest voxel edge", "the protocol changed: compare its resolution"),
     "quality_score": ("segmentation", "quality score of the hypothalamus", "look at the scans with the lowest quality_score"),
     "quality_certainty": ("segmentation", "certainty of the segmentation", "look at the scans with the lowest quality_certainty"),
-    "quality_location": ("segmentation", "certainty of the place", "look at the scans with the lowest quality_location"),
-    "quality_asymmetry": ("segmentation", "asymmetry, left less right", "look for exchanged sides: orientation in the headers"),
+    "quality_location": ("segmentation", "certainty of the location", "look at the scans with the lowest quality_location"),
+    "quality_asymmetry": ("segmentation", "asymmetry, left less right", "check for swapped left and right: orientation in the headers"),
 }
 """Column → what it is a measure of, its name in words, and what to look at."""
 
 ADVICE: Final[dict[str, str]] = {
-    "volume": "ask who was scanned (age, sex), then look at image and weights",
+    "volume": "check who was scanned (age, sex), then images and weights",
     "uncertainty": "look at the scans that are most uncertain",
     "failure": "see status and message in volumes.tsv",
-    "flag": "look at the scans that carry it",
+    "flag": "look at the scans with this flag",
 }
 """Kind → what to look at."""
 
@@ -156,7 +156,7 @@ def counted(scans: int, subjects: int) -> Counted:
 def repeats(**cohorts: xr.Dataset) -> tuple[str, ...]:
     """A sentence for each cohort (by its name, words joined by ``_``) with several scans of a subject."""
     sizes = {name.replace("_", " "): (cohort.sizes["scan"], len(set(subjects_of(cohort)))) for name, cohort in cohorts.items()}
-    how = "one value a subject (volumes and uncertainty: geometric mean of its scans; all else: its first scan)"
+    how = "one value per subject (volumes and uncertainty: geometric mean of its scans; everything else: its first scan)"
     return tuple(f"{name}: {scans} scans of {subjects} subjects: {how}" for name, (scans, subjects) in sizes.items() if scans > subjects)
 
 

@@ -8,7 +8,7 @@ native voxels and never makes a whole conformed scan.
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dask.array as da
 import numpy as np
@@ -20,8 +20,12 @@ from hypojax.preprocessing.background import mended
 from hypojax.preprocessing.foreground import find_head
 from hypojax.preprocessing.intensity import Statistics, zscore
 from hypojax.preprocessing.scaling import intensities
-from hypojax.reason import HypojaxError, Reason, WrongTypeError
+from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import AFFINE, MODEL_DIMS, VOXELS, Variable
+
+if TYPE_CHECKING:
+    from hypojax.scans.in_memory import Held
+    from hypojax.storage import Place
 
 CONFORMED: Final = Variable(
     "conformed",
@@ -63,14 +67,17 @@ def scan_dataset(voxels: Num[np.ndarray, "i j k"] | da.Array, *, affine: Affine,
     return xr.Dataset({VOXELS.name: (VOXELS.dims, voxels, attributes)}).chunk().assign_coords({AFFINE.name: _affine_variable(affine)})
 
 
-def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
+def preprocess(scan: "Place | Held", *, affine: Affine | None = None, spacing: float = 1.0) -> xr.Dataset:
     """Conform one scan: reorient to coronal, resample to isotropic ``spacing`` (mm), z-score; lazily, on Dask arrays.
 
     Parameters
     ----------
-    ds
-        One scan: ``voxels`` (i, j, k) and ``affine``, with the attributes ``slope`` and ``intercept``, as `scan_dataset` and
-        `hypojax.store.CohortStore.open_scan` give them. ``affine`` may be an attribute too, of the Dataset or of ``voxels``.
+    scan
+        A Dataset with ``voxels`` (i, j, k) and ``affine``, and the attributes ``slope`` and ``intercept``, as `hypojax.open_scan` and
+        `scan_dataset` give them; ``affine`` may be an attribute too, of the Dataset or of ``voxels``. A DataArray of voxels with the
+        attribute ``affine``. Or, read at once: an image file or DICOM series folder (path or URL), a nibabel image, or voxels.
+    affine
+        Voxel-to-world matrix (mm, RAS+) of voxels that have none of their own.
     spacing
         Voxel edge of the result, mm.
 
@@ -85,7 +92,9 @@ def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
     HypojaxError
         When the Dataset holds no such variable or attribute.
     WrongTypeError
-        It is no Dataset.
+        It is nothing that can hold a scan.
+    ScanError, RunError
+        A file cannot be used, or holds no scan or several.
 
     Examples
     --------
@@ -93,7 +102,7 @@ def preprocess(ds: xr.Dataset, *, spacing: float = 1.0) -> xr.Dataset:
     >>> dict(ds["conformed"].sizes)
     {'anterior': 10, 'superior': 18, 'right': 4}
     """
-    voxels, affine, slope, intercept = _scan(ds)
+    voxels, affine, slope, intercept = _scan(_labelled(scan, affine))
     i, j, k = voxels.shape
     grid = conformed_grid((i, j, k), affine, spacing=spacing)
     made = partial(_sound, slope=slope, intercept=intercept)
@@ -121,10 +130,21 @@ def _sound(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: float) 
     return mended(intensities(voxels, slope=slope, intercept=intercept)).volume
 
 
+def _labelled(scan: "Place | Held", affine: Affine | None) -> xr.Dataset:
+    """A scan as a Dataset, lazily where it is labelled already."""
+    if isinstance(scan, xr.Dataset):
+        return scan if affine is None else scan.assign_coords({AFFINE.name: _affine_variable(affine)})
+    if isinstance(scan, xr.DataArray) and scan.ndim == len(VOXELS.dims):
+        where = {} if affine is None else {AFFINE.name: affine}
+        return xr.Dataset({VOXELS.name: (VOXELS.dims, scan.data, {**scan.attrs, **where})})
+    from hypojax.scans.in_memory import one_scan  # here, because nibabel takes a quarter of a second to import
+
+    _, _, image = one_scan(scan, affine=affine)
+    return scan_dataset(image.voxels, affine=image.affine, slope=image.slope, intercept=image.intercept)
+
+
 def _scan(ds: xr.Dataset) -> tuple[xr.DataArray, Affine, float, float]:
     """Voxels (bare, one chunk), affine, slope and intercept of a Dataset that holds one scan."""
-    if not isinstance(ds, xr.Dataset):
-        raise WrongTypeError("preprocess takes a Dataset with voxels and affine, as scan_dataset makes it", ds)
     if VOXELS.name not in ds or ds[VOXELS.name].dims != VOXELS.dims:
         found = f"has no variable {VOXELS.name!r} with dims {VOXELS.dims} (it has {list(ds)})"
         raise HypojaxError(Reason.USAGE, f"preprocess: the Dataset {found}; make one with scan_dataset")

@@ -156,7 +156,7 @@ class BidsTables:
     def _unknown(self, tables: Sequence[Location], what: str) -> None:
         """Note that none of the tables of a subject tells of something that is there."""
         if tables:
-            self._inner_notes.append(f"table {visible(str(tables[-1]))} says nothing of {visible(what)}: write the same name in both")
+            self._inner_notes.append(f"table {visible(str(tables[-1]))} has no row for {visible(what)}: use the same name in both")
 
     def _inner(self, path: Location, column: str, *, prefix: str, key: Callable[[str], str] | None = None) -> People | None:
         """A table of one subject, read once."""

@@ -13,9 +13,13 @@ from nibabel.spatialimages import SpatialImage
 from hypojax.grid import Affine
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError, WrongTypeError
 from hypojax.scans.bids import scan_id
+from hypojax.scans.discovery import discover
+from hypojax.scans.found import Scan
 from hypojax.scans.header import checked_affine, checked_shape, unsupported_dtype
+from hypojax.scans.reading import read
 from hypojax.scans.voxels import Image, survey
 from hypojax.schema import AFFINE, VOXELS
+from hypojax.storage import is_place, locate
 
 ARRAY: Final = "array"
 """Scan id of voxels that came without a file."""
@@ -51,6 +55,40 @@ def is_held(scan: object) -> TypeGuard[Held]:
     (True, False)
     """
     return isinstance(scan, (SpatialImage, xr.DataArray, xr.Dataset, VoxelArray))
+
+
+def one_scan(scan: object, *, affine: Affine | None = None, room: int | None = None) -> tuple[str, Scan | None, Image]:
+    """The one scan that a user gave, in a file, a folder or a bucket, or in memory: its id, how it was found (None in memory), its voxels.
+
+    Parameters
+    ----------
+    scan
+        A path or URL, or what `image_of` takes.
+    affine
+        Voxel-to-world matrix (mm, RAS+) of voxels; a file has its own.
+    room
+        Bytes of memory that its voxels may take.
+
+    Raises
+    ------
+    ScanError
+        The scan cannot be used, with the reason why.
+    RunError
+        The path holds no scan or several, or nothing says where the voxels lie.
+    WrongTypeError
+        It is nothing that can hold a scan.
+    """
+    if is_held(scan):
+        name, image = image_of(scan, affine=affine)
+        return name, None, image
+    if not is_place(scan):
+        raise WrongTypeError(TAKEN, scan)
+    if affine is not None:
+        raise RunError(Reason.USAGE, f"{scan} has an affine of its own; leave affine= out")
+    found = discover([locate(scan)]).scans
+    if len(found) != 1:
+        raise RunError(Reason.USAGE, f"{scan} holds {len(found)} scans; name one of them, or use hypojax.run for all")
+    return found[0].id, found[0], read(found[0].id, found[0].path, room=room)
 
 
 def image_of(scan: Held, *, affine: Affine | None = None) -> tuple[str, Image]:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Float32, PyTree, UInt8
 
 from hypojax.checkpoint import Checkpoint
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
+from hypojax.segmenter.compile_cache import collector_paused
 from hypojax.unet import UNet, blueprint
 
 PLACE_RADIUS: Final = 12.0
@@ -78,11 +79,17 @@ def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array],
         with jax.default_matmul_precision("float32"):
             return outputs(nnx.merge(graph, weights), images[..., None])
 
+    sizes = set[int]()
     run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
 
     def placed(weights: PyTree, images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
         # Where JAX has further processes, as on the hosts of a TPU slice, it takes an array only when it is told whose it is.
-        return run(weights, jax.device_put(images, split))
+        inputs = jax.device_put(images, split)
+        if len(images) in sizes:
+            return run(weights, inputs)
+        with collector_paused():  # traced and compiled by this call
+            sizes.add(len(images))
+            return run(weights, inputs)
 
     return tuple(partial(placed, jax.device_put(checkpoint.weights, replicated)) for checkpoint in checkpoints)
 

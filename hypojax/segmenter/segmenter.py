@@ -28,7 +28,7 @@ from hypojax.preprocessing.normalisation import RELEASED, difference
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.release import joint_sum, listed_sum, released_folder, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
-from hypojax.segmenter.compile_cache import use_compile_cache
+from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
 from hypojax.segmenter.forward import Batch, box_outputs, compiled, exhausted, head_outputs
 from hypojax.storage import Disk, on_disk
 
@@ -333,6 +333,7 @@ class WeightsFile:
 
 
 @lru_cache(maxsize=KEPT)
+@collector_paused()
 def _loaded(
     head: tuple[WeightsFile, ...],
     boxes: tuple[WeightsFile, ...],

@@ -1,4 +1,4 @@
-"""Tables of people and scans: reading them as they come, ids, dates, ages, whose a row is, and writing them.
+"""Tables of people and scans: reading them in whatever form they come, ids, sessions, ages and dates, joining, and writing.
 
 `hypojax.tables.writer`, which needs pandas, is imported where something is written.
 """

@@ -80,7 +80,7 @@ def counted(number: int, what: str) -> str:
 
 
 def encoded(text: str) -> str:
-    r"""Text as a cell of a table of ours.
+    r"""Text as a cell of a table that hypojax writes.
 
     >>> [encoded(text) for text in ("sub-01", "-5", "=1+1", "a\tb", "it's", r"C:\new")]
     ['sub-01', '-5', "'=1+1", "'a\\tb", "it's", 'C:\\new']
@@ -93,7 +93,7 @@ def encoded(text: str) -> str:
 
 
 def decoded(cell: str) -> str:
-    r"""The text that a cell of a table of ours stands for; cells of other tables stay as they are.
+    r"""The text that a cell written by hypojax encodes; cells of other tables stay as they are.
 
     >>> [decoded(cell) for cell in (r"'a\tb", "'=1+1", "'s-Hertogenbosch", r"C:\new")]
     ['a\tb', '=1+1', "'s-Hertogenbosch", 'C:\\new']

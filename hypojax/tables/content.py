@@ -1,6 +1,6 @@
 """The content of a table of text: bytes as lines of cells, in whatever encoding, line ends, quotation and separator they come.
 
-What a table should not hold (bytes that are no UTF-8, other separators) is read as it is most likely meant, and said.
+What a table should not contain (bytes that are not UTF-8, other separators) is read as most likely meant, and noted.
 """
 
 import codecs
@@ -35,7 +35,7 @@ POINTERS: Final = {
     b"/annex/objects/": "datalad get",
     b"version https://git-lfs.": "git lfs pull --include",
 }
-"""What a file that stands for content kept elsewhere begins with → the command that fetches it."""
+"""First bytes of a pointer to content kept elsewhere → the command that fetches it."""
 
 OTHERS: Final = {
     b"PK\x03\x04": "a spreadsheet or an archive",
@@ -56,9 +56,9 @@ class Content:
     lines
         Number of the line that each begins on, from 1.
     faults
-        What is not as it should be, a sentence each without the name of the table.
+        Faults, one sentence each without the name of the table.
     separator
-        What stands between cells; empty for blanks.
+        What separates cells; empty for blanks.
     """
 
     records: tuple[tuple[str, ...], ...]
@@ -79,7 +79,7 @@ def content_of(data: bytes, *, tabs: bool) -> Content:
     """
     text, faults = _text(data)
     lines = LINE_END.split(text)
-    first = re.fullmatch(r"sep=(.)", lines[0].strip())  # how a spreadsheet tells itself the separator
+    first = re.fullmatch(r"sep=(.)", lines[0].strip())  # how a spreadsheet records the separator
     if first:
         lines[0] = ""
     separator = first[1] if first else _separator([line for line in lines if line.strip()], tabs=tabs)
@@ -92,7 +92,7 @@ def content_of(data: bytes, *, tabs: bool) -> Content:
 
 
 def pointer_command(data: bytes) -> str | None:
-    """The command that fetches what a file only stands for; None where it is the content itself.
+    """The command that fetches the content of a pointer file; None where the file is the content itself.
 
     >>> pointer_command(b"/annex/objects/MD5E-s100--0.tsv")
     'datalad get'
@@ -125,7 +125,7 @@ def _text(data: bytes) -> tuple[str, list[str]]:
     if encoding == "utf-8":
         return data[len(mark) :].decode("utf-8", "surrogateescape"), []
     wide = encoding.upper().removesuffix("-LE").removesuffix("-BE")
-    return data[len(mark) :].decode(encoding, "replace"), [f"is {wide} text, and was read so; save it as UTF-8"]
+    return data[len(mark) :].decode(encoding, "replace"), [f"is {wide} text and was read as such; save it as UTF-8"]
 
 
 def _unmarked(data: bytes) -> str:
@@ -156,7 +156,7 @@ def _separated(separator: str, *, tabs: bool) -> list[str]:
     if separator in ("\t" if tabs else ",;") and separator:
         return []
     promised = "a .tsv has tabs" if tabs else "a .csv has commas or semicolons"
-    return [f"has its cells separated by {SEPARATORS.get(separator, repr(separator))}, and was read so; {promised}"]
+    return [f"has its cells separated by {SEPARATORS.get(separator, repr(separator))} and was read that way; {promised}"]
 
 
 def _records(lines: Sequence[str], separator: str) -> Iterator[tuple[int, tuple[str, ...]]]:

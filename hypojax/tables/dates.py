@@ -48,9 +48,9 @@ class Ages:
     values
         In the unit of the column; None where the cell is empty or holds no age.
     respelled
-        Rows whose age is written otherwise than as a number, and was read.
+        Rows whose age is not written as a number but was read.
     unread
-        Rows that hold something else than an age.
+        Rows with something other than an age.
     """
 
     values: tuple[int | float | None, ...]
@@ -79,9 +79,9 @@ def ages_of(cells: Sequence[str], name: str, *, unit: float | None = None) -> Ag
     cells
         Its cells.
     name
-        Its name, which may tell another unit than years (``age_months``).
+        Its name, which may name another unit than years (``age_months``).
     unit
-        How many of the unit that its numbers are in make a year, where something else than its name tells; they become years.
+        How many of the unit that its numbers are in make a year, where something else than its name says so; they become years.
 
     Examples
     --------

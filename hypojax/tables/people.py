@@ -1,4 +1,4 @@
-"""Rows of a table by whose they are: ids with and without prefix, in another case, without their zeros; several rows of one person."""
+"""Rows of a table by person and session: ids with and without prefix, in other case, without leading zeros; several rows of one person."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ SUBJECT_NAMES: Final = (
     *("participantid", "participant", "subjectid", "subject", "subj", "subjid", "sub"),
     *("patientid", "patient", "id", "mrid", "rid"),
 )
-"""Names of the column that says whose a row is, first choice first, as `plain` spells them."""
+"""Names of the column of subjects, first choice first, as `plain` spells them."""
 
 SESSION_NAMES: Final = ("sessionid", "session", "ses", "visitid", "visit", "timepoint", "wave")
 SEX_NAMES: Final = ("sex", "gender")
@@ -51,7 +51,7 @@ class People:
     Attributes
     ----------
     faults
-        What is wrong with its ids and what it costs, a sentence each.
+        Faults of its ids, one sentence each.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class People:
             self.faults += self._said_twice(who, visit_id, [line for line, _ in found], differing)
 
     def match(self, wanted: Collection[str]) -> tuple[str, ...]:
-        """Settle which id of the table is meant by each of these, where spellings differ; and say so."""
+        """Match these ids with those of the table where spellings differ, and return a note on it."""
         self._matches, how = match_ids({_without(one, self._prefix) for one in wanted}, self._visits)
         if not self._matches:
             return ()
         pairs = ", ".join(f"{visible(known)!r} is {self._prefix}{visible(one)}" for one, known in sorted(self._matches.items())[:EXAMPLES])
-        return (f"table {self._place}: {counted(len(self._matches), 'id')} spelled otherwise than the scans ({how}): {pairs}",)
+        return (f"table {self._place}: {counted(len(self._matches), 'id')} spelled differently from the scans ({how}): {pairs}",)
 
     @property
     def ids(self) -> frozenset[str]:
@@ -98,9 +98,9 @@ class People:
         return self._found(who) in self._visits
 
     def row(self, who: str, session: str = "") -> dict[str, Value]:
-        """What the table says of somebody, in a session where it tells sessions apart; nothing where it does not know them.
+        """Columns of one person, of one session where the table has sessions; empty for an unknown person.
 
-        Of several sessions of which none is the one asked for, that holds which all agree on.
+        Where it has other sessions only, the values on which all of them agree.
         """
         visits = self._visits.get(self._found(who), {})
         own = _same(session, visits)
@@ -109,7 +109,7 @@ class People:
         return merged(visits.get("", {}), {} if own is None else visits[own])
 
     def unmatched(self, without: Sequence[str], *, asked: Collection[str], total: int) -> str:
-        """A sentence on scans that found no row, with rows that nobody asked for.
+        """A sentence on scans without a row, and on rows without a scan.
 
         Parameters
         ----------
@@ -124,10 +124,8 @@ class People:
         spare = sorted(who for who in self._visits if who not in known)
         missing = ", ".join(f"{self._prefix}{visible(who)}" for who in sorted(set(without))[:EXAMPLES])
         left = ", ".join(repr(visible(who)) for who in spare[:EXAMPLES])
-        rows = f"{len(spare)} of its rows match no scan ({left})" if spare else "no row is left over"
-        return (
-            f"table {self._place}: {len(without)} of {counted(total, 'scan')} found no row ({missing}); {rows}: write the same ids in both"
-        )
+        rows = f"{len(spare)} of its rows match no scan ({left})" if spare else "every row was used"
+        return f"table {self._place}: {len(without)} of {counted(total, 'scan')} have no row ({missing}); {rows}: use the same ids in both"
 
     def _whose(self, cell: str) -> tuple[str, str]:
         """An id without its prefix, and the session that stands behind it in some tables (``sub-01_ses-2``)."""
@@ -187,7 +185,7 @@ def merged(*rows: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def agreed(rows: Sequence[Row]) -> tuple[dict[str, Value], list[str]]:
-    """What all rows of one person say alike (or do not say), and the columns in which they differ, which are missing.
+    """Values on which all rows of one person agree, and the columns in which they differ, which are missing.
 
     >>> agreed([{"age": 31, "sex": "F"}, {"age": 33, "sex": None}])
     ({'age': None, 'sex': 'F'}, ['age'])
@@ -200,8 +198,8 @@ def agreed(rows: Sequence[Row]) -> tuple[dict[str, Value], list[str]]:
 def match_ids(wanted: Collection[str], known: Collection[str]) -> tuple[dict[str, str], str]:
     """Which known id is meant by each wanted one that is not among them, and how they differ; nothing where that is not certain.
 
-    Case and blanks are forgiven one by one. Punctuation, and zeros before numbers, only where all ids of one side find one of the other,
-    and none could find two.
+    Case and blanks are ignored for each id. Punctuation and leading zeros only where all ids of one side match one of the other,
+    and none could match two.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""A table as it comes: rows with numbers read as numbers, and what in it is not as it should be.
+"""Reading a table: rows with numbers read as numbers, and a list of its faults.
 
-What is wrong costs the columns or rows concerned and is said with its line; only a table that holds none cannot be read at all.
+A fault costs only the columns or rows concerned and is reported with its line; only a table without any cannot be read.
 """
 
 import io
@@ -52,9 +52,9 @@ class Table:
     lines
         Line of the file that each row begins on; in Parquet, the number of the row.
     faults
-        What is not as it should be and what it costs, a sentence each.
+        Faults and what was left out because of them, one sentence each.
     notes
-        What was read otherwise than as it is written, a sentence each.
+        What was interpreted, one sentence each.
     """
 
     place: str
@@ -86,7 +86,7 @@ def read_table(
     Raises
     ------
     RunError
-        ``USAGE``: the file is not there, stands for content kept elsewhere, or is no table.
+        ``USAGE``: the file is missing, is a pointer to content kept elsewhere, or is not a table.
     """
     try:
         data = path.read_bytes()
@@ -108,7 +108,7 @@ def read_table(
 def age_column(
     name: str, cells: Sequence[str], who: Sequence[str], *, unit: float | None = None
 ) -> tuple[Sequence[Value], list[str], list[str]]:
-    """Ages of a column, what is no age, and what was read although it is not written as a number.
+    """Ages of a column, what is not an age, and what was read although it is not written as a number.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def age_column(
     if found.unread:
         people = "; ".join(who[row] for row in found.unread[:EXAMPLES])
         more = f" and {len(found.unread) - EXAMPLES} more" if len(found.unread) > EXAMPLES else ""
-        what = f"{_examples(cells, found.unread)} is no age: missing in {counted(len(found.unread), 'row')} ({people}{more})"
+        what = f"{_examples(cells, found.unread)} is not an age: missing in {counted(len(found.unread), 'row')} ({people}{more})"
         faults.append(f"column {visible(name)!r}: {what}")
     changed = [
         row for row, value in enumerate(found.values) if unit not in (None, 1.0) and value is not None and cells[row] != f"{value:g}"
@@ -142,7 +142,7 @@ def age_column(
     elif found.respelled:
         row = found.respelled[0]
         example = f"{cells[row]!r} as {found.values[row]:g}; {who[row]}"
-        how = f"{counted(len(found.respelled), 'age')} written otherwise than as a plain number, and read ({example})"
+        how = f"{counted(len(found.respelled), 'age')} not written as a plain number, but read ({example})"
         notes.append(f"column {visible(name)!r}: {how}")
     return found.values, faults, notes
 
@@ -198,7 +198,7 @@ def _without_comments(content: Content) -> tuple[Content, list[str]]:
         count += 1
     if not count:
         return content, []
-    said = f"begins with {counted(count, 'comment')} ({listed_lines(content.lines[:count])}), which no table of BIDS has: left out"
+    said = f"begins with {counted(count, 'comment')} ({listed_lines(content.lines[:count])}), which BIDS tables do not have: left out"
     return replace(content, records=records[count:], lines=content.lines[count:]), [said]
 
 
@@ -213,7 +213,7 @@ def _trimmed(records: Sequence[Sequence[str]]) -> Sequence[str]:
 def _squared(records: Sequence[Sequence[str]], names: Sequence[str], lines: Sequence[int]) -> tuple[list[Sequence[str]], list[str]]:
     """Records with as many cells as there are names; and a word on those that had others.
 
-    Nobody knows which cell is missing or one too many: of such a row only an id in front is taken.
+    It is unknown which cell is missing or extra: of such a row only a leading id is used.
     """
     rows: list[Sequence[str]] = []
     odd = []

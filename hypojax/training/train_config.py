@@ -157,7 +157,7 @@ def read_config(path: Disk) -> TrainConfig:
     RunError
         ``USAGE``: there is no such file, it is not TOML, or a key or value is wrong; file and key are named.
     """
-    return read_toml(RELEASED if str(path) == RELEASED.stem else path, parse_config, like=str(RELEASED))
+    return read_toml(RELEASED if str(path) == RELEASED.stem else path, parse_config, like=f"an example is {RELEASED}")
 
 
 def parse_config(table: dict[str, Any]) -> TrainConfig:

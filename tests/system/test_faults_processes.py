@@ -97,7 +97,7 @@ def test_asked_to_end_it_writes_the_table_and_goes_on(
         child.until(lambda: done(out) >= 2)
         child.send(number)
         assert child.end() == 128 + number
-        assert "the same command again goes on where it stopped" in child.said
+        assert "run the same command again to continue" in child.said
         assert "Traceback" not in child.said
     left = execute.status(out)
     assert (left.failed, 2 <= left.done < SCANS) == (0, True)
@@ -130,7 +130,7 @@ def test_a_terminal_asks_all_processes_of_a_cluster_to_end_and_none_dies_of_it(s
         child.until(lambda: done(out) >= 2)
         os.killpg(child.process.pid, number)
         assert child.end() == 128 + number
-        assert "the same command again goes on where it stopped" in child.said
+        assert "run the same command again to continue" in child.said
         assert "Traceback" not in child.said
     assert not [problem for problem in execute.verify(out) if not problem.scan]
     outcome, watch = execute.status(out), Tally()

@@ -5,7 +5,7 @@ Nothing here runs anything: each function takes a `ClusterConfig` and gives text
 
 from hypojax.execute.deploy.cluster_config import ClusterConfig, parse_config, read_config
 from hypojax.execute.deploy.manifests import kubernetes_resource
-from hypojax.execute.deploy.recipes import recipes, write_recipes
+from hypojax.execute.deploy.recipes import recipes, write_example, write_recipes
 from hypojax.execute.deploy.scripts import cuda_environments, slurm_options
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "read_config",
     "recipes",
     "slurm_options",
+    "write_example",
     "write_recipes",
 ]

@@ -150,7 +150,7 @@ def read_config(path: Path) -> ClusterConfig:
     RunError
         ``USAGE``: there is no such file, it is not TOML, or a key or value is wrong; file and key are named.
     """
-    return read_toml(path, parse_config, like="cluster/cluster.toml")
+    return read_toml(path, parse_config, like="to get an example: hypojax deploy example FOLDER")
 
 
 def parse_config(table: dict[str, Any]) -> ClusterConfig:

@@ -27,7 +27,7 @@ def require_table(table: T | None, name: str) -> T:
         ``USAGE``: it is not there.
     """
     if table is None:
-        raise RunError(Reason.USAGE, f"there is no table [{name}]; add it, as in cluster/cluster.toml")
+        raise RunError(Reason.USAGE, f"there is no table [{name}]; add it; to get an example: hypojax deploy example FOLDER")
     return table
 
 

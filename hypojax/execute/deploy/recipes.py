@@ -20,6 +20,9 @@ from hypojax.execute.deploy.manifests import (
 from hypojax.execute.deploy.scripts import CACHE_LINES, MADE_BY, array_script, cuda_script, finish_script, local_script, submit_script
 from hypojax.execute.deploy.tpu import slice_job, slice_script, slice_service, tpu_resource
 from hypojax.reason import Reason, RunError
+from hypojax.storage import place
+
+EXAMPLE: Final = "cluster.toml"
 
 BUILD: Final = (
     "python -m venv /opt/build",
@@ -182,6 +185,21 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _text)
+
+
+def write_example(folder: Path) -> list[Path]:
+    """Write the configuration that comes with hypojax, every setting explained; one that is there already stays.
+
+    Raises
+    ------
+    RunError
+        ``NOT_WRITABLE``.
+    """
+    packed, path = Path(__file__).with_name(EXAMPLE), folder / EXAMPLE
+    source = packed if packed.is_file() else Path(__file__).parents[3] / "cluster" / EXAMPLE  # in a checkout it lies there
+    if not path.exists():
+        place(path, source.read_bytes())
+    return [path]
 
 
 def write_recipes(config: ClusterConfig, folder: Path) -> list[Path]:
