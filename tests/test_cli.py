@@ -9,7 +9,7 @@ from standin import StandIn, write_phantom
 
 from hypojax import execute
 from hypojax.cli import INTERRUPTED, main
-from hypojax.cli.progress import Pace, duration
+from hypojax.cli.progress_bars import Pace, duration
 from hypojax.cli.screen import facts
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SOME_FAILED, USAGE
 from hypojax.cli.verbs import VERBS

@@ -12,7 +12,7 @@ from rich.console import Console
 from sample_scans import nifti_bytes, noise, put, put_mgh
 from standin import StandIn, write_phantom
 
-from hypojax.cli.progress import ScanLines
+from hypojax.cli.progress_bars import ScanLines
 from hypojax.execute import run
 from hypojax.scans import read
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from hypojax.cli import main
-from hypojax.cli.progress import ScanBar, ScanLines
+from hypojax.cli.progress_bars import ScanBar, ScanLines
 from hypojax.cli.screen import Screen
 from hypojax.cli.terminal import Outlet, Terminal, encodable
 from hypojax.execute import Outcome, ScanResult

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hypojax.cli.progress import training_progress
+from hypojax.cli.progress_bars import training_progress
 from hypojax.reason import RunError
 from hypojax.training.train_log import LogEntry, draw_history, interruptible
 from hypojax.training.training import TrainResult

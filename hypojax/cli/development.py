@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg
 
-from hypojax.cli.progress import training_progress
+from hypojax.cli.progress_bars import training_progress
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import NONE_SUCCEEDED, OK, SIGNALLED, SOME_FAILED, Verb, exit_code
 from hypojax.matching.split_plan import SplitPlan

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from hypojax.cli.progress import duration
+from hypojax.cli.progress_bars import duration
 from hypojax.cli.screen import Screen, of_plan
 from hypojax.cli.verb import OK, SOME_FAILED, Verb
 from hypojax.reason import Reason, RunError

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hypojax.cli.progress import ScanBar, ScanLines, duration, scan_progress
+from hypojax.cli.progress_bars import ScanBar, ScanLines, duration, scan_progress
 from hypojax.cli.terminal import Outlet, Terminal
 from hypojax.reason import visible
 from hypojax.storage import Location

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from hypojax.reason import Reason, RunError
-from hypojax.storage import Location, ObjectPath, fence_of, fenced, lock, writing
+from hypojax.storage import Location, ObjectPath, fence_of, fenced, lock, remote, writing
 from hypojax.storage.lease import INTERVAL, NAME, Lease, acquire, lease, refuse_holder
 
 RUN: Final = ".hypojax"
@@ -180,7 +180,7 @@ def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: No
     """
     run = f"hypojax-{uuid.uuid4().hex[:12]}"
     share = f"{SHARD}{shard.number}-of-{shard.count}" if shard else ""
-    if isinstance(out, ObjectPath):
+    if remote(out):
         with lease(out / f"{RUN}{share}" if share else out) as held:
             _refuse_others(out, shard=shard, interval=held.interval)
             yield Hold(fenced(out, held.fence()), WorkerLock(None, run), held.check)
@@ -203,7 +203,7 @@ def table_lock(out: Location) -> Iterator[Location]:
     RunError
         ``NOT_WRITABLE``.
     """
-    if not isinstance(out, ObjectPath):
+    if not remote(out):
         with _held(out, TABLE, fcntl.LOCK_EX, who="a shard"):
             yield out
         return

@@ -5,7 +5,7 @@ of the two it is. The only room with obstore.
 """
 
 from hypojax.storage.bucket import ObjectPath
-from hypojax.storage.fence import Fence, FencedPath, fence_of, fenced
+from hypojax.storage.fence import Fence, FencedPath, check_fence, fence_of, fenced
 from hypojax.storage.files import (
     PARTIAL,
     Objects,
@@ -66,6 +66,7 @@ __all__ = [
     "Version",
     "absolute",
     "beside",
+    "check_fence",
     "connection",
     "digest",
     "digests",

@@ -119,6 +119,18 @@ def fenced(place: "Location", fence: Fence) -> "Location":
     return FencedPath(place.bucket, place.key, fence) if isinstance(place, ObjectPath) else place
 
 
+def check_fence(place: "Location") -> None:
+    """Ask whether the fence of a place still stands; nothing is asked where it has none.
+
+    Raises
+    ------
+    HypojaxError
+        What the fence raises.
+    """
+    if isinstance(place, FencedPath):
+        place.fence.check()
+
+
 def fence_of(place: "Location") -> Fence:
     """The fence of a place; an open one where it has none."""
     return place.fence if isinstance(place, FencedPath) else Open()

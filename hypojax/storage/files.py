@@ -14,14 +14,13 @@ import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from stat import S_ISREG
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.storage.bucket import ObjectPath
 from hypojax.storage.fence import FencedPath
-from hypojax.storage.location import Location, link_target
+from hypojax.storage.location import Location
 from hypojax.storage.refusal import ConflictError
 from hypojax.storage.request import THREADS, Version
 
@@ -104,7 +103,7 @@ def reading(path: Location) -> Iterator[tuple[io.RawIOBase, int]]:
         with path.open() as stream:
             yield stream, stream.size
         return
-    if link_target(path):
+    if path.is_symlink() and not path.exists():
         raise HypojaxError(Reason.UNREADABLE, "the file is a link to nothing here; fetch its content (datalad get) or exclude the scan")
     status = path.stat()
     if not S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
@@ -136,7 +135,7 @@ def read_version(path: Location) -> tuple[bytes, Version]:
     if isinstance(path, ObjectPath):
         return path.read_version()
     data = path.read_bytes()
-    return data, {"sha256": digest(data)}
+    return data, {"sha256": hashlib.sha256(data).hexdigest()}
 
 
 def swap(path: Location, data: bytes, *, seen: Version | None, through: bool = False) -> Version | None:
@@ -165,7 +164,7 @@ def swap(path: Location, data: bytes, *, seen: Version | None, through: bool = F
             if found != seen:
                 raise ConflictError(f"{path} was written by somebody else")
             file.write(data)
-            return {"sha256": digest(data)}
+            return {"sha256": hashlib.sha256(data).hexdigest()}
         return None
 
 
@@ -202,8 +201,12 @@ def place_all(folder: Location, objects: Objects, *, through: bool = False) -> N
         with writing(folder, sum(map(len, objects.values()))):
             folder.write_all(objects)
         return
-    for _ in each(folder, lambda key: place(folder / key, objects[key], through=through), objects):
-        pass
+    if isinstance(folder, ObjectPath):
+        for _ in each(folder, lambda key: place(folder / key, objects[key]), objects):
+            pass
+        return
+    for key, data in objects.items():
+        place(folder / key, data, through=through)
 
 
 @contextmanager
@@ -238,32 +241,27 @@ def replacing(path: Location, *, through: bool = True) -> Iterator[IO[bytes]]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + PARTIAL)
-    with _opened_alone(partial) as file:
-        try:
-            file.truncate(0)  # what a process left that died of it
-            yield file
-            file.flush()
-            if through:
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def _opened_alone(partial: Path) -> Iterator[IO[bytes]]:
     while True:
         with partial.open("ab") as file:
             lock(file, fcntl.LOCK_EX)
             try:
                 current = partial.stat()
             except FileNotFoundError:
-                continue  # the one that was waited for has renamed it
-            if os.path.samestat(os.fstat(file.fileno()), current):
+                continue  # the writer that was waited for has renamed it: open the next
+            if not os.path.samestat(os.fstat(file.fileno()), current):
+                continue
+            try:
+                file.truncate(0)  # what a process left that died of it
                 yield file
-                return
+                file.flush()
+                if through:
+                    os.fsync(file.fileno())
+                partial.replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)
+                raise
+            return
 
 
 def lock(file: IO[Any], mode: int) -> None:

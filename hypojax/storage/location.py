@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, TypeGuard
+from typing import TYPE_CHECKING, Final, TypeGuard
 from urllib.parse import quote
 
 from hypojax.reason import Reason, RunError, WrongTypeError
 from hypojax.storage.bucket import ListedPath, ObjectPath
 from hypojax.storage.request import SCHEMES
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Location = Path | ObjectPath
 
@@ -160,7 +163,7 @@ def uri(place: Location) -> str:
     return quote(str(place), safe=":/", errors="surrogateescape") if isinstance(place, ObjectPath) else place.absolute().as_uri()
 
 
-def remote(place: Location) -> bool:
+def remote(place: Location) -> "TypeIs[ObjectPath]":
     """Whether each question about a place is a request over a network, so that few should be asked.
 
     >>> remote(Path("out")), remote(locate("s3://bucket/out"))

@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import Final
 
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
-from hypojax.storage import Location, Version, each, fence_of, read_version, real, swap
+from hypojax.storage import Location, Version, check_fence, each, read_version, real, swap
 from hypojax.store.ledger import LedgerEntry, entry_bytes, parse_entry, record_path
 from hypojax.store.sealed import DamagedDocumentError
 
@@ -61,7 +61,7 @@ class InFlight:
             ``BUSY``: another run took over.
         """
         if read_entry(self.path, self.scan)[0].claim != self.entry.claim:
-            fence_of(self.path).check()
+            check_fence(self.path)
             raise TakenError(self.scan)
 
     def put(self, entry: LedgerEntry, *, through: bool = False) -> "InFlight":
@@ -131,7 +131,7 @@ def read_entry(path: Location, scan: str) -> tuple[LedgerEntry, Version | None]:
 def _confirm(path: Location, scan: str, *, before: LedgerEntry, version: Version) -> None:
     """Ask once more whether the claim could be put: whoever takes over from here on finds it. A claim that came too late is taken back."""
     try:
-        fence_of(path).check()
+        check_fence(path)
     except HypojaxError:
         if before != LedgerEntry():
             swap(real(path), entry_bytes(before, scan), seen=version)
