@@ -5,7 +5,7 @@ SciPy alone, and R and MATLAB read it too.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,7 @@ from hypojax.reporting import html, markdown
 from hypojax.schema import SCAN_REGION
 from hypojax.storage import Disk, on_disk, place
 from hypojax.store import append_evaluation, read_evaluations
-from hypojax.tables.writer import tsv
+from hypojax.tables.writer import dataset_tsv
 
 NAMES: Final = (
     "evaluation.nc", "evaluation.tsv", "evaluation.md", "evaluation.html", "summary.nc", "summary.tsv", "summary_metrics.tsv",
@@ -57,11 +57,11 @@ def write_evaluation(evaluation: xr.Dataset, summary: xr.Dataset, folder: Disk) 
     RunError
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
-    scans = (netcdf(evaluation), rows_tsv(evaluation, rows=SCAN_REGION))
+    scans = (netcdf(evaluation), dataset_tsv(evaluation, rows=SCAN_REGION))
     page = evaluation_page(evaluation, summary)
     pages = (markdown(page).encode(), html(page).encode())
     regions, metrics = (summary[[variable.name for variable in SUMMARY if variable.dims == dims]] for dims in (GROUP, GROUP_METRIC))
-    numbers = (netcdf(summary), rows_tsv(regions, rows=GROUP), rows_tsv(metrics, rows=GROUP_METRIC))
+    numbers = (netcdf(summary), dataset_tsv(regions, rows=GROUP), dataset_tsv(metrics, rows=GROUP_METRIC))
     paths = tuple(on_disk(folder) / name for name in NAMES)
     for path, content in zip(paths, (*scans, *pages, *numbers), strict=True):
         place(path, content)
@@ -78,15 +78,6 @@ def netcdf(dataset: xr.Dataset) -> bytes:
     narrow = dataset.assign({name: dataset[name].astype(np.float64) for name in wide})
     renamed = narrow.rename(_portable([str(name) for name in dataset.variables]))
     return bytes(renamed.to_netcdf(engine="scipy", format="NETCDF3_64BIT"))
-
-
-def rows_tsv(dataset: xr.Dataset, *, rows: Sequence[str]) -> bytes:
-    r"""One row for each combination of some dims, as `hypojax.tables.writer.tsv` has it.
-
-    >>> rows_tsv(xr.Dataset({"dice": ("scan", [0.5, np.nan])}, coords={"scan": ["a", "b"]}), rows=["scan"])
-    b'scan\tdice\na\t0.5\nb\tn/a\n'
-    """
-    return tsv(dataset.to_dataframe(dim_order=[*rows]).reset_index())
 
 
 def record(out: Disk, summary: xr.Dataset, *, date: datetime | None = None) -> str:

@@ -37,10 +37,10 @@ METRICS: Final = (
     Variable("nsd_1mm", SCAN_REGION, "float64", "1", "Normalised surface Dice: share of both surfaces within 1 mm of the other"),
     Variable("hd95_mm", SCAN_REGION, "float64", "mm", "95 % of either surface lies within it of the other; infinite where one is empty"),
     Variable("assd_mm", SCAN_REGION, "float64", "mm", "Average distance of the surfaces; infinite where one is empty"),
-    Variable("volume_similarity", SCAN_REGION, "float64", "1", "One less the difference of the volumes over their sum, 0 to 1"),
+    Variable("volume_similarity", SCAN_REGION, "float64", "1", "One minus the difference of the volumes over their sum, 0 to 1"),
     Variable("volume_predicted_mm3", SCAN_REGION, "float64", "mm3", "Volume of the predicted labels, counted on their own grid"),
     Variable("volume_reference_mm3", SCAN_REGION, "float64", "mm3", "Volume of the reference labels, counted on their own grid"),
-    Variable("volume_error_mm3", SCAN_REGION, "float64", "mm3", "Predicted less reference volume"),
+    Variable("volume_error_mm3", SCAN_REGION, "float64", "mm3", "Predicted minus reference volume"),
     Variable("absolute_volume_error_mm3", SCAN_REGION, "float64", "mm3", "Size of the volume error"),
     Variable("relative_volume_error", SCAN_REGION, "float64", "1", "Volume error over reference volume; NaN where only that is empty"),
 )

@@ -56,7 +56,7 @@ SUMMARY: Final = (
     ),
     Variable("failure_rate_high", GROUP, "float64", "1", "Upper end of its 95 % interval"),
     Variable("missed", GROUP, "float64", "1", "Scored scans in which one map has the region and the other has none of it"),
-    Variable("bias_mm3", GROUP, "float64", "mm3", "Mean of predicted less reference volume (Bland and Altman 1986)"),
+    Variable("bias_mm3", GROUP, "float64", "mm3", "Mean of predicted minus reference volume (Bland and Altman 1986)"),
     Variable("bias_low_mm3", GROUP, "float64", "mm3", f"Lower end of its 95 % interval{BY_SUBJECT}"),
     Variable("bias_high_mm3", GROUP, "float64", "mm3", "Upper end of its 95 % interval"),
     Variable("limit_lower_mm3", GROUP, "float64", "mm3", "Lower limit of agreement: bias less 1.96 standard deviations"),

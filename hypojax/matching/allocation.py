@@ -35,7 +35,7 @@ DRAWS: Final = 300
 
 
 def by_subject(table: pd.DataFrame, *, subject: str, columns: Sequence[str]) -> pd.DataFrame:
-    """One row a subject, ordered by id: the median of a number over its rows, the commonest value of a category.
+    """One row per subject, ordered by id: the median of a number over its rows, the most common value of a category.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def deal(subjects: pd.DataFrame, *, sizes: Sequence[int], seed: int, draws: int 
     Parameters
     ----------
     subjects
-        One row a subject, ordered by id; columns are those in which the sets should be alike.
+        One row per subject, ordered by id; columns are those in which the sets should be alike.
     sizes
         Subjects of each set; their sum is all subjects.
     seed
@@ -186,7 +186,7 @@ def _features(column: pd.Series) -> list[Float64[np.ndarray, "subject"]]:
 
 
 def _commonest(values: pd.Series, ids: pd.Series) -> pd.Series:
-    """The value that stands most often with each id, the first in order of those that tie; missing where none is known."""
+    """The most frequent value of each id, the first in order of those that tie; missing where none is known."""
     known = values.dropna()
     names = known.map(str)
     counts = pd.DataFrame({"id": ids[known.index], "name": names}).value_counts().rename("count").reset_index()
@@ -195,7 +195,7 @@ def _commonest(values: pd.Series, ids: pd.Series) -> pd.Series:
 
 
 def _sort_keys(sorted_by: pd.DataFrame) -> list[Int64[np.ndarray, "subject"]]:
-    """Ranks of the strata's columns, the least telling first, as `numpy.lexsort` takes them."""
+    """Ranks of the strata's columns, the least important first, as `numpy.lexsort` takes them."""
     return [np.unique(sorted_by[name].to_numpy(), return_inverse=True)[1].astype(np.int64) for name in reversed(list(sorted_by))]
 
 

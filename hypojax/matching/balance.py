@@ -26,7 +26,7 @@ UNBALANCED: Final = 0.1
 
 @dataclass(frozen=True)
 class Feature:
-    """One line of the table: a number, or one level of a category (1 for who has it, 0 for who has another, NaN unknown)."""
+    """One line of the table: a number, or one level of a category (1 for subjects with it, 0 for others, NaN unknown)."""
 
     variable: str
     level: str
@@ -34,14 +34,14 @@ class Feature:
 
 
 def balance_table(people: pd.DataFrame, sets: pd.Series, *, before: pd.Series | None = None) -> pd.DataFrame:
-    """One row a number or level: known subjects, mean (share) and SD in each set, standardized differences, and a test.
+    """One row per number or level: known subjects, mean (share) and SD in each set, standardized differences, and a test.
 
     Parameters
     ----------
     people
-        One row a subject; the columns to compare.
+        One row per subject; the columns to compare.
     sets
-        Set of each subject; who has none is left out.
+        Set of each subject; subjects without one are left out.
     before
         Sets to compare with, on as many of these subjects as have one: all cases and controls before they were matched.
         When left out, the median over 100 random draws of the same sizes.

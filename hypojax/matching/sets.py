@@ -138,7 +138,7 @@ def matched_pairs(
     subject, group
         Columns of subject ids and of diagnosis.
     cases
-        Values of ``group`` that are cases; all other values are controls, and who has none is in no pair.
+        Values of ``group`` that are cases; all other values are controls, and subjects without one are in no pair.
     match
         Columns to match: numbers within the caliper, anything else exactly.
     caliper
@@ -183,7 +183,7 @@ def assign(cases: pd.DataFrame, controls: pd.DataFrame, *, caliper: float = CALI
     Parameters
     ----------
     cases, controls
-        One row a subject, ordered by id; the same columns, nothing missing.
+        One row per subject, ordered by id; the same columns, nothing missing.
     caliper
         Largest difference in each number, in standard deviations within groups.
     """

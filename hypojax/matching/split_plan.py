@@ -39,7 +39,7 @@ class SplitPlan:
     Raises
     ------
     RunError
-        ``USAGE``: a value that cannot be, or two that contradict each other.
+        ``USAGE``: an invalid value, or two that contradict each other.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class SplitPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse invalid values."""
         wrong = {
             f"size is {self.size}; give a share between 0 and 1, or a whole number of subjects": not _is_size(self.size),
             "size all is for matched pairs; name the column of diagnosis with --group": self.size == "all" and not self.group,

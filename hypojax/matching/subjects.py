@@ -159,7 +159,7 @@ def _look_alike(ids: pd.Series) -> list[str]:
 
 
 def _clean(cells: pd.Series, name: str) -> tuple[pd.Series, list[str], list[str]]:
-    """Values of a column: numbers, or text; what is wrong with them, and what was read otherwise than as it is written."""
+    """Values of a column: numbers, or text; what is wrong with them, and what was interpreted."""
     given = cells.map(lambda cell: "" if cell is None or cell in MISSING else str(cell).strip())
     if plain(name) in AGE_NAMES:
         return _ages(given, name)

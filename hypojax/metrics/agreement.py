@@ -192,7 +192,7 @@ def pearson(first: Num[np.ndarray, "pair"], second: Num[np.ndarray, "pair"]) -> 
 
 
 def concordance(first: Num[np.ndarray, "pair"], second: Num[np.ndarray, "pair"]) -> float:
-    """Concordance correlation coefficient: correlation less what differs in scale and place (Lin 1989).
+    """Concordance correlation coefficient: correlation minus what differs in scale and place (Lin 1989).
 
     >>> round(concordance(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])), 4)
     0.5714
@@ -225,7 +225,7 @@ class PairedAgreement:
     Parameters
     ----------
     limits
-        Bias (first less second) and limits of agreement, in the unit of the measurements.
+        Bias (first minus second) and limits of agreement, in the unit of the measurements.
     icc21, icc31
         Absolute agreement, and consistency.
     """
@@ -299,7 +299,7 @@ def _within(measurements: Measurements) -> tuple[Float64[np.ndarray, "known"], F
 def _centred(
     first: Num[np.ndarray, "pair"], second: Num[np.ndarray, "pair"]
 ) -> tuple[Float64[np.ndarray, "known"], Float64[np.ndarray, "known"]]:
-    """Both measurements less their means, over pairs in which both are known."""
+    """Both measurements minus their means, over pairs in which both are known."""
     known = _complete(np.stack([first, second], axis=1))
     middle = known.mean(axis=0) if len(known) else np.zeros(2)
     return known[:, 0] - middle[0], known[:, 1] - middle[1]

@@ -168,7 +168,7 @@ def dice(predicted: Bool[np.ndarray, "*shape"], reference: Bool[np.ndarray, "*sh
 
 
 def volume_similarity(predicted: float, reference: float) -> float:
-    """One less the difference of two volumes over their sum, 0 to 1 (Taha and Hanbury 2015); any unit, the same for both.
+    """1 minus the difference of two volumes over their sum, 0 to 1 (Taha and Hanbury 2015); any unit, the same for both.
 
     >>> volume_similarity(90.0, 110.0)
     0.9
@@ -180,7 +180,7 @@ def volume_similarity(predicted: float, reference: float) -> float:
 
 
 def volume_error(predicted: float, reference: float) -> float:
-    """Predicted less reference volume, in their unit: positive where the prediction is too large.
+    """Predicted minus reference volume, in their unit: positive where the prediction is too large.
 
     >>> volume_error(90.0, 110.0)
     -20.0
@@ -198,7 +198,7 @@ def absolute_volume_error(predicted: float, reference: float) -> float:
 
 
 def relative_volume_error(predicted: float, reference: float) -> float:
-    """Predicted less reference volume as a share of the reference; 0 where both are zero, NaN where only the reference is.
+    """Predicted minus reference volume as a share of the reference; 0 where both are zero, NaN where only the reference is.
 
     >>> relative_volume_error(90.0, 120.0), relative_volume_error(0.0, 0.0), relative_volume_error(1.0, 0.0)
     (-0.25, 0.0, nan)

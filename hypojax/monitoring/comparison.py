@@ -58,7 +58,7 @@ TESTS: Final[dict[Scale, tuple[Test, Callable[..., Difference]]]] = {
 Values = Float64[np.ndarray, "..."]
 
 Sides = tuple[pd.DataFrame, pd.DataFrame]
-"""Values of the reference and of the new batch: a row a scan, its subject as the index."""
+"""Values of the reference and of the new batch: one row per scan, its subject as the index."""
 
 FEWEST: Final = 5
 """Scans measured twice that are enough, since each is its own control."""

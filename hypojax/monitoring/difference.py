@@ -5,7 +5,7 @@ Which test for what:
 - **volumes**: Welch's t on logarithms. Volumes differ in per cent, their logarithms are near normal, spreads and numbers of
   scans differ between batches, and the result is the number people ask for: how many per cent.
 - **measures of quality**: Brunner and Munzel's. They are skewed, many are shares that pile up at 0 or 1, and no two have
-  one unit; the probability that a new scan has more than an old one is a difference that all of them share. Mann and
+  one unit; the probability that a new scan has a higher value than an old one is a difference that all of them share. Mann and
   Whitney's test answers the same question only where both spreads are equal.
 - **shares of scans**: Fisher's exact test with Newcombe's interval, right also for none in twenty.
 - **whole distributions**: Kolmogorov and Smirnov's, which also sees a spread that grew around the same mean.
@@ -38,7 +38,7 @@ Pairs = Float64[np.ndarray, "pair"]
 
 
 class Difference(NamedTuple):
-    """New less reference.
+    """New minus reference.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Difference(NamedTuple):
 
 
 def ratio(reference: First, new: Second) -> Difference:
-    """Ratio of geometric means less one: Welch's t test on logarithms (Welch 1947). Both positive.
+    """Ratio of geometric means minus one: Welch's t test on logarithms (Welch 1947). Both positive.
 
     >>> found = ratio(np.array([100.0, 110, 90]), np.array([110.0, 121, 99]))
     >>> round(found.effect.estimate, 3), found.effect.holds(0.0)
@@ -109,7 +109,7 @@ def adjusted_ratio(
 
 
 def superiority(reference: First, new: Second) -> Difference:
-    """Probability that a new scan has more than one of the reference, ties by half, less one half (Brunner and Munzel 2000).
+    """Probability that a new scan has a higher value than one of the reference, ties by half, minus one half (Brunner and Munzel 2000).
 
     >>> superiority(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])).effect.estimate
     0.0
@@ -179,7 +179,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def paired_ratio(first: Pairs, second: Pairs) -> Difference:
-    """Geometric mean of the ratios within scans less one: paired t test on logarithms. Both positive.
+    """Geometric mean of the ratios within scans minus one: paired t test on logarithms. Both positive.
 
     >>> round(paired_ratio(np.array([100.0, 200, 300]), np.array([102.0, 203, 309])).effect.estimate, 4)
     0.0216
@@ -250,7 +250,7 @@ def _apart(reference: First, new: Second, estimate: float) -> Difference:
 
 
 def _on_logarithms(difference: float, variances: Float64[np.ndarray, "part"], freedoms: np.ndarray) -> Difference:
-    """A difference of logarithms with the variances it is made of, as a ratio less one."""
+    """A difference of logarithms with the variances it is made of, as a ratio minus one."""
     error = float(np.sqrt(variances.sum()))
     if error < 1e-12:
         return Difference(Interval(*[float(np.expm1(difference))] * 3), 1.0 if abs(difference) < 1e-12 else 0.0, 0.0)

@@ -170,7 +170,7 @@ def _rank(finding: Finding, effect: Interval) -> str:
 
 
 def _often(effect: Interval) -> str:
-    """How often a new scan has more than one of the reference."""
+    """How often a new scan has a higher value than one of the reference."""
     sign = 1 if effect.estimate > 0 else -1
     low, high = sorted(50 + 100 * sign * end for end in effect[1:])
     often = f"{'higher' if sign > 0 else 'lower'} in {50 + 100 * abs(effect.estimate):.0f} % of comparisons"

@@ -54,7 +54,7 @@ NAN: Final = float("nan")
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one measure.
+    """The result for one measure.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Finding:
     middles, spreads
         Of both: geometric mean, median, or share; and the standard deviation (of logarithms for volumes).
     difference
-        New less reference; None where there are too few scans.
+        New minus reference; None where there are too few scans.
     limit
         What the difference may be.
     p_adjusted
@@ -136,15 +136,15 @@ class DriftResult:
 
     @property
     def compared(self) -> tuple[Finding, ...]:
-        """Findings with scans enough; recorded evaluations are none of these scans."""
+        """Findings with enough scans; recorded evaluations are not about these scans."""
         return tuple(finding for finding in self.findings if finding.difference is not None and finding.measure.kind != "evaluation")
 
 
 def judged(findings: Sequence[Finding], *, limits: Limits) -> tuple[Finding, ...]:
     """The same findings with their verdicts: beyond the limit, and not by chance over all of them together.
 
-    A within-scan coefficient of variation beyond its limit moves a whole too: versions that scatter without a mean
-    difference change every single scan. That is a limit without a test; alpha does not speak of it.
+    A within-scan coefficient of variation beyond its limit moves a whole too: versions that vary without a mean
+    difference change every single scan. That is a limit without a test; alpha does not cover it.
     """
     tested = [finding.difference for finding in findings if finding.difference is not None]
     adjusted = iter(holm([difference.p for difference in tested]) if tested else [])
@@ -152,7 +152,7 @@ def judged(findings: Sequence[Finding], *, limits: Limits) -> tuple[Finding, ...
 
 
 def frame(drift: DriftResult) -> pd.DataFrame:
-    """One row a finding, numbers as numbers."""
+    """One row per finding, numbers as numbers."""
     return pd.DataFrame([_row(finding) for finding in drift.findings])
 
 
@@ -166,7 +166,7 @@ def trend_of(*outs: Path) -> pd.DataFrame:
 
 
 def trend_findings(trend: pd.DataFrame) -> tuple[Finding, ...]:
-    """The last evaluation against each reference and the one before, a finding a region."""
+    """The last evaluation against each reference and the one before, one finding per region."""
     return tuple(_evaluation_finding(before, last) for before, last in _last_two(trend))
 
 

@@ -43,7 +43,7 @@ class Choice:
     same: Literal["auto", "yes", "no"] = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be understood."""
+        """Refuse invalid values."""
         for condition in self.select:
             if not all(condition.partition("=")[::2]):
                 raise RunError(Reason.USAGE, f"select is {condition!r}; write column=value, for example: --select scanner=Prisma")
@@ -75,7 +75,7 @@ class Limits:
         Of the share of scans that failed or carry a flag.
     repeat
         Within-scan coefficient of variation of intracranial volume and hypothalamus between two versions of the weights: a limit
-        without a test, so that ``alpha`` does not speak of it.
+        without a test, so ``alpha`` does not cover it.
     alpha
         Probability of any false alarm where nothing moved, over all measures together (Holm 1979).
     minimum
@@ -84,7 +84,7 @@ class Limits:
     Raises
     ------
     RunError
-        ``USAGE``: a number that cannot be.
+        ``USAGE``: an invalid number.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class Limits:
     minimum: int = 20
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be."""
+        """Refuse invalid numbers."""
         for name in ("volume", "quality", "share", "repeat"):
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
@@ -112,7 +112,7 @@ class Limits:
 
     @property
     def superiority(self) -> float:
-        """`quality` as the probability, less one half, that a new scan has more than one of the reference.
+        """`quality` as the probability, minus one half, that a new scan has a higher value than one of the reference.
 
         >>> round(Limits().superiority, 3)
         0.056

@@ -1,4 +1,4 @@
-"""What is compared of every scan: each measure with its name in words and advice, its covariates, and one value a subject.
+"""What is compared of every scan: each measure with its name in words and advice, its covariates, and one value per subject.
 
 Repeated scans of one subject are not independent, so each subject counts once:
 
@@ -41,7 +41,7 @@ LOOK: Final[dict[str, tuple[Kind, str, str]]] = {
     "quality_score": ("segmentation", "quality score of the hypothalamus", "look at the scans with the lowest quality_score"),
     "quality_certainty": ("segmentation", "certainty of the segmentation", "look at the scans with the lowest quality_certainty"),
     "quality_location": ("segmentation", "certainty of the location", "look at the scans with the lowest quality_location"),
-    "quality_asymmetry": ("segmentation", "asymmetry, left less right", "check for swapped left and right: orientation in the headers"),
+    "quality_asymmetry": ("segmentation", "asymmetry, left minus right", "check for swapped left and right: orientation in the headers"),
 }
 """Column → what it is a measure of, its name in words, and what to look at."""
 
@@ -87,7 +87,7 @@ class Measure:
 
 
 def measures(dataset: xr.Dataset, *, flags: Collection[str] = ()) -> tuple[list[Measure], pd.DataFrame]:
-    """What there is to compare in a cohort, and its values: one column a measure, one row a scan, NaN where unknown.
+    """What there is to compare in a cohort, and its values: one column per measure, one row per scan, NaN where unknown.
 
     Parameters
     ----------
@@ -127,12 +127,12 @@ def in_words(region: str) -> str:
 
 
 def by_subject(values: pd.DataFrame, cohort: xr.Dataset) -> pd.DataFrame:
-    """Values of scans, a row each, with whose scan it is as their index: columns dataset and subject, else the scan itself."""
+    """Values of scans, one row each, indexed by subject: columns dataset and subject, else the scan itself."""
     return values.set_axis(pd.Index(subjects_of(cohort), name="subject"), axis=0)
 
 
 def one_a_subject(values: pd.DataFrame, scale: Scale) -> pd.DataFrame:
-    """One row a subject: geometric means on the scale of ratios, else the first.
+    """One row per subject: geometric means on the scale of ratios, else the first.
 
     >>> repeated = pd.DataFrame({"volume": [1.0, 4.0, 3.0]}, index=["a", "a", "b"])
     >>> [one_a_subject(repeated, scale)["volume"].round(6).tolist() for scale in ("ratio", "rank")]
@@ -144,7 +144,7 @@ def one_a_subject(values: pd.DataFrame, scale: Scale) -> pd.DataFrame:
 
 
 def mean_of_subject(values: pd.DataFrame) -> pd.DataFrame:
-    """One row a subject: means, subjects in the order of their first scans."""
+    """One row per subject: means, subjects in the order of their first scans."""
     return values if values.index.is_unique else values.groupby(level=0, sort=False).mean()
 
 
@@ -161,7 +161,7 @@ def repeats(**cohorts: xr.Dataset) -> tuple[str, ...]:
 
 
 def covariates(reference: xr.Dataset, new: xr.Dataset) -> dict[str, Columns]:
-    """Covariates that both cohorts know of most scans, by name: ``head size`` (logarithm of mm³), ``age``, ``sex`` (0 and 1)."""
+    """Covariates known for most scans of both cohorts, by name: ``head size`` (logarithm of mm³), ``age``, ``sex`` (0 and 1)."""
     both = (reference, new)
     found = {
         "head size": _both(_head_size(side) for side in both),
@@ -207,7 +207,7 @@ def _quality(dataset: xr.Dataset) -> Values:
 
 
 def _shares(dataset: xr.Dataset) -> Values:
-    """Who failed, and who of those done has no volume."""
+    """Which scans failed, and which finished ones have no volume."""
     done = dataset["status"].values == "done"
     failed = np.where(dataset["status"].values == "failed", 1.0, np.where(done, 0.0, np.nan))
     found: Values = [(Measure("failed", "failure", "share", "scans that failed", ADVICE["failure"]), failed)]
@@ -245,7 +245,7 @@ def _usable(values: Float64[np.ndarray, "..."]) -> bool:
 
 
 def _head_size(dataset: xr.Dataset) -> Float64[np.ndarray, "scan"]:
-    """Logarithm of the intracranial volume; NaN for scans that were not done, who count for nothing here."""
+    """Logarithm of the intracranial volume; NaN for unfinished scans, which are not used here."""
     if "icv" not in dataset["region"]:
         return np.full(dataset.sizes["scan"], np.nan)
     volume = dataset["volume_mm3"].sel(region="icv").to_numpy()

@@ -37,7 +37,7 @@ WINDOW: Final = (1.0, 99.0)
 """Percentiles of the head slice that are shown black and white."""
 
 COLOURS: Final = ("#e69f00", "#56b4e9", "#d55e00", "#009e73", "#f0e442")
-"""One colour a subunit, the same left and right, distinguishable with colour blindness too (Okabe and Ito 2008)."""
+"""One colour per subunit, the same left and right, distinguishable with colour blindness too (Okabe and Ito 2008)."""
 
 INTRACRANIAL_COLOUR: Final = "#cc79a7"
 

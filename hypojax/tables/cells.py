@@ -1,6 +1,6 @@
 r"""Cells and columns of a table: a cell's spelling in a file and the value it stands for, and what a column's name says of it.
 
-A table that hypojax writes has one line a row and nothing that a terminal or a spreadsheet would obey. Text that cannot be a cell
+A table that hypojax writes has one line per row and nothing that a terminal or a spreadsheet would obey. Text that cannot be a cell
 as it is (control characters, blanks at its ends, a quotation mark or ``=``, ``+``, ``-``, ``@`` at its beginning) is written behind an
 apostrophe with escapes as in Python: a scan named ``a``, tab, ``b`` is ``'a\tb``, one named ``=1+1`` is ``'=1+1``. Reading gives the text
 back. Numbers stay numbers.

@@ -42,7 +42,7 @@ OTHERS: Final = {
     b"\xd0\xcf\x11\xe0": "a spreadsheet",
     b"\x1f\x8b": "compressed",
 }
-"""What files that are no text begin with → what they are."""
+"""First bytes of files other than text → what they are."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Content:
     Parameters
     ----------
     records
-        Cells of each line that has any, stripped, the header first; bytes that are no UTF-8 are surrogates, as in names of files.
+        Cells of each line that has any, stripped, the header first; bytes that are not UTF-8 are surrogates, as in names of files.
     lines
         Number of the line that each begins on, from 1.
     faults
@@ -101,7 +101,7 @@ def pointer_command(data: bytes) -> str | None:
 
 
 def other_kind(data: bytes) -> str | None:
-    r"""What a file is that is no text; None for text.
+    r"""What a file other than text is; None for text.
 
     >>> other_kind(b"PK\x03\x04...")
     'a spreadsheet or an archive'
@@ -120,7 +120,7 @@ def listed_lines(lines: Sequence[int], *, word: str = "line", most: int = 5) -> 
 
 
 def _text(data: bytes) -> tuple[str, list[str]]:
-    """Bytes as text, those that are no UTF-8 kept as surrogates; and what was noticed."""
+    """Bytes as text, those that are not UTF-8 kept as surrogates; and what was noticed."""
     mark, encoding = next(((mark, name) for mark, name in BOMS if data.startswith(mark)), (b"", _unmarked(data)))
     if encoding == "utf-8":
         return data[len(mark) :].decode("utf-8", "surrogateescape"), []
@@ -152,7 +152,7 @@ def _separator(lines: Sequence[str], *, tabs: bool) -> str:
 
 
 def _separated(separator: str, *, tabs: bool) -> list[str]:
-    """A word on cells separated by something else than the file's name promises."""
+    """A note on cells separated by something else than the file's name promises."""
     if separator in ("\t" if tabs else ",;") and separator:
         return []
     promised = "a .tsv has tabs" if tabs else "a .csv has commas or semicolons"

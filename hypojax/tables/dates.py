@@ -71,8 +71,8 @@ def units_per_year(unit: str) -> float | None:
 def ages_of(cells: Sequence[str], name: str, *, unit: float | None = None) -> Ages:
     """Ages in a column.
 
-    Values beyond what people live (-1, 999) are codes for a missing one, unless most are: then the column is not in the unit that its
-    name says, and its numbers are kept.
+    Values outside the human lifespan (-1, 999) are codes for a missing one, unless most are: then the column is not in the unit that
+    its name says, and its numbers are kept.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def age_of(cell: str, *, per_year: float = 1.0) -> float | None:
 
 
 def span_of(text: str) -> Span | None:
-    """From when to when (this moment left out) something may have been, by its date in ISO 8601; None where it is no such date.
+    """Start and (exclusive) end of the time that a date in ISO 8601 covers; None where it is no such date.
 
     A time without a zone is taken as UTC, since dates are only compared with dates of the same table.
 

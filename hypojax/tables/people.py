@@ -46,7 +46,7 @@ class People:
     session
         Its column of sessions.
     key
-        What of a cell is the id, where that is not the cell without the prefix.
+        Takes the id from a cell, where that is not the cell without the prefix.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class People:
 
     @property
     def ids(self) -> frozenset[str]:
-        """All ids, as those that were matched with them are spelled."""
+        """All ids, spelled as the ids that were matched with them."""
         spelled = {known: one for one, known in self._matches.items()}
         return frozenset(spelled.get(who, who) for who in self._visits)
 
@@ -128,7 +128,7 @@ class People:
         return f"table {self._place}: {len(without)} of {counted(total, 'scan')} have no row ({missing}); {rows}: use the same ids in both"
 
     def _whose(self, cell: str) -> tuple[str, str]:
-        """An id without its prefix, and the session that stands behind it in some tables (``sub-01_ses-2``)."""
+        """An id without its prefix, and the session that follows it in some tables (``sub-01_ses-2``)."""
         match = VISIT.fullmatch(cell.strip())
         return (self._bare(match[1]), match[2]) if match else (self._bare(cell), "")
 
@@ -142,7 +142,7 @@ class People:
         return self._matches.get(bare, bare)
 
     def _said_twice(self, who: str, visit: str, lines: Sequence[int], differing: Sequence[str]) -> tuple[str, ...]:
-        """A word on rows of one id."""
+        """A note on rows of one id."""
         if len(lines) < 2:
             return ()
         named = f"{self._prefix}{visible(who)}{f' session {visible(visit)}' if visit else ''}"

@@ -48,7 +48,7 @@ class Table:
     names
         Its columns.
     rows
-        One mapping a row. A column is of integers or floats where all its values are, else of text; None is missing. Ids are always text.
+        One mapping per row. A column is of integers or floats where all its values are, else of text; None is missing. Ids are always text.
     lines
         Line of the file that each row begins on; in Parquet, the number of the row.
     faults
@@ -117,7 +117,7 @@ def age_column(
     cells
         Its cells.
     who
-        Whose each is, for messages.
+        Label of each row, for messages.
     unit
         As `ages_of` takes it.
     """
@@ -181,7 +181,7 @@ def _read_text(path: Location, data: bytes, kinds: Kinds, units: Units) -> Table
 
 
 def _with_points(columns: Columns, kinds: Kinds) -> list[str]:
-    """Write numbers with a point in columns where all have a comma or none, as in tables that have semicolons for that; a word on them."""
+    """Write numbers with a point in columns where all have a comma or none, as in tables that have semicolons for that; a note on them."""
     named = []
     for name, cells in columns.items():
         present = [cell for cell in cells if cell not in MISSING]
@@ -192,7 +192,7 @@ def _with_points(columns: Columns, kinds: Kinds) -> list[str]:
 
 
 def _without_comments(content: Content) -> tuple[Content, list[str]]:
-    """The content without comments before its header, which have other cells than the line after them; and a word on them."""
+    """The content without comments before its header, which have other cells than the line after them; and a note on them."""
     records, count = content.records, 0
     while len(records) > count + 1 and records[count][0].startswith("#") and len(records[count]) != len(records[count + 1]):
         count += 1
@@ -211,7 +211,7 @@ def _trimmed(records: Sequence[Sequence[str]]) -> Sequence[str]:
 
 
 def _squared(records: Sequence[Sequence[str]], names: Sequence[str], lines: Sequence[int]) -> tuple[list[Sequence[str]], list[str]]:
-    """Records with as many cells as there are names; and a word on those that had others.
+    """Records with as many cells as there are names; and a note on those that had others.
 
     It is unknown which cell is missing or extra: of such a row only a leading id is used.
     """
@@ -244,7 +244,7 @@ def _counts(cells: Sequence[str]) -> bool:
 
 
 def _named(rows: Sequence[Sequence[str]], names: Sequence[str], line: int) -> tuple[Columns, list[str]]:
-    """Cells of each column that has a name; one named several times where all say the same, and a word on it."""
+    """Cells of each column that has a name; one named several times where all say the same, and a note on it."""
     columns: Columns = {}
     differing = []
     for name, cells in zip(names, zip(*rows, strict=True) if rows else ((),) * len(names), strict=True):
@@ -265,7 +265,7 @@ def _named(rows: Sequence[Sequence[str]], names: Sequence[str], line: int) -> tu
 
 
 def _readable(columns: Columns, lines: Sequence[int], kinds: Kinds) -> tuple[Columns, list[str]]:
-    """Columns without bytes that are no UTF-8 (read as Latin-1) and without cells that hold NUL; and a word on each."""
+    """Columns without bytes that are not UTF-8 (read as Latin-1) and without cells that hold NUL; and a note on each."""
     foreign = [cells for name, cells in columns.items() if kinds(name) != "as written"]
     strange = {line for cells in foreign for line, cell in zip(lines, cells, strict=True) if _has_bytes(cell)}
     empty = {line for cells in foreign for line, cell in zip(lines, cells, strict=True) if "\0" in cell}
@@ -284,7 +284,7 @@ def _readable(columns: Columns, lines: Sequence[int], kinds: Kinds) -> tuple[Col
 
 
 def _has_bytes(cell: str) -> bool:
-    """Whether a cell holds bytes that are no text."""
+    """Whether a cell holds bytes that are not text."""
     return any("\udc80" <= character <= "\udcff" for character in cell)
 
 
@@ -300,7 +300,7 @@ def _windows(cell: str) -> str:
 
 
 def _typed(columns: Columns, lines: Sequence[int], kinds: Kinds, units: Units) -> tuple[dict[str, Sequence[Value]], list[str], list[str]]:
-    """Values of each column, what cannot be read, and what was read otherwise than as it is written."""
+    """Values of each column, what cannot be read, and what was interpreted."""
     values: dict[str, Sequence[Value]] = {}
     faults: list[str] = []
     notes: list[str] = []
@@ -325,7 +325,7 @@ def _examples(cells: Sequence[str], rows: Sequence[int]) -> str:
 
 
 def _mixed(name: str, cells: Sequence[str], who: Sequence[str]) -> list[str]:
-    """A word on a column that is of text because of some of its cells."""
+    """A note on a column that is of text because of some of its cells."""
     words = [row for row, cell in enumerate(cells) if cell not in MISSING and not is_number(cell) and not cell.isdigit()]
     numbers = sum(is_number(cell) for cell in cells)
     if not words or not numbers:

@@ -7,13 +7,14 @@ from html import escape
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from hypojax.reason import visible
 from hypojax.tables.cells import NOT_AVAILABLE, encoded
 
 
 def tsv(frame: pd.DataFrame) -> bytes:
-    r"""A frame as BIDS tabular text: a line a row, ``n/a`` where there is no value, text as `hypojax.tables.cells` spells it.
+    r"""A frame as BIDS tabular text: one line per row, ``n/a`` where there is no value, text as `hypojax.tables.cells` spells it.
 
     >>> tsv(pd.DataFrame({"scan": ["a\tb", "=1", ""], "dice": [0.5, -1.0, None]}))
     b"scan\tdice\n'a\\tb\t0.5\n'=1\t-1.0\nn/a\tn/a\n"
@@ -23,6 +24,15 @@ def tsv(frame: pd.DataFrame) -> bytes:
     named = rows.set_axis([encoded(str(name)) for name in frame.columns], axis=1)
     written = named.to_csv(sep="\t", index=False, na_rep=NOT_AVAILABLE, lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar="\0")
     return written.encode()
+
+
+def dataset_tsv(dataset: xr.Dataset, *, rows: Sequence[str]) -> bytes:
+    r"""A Dataset as tabular text, one row for each combination of some dims.
+
+    >>> dataset_tsv(xr.Dataset({"dice": ("scan", [0.5, float("nan")])}, coords={"scan": ["a", "b"]}), rows=["scan"])
+    b'scan\tdice\na\t0.5\nb\tn/a\n'
+    """
+    return tsv(dataset.to_dataframe(dim_order=[*rows]).reset_index())
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -36,10 +46,10 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def markdown_text(text: str) -> str:
-    """Foreign text in Markdown: on one line, without bars and HTML."""
+    """Text from files in Markdown: on one line, without bars and HTML."""
     return re.sub(r"[ \t]+", " ", escape(visible(" ".join(text.split())), quote=False)).replace("|", "\\|")
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a column of objects holds
-    """A value that is no number, as a cell."""
+    """A value other than a number, as a cell."""
     return NOT_AVAILABLE if pd.isna(value) or value == "" else encoded(str(value))
