@@ -13,8 +13,9 @@ import numpy as np
 
 from hypojax.grid import Grid, centred_grid, model_directions
 from hypojax.phantom import HYPOTHALAMUS_CENTRE, Phantom, intracranial_coverage, render, subunit_coverage
+from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.scans import write_nifti
-from hypojax.segmenter.segmenter import Prepared, Segmentation, prepared
+from hypojax.segmenter.segmenter import Segmentation
 
 AFFINE = np.array([[-5.0, 0, 0, 92.5], [0, 5, 0, -107.5], [0, 0, 5, -92.5], [0, 0, 0, 1]])
 SHAPE = (38, 44, 38)

@@ -14,9 +14,10 @@ from standin import AFFINE, SHAPE, StandIn, phantom_voxels, write_phantom
 from tiny_segmenter import tiny
 
 from hypojax.execute.pipeline import Item, Pipeline, Segments
+from hypojax.preprocessing.foreground import Prepared
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import write_nifti
-from hypojax.segmenter.segmenter import Prepared, Segmentation
+from hypojax.segmenter.segmenter import Segmentation
 from hypojax.settings import RunSettings
 from hypojax.store import CohortStore, ScanEntry, ScanRecord
 

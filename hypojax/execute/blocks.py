@@ -25,6 +25,7 @@ from hypojax.execute.outcome import refusal
 from hypojax.execute.output import STORE
 from hypojax.execute.pipeline import Segments
 from hypojax.grid import Grid
+from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.preprocessing.scaling import intensities
 from hypojax.reason import HypojaxError, Reason, RunError, visible
 from hypojax.schema import BOX_SHAPE, FLAGGED, HEAD_SHAPE, LABELS, MODEL_DIMS, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
@@ -33,7 +34,7 @@ from hypojax.store import CohortStore
 from hypojax.volumes import Measurement
 
 if TYPE_CHECKING:
-    from hypojax.segmenter.segmenter import Prepared, Segmentation
+    from hypojax.segmenter.segmenter import Segmentation
 
 HEAD_DIMS: Final = tuple(f"head_{dim}" for dim in MODEL_DIMS)
 """The 2 mm head grid; a Dataset has one length for a dimension, and the box has other ones."""
@@ -154,7 +155,7 @@ class ScansInHand:
         self._lock = threading.Lock()
         self._held: dict[tuple[str, str], tuple[Prepared, int]] = {}
 
-    def take(self, root: str, name: str, *, most: int) -> "tuple[Prepared, int]":
+    def take(self, root: str, name: str, *, most: int) -> tuple[Prepared, int]:
         """A scan, prepared, and how many of its voxels are no numbers; the oldest are forgotten beyond ``most``."""
         with self._lock:
             found = self._held.get((root, name))
@@ -175,10 +176,8 @@ class ScansInHand:
 IN_HAND: Final = ScansInHand()
 
 
-def _prepared(root: str, name: str) -> "tuple[Prepared, int]":
+def _prepared(root: str, name: str) -> tuple[Prepared, int]:
     """Read the native voxels of a scan and make them ready for the networks, as `hypojax.run` does."""
-    from hypojax.segmenter.segmenter import prepared
-
     store, scans = _opened(root)
     native = store.read_native(scans.get(name, name))
     return prepared(intensities(native.voxels, slope=native.slope, intercept=native.intercept), native.affine), native.nonfinite
@@ -263,7 +262,7 @@ def _each(block: xr.Dataset, step: Callable[[int, str, str], Any]) -> dict[int, 
     return found
 
 
-def _take(block: xr.Dataset, root: str, name: str) -> "tuple[Prepared, int]":
+def _take(block: xr.Dataset, root: str, name: str) -> tuple[Prepared, int]:
     """A scan of a block; as many are held as all threads of this process have in their blocks."""
     return IN_HAND.take(root, name, most=block.sizes["scan"] * (1 + (cpu_count() or 1)))
 
@@ -281,7 +280,7 @@ def _posteriors(block: xr.Dataset, *, networks: Networks) -> Mapping[int, Row | 
     return failed | _segmented(networks, {number: item for number, item in ready.items() if number not in failed})
 
 
-def _segmented(networks: Networks, scans: "Mapping[int, Prepared]") -> "dict[int, Row | Exception]":
+def _segmented(networks: Networks, scans: Mapping[int, Prepared]) -> "dict[int, Row | Exception]":
     """Segment scans together; when that fails, each alone."""
     try:
         found = networks.load().segment_batch(list(scans.values())) if scans else []

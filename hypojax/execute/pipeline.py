@@ -31,7 +31,8 @@ from hypojax.storage import Location, locate
 from hypojax.store import CohortStore
 
 if TYPE_CHECKING:
-    from hypojax.segmenter.segmenter import Prepared, Segmentation
+    from hypojax.preprocessing.foreground import Prepared
+    from hypojax.segmenter.segmenter import Segmentation
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 REMEMBERED: Final = 8

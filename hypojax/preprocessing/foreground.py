@@ -1,4 +1,4 @@
-"""Where the head lies in a scan: its intensity statistics and the centre of the whole-head model grid.
+"""Where the head lies in a scan: its intensity statistics, the centre of the whole-head model grid, and what the head network sees.
 
 Found on a coarse copy (about 4 mm), so that a scan with a large field of view costs no more than a small one.
 """
@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float32, Num
 from scipy import ndimage
 
 from hypojax.grid import Affine, Grid, centred_grid, conformed_grid, model_directions, resample
-from hypojax.preprocessing.intensity import Statistics, otsu_threshold, tissue_statistics
+from hypojax.preprocessing.background import mended
+from hypojax.preprocessing.intensity import Statistics, otsu_threshold, tissue_statistics, zscore
 from hypojax.schema import HEAD_SHAPE, HEAD_SPACING
 
 COARSE_SPACING: Final = 4.0
@@ -116,3 +117,33 @@ def _head_statistics(coarse: Float32[np.ndarray, "a s r"], mask: Bool[np.ndarray
 def sample_head(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
     """Intensities on the head grid, in stored units; background outside the field of view."""
     return resample(volume, affine, head.grid, fill=head.statistics.background)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan made ready for the networks; it takes no device, so that many can be made ready at once.
+
+    Parameters
+    ----------
+    volume, affine
+        The scan: scaled voxels in stored orientation, their background mended, voxel-to-world matrix (mm, RAS+).
+    head
+        The head found in it.
+    image
+        What the head network sees: the z-scored head grid.
+    flags
+        What was mended (see `hypojax.preprocessing.background`).
+    """
+
+    volume: Num[np.ndarray, "i j k"]
+    affine: Affine
+    head: Head
+    image: Float32[np.ndarray, "a s r"]
+    flags: tuple[str, ...] = ()
+
+
+def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
+    """Make a scan ready for the networks, in any thread: voxels (scaled, stored orientation) and voxel-to-world matrix (mm, RAS+)."""
+    scan = mended(volume)
+    head = find_head(scan.volume, affine)
+    return Prepared(scan.volume, affine, head, zscore(sample_head(scan.volume, affine, head), head.statistics), scan.flags)

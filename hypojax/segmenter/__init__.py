@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hypojax.segmenter.segmenter import Prepared, Segmentation, Segmenter
+    from hypojax.segmenter.segmenter import Segmentation, Segmenter
 
-__all__ = ["Prepared", "Segmentation", "Segmenter"]
+__all__ = ["Segmentation", "Segmenter"]
 
 _HOME: Final = "hypojax.segmenter.segmenter"
 

@@ -21,8 +21,7 @@ from jaxtyping import Float32, Float64, Num, UInt8
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
-from hypojax.preprocessing.background import mended
-from hypojax.preprocessing.foreground import Head, find_head, sample_head
+from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.preprocessing.intensity import BRIGHTEST, NORMALISATION, Statistics, box_statistics, tissue_statistics, zscore
 from hypojax.preprocessing.normalisation import RELEASED, difference
 from hypojax.reason import HypojaxError, Reason, RunError
@@ -105,36 +104,6 @@ class Surroundings:
     background: float
     head_grid: Grid | None = None
     intracranial: UInt8[np.ndarray, "a s r"] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A scan made ready for the networks; it takes no device, so that many can be made ready at once.
-
-    Parameters
-    ----------
-    volume, affine
-        The scan: scaled voxels in stored orientation, their background mended, voxel-to-world matrix (mm, RAS+).
-    head
-        The head found in it.
-    image
-        What the head network sees: the z-scored head grid.
-    flags
-        What was mended (see `hypojax.preprocessing.background`).
-    """
-
-    volume: Num[np.ndarray, "i j k"]
-    affine: Affine
-    head: Head
-    image: Float32[np.ndarray, "a s r"]
-    flags: tuple[str, ...] = ()
-
-
-def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
-    """Make a scan ready for the networks, in any thread: voxels (scaled, stored orientation) and voxel-to-world matrix (mm, RAS+)."""
-    scan = mended(volume)
-    head = find_head(scan.volume, affine)
-    return Prepared(scan.volume, affine, head, zscore(sample_head(scan.volume, affine, head), head.statistics), scan.flags)
 
 
 class Segmenter:
