@@ -226,8 +226,8 @@ def test_every_sample_fills_the_line_in_whole_batches(count: int, batch: int, fl
 def test_marks_become_costs_of_a_scan() -> None:
     results = [ScanResult(f"probe{number:05d}", "done") for number in range(4)]
     results[3] = ScanResult("probe00003", "failed", "no_brain", "scan 'probe00003': it is no head")
-    marks = [calibration.Mark(result, 10.0 + 2 * number, 3.0 * number, 100 + number) for number, result in enumerate(results)]
-    first, second = calibration.samples(marks, [calibration.UNCOUNTED, 0, 0, 1], {1: 50, 2: 70, 3: 5})
+    readings = [calibration.Reading(result, 10.0 + 2 * number, 3.0 * number, 100 + number) for number, result in enumerate(results)]
+    first, second = calibration.samples(readings, [calibration.UNCOUNTED, 0, 0, 1], {1: 50, 2: 70, 3: 5})
     assert first == {"seconds": 2.0, "cpu_seconds": 3.0, "peak_bytes": 102, "disk_bytes": 60.0, "problem": ""}
     assert second["problem"] == "it is no head"
 
@@ -277,7 +277,7 @@ def test_limits_of_containers_and_batch_systems_count(
     group[0].mkdir(parents=True)
     for name, content in files.items():
         (group[0] / name).write_text(content)
-    assert [budget.room_in(*each) for each in (group, *above)] == [left, None]
+    assert [budget.left_in(*each) for each in (group, *above)] == [left, None]
     monkeypatch.setattr(budget, "MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(budget, "machine_free", lambda: 10**6)
     (tmp_path / "membership").write_text(membership)
@@ -376,10 +376,10 @@ def write_head(path: Path, *, side: int, mm: float, dtype: str) -> Path:
 def measured_run(inputs: Path, out: Path) -> list[int]:
     """Peak resident memory of a run in a process of its own, by the time each scan was finished, bytes."""
     code = (
-        "import json, sys; from pathlib import Path; from hypojax import execute; from hypojax.execute.calibration import Gauge;"
-        "from hypojax.store import limit_threads; limit_threads(2); gauge = Gauge();"
-        "outcome = execute.run([Path(sys.argv[1])], out=Path(sys.argv[2]), callback=gauge);"
-        "assert not outcome.failed, outcome.failures; print(json.dumps([mark.peak_bytes for mark in gauge.marks]))"
+        "import json, sys; from pathlib import Path; from hypojax import execute; from hypojax.execute.calibration import ProbeCallback;"
+        "from hypojax.store import limit_threads; limit_threads(2); probed = ProbeCallback();"
+        "outcome = execute.run([Path(sys.argv[1])], out=Path(sys.argv[2]), callback=probed);"
+        "assert not outcome.failed, outcome.failures; print(json.dumps([mark.peak_bytes for mark in probed.readings]))"
     )
     command = [sys.executable, "-c", code, str(inputs), str(out)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])

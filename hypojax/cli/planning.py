@@ -93,10 +93,10 @@ def facts(plan: "Projection") -> dict[str, str]:
         "one scan": f"{plan.scan_seconds:.2f} s on a worker, {plan.scan_cpu_seconds:.2f} s of processor time",
         "start of a worker": duration(plan.calibration.startup_s),
     }
-    room = amount(plan.memory_room) if plan.memory_room else "not known how much"
+    room = amount(plan.memory_available) if plan.memory_available else "not known how much"
     where = "a worker has" if plan.workers.count > 1 or plan.workers.memory_bytes else "free"
     most = amount(plan.workers.memory_limit) if plan.workers.memory_limit else "as much as a worker has"
-    free = "as much as the bucket gives" if plan.disk_room is None else amount(plan.disk_room)
+    free = "as much as the bucket gives" if plan.disk_available is None else amount(plan.disk_available)
     crew = {"workers": f"{plan.workers.count:,}"} if plan.workers.count > 1 else {}
     return {
         **found,
@@ -120,4 +120,4 @@ def device_memory(plan: "Projection") -> str:
     made = plan.calibration
     if made.device_bytes is None:
         return "none: the networks run on the processor" if not plan.workers.gpus else "not known: no GPU here"
-    return f"{amount(made.device_bytes)} at the peak" + (f" of {amount(made.device_room)}" if made.device_room else "")
+    return f"{amount(made.device_bytes)} at the peak" + (f" of {amount(made.device_available)}" if made.device_available else "")

@@ -2,7 +2,6 @@
 
 from hypojax.execute.calibration import Calibration
 from hypojax.execute.costs import Workers
-from hypojax.execute.follow import follow
 from hypojax.execute.integrity import Repaired, repair, verify
 from hypojax.execute.lock import Shard, parse_shard
 from hypojax.execute.machine import Info, info, load_segmenter
@@ -10,7 +9,7 @@ from hypojax.execute.outcome import Callback, Outcome, ScanResult
 from hypojax.execute.pipeline import Segments
 from hypojax.execute.projection import Plan, plan
 from hypojax.execute.single import segment
-from hypojax.execute.stages import export, ingest, run, segment_store, status
+from hypojax.execute.stages import export, follow, ingest, run, segment_store, status
 
 __all__ = [
     "Calibration",

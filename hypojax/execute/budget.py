@@ -22,7 +22,7 @@ from hypojax.settings import RunSettings
 from hypojax.storage import Location
 
 LEAST_NETWORK: Final = 200_000_000
-"""Bytes that a first batch takes besides its voxels, once the weights are loaded, at least: 250 MB (`benchmarks/room.py`)."""
+"""Bytes that a first batch takes besides its voxels, once the weights are loaded, at least: 250 MB (`benchmarks/bounds.py`)."""
 
 UNITS: Final = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 MEMORY: Final = Path("/proc/meminfo")
@@ -39,7 +39,7 @@ SEPARATE: Final = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inac
 
 def memory_free() -> int:
     """Bytes of memory that a process started now could take."""
-    rooms = [room_in(*group) for group in control_groups(MEMBERSHIP.read_text() if MEMBERSHIP.exists() else "")]
+    rooms = [left_in(*group) for group in control_groups(MEMBERSHIP.read_text() if MEMBERSHIP.exists() else "")]
     return max(0, min([machine_free(), *(room for room in rooms if room is not None)]))
 
 
@@ -93,7 +93,7 @@ def control_groups(membership: str) -> Iterator[tuple[Path, tuple[str, str, str]
         yield from ((above, names) for above in (folder, *folder.parents) if above.is_relative_to(root))
 
 
-def room_in(folder: Path, names: tuple[str, str, str]) -> int | None:
+def left_in(folder: Path, names: tuple[str, str, str]) -> int | None:
     """Bytes left in a control group; None where it sets no limit, or is not to be seen from here."""
     limit_file, used_file, cache = names
     try:
@@ -205,7 +205,7 @@ def held(sizes: Iterable[Size], *, count: int) -> int:
 
 
 LEAST_STORED: Final = 0.5
-"""Bytes in the store for a byte of a compressed file, at least: 0.75 to 2.5 over real scans and phantoms (`benchmarks/room.py`)."""
+"""Bytes in the store for a byte of a compressed file, at least: 0.75 to 2.5 over real scans and phantoms (`benchmarks/bounds.py`)."""
 
 LEAST_PLAIN: Final = 0.1
 """The same for a file that is not compressed: 0.12 to 0.82."""

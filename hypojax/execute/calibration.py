@@ -73,7 +73,7 @@ class Calibration:
         Scans sent through the pipeline in all.
     startup_s
         Time until the first batch was done: starting, loading weights, compiling.
-    device_bytes, device_room
+    device_bytes, device_available
         Most that a device held, and what it has; None without a device that has memory of its own.
     """
 
@@ -83,7 +83,7 @@ class Calibration:
     sent: int
     startup_s: float
     device_bytes: int | None = None
-    device_room: int | None = None
+    device_available: int | None = None
 
     @property
     def good(self) -> tuple[Sample, ...]:
@@ -157,7 +157,7 @@ NAME: Final = "probe{:05d}"
 
 
 @dataclass(frozen=True)
-class Mark:
+class Reading:
     """When a scan was finished, and what the process had taken by then.
 
     Parameters
@@ -176,18 +176,18 @@ class Mark:
     peak_bytes: int
 
 
-class Gauge:
+class ProbeCallback:
     """A callback that takes a mark of every scan."""
 
     def __init__(self) -> None:
-        self.marks: list[Mark] = []
+        self.readings: list[Reading] = []
 
     def started(self, *, total: int, kept: int) -> None:
         """Nothing to note."""
 
     def finished(self, result: ScanResult) -> None:
         """Note one scan."""
-        self.marks.append(Mark(result, time.perf_counter(), time.process_time(), peak_bytes()))
+        self.readings.append(Reading(result, time.perf_counter(), time.process_time(), peak_bytes()))
 
     def noted(self, text: str) -> None:
         """Nothing to note."""
@@ -241,24 +241,24 @@ def probe(paths: Sequence[str], *, settings: RunSettings, folder: Path, cores: i
     table = folder / "scans.tsv"
     rows = [f"{NAME.format(number)}\t{paths[scan]}" for number, (scan, _) in enumerate(sent)]
     table.write_text("\n".join(["scan\tpath", *rows, ""]), encoding="utf-8", errors="surrogateescape")
-    gauge, offset = Gauge(), time.time() - time.perf_counter()
-    run([table], out=folder / "out", settings=settings, segmenter=network, callback=gauge)
+    probed, offset = ProbeCallback(), time.time() - time.perf_counter()
+    run([table], out=folder / "out", settings=settings, segmenter=network, callback=probed)
     return {
         "cores": cores,
         "batch": batch,
         "sent": len(sent),
-        "startup_s": gauge.marks[batch - 1].seconds + offset - begun,
+        "startup_s": probed.readings[batch - 1].seconds + offset - begun,
         **device_bytes(),
-        "samples": list(samples(gauge.marks, [group for _, group in sent], disk_bytes(folder / "out"))),
+        "samples": list(samples(probed.readings, [group for _, group in sent], disk_bytes(folder / "out"))),
     }
 
 
-def samples(marks: Sequence[Mark], groups: Sequence[int], disk: Mapping[int, int]) -> Iterator[dict[str, Any]]:
-    """What a scan of each group took, from the marks of all scans in the order in which they were sent."""
+def samples(readings: Sequence[Reading], groups: Sequence[int], disk: Mapping[int, int]) -> Iterator[dict[str, Any]]:
+    """What a scan of each group took, from the readings of all scans in the order in which they were sent."""
     for group in sorted({group for group in groups if group != UNCOUNTED}):
         members = [number for number, member in enumerate(groups) if member == group]
-        before, last, count = marks[members[0] - 1], marks[members[-1]], len(members)
-        failed = [marks[number].result for number in members if marks[number].result.failed]
+        before, last, count = readings[members[0] - 1], readings[members[-1]], len(members)
+        failed = [readings[number].result for number in members if readings[number].result.failed]
         yield {
             "seconds": (last.seconds - before.seconds) / count,
             "cpu_seconds": (last.cpu_seconds - before.cpu_seconds) / count,
@@ -284,8 +284,11 @@ def device_bytes() -> dict[str, int | None]:
     import jax
 
     known = [found for device in jax.local_devices() if (found := device.memory_stats())]
-    most = max((found["peak_bytes_in_use"] for found in known), default=None)
-    return {"device_bytes": most, "device_room": min((found["bytes_limit"] for found in known if "bytes_limit" in found), default=None)}
+    limits = [found["bytes_limit"] for found in known if "bytes_limit" in found]
+    return {
+        "device_bytes": max((found["peak_bytes_in_use"] for found in known), default=None),
+        "device_available": min(limits, default=None),
+    }
 
 
 def take_cores(count: int | None) -> int:

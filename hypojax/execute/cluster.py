@@ -73,7 +73,7 @@ def connected(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
     where
         Which cluster.
     say
-        Told in a sentence what was started, and where its dashboard is.
+        Called with a sentence what was started, and where its dashboard is.
 
     Raises
     ------

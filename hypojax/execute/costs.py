@@ -36,7 +36,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Straight:
+class LinearCost:
     """A cost as a function of size.
 
     Parameters
@@ -48,7 +48,7 @@ class Straight:
 
     Examples
     --------
-    >>> Straight(fixed=0.5, rate=0.1).at(10.0)
+    >>> LinearCost(fixed=0.5, rate=0.1).at(10.0)
     1.5
     """
 
@@ -78,12 +78,12 @@ class Costs:
         The most that they held while it was measured, bytes.
     """
 
-    seconds: Straight
-    cpu_seconds: Straight
+    seconds: LinearCost
+    cpu_seconds: LinearCost
     low: float
     high: float
-    disk: Straight
-    resident: Straight
+    disk: LinearCost
+    resident: LinearCost
     largest_held: float
 
     def peak_bytes(self, held_bytes: float) -> float:
@@ -132,7 +132,7 @@ def time_span(seconds: float, costs: Costs, *, startup: float) -> Span:
     return Span(startup + low * seconds, startup + seconds, startup + high * seconds)
 
 
-def through(sizes: Sequence[float], costs: Sequence[float]) -> Straight:
+def through(sizes: Sequence[float], costs: Sequence[float]) -> LinearCost:
     """The line nearest to the measurements (least squares, Lawson and Hanson 1974), of those without a negative part.
 
     >>> line = through([1.0, 2.0, 4.0], [3.0, 5.0, 9.0])
@@ -144,10 +144,10 @@ def through(sizes: Sequence[float], costs: Sequence[float]) -> Straight:
     from scipy.optimize import nnls  # takes a third of a second to import
 
     (fixed, rate), _ = nnls(rows, np.asarray(costs, np.float64))
-    return Straight(float(fixed), float(rate / scale))
+    return LinearCost(float(fixed), float(rate / scale))
 
 
-def above(sizes: Sequence[float], costs: Sequence[float]) -> Straight:
+def above(sizes: Sequence[float], costs: Sequence[float]) -> LinearCost:
     """The line of `through`, lifted so that no measurement lies above it.
 
     >>> line = above([1.0, 2.0, 3.0], [1.0, 2.6, 3.0])
@@ -156,7 +156,7 @@ def above(sizes: Sequence[float], costs: Sequence[float]) -> Straight:
     """
     line = through(sizes, costs)
     lift = max(cost - line.at(size) for size, cost in zip(sizes, costs, strict=True))
-    return Straight(line.fixed + max(0.0, lift), line.rate)
+    return LinearCost(line.fixed + max(0.0, lift), line.rate)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ SHARES: Final = 4
 """The next batch is this part of what one worker has left: large ones first, so that workers seldom begin anew; small ones at the end, so
 that all end at about the same time."""
 
-BARREN: Final = 5
+MOST_EARLY_DEATHS: Final = 5
 """Times that every worker may die before it begins a scan, until the run gives up: the networks may not fit into its memory."""
 
 HEARTBEAT: Final = 5.0
@@ -69,7 +69,7 @@ class Dispatch:
     begun
         How often a scan was begun and not brought to its record, as its claim says.
     say
-        Told when there is no worker.
+        Called when there is no worker.
     """
 
     def __init__(self, client: Client, name: str, *, begun: Callable[[str], int], say: Callable[[str], None]) -> None:
@@ -80,15 +80,15 @@ class Dispatch:
         self._looked = time.monotonic()
         self._alone = False
         self._inbox: Inbox = SimpleQueue()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._suspects: list[str] = []
         self._before: dict[str, int] = {}
-        self._barren = 0
-        self.deadly: tuple[str, ...] = ()
+        self._early_deaths = 0
+        self.crashed: tuple[str, ...] = ()
         self.provenance: dict[str, Mapping[str, str]] = {}
 
     def results(self, todo: Todo, *, least: int) -> Iterator[ScanResult]:
-        """What becomes of each scan, as it is known; those that took down a worker with nothing else at work are left in `deadly`.
+        """What becomes of each scan, as it is known; those that took down a worker with nothing else at work are left in `crashed`.
 
         Raises
         ------
@@ -97,67 +97,67 @@ class Dispatch:
         """
         with self._listening():
             yield from self._sent(batches(todo.scans, workers=self._workers(), least=least), each=IN_FLIGHT)
-            yield from self._sent([(scan,) for scan in self._suspected(todo.alone)], each=1)
-            for scan in self._suspected():
+            yield from self._sent([(scan,) for scan in self._take_suspects(todo.alone)], each=1)
+            for scan in self._take_suspects():
                 yield from self._sent([(scan,)], each=1)
-            self.deadly = self._suspected()
+            self.crashed = self._take_suspects()
 
-    def _suspected(self, more: Sequence[str] = ()) -> tuple[str, ...]:
+    def _take_suspects(self, more: Sequence[str] = ()) -> tuple[str, ...]:
         """Scans that workers died of since this was last asked, and ``more``; what counts from here on is what happens from here on."""
-        found = tuple(scan for scan in (*more, *self._suspects) if scan not in self._told)
+        found = tuple(scan for scan in (*more, *self._suspects) if scan not in self._reported)
         self._suspects = []
         self._before = {scan: self._begun(scan) for scan in found}
         return found
 
     def _sent(self, work: Sequence[tuple[str, ...]], *, each: int) -> Iterator[ScanResult]:
         """Send batches, never more than ``each`` a worker."""
-        waiting, flying = list(reversed(work)), dict[Any, tuple[Sent, tuple[str, ...]]]()
+        waiting, in_flight = list(reversed(work)), dict[Any, tuple[Sent, tuple[str, ...]]]()
         try:
-            while waiting or flying:
-                while waiting and len(flying) < each * self._workers():
+            while waiting or in_flight:
+                while waiting and len(in_flight) < each * self._workers():
                     batch = waiting.pop()
                     future = self._client.submit(process_batch, batch, self._name, pure=False)
                     future.add_done_callback(self._inbox.put)
-                    flying[future.key] = (future, batch)
+                    in_flight[future.key] = (future, batch)
                 item = self._next()
                 if not isinstance(item, Future):
                     yield from self._new([ScanResult(**json.loads(item[1]["result"]))])
-                elif item.key in flying:
-                    results, again = self._landed(item, flying.pop(item.key)[1])
+                elif item.key in in_flight:
+                    results, again = self._outcome_of(item, in_flight.pop(item.key)[1])
                     waiting += [again] if again else []
                     yield from self._new(results)
         finally:
             if self._client.status == "running":
-                self._client.cancel([future for future, _ in flying.values()])
+                self._client.cancel([future for future, _ in in_flight.values()])
 
-    def _landed(self, future: Sent, batch: tuple[str, ...]) -> tuple[list[ScanResult], tuple[str, ...]]:
+    def _outcome_of(self, future: Sent, batch: tuple[str, ...]) -> tuple[list[ScanResult], tuple[str, ...]]:
         """Results of a batch that came to its end, and what of it is to be sent again."""
         try:
             results, made = future.result()
         except KilledWorker:
-            return [], self._bereft(batch)
+            return [], self._after_a_death(batch)
         except (FutureCancelledError, OSError) as error:
             raise lost() from error
         self.provenance[repr(sorted(made.items()))] = made
         return list(results), ()
 
-    def _bereft(self, batch: tuple[str, ...]) -> tuple[str, ...]:
+    def _after_a_death(self, batch: tuple[str, ...]) -> tuple[str, ...]:
         """Suspect what a worker that died had begun of a batch; the rest is to be sent again."""
-        left = [scan for scan in batch if scan not in self._told]
+        left = [scan for scan in batch if scan not in self._reported]
         begun = [scan for scan in left if self._begun(scan) > self._before.get(scan, 0)]
         self._suspects += begun
-        self._barren = 0 if begun else self._barren + 1
-        if self._barren > BARREN * IN_FLIGHT * self._workers():
+        self._early_deaths = 0 if begun else self._early_deaths + 1
+        if self._early_deaths > MOST_EARLY_DEATHS * IN_FLIGHT * self._workers():
             message = "workers die before they begin a scan: the networks may not fit into their memory, or JAX cannot start there"
             raise RunError(Reason.CLUSTER_LOST, f"{message}; try fewer --workers, or one scan with --cluster here, which shows more")
         return tuple(scan for scan in left if scan not in begun)
 
     def _new(self, results: Sequence[ScanResult]) -> Iterator[ScanResult]:
-        """Results not told yet: each comes twice, at once and with its batch, and again where a batch was done again."""
+        """Results not reported yet: each comes twice, at once and with its batch, and again where a batch was done again."""
         for result in results:
-            if result.scan not in self._told:
-                self._told.add(result.scan)
-                self._barren = 0
+            if result.scan not in self._reported:
+                self._reported.add(result.scan)
+                self._early_deaths = 0
                 yield result
 
     def _next(self) -> Sent | tuple[float, Mapping[str, Any]]:

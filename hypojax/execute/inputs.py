@@ -85,7 +85,7 @@ def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
     out
         Output folder.
     say
-        Told of what was found.
+        Called with what was found.
     recompute_changed
         Measure other images in the place of those that were measured.
     """

@@ -34,7 +34,7 @@ class Todo:
         To do, in order.
     alone
         To do after those, one at a time: a process died while it worked on them, so that one of them may be to blame. Those that
-        saw fewest processes die come first: one that takes down each process it meets keeps no other from its turn.
+        saw fewest processes die come first: one that takes down each process it meets never keeps the others from being done.
     kept
         Done before.
     left
@@ -158,15 +158,15 @@ class Job:
         with connected(self.where, say=callback.noted) as client, assigned(client, assignment):
             sent = Dispatch(client, self.workers.run, begun=self.store.begun, say=callback.noted)
             yield from sent.results(todo, least=self.settings.batch or 1)
-        yield from self._condemned(sent)
+        yield from self._crashed(sent)
         with table_lock(self.out) as common:  # shards share the index
             for made in sent.provenance.values():
                 now = CohortStore.open(common / STORE)
                 CohortStore.create(now.root, scans=now.scans, settings=now.index.settings, provenance=made)
 
-    def _condemned(self, sent: "Dispatch") -> Iterator[ScanResult]:
+    def _crashed(self, sent: "Dispatch") -> Iterator[ScanResult]:
         """Records of scans that took their worker down each time it had nothing else to do."""
-        for scan in sent.deadly:
+        for scan in sent.crashed:
             message = f"scan {scan!r}: every process that worked on it died (a crash, or more memory than a worker has)"
             advice = "look at the file, give workers more memory, or exclude the scan; --retry-failed tries it again"
             result = ScanResult(scan, "failed", str(Reason.CRASHED), f"{message}; {advice}")

@@ -171,7 +171,7 @@ def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: No
     shard
         The share of a run that does not do all scans.
     say
-        Told when there is somebody to wait for.
+        Called when there is somebody to wait for.
 
     Raises
     ------

@@ -48,7 +48,7 @@ class ScanResult:
 
 @runtime_checkable
 class Callback(Protocol):
-    """Whoever wants to know how a run goes on."""
+    """Called while a run goes on."""
 
     def started(self, *, total: int, kept: int) -> None:
         """So many scans are to do, so many were done before and are kept."""
@@ -61,7 +61,7 @@ class Callback(Protocol):
 
 
 class NoCallback:
-    """A callback that tells nobody."""
+    """A callback that does nothing."""
 
     def started(self, *, total: int, kept: int) -> None:
         """Say nothing."""

@@ -50,9 +50,9 @@ class Plan:
         From start to end, by all workers.
     scan_seconds, scan_cpu_seconds
         Of one scan on one worker, on average: by the clock, and of all its processors together.
-    memory_bytes, memory_room
+    memory_bytes, memory_available
         Peak of the resident memory of one worker, and what it has; None where nobody knows.
-    disk_bytes, disk_room, place
+    disk_bytes, disk_available, place
         What will be written, what is free (None for a bucket, which has no end), and where.
     shortages
         What does not fit, each in a sentence with what to do.
@@ -69,9 +69,9 @@ class Plan:
     scan_seconds: float
     scan_cpu_seconds: float
     memory_bytes: float
-    memory_room: int | None
+    memory_available: int | None
     disk_bytes: float
-    disk_room: int | None
+    disk_available: int | None
     place: Location
     shortages: tuple[str, ...]
     notes: tuple[str, ...]
@@ -135,19 +135,20 @@ def plan(
     True
     """
     out = None if out is None else locate(out)
-    chosen, crew = settings or RunSettings(), workers or Workers()
+    chosen, described = settings or RunSettings(), workers or Workers()
     strict = chosen.strict_tables
     search = find(inputs, out=out, strict_tables=strict) if out else discover(inputs, strict_tables=strict)
     found = search.scans
     todo = unfinished(found, out)
-    sizes, refused = read_sizes(todo, room=crew.scan_budget)
+    sizes, refused = read_sizes(todo, room=described.scan_budget)
     if not sizes:
         why = (
             f"all {len(refused)} headers are refused, the first: {refused[0].message}" if refused else f"all {len(found)} are done in {out}"
         )
         raise RunError(Reason.NOTHING_FOUND, f"no scan is left to plan for: {why}")
-    made = calibration or calibrate(choose(sizes, count=sample), settings=chosen, cores=crew.cores)
-    made_plan = project(sizes, refused, kept=len(found) - len(todo), place=out or Path(), settings=chosen, workers=crew, calibration=made)
+    made = calibration or calibrate(choose(sizes, count=sample), settings=chosen, cores=described.cores)
+    kept = len(found) - len(todo)
+    made_plan = project(sizes, refused, kept=kept, place=out or Path(), settings=chosen, workers=described, calibration=made)
     return replace(made_plan, notes=(*search.notes, *made_plan.notes))
 
 
@@ -174,8 +175,8 @@ def project(
     batch = -(-calibration.batch // max(1, workers.gpus)) * max(1, workers.gpus)
     flight = in_flight(settings, batch=batch, cores=workers.cores or calibration.cores)
     peak = costs.peak_bytes(float(held(sizes, count=flight))) + (WORKER_BYTES if workers.count > 1 else 0)
-    memory_room = workers.memory_bytes or (memory_free() if workers.count == 1 else None)
-    disk, disk_room = costs.disk_bytes(sizes), disk_free(place) if isinstance(place, Path) else None
+    memory_available = workers.memory_bytes or (memory_free() if workers.count == 1 else None)
+    disk, disk_available = costs.disk_bytes(sizes), disk_free(place) if isinstance(place, Path) else None
     each = sum(costs.seconds.at(size.voxels / MEGAVOXEL) for size in sizes) / len(sizes)
     return Plan(
         sizes=sizes,
@@ -187,11 +188,11 @@ def project(
         scan_seconds=each,
         scan_cpu_seconds=sum(costs.cpu_seconds.at(size.voxels / MEGAVOXEL) for size in sizes) / len(sizes),
         memory_bytes=peak,
-        memory_room=memory_room,
+        memory_available=memory_available,
         disk_bytes=disk,
-        disk_room=disk_room,
+        disk_available=disk_available,
         place=place,
-        shortages=(*short_of_memory(peak, memory_room, settings), *short_of_disk(disk, disk_room, place, settings)),
+        shortages=(*short_of_memory(peak, memory_available, settings), *short_of_disk(disk, disk_available, place, settings)),
         notes=notes_on(calibration, workers),
     )
 

@@ -1,7 +1,7 @@
 """The stages of a run, all together and each alone. The ledger of the store says what is done, so any of them can be run again."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Final
@@ -13,7 +13,7 @@ from hypojax.execute.integrity import mend_maps
 from hypojax.execute.job import Job, Todo, todo_of
 from hypojax.execute.lock import Shard, locked, table_lock
 from hypojax.execute.machine import load_segmenter
-from hypojax.execute.outcome import Callback, GuardedCallback, NoCallback, Outcome, ScanResult, from_records
+from hypojax.execute.outcome import Callback, GuardedCallback, NoCallback, Outcome, ScanResult, from_record, from_records
 from hypojax.execute.output import (
     DERIVATIVES,
     STORE,
@@ -31,6 +31,9 @@ from hypojax.store import CohortStore
 
 ELSEWHERE: Final = frozenset({Reason.CLUSTER_LOST, Reason.UNREACHABLE, Reason.NO_ACCESS})
 """Reasons for which a run cannot go on that say nothing against the output folder: the table of what is done is written."""
+
+SECOND: Final = 1.0
+"""Shortest time between two looks at the ledger, seconds."""
 
 
 def run(
@@ -179,6 +182,41 @@ def status(out: Place) -> Outcome:
     return Outcome(from_records(store.records(), scans=store.index.ids), summary=cohort.summary(cohort.build(store.records(), store.scans)))
 
 
+def follow(out: Place, *, every: float, callback: Callback, pause: Callable[[float], None] = time.sleep) -> None:
+    """Tell of every scan that others finish in ``out``, until none waits. Nothing is changed.
+
+    Scans that shards or later runs add to the store are not seen.
+
+    Parameters
+    ----------
+    out
+        Output folder.
+    every
+        Seconds between two looks at the ledger; one at least.
+    callback
+        Who is told.
+    pause
+        Waits so many seconds.
+
+    Raises
+    ------
+    RunError
+        There is no store, or its index is damaged.
+    """
+    store = CohortStore.open(locate(out) / STORE)
+    waiting = list(store.unfinished())
+    callback.started(total=len(waiting), kept=len(store.index.ids) - len(waiting))
+    while waiting:
+        pause(max(SECOND, every))
+        left = []
+        for scan in waiting:
+            if (result := _finished(store, scan)) is None:
+                left.append(scan)
+            else:
+                callback.finished(result)
+        waiting = left
+
+
 def _tell(found: Discovery, *, callback: Callback) -> None:
     """Say what is to be known of how the scans were found."""
     for note in found.notes:
@@ -257,3 +295,9 @@ def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location,
 def _with_status(store: CohortStore, *statuses: str) -> frozenset[str]:
     """Scans to which the ledger gives one of these statuses."""
     return frozenset(record["scan"] for record in store.records() if record["status"] in statuses)
+
+
+def _finished(store: CohortStore, scan: str) -> ScanResult | None:
+    """What became of a scan; None while it waits."""
+    record = store.record(scan)
+    return None if record is None or record["status"] == "pending" else from_record(record)

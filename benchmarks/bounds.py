@@ -1,6 +1,6 @@
-"""How much room a scan takes at least: the bounds that `hypojax.execute.budget` holds every run against before it starts.
+"""How much memory and disk a scan takes at least: the bounds that `hypojax.execute.budget` holds every run against before it starts.
 
-    python benchmarks/room.py SCAN [SCAN ...]
+    python benchmarks/bounds.py SCAN [SCAN ...]
 
 For each scan the bytes of its voxels in the store, over those of its file and over those of its voxels decoded. Then what the first
 scan adds to the resident memory of a process that has the weights loaded, its voxels left out: compiled networks and their buffers.
