@@ -1,6 +1,6 @@
 """The client's side of a run on a cluster: a few batches on their way to each worker at any time, and what comes back of them.
 
-A worker that dies costs nothing but time. The claims in the store tell which scans it had begun: those are done again, each alone on a
+A worker that dies costs nothing but time. Markers in the store tell which scans it had in flight: those are done again, each alone on a
 worker, and where one takes that down too, with nothing else at work. If its worker dies even then the scan fails; all others go on.
 """
 
@@ -67,7 +67,7 @@ class Dispatch:
     name
         Of the run, as in its `Assignment`.
     begun
-        How often a scan was begun and not brought to its record, as its claim says.
+        How often a scan was begun and not brought to its record, as its in-flight marker says.
     say
         Called when there is no worker.
     """

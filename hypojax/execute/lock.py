@@ -6,7 +6,7 @@
 - ``.hypojax.table.lock``: held for moments by whoever writes what all shards have in common, index and table.
 
 On a disk locks go with the process, however it ends, and stay with one that is stopped: nobody takes over from it. File systems without
-locks do without; there, and where a file server forgets the locks of a host that was cut off, the claims on scans are what is left
+locks do without; there, and where a file server forgets the locks of a host that was cut off, in-flight markers are what is left
 (`hypojax.store.inflight`).
 
 In a bucket they are leases, which can be lost while a process is stopped. So whatever is written there asks first whether the lease is
