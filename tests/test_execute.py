@@ -22,6 +22,7 @@ import hypojax
 from hypojax import execute
 from hypojax.cli.screen import facts
 from hypojax.cohort import open_cohort
+from hypojax.cohort.lazy_arrays import LAZY
 from hypojax.evaluation.summary import subjects_of
 from hypojax.execute import output
 from hypojax.execute.lock import locked
@@ -66,7 +67,7 @@ def bids(folder: Path, *, subjects: Sequence[str] = ("01", "02"), poisoned: Sequ
 
 def stable(cohort: xr.Dataset) -> xr.Dataset:
     """A cohort without what differs from run to run."""
-    return cohort.drop_vars("seconds").drop_attrs(deep=False)
+    return cohort.drop_vars(["seconds", *LAZY]).drop_attrs(deep=False)
 
 
 def bytes_below(folder: Path) -> dict[str, bytes]:

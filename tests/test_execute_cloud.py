@@ -15,6 +15,7 @@ from standin import StandIn, write_phantom
 import hypojax
 from hypojax import execute
 from hypojax.cohort import open_cohort
+from hypojax.cohort.lazy_arrays import LAZY
 from hypojax.execute.outcome import NoCallback
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
@@ -41,7 +42,7 @@ def bids(folder: Path) -> Path:
 def stable(cohort: xr.Dataset) -> xr.Dataset:
     """A cohort without what differs from run to run and from place to place."""
     messages = [str(text).replace(str(path), "PATH") for text, path in zip(cohort["message"].values, cohort["path"].values, strict=True)]
-    return cohort.drop_vars(["seconds", "path"]).assign(message=("scan", messages)).drop_attrs(deep=False)
+    return cohort.drop_vars(["seconds", "path", *LAZY]).assign(message=("scan", messages)).drop_attrs(deep=False)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from standin import StandIn, write_phantom
 
 from hypojax import execute
 from hypojax.cli import main
-from hypojax.cohort import open_cohort
+from hypojax.cohort import open_table
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
 from hypojax.store.ledger import read_record
@@ -70,7 +70,7 @@ def out(whole: Path, tmp_path: Path) -> Path:
 def assert_as_before(out: Path, whole: Path) -> None:
     """Nothing is damaged, and every volume is what it was."""
     assert execute.verify(out) == ()
-    found, expected = open_cohort(out), open_cohort(whole / "out")
+    found, expected = open_table(out), open_table(whole / "out")
     xr.testing.assert_identical(found.drop_vars("seconds").drop_attrs(), expected.drop_vars("seconds").drop_attrs())
 
 

@@ -219,7 +219,9 @@ assert native.metadata.dimension_names == ("i", "j", "k") and len(native.attrs["
     box, head = dict.fromkeys(MODEL_DIMS, 40), dict(zip(HEAD_DIMS, HEAD_SHAPE, strict=True))
     table = {"scan": 5, "region": len(REGIONS), "axis": 3, "flag": len(FLAGS), "world": 4, "voxel": 4}
     assert shown["sizes"] == {**table, "label": 10, "map": 2, **box, **head}
-    assert shown["coords"] == sorted(["scan", "region", "axis", "flag", "dataset", "label", "map", *box, *head])
+    assert shown["coords"] == sorted(
+        ["scan", "region", "axis", "flag", "dataset", "box_affine", "head_affine", "label", "map", *box, *head]
+    )
     assert {**shown["attrs"], **PROVENANCE} == shown["attrs"]
     assert json.loads(shown["attrs"]["settings"]) == plain(SETTINGS)
     assert shown["status"] == ["done", "done", "failed", "pending", "pending"]
@@ -262,7 +264,7 @@ def test_table_is_replaced_whole(tmp_path: Path) -> None:
 def test_table_broken_off_shows_nothing_rather_than_a_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash at any object of the table leaves the old one, none, or the new one; the ledger is untouched."""
     store = small_store(tmp_path / "c.zarr")
-    ledger, old = snapshot(store.root / "ledger"), cohort.open_cohort(store.root)
+    ledger, old = snapshot(store.root / "ledger"), open_table(store.root)
     new = cohort.build(store.records(), [*store.scans, ScanEntry(scan="sub-09", path="x", entities={}, columns={})])
     place, calls = files.place, [0]
 
@@ -286,7 +288,7 @@ def test_table_broken_off_shows_nothing_rather_than_a_mixture(tmp_path: Path, mo
             assert not shown.variables or open_table(store.root).load().identical(old.load())
         assert snapshot(store.root / "ledger") == ledger
     store.write_table(new)
-    xr.testing.assert_equal(cohort.open_cohort(store.root), new)
+    xr.testing.assert_equal(cohort.open_table(store.root), new)
 
 
 def test_open_scan_is_lazy(tmp_path: Path) -> None:

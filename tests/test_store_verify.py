@@ -180,7 +180,7 @@ def test_damaged_table_is_refused_and_rebuilt(store: CohortStore, tmp_path: Path
     """`open_cohort` shows no table that is not what was written; the ledger gives it back."""
     copy = tmp_path / "c.zarr"
     shutil.copytree(store.root, copy)
-    whole = cohort.open_cohort(copy)
+    whole = cohort.open_table(copy)
     for key in ("volume_mm3/c/0/0", "zarr.json"):
         data = (copy / key).read_bytes()
         (copy / key).write_bytes(data[: len(data) // 2])
@@ -189,7 +189,7 @@ def test_damaged_table_is_refused_and_rebuilt(store: CohortStore, tmp_path: Path
         assert caught.value.reason is Reason.STORE_DAMAGED
         again = CohortStore.open(copy)
         again.write_table(cohort.build(again.records(), again.scans))
-        assert cohort.open_cohort(copy).identical(whole)
+        assert cohort.open_table(copy).identical(whole)
 
 
 def test_damaged_index_is_said(store: CohortStore, tmp_path: Path) -> None:

@@ -10,12 +10,10 @@ from hypojax.grid import Affine, directions, voxel_sizes
 from hypojax.preprocessing.scaling import intensities
 from hypojax.reason import HypojaxError, Reason, WrongTypeError
 from hypojax.scans.nifti_file import nifti_image
-from hypojax.schema import AFFINE, BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, MODEL_DIMS, VOXELS
+from hypojax.schema import AFFINE, BOX_SHAPE, BOX_SPACING, HEAD_DIMS, HEAD_SHAPE, HEAD_SPACING, MODEL_DIMS, VOXELS
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Image
-
-HEAD_DIMS: Final = tuple(f"head_{dim}" for dim in MODEL_DIMS)
 
 AFFINES: Final = {VOXELS.dims: (AFFINE.name,), MODEL_DIMS: ("box_affine", AFFINE.name), HEAD_DIMS: ("head_affine",)}
 """Dims of a grid → the variables of a Dataset that may hold its voxel-to-world matrix."""

@@ -3,30 +3,60 @@
 import numpy as np
 import xarray as xr
 
+from hypojax.cohort.lazy_arrays import lazy_arrays
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.schema import AFFINE, VOXELS
 from hypojax.storage import Location, Place, locate
 from hypojax.store import CohortStore, check_table
-from hypojax.store.root import open_table
+from hypojax.store.root import open_table as stored_table
 
 
 def open_cohort(place: Place) -> xr.Dataset:
-    """The table of a cohort store, read whole into memory.
+    """A cohort as one Dataset over ``scan``: the table in memory, images and posteriors of all scans as Dask arrays, one chunk a scan.
 
     Parameters
     ----------
     place
         The store (``cohort.zarr``), or the output folder that holds it: a path, or a URL (``s3://bucket/out``).
 
+    Returns
+    -------
+    The variables of the table (`hypojax.cohort.build`), and
+
+    - ``posterior`` (scan, region, anterior, superior, right): of the 1 mm box; wholes are sums of subunits, ``icv`` is NaN;
+    - ``image`` (scan, anterior, superior, right): the intensities of the box that the network saw;
+    - ``head_posterior``, ``head_image`` (scan, head_anterior, head_superior, head_right): of the intracranial volume and the whole
+      head, 2 mm.
+
+    Scans that are not done are NaN in these. Coordinates of their dims are mm from the middle of the grid, in the pose of the model;
+    ``box_affine`` and ``head_affine`` (scan, world, voxel) say where the voxels of a scan lie. A chunk is read when it is computed: open
+    the cohort again after `hypojax.run` or a removal has changed it.
+
     Raises
     ------
     RunError
         ``NOTHING_FOUND`` or ``STORE_DAMAGED``.
+    ScanError
+        Later, when it is computed: a chunk of that scan is missing or damaged.
+
+    Examples
+    --------
+    >>> cohort = open_cohort("out")  # doctest: +SKIP
+    >>> patients = cohort.posterior.sel(region="hypothalamus").where(cohort.group == "patient")  # doctest: +SKIP
+    >>> patients.mean("scan").compute()  # doctest: +SKIP
     """
+    table = open_table(place)
+    return table.assign(lazy_arrays(_store(place), table))
+
+
+def open_table(place: Place) -> xr.Dataset:
+    """What of `open_cohort` is in memory, for whoever needs no images; parameters and errors as there."""
     root = _store(place)
     check_table(root)
-    with open_table(root) as table:
-        return table.load()
+    with stored_table(root) as stored:
+        table = stored.load().drop_encoding()
+    # Zarr gives text as NumPy's StringDType, which xarray cannot join with the missing values of another cohort.
+    return table.assign({name: values.astype(object) for name, values in table.variables.items() if values.dtype.kind == "T"})
 
 
 def open_scan(place: Place, scan: str) -> xr.Dataset:

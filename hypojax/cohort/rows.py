@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Shaped
 
 from hypojax.reason import visible
-from hypojax.schema import COHORT_ARRAYS, DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.schema import AFFINE, COHORT_ARRAYS, DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.index import Column
 from hypojax.tables import is_age_name, text_of
@@ -33,6 +33,7 @@ RESERVED: Final = frozenset(
         *COORDINATES,
         *(DATASET.name, FLAG_TEXT.name),
         *(name for array in COHORT_ARRAYS for name in (array.name, *array.dims)),
+        *("head_image", "head_posterior"),
         *("native", "labels", "ledger", "evaluations", "world", "voxel", "zarr.json"),
     }
 )
@@ -58,8 +59,9 @@ def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Datas
     Returns
     -------
     Dataset with dims ``scan`` (in the order of ``scans``), ``region``, ``axis``, ``flag``, ``world`` and ``voxel``; the variables of
-    `schema.TABLE` with units and long names; the ``dataset`` of each scan as a coordinate; entities and columns of participants tables
-    as variables on ``scan`` (`people`): as coordinates, `xarray.concat` would refuse two cohorts whose columns differ.
+    `schema.TABLE` with units and long names, of which the affines are coordinates, as is the ``dataset`` of each scan; entities and
+    columns of participants tables as variables on ``scan`` (`people`): as coordinates, `xarray.concat` would refuse two cohorts whose
+    columns differ.
 
     Examples
     --------
@@ -77,7 +79,8 @@ def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Datas
     variables = {variable.name: _flagged(rows, flags) if variable is FLAGGED else _variable(variable, rows) for variable in TABLE}
     index = {"scan": [visible(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES), "flag": flags}
     coordinates = {name: xr.Variable((name,), np.array(index[name], object), {"long_name": text}) for name, text in COORDINATES.items()}
-    return xr.Dataset({**variables, **_participants(entries)}, coords={**coordinates, DATASET.name: _dataset(entries)})
+    table = xr.Dataset({**variables, **_participants(entries)}, coords={**coordinates, DATASET.name: _dataset(entries)})
+    return table.set_coords([variable.name for variable in TABLE if variable.dims[1:] == AFFINE.dims])
 
 
 def people(dataset: xr.Dataset) -> list[str]:
