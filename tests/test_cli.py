@@ -80,7 +80,7 @@ def test_a_run_ends_with_a_summary(tmp_path: Path, network: StandIn, capsys: pyt
     shown = capsys.readouterr()
     note, *log = [line for line in shown.err.splitlines() if "is ignored here" not in line]  # where this was started with nohup or &
     assert note.startswith("note: 1 image was left out because of the name: 1 bold")
-    assert log[0] == "2 scans to do, 0 done before and kept"
+    assert log[0] == "2 scans to process, 0 finished before"
     assert log[1] == "in this process, on none"
     assert log[2].startswith("1/2 failed: scan 'bad0': the file is empty")
     assert log[3].startswith("2/2 good0 done in ")

@@ -102,7 +102,7 @@ def test_what_the_search_noticed_is_said_at_the_start_and_at_the_end(tmp_path: P
     ingested = execute.ingest([folder], out=tmp_path / "read", segmenter=StandIn(), callback=read)
     assert watch.notes[0] == read.notes[0] == f"note: {said}"
     assert outcome.notes == ingested.notes == (said,)
-    assert facts(outcome)["to know"] == said
+    assert facts(outcome)["notes"] == said
 
 
 def test_a_second_site_with_the_same_labels_joins_an_output_as_other_people(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class ScanBar:
         """So many scans are to do, so many were done before."""
         self._pace = Pace(total)
         if kept:
-            self._bar.console.print(f"{kept} scans were done before and are kept")
+            self._bar.console.print(f"{kept} scans were finished before")
         self._task = self._bar.add_task("scans", total=total, pace="starting", failed=0)
 
     def finished(self, result: Result) -> None:
@@ -138,7 +138,7 @@ class ScanLines:
     def started(self, *, total: int, kept: int) -> None:
         """So many scans are to do, so many were done before."""
         self._total, self._pace = total, Pace(total)
-        self._print(f"{total} scans to do, {kept} done before and kept")
+        self._print(f"{total} scans to process, {kept} finished before")
 
     def finished(self, result: Result) -> None:
         """One scan is done or failed."""

@@ -194,7 +194,7 @@ def facts(outcome: "Outcome") -> dict[str, str]:
     """What a summary says of a run, by name."""
     found = {"scans done": str(outcome.done), "failed": str(outcome.failed), "waiting": str(outcome.pending)}
     if outcome.kept:
-        found["done before and kept"] = str(outcome.kept)
+        found["finished before"] = str(outcome.kept)
     if outcome.ignored:
         found["other images, ignored"] = ", ".join(f"{count} {kind}" for kind, count in outcome.ignored.items())
     if outcome.seconds:
@@ -206,7 +206,7 @@ def facts(outcome: "Outcome") -> dict[str, str]:
         if outcome.summary.duplicates:
             found["same voxels as another scan"] = f"{outcome.summary.duplicates} scans: count one of each (column duplicate_of)"
     if outcome.notes:
-        found["to know"] = "\n".join(outcome.notes)
+        found["notes"] = "\n".join(outcome.notes)
     return found
 
 

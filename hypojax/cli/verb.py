@@ -121,10 +121,10 @@ def terminable() -> Iterator[None]:
 
 
 def deaf_to() -> str:
-    """Which of the usual ways to end this process do nothing, in a sentence; empty where all do what they do elsewhere."""
+    """A sentence that names the signals which this process ignores; empty where it ignores none."""
     ignored = [number.name for number in (signal.SIGINT, *ASKING) if signal.getsignal(number) == signal.SIG_IGN]
     if not ignored:
         return ""
-    way = "" if "SIGTERM" in ignored else f"; kill -TERM {os.getpid()} ends it in order"
+    way = "" if "SIGTERM" in ignored else f"; kill -TERM {os.getpid()} ends it cleanly"
     names, were = " and ".join(ignored), "is" if len(ignored) == 1 else "are"
     return f"{names} {were} ignored here, as when this process was started (nohup, or a job started with & from a script){way}"

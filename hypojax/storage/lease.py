@@ -69,7 +69,7 @@ class LeaseState:
 
 
 def decoded(data: bytes) -> LeaseState:
-    """The claim in an object; one that cannot be read is a claim of nobody who renews it."""
+    """The state in an object; one that cannot be read belongs to nobody who renews it."""
     try:
         found = json.loads(data)
         return LeaseState(str(found["token"]), str(found["holder"]), int(found["count"]))
@@ -126,7 +126,7 @@ class Lease:
     ----------
     path
         The object.
-    claim, version
+    state, version
         What was put, and the version that the bucket gave it.
     since
         When that put was begun, by `now`.
@@ -134,8 +134,8 @@ class Lease:
         Seconds between renewals.
     """
 
-    def __init__(self, path: ObjectPath, claim: LeaseState, version: Version, *, since: float, interval: float) -> None:
-        self._path, self._claim, self._version = path, claim, version
+    def __init__(self, path: ObjectPath, state: LeaseState, version: Version, *, since: float, interval: float) -> None:
+        self._path, self._state, self._version = path, state, version
         self._interval, self._good_until = interval, since + BELIEVED * interval
         self._lost: HypojaxError | None = None
         self._news, self._ended = threading.Condition(), threading.Event()
@@ -144,7 +144,7 @@ class Lease:
 
     def fence(self, around: Fence | None = None) -> LeaseFence:
         """What lets writers through while it is held."""
-        return LeaseFence(self._path, self._claim.token, around)
+        return LeaseFence(self._path, self._state.token, around)
 
     @property
     def interval(self) -> float:
@@ -176,7 +176,7 @@ class Lease:
         if self._lost is not None:
             return
         try:
-            if swapped(self._path, LeaseState("", self._claim.holder, self._claim.count), seen=self._version) is None:
+            if self._path.swap(LeaseState("", self._state.holder, self._state.count).encoded(), seen=self._version) is None:
                 self._lost = taken(self._path)
         except (OSError, HypojaxError):
             return  # it ends by itself
@@ -195,11 +195,11 @@ class Lease:
 
     def _renew(self) -> None:
         """Count one on."""
-        begun, claim = now(), LeaseState(self._claim.token, self._claim.holder, self._claim.count + 1)
-        version = swapped(self._path, claim, seen=self._version)
+        begun, state = now(), LeaseState(self._state.token, self._state.holder, self._state.count + 1)
+        version = self._path.swap(state.encoded(), seen=self._version)
         if version is None:
             raise taken(self._path)
-        self._claim, self._version, self._good_until = claim, version, begun + BELIEVED * self._interval
+        self._state, self._version, self._good_until = state, version, begun + BELIEVED * self._interval
 
 
 @contextmanager
@@ -232,17 +232,12 @@ def lease(root: ObjectPath, *, interval: float = INTERVAL) -> Iterator[Lease]:
 
 def acquire(path: ObjectPath, *, interval: float) -> Lease:
     """Take a lease that is free, or that its holder has not renewed while it was watched."""
-    claim = LeaseState(token_hex(16), f"process {os.getpid()} on {socket.gethostname()}")
-    since, version = now(), swapped(path, claim, seen=None)
+    state = LeaseState(token_hex(16), f"process {os.getpid()} on {socket.gethostname()}")
+    since, version = now(), path.swap(state.encoded(), seen=None)
     while version is None:
         seen = _watched(path, interval)
-        since, version = now(), swapped(path, claim, seen=seen)
-    return Lease(path, claim, version, since=since, interval=interval)
-
-
-def swapped(path: ObjectPath, claim: LeaseState, *, seen: Version | None) -> Version | None:
-    """Put a claim where the object still is as it was seen; None where it is not."""
-    return path.swap(claim.encoded(), seen=seen)
+        since, version = now(), path.swap(state.encoded(), seen=seen)
+    return Lease(path, state, version, since=since, interval=interval)
 
 
 def refuse_holder(path: ObjectPath, *, interval: float) -> None:
@@ -255,13 +250,13 @@ def refuse_holder(path: ObjectPath, *, interval: float) -> None:
     """
     while True:
         try:
-            claim = decoded(path.read_version()[0])
+            state = decoded(path.read_version()[0])
         except FileNotFoundError:
             return
-        if not claim.token:
+        if not state.token:
             return
         seen = _watched(path, interval)
-        if seen is None or swapped(path, LeaseState("", claim.holder, claim.count), seen=seen) is not None:
+        if seen is None or path.swap(LeaseState("", state.holder, state.count).encoded(), seen=seen) is not None:
             return
 
 
@@ -279,13 +274,13 @@ def _watched(path: ObjectPath, interval: float) -> Version | None:
             data, version = path.read_version()
         except FileNotFoundError:
             return None
-        claim, looked = decoded(data), now()
-        if not claim.token:
+        state, looked = decoded(data), now()
+        if not state.token:
             return version
         if first is None:
             first, since = version, looked
         if version != first:
-            message = f"another run ({claim.holder}) is writing into {path.parent}"
+            message = f"another run ({state.holder}) is writing into {path.parent}"
             raise RunError(Reason.BUSY, f"{message}; wait until it ends, then run the same command again, or name another OUT")
         if looked - since > WATCHED * interval:
             return version

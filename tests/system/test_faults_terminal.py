@@ -34,7 +34,7 @@ def test_signals_ignored_at_its_start_stay_ignored_and_that_is_said(scans: Path,
             child.send(number)
         assert child.end() == 0, child.said
         assert "SIGINT and SIGHUP are ignored here" in child.said
-        assert f"kill -TERM {child.process.pid} ends it in order" in child.said
+        assert f"kill -TERM {child.process.pid} ends it cleanly" in child.said
     assert finished(out)
 
 
