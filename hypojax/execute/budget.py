@@ -168,7 +168,7 @@ def size_of(scan: Scan, *, room: int | None = None) -> Size:
             total = sum(file.stat().st_size for file in scan.path.iterdir() if file.is_file())
             return Size(scan.id, scan.path, total // SLICE_VOXEL, SLICE_VOXEL, total)
         with open_source(scan.path) as source:
-            header = read_header(source, room=room)
+            header = read_header(source, budget=room)
         return Size(scan.id, scan.path, math.prod(header.shape), header.dtype.itemsize, source.file_bytes)
     except HypojaxError as error:
         raise ScanError(error.reason, scan.id, f"{error} ({scan.path})").located(scan.listed) from error

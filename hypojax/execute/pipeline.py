@@ -176,7 +176,7 @@ class Pipeline:
             return
         entry = self.store.index.by_id[item.scan]
         try:
-            image = read(item.scan, locate(entry["path"]), room=self.budget)
+            image = read(item.scan, locate(entry["path"]), budget=self.budget)
         except ScanError as error:
             raise error.located(entry.get("listed", "")) from error
         refuse_label_map(image)

@@ -58,7 +58,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     >>> float(dataset.volume_mm3.sel(region="hypothalamus"))  # doctest: +SKIP
     947.2
     """
-    name, found, image = one_scan(scan, affine=affine, room=scan_budget(None))
+    name, found, image = one_scan(scan, affine=affine, budget=scan_budget(None))
     entry = entry_of(found) if found else ScanEntry(scan=name, path="", entities={}, columns={})
     network = segmenter or load_segmenter(RunSettings())
     start, volume = time.perf_counter(), image.intensities()

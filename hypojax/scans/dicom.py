@@ -25,7 +25,7 @@ OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s",
 """No settings of the user's own, no compression, no sidecar, no subfolders, named by series number."""
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says where a disk, or a user's share of it, has no room."""
+"""What the system says where a disk, or a user's share of it, is full."""
 
 TIME_LIMIT: Final = 600
 """Seconds after which a conversion is given up."""

@@ -54,7 +54,7 @@ class Discovery:
     scans
         Sorted by id.
     ignored
-        How many images of which kind were left aside (``{"bold": 3}``).
+        How many images of which kind were left out (``{"bold": 3}``).
     notes
         What the user should know of how they were found, a sentence each, with the next step.
     datasets

@@ -209,7 +209,7 @@ def size_notes(counted: Affine, named: Float[np.ndarray, "3"], *, names: tuple[s
     return (f"{sentence}; find out which is right and fix the header",)
 
 
-def check_size(header: Header, *, most: int, room: int | None = None) -> None:
+def check_size(header: Header, *, most: int, budget: int | None = None) -> None:
     """Compare what a header declares with what the file can contain and the memory can hold, before anything is allocated.
 
     Parameters
@@ -218,7 +218,7 @@ def check_size(header: Header, *, most: int, room: int | None = None) -> None:
         The header.
     most
         Decoded bytes that the file can contain at most.
-    room
+    budget
         Bytes of memory that one scan may take; any number when left out.
 
     Raises
@@ -241,8 +241,8 @@ def check_size(header: Header, *, most: int, room: int | None = None) -> None:
             "fetch the file again or exclude the scan",
         )
     needed = work_bytes(voxels, itemsize=header.dtype.itemsize)
-    if room is not None and needed > room:
+    if budget is not None and needed > budget:
         need = f"{needed / 1e9:.3g} GB of memory (as stored, in float32, and as label maps)"
-        there = f"{max(room, 0) / 1e9:.3g} GB are there for a scan beside the network"
+        there = f"{max(budget, 0) / 1e9:.3g} GB are available for a scan beside the network"
         step = "give more with --memory, take a machine with more, or exclude the scan"
         raise HypojaxError(Reason.TOO_LARGE, f"its {declared} voxels of {header.dtype.name} take {need}, and {there}; {step}")

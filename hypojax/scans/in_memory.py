@@ -57,7 +57,7 @@ def is_held(scan: object) -> TypeGuard[Held]:
     return isinstance(scan, (SpatialImage, xr.DataArray, xr.Dataset, VoxelArray))
 
 
-def one_scan(scan: object, *, affine: Affine | None = None, room: int | None = None) -> tuple[str, Scan | None, Image]:
+def one_scan(scan: object, *, affine: Affine | None = None, budget: int | None = None) -> tuple[str, Scan | None, Image]:
     """The one scan that a user gave, in a file, a folder or a bucket, or in memory: its id, how it was found (None in memory), its voxels.
 
     Parameters
@@ -66,7 +66,7 @@ def one_scan(scan: object, *, affine: Affine | None = None, room: int | None = N
         A path or URL, or what `image_of` takes.
     affine
         Voxel-to-world matrix (mm, RAS+) of voxels; a file has its own.
-    room
+    budget
         Bytes of memory that its voxels may take.
 
     Raises
@@ -88,7 +88,7 @@ def one_scan(scan: object, *, affine: Affine | None = None, room: int | None = N
     found = discover([locate(scan)]).scans
     if len(found) != 1:
         raise RunError(Reason.USAGE, f"{scan} holds {len(found)} scans; name one of them, or use hypojax.run for all")
-    return found[0].id, found[0], read(found[0].id, found[0].path, room=room)
+    return found[0].id, found[0], read(found[0].id, found[0].path, budget=budget)
 
 
 def image_of(scan: Held, *, affine: Affine | None = None) -> tuple[str, Image]:

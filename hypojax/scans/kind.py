@@ -39,7 +39,7 @@ OTHER_FORMATS: Final = (
 """Images and archives that are not read; counted, so that nobody wonders where they are."""
 
 PACKED: Final = re.compile(r"\.(nii|mgz|mgh)(\.gz)?(\.\w+|~)+$")
-"""An image that was packed otherwise, packed twice, not loaded to its end, or put aside."""
+"""An image that was packed otherwise, packed twice, not downloaded completely, or set aside."""
 
 NEVER: Final = {
     "region of interest": r"roi\d*",
@@ -199,12 +199,12 @@ class Subjects:
     ----------
     scans
         Name of a subject's folder → the one image of it that is taken.
-    aside
+    excluded
         Names of folders that hold no scan of their own: templates, and visits done again with one.
     """
 
     scans: dict[str, Location]
-    aside: tuple[str, ...]
+    excluded: tuple[str, ...]
 
 
 def subject_image(folder: Location) -> Location | None:
@@ -224,8 +224,8 @@ def subjects_in(folder: Location, inner: Collection[str]) -> Subjects:
     One that the longitudinal stream did again counts where the visit itself is not there.
     """
     found = {name: image for name in sorted(inner) if (image := subject_image(folder / name))}
-    aside = tuple(name for name in found if _is_no_scan(folder / name, found))
-    return Subjects({name: image for name, image in found.items() if name not in aside}, aside)
+    excluded = tuple(name for name in found if _is_no_scan(folder / name, found))
+    return Subjects({name: image for name, image in found.items() if name not in excluded}, excluded)
 
 
 def made_by_cat12(folder: Location) -> bool:

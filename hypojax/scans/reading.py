@@ -207,7 +207,7 @@ def take(stream: io.RawIOBase, count: int) -> bytes:
     return bytes(buffer[: fill(stream, memoryview(buffer))])
 
 
-def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
+def read(scan_id: str, path: Location, *, budget: int | None = None) -> Image:
     """Read one scan: NIfTI or MGH, gzipped or not (its content decides, not its name), or a folder with a DICOM series.
 
     Parameters
@@ -216,7 +216,7 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
         Name of the scan in errors.
     path
         The file or folder, or an object of a bucket.
-    room
+    budget
         Bytes that its voxels may take while they are worked on (`hypojax.scans.header.work_bytes`); a scan that needs more is refused
         from its header. Any number when left out.
 
@@ -229,7 +229,7 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
     ScanError
         With a typed reason and a sentence that says what to do.
     RunError
-        ``DISK_FULL`` where the folder for temporary files has no room for a DICOM series, ``UNREACHABLE`` or ``NO_ACCESS`` where a bucket
+        ``DISK_FULL`` where the folder for temporary files is too full for a DICOM series, ``UNREACHABLE`` or ``NO_ACCESS`` where a bucket
         is; not the scan's fault.
 
     Examples
@@ -241,8 +241,8 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
     """
     try:
         if isinstance(path, Path) and path.is_dir():
-            return read_series(path, room=room)
-        return read_file(path, room=room)
+            return read_series(path, budget=budget)
+        return read_file(path, budget=budget)
     except RunError:
         raise
     except HypojaxError as error:
@@ -258,12 +258,12 @@ def read(scan_id: str, path: Location, *, room: int | None = None) -> Image:
         raise ScanError(Reason.TOO_LARGE, scan_id, f"its voxels do not fit into memory; free some or exclude the scan ({path})") from error
 
 
-def read_series(folder: Path, *, room: int | None = None) -> Image:
+def read_series(folder: Path, *, budget: int | None = None) -> Image:
     """Read the one DICOM series of a folder; errors are those of `read`, without the scan's name."""
     try:
         with tempfile.TemporaryDirectory(prefix="hypojax-") as temporary:
             try:
-                image = read_file(convert(folder, into=Path(temporary)), room=room)
+                image = read_file(convert(folder, into=Path(temporary)), budget=budget)
             except HypojaxError as error:
                 if shutil.disk_usage(temporary).free < LEAST_FREE:  # which the converter does not always say
                     raise OSError(errno.ENOSPC, "no space left") from error
@@ -277,10 +277,10 @@ def read_series(folder: Path, *, room: int | None = None) -> Image:
     return dataclasses.replace(image, format="dicom")
 
 
-def read_file(path: Location, *, room: int | None = None) -> Image:
+def read_file(path: Location, *, budget: int | None = None) -> Image:
     """Read one NIfTI or MGH file; errors are those of `read`, without the scan's name."""
     with open_source(path) as source:
-        header = read_header(source, room=room)
+        header = read_header(source, budget=budget)
         take(source.stream, header.offset - len(header.raw))
         voxels = _read_voxels(source.stream, header)
         # The checksum of a gzip stream is behind its last byte.
@@ -303,7 +303,7 @@ def read_file(path: Location, *, room: int | None = None) -> Image:
     )
 
 
-def read_header(source: Source, *, room: int | None = None) -> Header:
+def read_header(source: Source, *, budget: int | None = None) -> Header:
     """Read and check the header at the front of a source; nothing behind its fixed part is touched.
 
     Raises
@@ -318,7 +318,7 @@ def read_header(source: Source, *, room: int | None = None) -> Header:
     if len(raw) < size:
         raise HypojaxError(Reason.TRUNCATED, f"it ends after {len(raw)} bytes, inside its header; fetch the file again or exclude the scan")
     header = parse_nifti(raw) if size in SIZES else parse_mgh(raw)
-    check_size(header, most=source.most, room=room)
+    check_size(header, most=source.most, budget=budget)
     return header
 
 

@@ -13,7 +13,7 @@ from hypojax.scans.bids_tables import BidsTables, Datasets
 from hypojax.scans.dicom import is_dicom
 from hypojax.scans.found import Find, Scan
 from hypojax.scans.kind import Subjects, made_by_cat12, made_from, other_format, subject_image, subjects_in, what_name_says, what_words_say
-from hypojax.scans.tree import ASIDE, folders, left_out
+from hypojax.scans.tree import EXCLUDED, folders, left_out
 from hypojax.storage import Location, names, real
 
 DERIVATIVES: Final = "derivatives"
@@ -21,7 +21,7 @@ PIPELINES: Final = re.compile(r"\w*prep|free ?surfer|fast ?surfer|mriqc|xcp.*|ca
 """Programs that make a dataset from another, where it does not say of itself that it was made."""
 
 OWN: Final = "cohort.zarr"
-"""Beside derivatives of hypojax itself, of which nothing need be said."""
+"""Beside derivatives of hypojax itself, which need no note."""
 
 NO_IMAGES: Final = ("code", "stimuli", "phenotype", "figures", "logs")
 """Folders of a dataset that nobody looks for scans in."""
@@ -30,7 +30,7 @@ PARTS_OF_ONE: Final = ("echo", "inv", "part", "inversion")
 """Entities in which the images of one scan differ."""
 
 AGAIN: Final = re.compile(r"_e\d+$|_orig(inal)?$| ?\(\d+\)$|( - |_|-)?copy( ?\(?\d+\)?)?$|_(bak|backup|old)$", re.IGNORECASE)
-"""What is put behind the names of several images of one scan: echoes by dcm2niix, copies by people and their desktops."""
+"""Endings of the names of several images of one scan: echoes by dcm2niix, copies by people and their desktops."""
 
 MADE: Final = "made from another image"
 
@@ -41,7 +41,7 @@ class _Seen:
 
     scans: list[Scan] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
-    aside: list[Location] = field(default_factory=list)
+    excluded: list[Location] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     suffixes: list[str] = field(default_factory=list)
@@ -62,14 +62,14 @@ def search_dataset(root: Location, *, strict: bool = False) -> Find:
             seen.without.append(subject)
     likely = like_subjects(inner)
     skipped = {*subjects, *likely, *NO_IMAGES}
-    aside = [root / name for name in inner if name not in skipped and not name.startswith(".") and not name.endswith(".zarr")]
+    excluded = [root / name for name in inner if name not in skipped and not name.startswith(".") and not name.endswith(".zarr")]
     absent = sorted(participants.ids - {name.removeprefix("sub-") for name in subjects})
     notes = (
         *participants.notes(),
         *_dataset_notes(root, files, seen, likely=likely, absent=absent),
         *several_of_one(seen.scans),
     )
-    return Find(tuple(seen.scans), seen.ignored, root.resolve(), (*notes, *left_out([*aside, *seen.aside], root=root)))
+    return Find(tuple(seen.scans), seen.ignored, root.resolve(), (*notes, *left_out([*excluded, *seen.excluded], root=root)))
 
 
 def _search_subject(folder: Location, participants: BidsTables, seen: _Seen, ignore: Callable[[str], bool]) -> None:
@@ -79,8 +79,8 @@ def _search_subject(folder: Location, participants: BidsTables, seen: _Seen, ign
         seen.scans.append(Scan(folder.name, image, named, participants.columns(folder)))
         return
     for place, inner, files in folders(folder):
-        seen.aside += [place / name for name in inner if name in ASIDE]
-        inner[:] = [name for name in inner if name not in ASIDE]
+        seen.excluded += [place / name for name in inner if name in EXCLUDED]
+        inner[:] = [name for name in inner if name not in EXCLUDED]
         seen.sessions += [f"{folder.name}/{name}" for name in like_sessions(inner)] if place == folder else []
         seen.ignored.update(kind for name in files if (kind := other_format(name)))
         for path, made in with_origin(place, files):
@@ -178,15 +178,17 @@ def of_subjects(folder: Location, subjects: Subjects, known: Datasets) -> Find:
     ]
     taken = Counter("/".join(path.parts[len((folder / name).parts) :]) for name, path in subjects.scans.items())
     kinds = ", ".join(f"{name} of {count}" for name, count in taken.items())
-    said = f"{counted(list(subjects.scans), 'subject')} of FreeSurfer or FastSurfer in {folder}: one T1 each is taken ({kinds})"
-    aside = f"{counted(subjects.aside, 'folder')} of templates, or of visits processed with one, left out" if subjects.aside else ""
-    return Find(tuple(scans), dataset=real(folder), notes=tuple(note for note in (said if scans else "", aside) if note))
+    message = f"{counted(list(subjects.scans), 'subject')} of FreeSurfer or FastSurfer in {folder}: one T1 each is taken ({kinds})"
+    notes = [message] * bool(scans)
+    notes += [f"{counted(subjects.excluded, 'folder')} of templates, or of visits processed with one, left out"] * bool(subjects.excluded)
+    return Find(tuple(scans), dataset=real(folder), notes=tuple(notes))
 
 
 def of_subjects_beside(folder: Location, subjects: Subjects) -> Find:
     """No scan of such subjects where datasets lie beside them, which hold the scans that they were made from."""
-    said = f"left out {counted([*subjects.scans, *subjects.aside], 'folder')} of FreeSurfer or FastSurfer in {folder}, beside datasets"
-    return Find((), notes=(f"{said}; to include them, name {folder} as an INPUT of its own",))
+    there = counted([*subjects.scans, *subjects.excluded], "folder")
+    message = f"left out {there} of FreeSurfer or FastSurfer in {folder}, beside datasets"
+    return Find((), notes=(f"{message}; to include them, name {folder} as an INPUT of its own",))
 
 
 class _Search:
@@ -203,8 +205,8 @@ class _Search:
     def __init__(self, root: Location, known: Datasets) -> None:
         self._root, self._known = root, known
         self._inside_derivatives = DERIVATIVES in real(root).parts
-        self._aside: list[Location] = []
-        self._said_aside: dict[str, list[str]] = {}
+        self._excluded: list[Location] = []
+        self._excluded_by_name: dict[str, list[str]] = {}
         self._datasets: list[Find] = []
         self._subjects: list[tuple[Location, Subjects]] = []
         self._loose: list[Find] = []
@@ -218,22 +220,22 @@ class _Search:
             of_subjects_beside(folder, subjects) if self._datasets else of_subjects(folder, subjects, self._known)
             for folder, subjects in self._subjects
         ]
-        notes = (*left_out(self._aside, root=self._root), *self._notes())
+        notes = (*left_out(self._excluded, root=self._root), *self._notes())
         return [*self._loose, *self._datasets, *made, Find((), notes=notes)]
 
     def _entered(self, place: Location, inner: list[str]) -> list[str]:
-        """The folders among ``inner`` that are searched further; datasets, what lies aside of them, and subjects are noted."""
-        aside = [name for name in inner if name.lower() in ASIDE]
-        rest = [name for name in inner if name not in aside]
+        """The folders among ``inner`` that are searched further; datasets, what is excluded, and subjects are noted."""
+        excluded = [name for name in inner if name.lower() in EXCLUDED]
+        rest = [name for name in inner if name not in excluded]
         datasets = [name for name in rest if bids.is_dataset(place / name)]
         derived = [name for name in datasets if not self._inside_derivatives and is_derived(place / name)]
         own = DERIVATIVES if (place / OWN).is_dir() else ""
-        self._aside += [place / name for name in (*aside, *derived) if name != own]
+        self._excluded += [place / name for name in (*excluded, *derived) if name != own]
         self._datasets += [search_dataset(place / name, strict=self._known.strict) for name in datasets if name not in derived]
         subjects = subjects_in(place, [name for name in rest if name not in datasets])
-        if subjects.scans or subjects.aside:
+        if subjects.scans or subjects.excluded:
             self._subjects.append((place, subjects))
-        gone = {*datasets, *subjects.scans, *subjects.aside}
+        gone = {*datasets, *subjects.scans, *subjects.excluded}
         return [name for name in rest if name not in gone]
 
     def _images(self, place: Location, files: Iterable[str]) -> Find:
@@ -247,7 +249,7 @@ class _Search:
                 scans.append(file_scan(path, dataset, self._known))
             else:
                 ignored[kind] += 1
-                self._said_aside.setdefault(kind, []).append(path.name)
+                self._excluded_by_name.setdefault(kind, []).append(path.name)
         others = [path for path in (place / name for name in files) if not bids.is_image(path)]
         ignored.update(kind for path in others if (kind := other_format(path.name)))
         scans += self._series(place, others, ignored)
@@ -260,7 +262,7 @@ class _Search:
         parts = place.parts[len(self._root.parts) :]
         if parts and (kind := what_words_say(parts[-1])):
             ignored[kind] += 1
-            self._said_aside.setdefault(kind, []).append(parts[-1])
+            self._excluded_by_name.setdefault(kind, []).append(parts[-1])
         else:
             yield Scan("_".join(parts) or real(place).name, place)
 
@@ -271,20 +273,20 @@ class _Search:
             roots = counted([find.dataset for find in self._datasets], "dataset")
             scans = counted([scan.path for scan in loose], "scan")
             yield f"besides {roots}, {scans} outside of them were taken; to leave these out, name only the datasets as INPUT"
-        if self._said_aside:
-            kinds = ", ".join(f"{len(found)} {kind} ({', '.join(found[:SHOWN])})" for kind, found in sorted(self._said_aside.items()))
-            total = sum(map(len, self._said_aside.values()))
+        if self._excluded_by_name:
+            kinds = ", ".join(f"{len(found)} {kind} ({', '.join(found[:SHOWN])})" for kind, found in sorted(self._excluded_by_name.items()))
+            total = sum(map(len, self._excluded_by_name.values()))
             one = "1 image was" if total == 1 else f"{total} images were"
             yield f"{one} left out because of the name: {kinds}; to include one, name it as INPUT"
         table = self._root / "participants.tsv"
         if not table.is_file():
             return
         if likely := like_subjects(names(self._root)[0]):
-            said = f"{counted(likely, 'folder')} of {self._root} look like subject folders but are not BIDS"
-            yield f"{said}: their images are taken, and nothing that participants.tsv says of them; rename (sub-01)"
+            message = f"{counted(likely, 'folder')} of {self._root} look like subject folders but are not BIDS"
+            yield f"{message}: their images are taken, and nothing that participants.tsv says of them; rename (sub-01)"
         elif not any(scan.columns for scan in loose):
-            said = f"{table} says nothing of the scans, since they are not laid out as in BIDS"
-            yield f"{said} (sub-01/anat/sub-01_T1w.nii.gz): rename, or list them in a table with columns 'path', 'age', …"
+            message = f"{table} says nothing of the scans, since they are not laid out as in BIDS"
+            yield f"{message} (sub-01/anat/sub-01_T1w.nii.gz): rename, or list them in a table with columns 'path', 'age', …"
 
 
 def is_derived(root: Location) -> bool:

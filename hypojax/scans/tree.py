@@ -13,7 +13,7 @@ from hypojax.storage import Location, may_list, walk_folders
 NOT_OURS: Final = ("@eadir", "__macosx", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information")
 """Folders that operating systems and file servers make, in small letters: thumbnails, shadows of files, and what was deleted."""
 
-ASIDE: Final = ("derivatives", "sourcedata", "mninonlinear")
+EXCLUDED: Final = ("derivatives", "sourcedata", "mninonlinear")
 """Folders, in small letters, that BIDS keeps for what was made of the scans and what they were made of; and one of the Human Connectome
 Project for scans that were warped to a template, where no volume is what it was."""
 

@@ -1,6 +1,6 @@
 """Quality flags: every name, what it says, the limit it is raised at, and those that a scan gets from the others of its dataset.
 
-A flag asks somebody to look; it takes nothing away. What makes a volume missing is decided in `hypojax.volumes.measure`.
+A flag asks for a look at the scan; it removes nothing. What makes a volume missing is decided in `hypojax.volumes.measure`.
 
 A wrong voxel size that a header states throughout cannot be known from one scan: a smaller head looks the same. Its neighbours know more.
 """
@@ -41,11 +41,11 @@ USUAL_ICV: Final = (1_000_000.0, 2_200_000.0)
 """Soft intracranial volume, mm³: adults of population studies, with a margin for small children and large heads."""
 
 FLAGS: Final[dict[str, str]] = {
-    "orientation_assumed": "the file does not say which way its axes run: left and right may be exchanged",
-    "orientation_conflict": "sform and qform of the file contradict each other (the sform counts): left and right may be exchanged",
+    "orientation_assumed": "the file does not say which way its axes run: left and right may be swapped",
+    "orientation_conflict": "sform and qform of the file contradict each other (the sform counts): left and right may be swapped",
     "template_space": "the file says that it lies in a template's space: its volumes are those after registration, not of the head",
     "voxel_size_conflict": "the file gives two voxel sizes (see notes; the sform counts): volumes are wrong if the other is right",
-    "noise_outside_head": "noise as bright as tissue stood outside the head, as in MP2RAGE, and was taken out: look before you believe it",
+    "noise_outside_head": "there was noise as bright as tissue outside the head, as in MP2RAGE, and it was removed: check the result",
     "low_quality_score": f"size, shape or parts of the hypothalamus are unlike those of sound results (quality_score below {LOWEST_SCORE})",
     "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",
     "not_located": f"the head network is unsure where the hypothalamus lies (quality_location below {LOWEST_LOCATION})",
