@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hypojax.evaluation import Evaluation, evaluate
     from hypojax.execute import (
         Callback,
+        Holding,
         Info,
         Outcome,
         Plan,
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
         export,
         info,
         ingest,
+        merge,
         plan,
+        remove,
         repair,
         run,
         segment,
@@ -49,8 +52,8 @@ _ROOMS: Final = {
     "demonstration": ("Demonstration", "demo"),
     "evaluation": ("Evaluation", "evaluate"),
     "execute": (
-        "Callback", "Info", "Outcome", "Plan", "Repaired", "ScanResult", "Shard", "Workers",
-        "export", "info", "ingest", "plan", "repair", "run", "segment", "segment_store", "status", "verify",
+        "Callback", "Holding", "Info", "Outcome", "Plan", "Repaired", "ScanResult", "Shard", "Workers",
+        "export", "info", "ingest", "merge", "plan", "remove", "repair", "run", "segment", "segment_store", "status", "verify",
     ),
     "execute.blocks": ("measure_cohort", "preprocess_cohort", "segment_cohort"),
     "labelled": ("write_examples",),
@@ -69,12 +72,12 @@ _OPEN: Final = ("demonstration", "evaluation", "execute", "matching", "metrics",
 _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
-    "Callback", "ClusterSettings", "Demonstration", "DriftResult", "Evaluation", "HypojaxError", "Info", "Outcome", "Plan", "Reason",
-    "Repaired", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard", "TrainCallback", "TrainConfig", "TrainResult",
-    "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest", "matching",
-    "measure_cohort", "metrics", "monitoring", "open_cohort", "open_scan", "phantom", "plan", "preprocess", "preprocess_cohort", "repair",
-    "run", "scans", "segment", "segment_cohort", "segment_store", "status", "store", "to_nifti", "train", "training", "verify",
-    "write_examples",
+    "Callback", "ClusterSettings", "Demonstration", "DriftResult", "Evaluation", "Holding", "HypojaxError", "Info", "Outcome", "Plan",
+    "Reason", "Repaired", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard", "TrainCallback", "TrainConfig",
+    "TrainResult", "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest",
+    "matching", "measure_cohort", "merge", "metrics", "monitoring", "open_cohort", "open_scan", "phantom", "plan", "preprocess",
+    "preprocess_cohort", "remove", "repair", "run", "scans", "segment", "segment_cohort", "segment_store", "status", "store",
+    "to_nifti", "train", "training", "verify", "write_examples",
 ]  # fmt: skip
 
 

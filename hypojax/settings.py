@@ -53,6 +53,8 @@ class RunSettings:
     strict_tables
         Refuse a participants table with faults (a row with too few cells, a person listed twice, a scan without a row) before any
         scan is read. By default the faulty columns or rows are left out, and a note says so.
+    exclude
+        Text file of ids or files of scans to leave out, one a line: those that were removed, and whose files are still there.
     derivatives
         Also write BIDS derivatives: label maps in the space of each scan.
 
@@ -78,11 +80,13 @@ class RunSettings:
     recompute: bool = False
     recompute_changed: bool = False
     strict_tables: bool = False
+    exclude: Path | None = None
     derivatives: bool = True
 
     def __post_init__(self) -> None:
         """Take a folder by its name as text too, and refuse numbers of scans and threads that are none."""
         object.__setattr__(self, "weights", _path(self.weights, "weights is a folder (text or pathlib.Path)"))
+        object.__setattr__(self, "exclude", _path(self.exclude, "exclude is a text file (text or pathlib.Path)"))
         for name, value in (("batch", self.batch), ("read_ahead", self.read_ahead), ("threads", self.threads)):
             if value is not None and value < 1:
                 option = "--" + name.replace("_", "-")

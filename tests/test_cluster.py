@@ -60,7 +60,7 @@ def test_a_cluster_gives_the_cohort_of_one_process(tmp_path: Path) -> None:
     here, there = (open_cohort(tmp_path / name) for name in ("here", "there"))
     xr.testing.assert_identical(stable(here), stable(there))
     assert there.attrs["device"] == "none"  # said by the workers
-    for part in ("cohort.zarr/scans", "derivatives"):
+    for part in ("cohort.zarr/native", "cohort.zarr/labels", "cohort.zarr/posterior", "derivatives"):
         assert bytes_below(tmp_path / "here" / part) == bytes_below(tmp_path / "there" / part)
     assert execute.verify(tmp_path / "there") == ()
     again = execute.run([scans], out=tmp_path / "there", segmenter=StandIn(), where=LOCAL)

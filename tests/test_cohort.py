@@ -22,7 +22,7 @@ from hypojax.cohort import AXES, RESERVED
 from hypojax.reason import Reason, RunError
 from hypojax.schema import HEAD_DIMS, MODEL_DIMS, REGIONS, TABLE
 from hypojax.store import CohortStore, ScanEntry, ScanRecord
-from hypojax.store.arrays import model_coordinates
+from hypojax.store.chunks import model_coordinates
 from hypojax.store.root import table_objects
 from hypojax.tables.cells import decoded
 from hypojax.volumes import FLAGS

@@ -11,7 +11,7 @@ import hypojax
 from hypojax import cohort
 from hypojax.preprocessing.lazy import scan_dataset
 from hypojax.store import ScanEntry
-from hypojax.store.arrays import SCAN_GROUPS
+from hypojax.store.chunks import SCAN_GROUPS
 
 COLUMNS = {"IQ (WAIS)": 3, "int": "x", "a.b": None, "größe %": 1.5, "1st": "", "big": 2**60, "seen": "yes\nno"}
 

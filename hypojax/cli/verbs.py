@@ -11,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subc
 
 from hypojax.cli.completion import Shell, script
 from hypojax.cli.development import DriftVerb, EvaluateVerb, SplitVerb, TrainVerb
+from hypojax.cli.membership_verbs import MergeVerb, RemoveVerb
 from hypojax.cli.planning import PlanVerb
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import OK, SOME_FAILED, Place, Verb, deaf_to, exit_code
@@ -345,6 +346,8 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "status": StatusVerb,
     "verify": VerifyVerb,
     "repair": RepairVerb,
+    "remove": RemoveVerb,
+    "merge": MergeVerb,
     "info": InfoVerb,
     "demo": DemoVerb,
     "split": SplitVerb,

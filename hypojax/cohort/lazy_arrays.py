@@ -29,7 +29,7 @@ from hypojax.schema import (
     Variable,
 )
 from hypojax.storage import Location
-from hypojax.store.arrays import chunk_key, decoded_chunk, model_coordinates
+from hypojax.store.chunks import chunk_key, decoded_chunk, model_coordinates
 
 SCALE: Final = np.float32(1 / 255)
 """Of posteriors in uint8, as xarray decodes them."""

@@ -5,6 +5,7 @@ from hypojax.execute.costs import Workers
 from hypojax.execute.integrity import Repaired, repair, verify
 from hypojax.execute.lock import Shard, parse_shard
 from hypojax.execute.machine import Info, info, load_segmenter
+from hypojax.execute.membership import Holding, holdings, merge, remove
 from hypojax.execute.outcome import Callback, Outcome, ScanResult
 from hypojax.execute.pipeline import Segments
 from hypojax.execute.projection import Plan, plan
@@ -14,6 +15,7 @@ from hypojax.execute.stages import export, follow, ingest, run, segment_store, s
 __all__ = [
     "Calibration",
     "Callback",
+    "Holding",
     "Info",
     "Outcome",
     "Plan",
@@ -24,11 +26,14 @@ __all__ = [
     "Workers",
     "export",
     "follow",
+    "holdings",
     "info",
     "ingest",
     "load_segmenter",
+    "merge",
     "parse_shard",
     "plan",
+    "remove",
     "repair",
     "run",
     "segment",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -32,11 +33,14 @@ NAMED: Final = 5
 """Scans that a note names; of the rest it says how many they are."""
 
 
-def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "", strict_tables: bool = False) -> Discovery:
+def find(
+    inputs: Place | Iterable[Place], *, out: Location, dataset: str = "", strict_tables: bool = False, exclude: Path | None = None
+) -> Discovery:
     """What the inputs hold, without what an earlier run wrote into ``out``, under the names that the store there knows.
 
     ``dataset`` is the name of the dataset of all scans; that of its folder when empty.
     ``strict_tables`` refuses tables of people that are not as they should be.
+    ``exclude`` is a text file of ids or files of scans that are left out, one a line.
 
     Raises
     ------
@@ -51,7 +55,31 @@ def find(inputs: Place | Iterable[Place], *, out: Location, dataset: str = "", s
     if not foreign:
         message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
         raise RunError(Reason.NOTHING_FOUND, message)
-    return adopt(replace(found, scans=foreign), known_entries(out))
+    adopted = adopt(replace(found, scans=foreign), known_entries(out))
+    return adopted if exclude is None else without(adopted, exclude)
+
+
+def without(found: Discovery, exclude: Path) -> Discovery:
+    """What was found, without the scans that a text file names by their ids or files, one a line; ``#`` begins a comment.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: the file cannot be read; ``NOTHING_FOUND``: it names all scans.
+    """
+    try:
+        lines = [line.strip() for line in exclude.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(
+            Reason.USAGE, f"{exclude} cannot be read ({error}); --exclude names a text file of ids or files, one a line"
+        ) from error
+    named = [line for line in lines if line and not line.startswith("#")]
+    ids, files = set(named), {real(locate(line)) for line in named if "/" in line or "." in line}
+    kept = tuple(scan for scan in found.scans if scan.id not in ids and real(scan.path) not in files)
+    if not kept:
+        raise RunError(Reason.NOTHING_FOUND, f"all {len(found.scans)} scans found are named in {exclude}; nothing is left to do")
+    said = f"{len(found.scans) - len(kept)} scans are left out, as {exclude} names them"
+    return replace(found, scans=kept, notes=(*found.notes, said))
 
 
 @dataclass(frozen=True)

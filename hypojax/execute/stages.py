@@ -82,7 +82,7 @@ def run(
     ()
     """
     chosen, place, out = settings or RunSettings(), where or ClusterSettings(), locate(out)
-    found = find(inputs, out=out, dataset=dataset, strict_tables=chosen.strict_tables)
+    found = find(inputs, out=out, dataset=dataset, strict_tables=chosen.strict_tables, exclude=chosen.exclude)
     network = segmenter if segmenter or place.distributed else load_segmenter(chosen)
     ids = [scan.id for scan in found.scans]
     named = shard.share(ids) if shard else ids
@@ -121,7 +121,8 @@ def ingest(
     No network is loaded: the store is made for the weights that the settings name, or for those of ``segmenter``.
     """
     chosen, out = settings or RunSettings(), locate(out)
-    found, callback = find(inputs, out=out, dataset=dataset, strict_tables=chosen.strict_tables), callback or NoCallback()
+    found = find(inputs, out=out, dataset=dataset, strict_tables=chosen.strict_tables, exclude=chosen.exclude)
+    callback = callback or NoCallback()
     _tell(found, callback=callback)
     with locked(out, say=callback.noted) as hold:
         out = hold.out

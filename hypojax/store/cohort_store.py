@@ -9,10 +9,11 @@ import xarray as xr
 import hypojax.store.arrays as arrays  # noqa: PLR0402 - asking the package for its own module would be a cycle
 import hypojax.store.root as table
 from hypojax.reason import Reason, RunError, ScanError
-from hypojax.storage import PARTIAL, FencedPath, Location, Objects, digests, fenced, flush, names, place_all, prune, writing
+from hypojax.storage import FencedPath, Location, Objects, digests, fenced, flush, place_all, prune
 from hypojax.store.arrays import Native, NativeImage, StoredSegmentation
+from hypojax.store.chunks import LABEL_ARRAYS, NATIVE, scan_folders
 from hypojax.store.damage import Problem, verify
-from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, other_layout, put_index, read_index
+from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, put_index, read_index
 from hypojax.store.inflight import InFlight, begun, read_entry, shut_out, take
 from hypojax.store.ledger import (
     STATUSES,
@@ -27,6 +28,7 @@ from hypojax.store.ledger import (
 from hypojax.store.removal import begin_removal, finish_removal
 from hypojax.store.root import skeleton
 from hypojax.store.sealed import NAME, check_file, scan_key
+from hypojax.store.transfer import copied_objects, damaged_source
 
 Stored = TypeVar("Stored")
 
@@ -108,7 +110,7 @@ class CohortStore:
             recorded = frozenset(record["scan"] for record in read_records(root, before.ids))
             index = merge(before, index, root=root, recorded=recorded, anew=anew)
         else:
-            _refuse_foreign(root)
+            table.refuse_foreign(root)
             table.write_empty_table(root, index=index)
         # Room comes before the scans that need it: whoever sees a scan in the index finds its rows.
         place_all(root, skeleton(len(index.scans)), through=True)
@@ -281,7 +283,7 @@ class CohortStore:
             settings_sha256=self.index.settings_sha256,
         )
         claim, root = self._claim(scan), self.behind_claim(scan, self.root)
-        folders = arrays.scan_folders(scan, record["slot"])
+        folders = scan_folders(scan, record["slot"])
         prune(root, folders, keep=record["files"])
         flush(root, record["files"], folders)
         claim.put(LedgerEntry(record, origin=self._origin(scan), derivatives=dict(derivatives or {})), through=True)
@@ -300,6 +302,36 @@ class CohortStore:
             claim.put(replace(claim.entry, claim="", begun=0, derivatives=dict(derivatives)), through=True)
             self._forget(scan)
 
+    def copy_scan(self, scan: str, source: "CohortStore", named: str) -> None:
+        """Take a scan over from another store, under another id if need be: every object is held against its digest, the record goes last.
+
+        A scan without a record there stays without one here; label maps beside the store are left to whoever writes them.
+
+        Raises
+        ------
+        RunError
+            ``STORE_DAMAGED``: an object or the record there is not what was written; otherwise as `write_native`.
+        """
+        found = source.record(named)
+        if found is None:
+            if record_path(source.root, named).exists():
+                raise damaged_source(source.root, named, "its ledger record is damaged")
+            return
+        slot = self._slot(scan)
+        objects = copied_objects(source.root, found, scan=scan, slot=slot)
+        self._write(scan, objects)
+        claim, root = self._claim(scan), self.behind_claim(scan, self.root)
+        flush(root, objects, scan_folders(scan, slot))
+        record = ScanRecord(**{**found, "scan": scan, "slot": slot, "files": digests(objects)})
+        claim.put(LedgerEntry(record, origin=self._origin(scan)), through=True)
+        self._forget(scan)
+
+    def note_removed(self, removed: Sequence[Mapping[str, Any]]) -> None:
+        """Say in the ledger that scans were removed before, from cohorts that this one was made of."""
+        if removed and tuple(removed) != self.index.removed:
+            self.index = replace(self.index, removed=tuple(removed))
+            put_index(self.root, self.index)
+
     def read_native(self, scan: str) -> Native:
         """The voxels, geometry and header of a scan, as they were written.
 
@@ -308,13 +340,13 @@ class CohortStore:
         ScanError
             ``STORE_DAMAGED``: they are not in the store, or not as they were written.
         """
-        return self._read(scan, arrays.NATIVE, lambda: arrays.read_native(self.root, scan))
+        return self._read(scan, NATIVE, lambda: arrays.read_native(self.root, scan))
 
     def read_segmentation(self, scan: str) -> StoredSegmentation:
         """Label maps and posteriors of a scan, and what the networks saw; errors as `read_native`."""
-        return self._read(scan, arrays.LABEL_ARRAYS, lambda: arrays.read_segmented(self.root, scan, self._slot(scan)))
+        return self._read(scan, LABEL_ARRAYS, lambda: arrays.read_segmented(self.root, scan, self._slot(scan)))
 
-    def open_scan(self, scan: str, *, group: str = arrays.NATIVE) -> xr.Dataset:
+    def open_scan(self, scan: str, *, group: str = NATIVE) -> xr.Dataset:
         """The voxels of a scan, or its label maps (``labels``), as a lazy Dataset, one Dask chunk an array; nothing is read yet.
 
         Raises
@@ -406,17 +438,3 @@ class CohortStore:
         except Exception as error:
             message = f"what the store has of it cannot be read ({error}); do the run again with --check, which writes it anew"
             raise ScanError(Reason.STORE_DAMAGED, scan, message) from error
-
-
-def _refuse_foreign(root: Location) -> None:
-    """Refuse a folder with something else in it; what a broken-off creation leaves is fine."""
-    if (root / "scans" / NAME).exists():
-        raise other_layout(root, 1)
-    known = {*table.OWN, NAME, NAME + PARTIAL}
-    with writing(root):
-        folders, files = names(root)
-        foreign = sorted({*folders, *files} - known)
-        nested = [inner for folder in folders if folder in known for inner in names(root / folder)[0]]
-    if foreign or nested:
-        message = f"{root} holds {(foreign or nested)[0]!r}: it is no cohort store, or one whose index is lost"
-        raise RunError(Reason.NOT_WRITABLE, f"{message}; choose another output folder")

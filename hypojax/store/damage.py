@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypojax.reason import Reason, RunError, visible
 from hypojax.schema import COHORT_ARRAYS
 from hypojax.storage import PARTIAL, Location, each, file_digest, keys, names
-from hypojax.store.arrays import SCAN_GROUPS, scan_folders
+from hypojax.store.chunks import SCAN_GROUPS, scan_folders
 from hypojax.store.evaluations import EVALUATIONS, evaluation_paths, parse_evaluation
 from hypojax.store.index import Index, index_path, read_index
 from hypojax.store.ledger import LEDGER, ScanRecord, parse_entry, read_records, record_path

@@ -8,12 +8,13 @@ from pathlib import Path
 from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
 from hypojax.storage import PARTIAL, Location, each, keys, names, place
-from hypojax.store.arrays import SCAN_GROUPS, scan_folders
+from hypojax.store.chunks import SCAN_GROUPS, scan_folders
 from hypojax.store.index import Index, joined, put_index, read_index
 from hypojax.store.ledger import LEDGER, LedgerEntry, parse_entry, read_records
-from hypojax.store.removal import ASIDE, finish_removal, move_slot
+from hypojax.store.removal import ASIDE, finish_removal
 from hypojax.store.root import OWN, read_root, skeleton
 from hypojax.store.sealed import NAME, DamagedDocumentError, scan_key, unseal
+from hypojax.store.transfer import move_slot
 
 
 def rebuilt_index(root: Location) -> Index | None:

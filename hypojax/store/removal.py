@@ -16,14 +16,15 @@ from typing import Final
 
 from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
-from hypojax.storage import Location, names, place, remove, swap
-from hypojax.store.arrays import SCAN_GROUPS, scan_folders
+from hypojax.storage import Location, names, place, remove
+from hypojax.store.chunks import SCAN_GROUPS, scan_folders
 from hypojax.store.evaluations import evaluation_paths
 from hypojax.store.index import Index, put_index
 from hypojax.store.inflight import read_entry
-from hypojax.store.ledger import LEDGER, LedgerEntry, ScanRecord, entry_bytes, record_path
+from hypojax.store.ledger import LEDGER, LedgerEntry, record_path
 from hypojax.store.root import EXPORTS, hide_table, read_root, skeleton
 from hypojax.store.sealed import DamagedDocumentError, scan_key
+from hypojax.store.transfer import move_slot
 
 ASIDE: Final = "set-aside"
 """Folder beside the store for what lay in it and belonged to nothing."""
@@ -87,43 +88,6 @@ def order_without(scans: Sequence[str], removing: Iterable[str]) -> tuple[str, .
     count = len(scans) - len(gone)
     late = [scan for scan in scans[count:] if scan not in gone]
     return tuple(late.pop() if scan in gone else scan for scan in scans[:count])
-
-
-def move_slot(root: Location, scan: str, slot: int) -> None:
-    """Give a scan another row: its chunks first, then its record, then the old chunks go.
-
-    Raises
-    ------
-    RunError
-        ``DISK_FULL`` or ``NOT_WRITABLE``; ``BUSY``: somebody else writes its record.
-    """
-    path = record_path(root, scan)
-    entry, seen = read_entry(path, scan)
-    if entry.record is None or entry.record["slot"] == slot:
-        return
-    old = entry.record["slot"]
-    moved = {_moved(key, slot) if _is_chunk(key) else key: (key, digest) for key, digest in entry.record["files"].items()}
-    for key, (before, _) in moved.items():
-        if key != before:
-            with suppress(FileNotFoundError):  # its record names it all the same, and so does verification
-                place(root / key, (root / before).read_bytes())
-    files = {key: moved[key][1] for key in sorted(moved)}
-    record = ScanRecord(**{**entry.record, "slot": slot, "files": files})
-    if swap(path, entry_bytes(replace(entry, record=record), scan), seen=seen, through=True) is None:
-        raise RunError(Reason.BUSY, f"the record of scan {scan!r} is written by somebody else; run the same command again")
-    for array in COHORT_ARRAYS:
-        remove(root / array.name / "c" / str(old))
-
-
-def _is_chunk(key: str) -> bool:
-    """Whether an object is a chunk of an array over all scans."""
-    return key.split("/", maxsplit=1)[0] in {array.name for array in COHORT_ARRAYS}
-
-
-def _moved(key: str, slot: int) -> str:
-    """Key of the same chunk in another row."""
-    name, chunk, _, rest = key.split("/", 3)
-    return f"{name}/{chunk}/{slot}/{rest}"
 
 
 def _remove_tables(root: Location, index: Index) -> None:

@@ -20,6 +20,7 @@ from zarr.storage import MemoryStore, ObjectStore
 from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
 from hypojax.storage import (
+    PARTIAL,
     Location,
     Objects,
     connection,
@@ -29,12 +30,14 @@ from hypojax.storage import (
     fetch,
     file_digest,
     keys,
+    names,
     place,
     place_all,
     prune,
     remove,
+    writing,
 )
-from hypojax.store.arrays import SCAN_GROUPS, memory_store, model_coordinates, open_array, templates
+from hypojax.store.chunks import SCAN_GROUPS, memory_store, model_coordinates, open_array, templates
 from hypojax.store.evaluations import EVALUATIONS
 from hypojax.store.index import FORMAT, Index, other_layout
 from hypojax.store.ledger import LEDGER
@@ -284,3 +287,17 @@ def _columns_before(root: Location) -> list[str]:
 def _table_digest(files: Mapping[str, str]) -> str:
     """One digest for all objects of a table."""
     return digest(encode(files))
+
+
+def refuse_foreign(root: Location) -> None:
+    """Refuse a folder with something else in it; what a broken-off creation leaves is fine."""
+    if (root / "scans" / NAME).exists():
+        raise other_layout(root, 1)
+    known = {*OWN, NAME, NAME + PARTIAL}
+    with writing(root):
+        folders, files = names(root)
+        foreign = sorted({*folders, *files} - known)
+        nested = [inner for folder in folders if folder in known for inner in names(root / folder)[0]]
+    if foreign or nested:
+        message = f"{root} holds {(foreign or nested)[0]!r}: it is no cohort store, or one whose index is lost"
+        raise RunError(Reason.NOT_WRITABLE, f"{message}; choose another output folder")

@@ -138,23 +138,21 @@ def flipped(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [truncated, flipped, Path.unlink], ids=["truncated", "flipped", "deleted"])
-@pytest.mark.parametrize(
-    "key", ["native/voxels/c/0/0/0", "native/zarr.json", "labels/hypothalamus/c/0/0/0", "box/posterior_hypothalamus/zarr.json"]
-)
+@pytest.mark.parametrize("key", ["native/sub-02/c/0/0/0", "native/sub-02/zarr.json", "labels/sub-02/c/0/0/0/0", "labels/sub-02/zarr.json"])
 def test_damage_is_found_and_mended_in_that_scan_alone(
     scans: Path, undamaged: tuple[Path, dict[str, Any]], tmp_path: Path, harm: Callable[[Path], None], key: str
 ) -> None:
     whole, expected = undamaged
     out = shutil.copytree(whole, tmp_path / "out")
-    mend(scans, out, lambda: harm(out / "cohort.zarr" / "scans" / "sub-02" / key), key=key, where=ClusterSettings())
+    mend(scans, out, lambda: harm(out / "cohort.zarr" / key), key=key, where=ClusterSettings())
     assert written(out) == expected
 
 
 @pytest.mark.slow
 def test_damage_is_mended_on_a_cluster(scans: Path, undamaged: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     whole, expected = undamaged
-    out, key = shutil.copytree(whole, tmp_path / "out"), "native/voxels/c/0/0/0"
-    mend(scans, out, lambda: flipped(out / "cohort.zarr" / "scans" / "sub-02" / key), key=key, where=ClusterSettings("local", workers=2))
+    out, key = shutil.copytree(whole, tmp_path / "out"), "native/sub-02/c/0/0/0"
+    mend(scans, out, lambda: flipped(out / "cohort.zarr" / key), key=key, where=ClusterSettings("local", workers=2))
     assert written(out) == expected
 
 

@@ -1,0 +1,254 @@
+"""Scans that leave a cohort leave nothing of themselves, whenever the process dies; cohorts that join keep every bit."""
+
+import shutil
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from sample_store import DONE, PENDING, STRIPPED, UNTOUCHED, segmented, small_store, snapshot
+from standin import StandIn, write_phantom
+
+import hypojax
+from hypojax import cohort, execute
+from hypojax.cli import main
+from hypojax.execute.outcome import NoCallback
+from hypojax.reason import Reason, RunError
+from hypojax.segmenter.segmenter import Prepared, Segmentation
+from hypojax.settings import RunSettings
+from hypojax.storage import digest
+from hypojax.store import CohortStore, append_evaluation, repair, verify
+from hypojax.store.index import put_index, read_index
+from hypojax.store.removal import order_without
+
+ONE = RunSettings(threads=1)
+
+
+def traces(folder: Path, *words: bytes) -> list[str]:
+    """Files and folders whose names or bytes hold one of these."""
+    found = []
+    for path in folder.rglob("*"):
+        name, data = path.relative_to(folder).as_posix(), path.read_bytes() if path.is_file() else b""
+        if any(word in name.encode() or word in data for word in words):
+            found.append(name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output with a store, what lies beside it, and what was said of its scans."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    store = small_store(out / "cohort.zarr")
+    append_evaluation(store.root, {"worst": DONE}, date="2026-01-02")
+    append_evaluation(store.root, {"worst": STRIPPED}, date="2026-01-03")
+    (out / "qc.tsv").write_text(f"scan\tverdict\n{DONE}\tpass\n{STRIPPED}\tfail\n")
+    (out / "set-aside/cohort.zarr/native" / DONE).mkdir(parents=True)
+    (out / "set-aside/cohort.zarr/native" / DONE / "old").write_bytes(b"old")
+    return out
+
+
+class Killed(BaseException):
+    """The process died."""
+
+
+def dying_after(steps: int, patch: pytest.MonkeyPatch) -> list[str]:
+    """Let every change to the store after so many raise; gives the changes that were made."""
+    made: list[str] = []
+
+    def dying(step: Any) -> Any:  # noqa: ANN401 - any function that changes a file
+        def changed(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+            if len(made) >= steps:
+                raise Killed
+            made.append(step.__name__)
+            return step(*arguments, **options)
+
+        return changed
+
+    for module, names in (
+        ("removal", ("place", "remove")),
+        ("transfer", ("place", "remove", "swap")),
+        ("index", ("place",)),
+        ("root", ("place",)),
+    ):
+        for name in names:
+            place = f"hypojax.store.{module}.{name}"
+            patch.setattr(place, dying(getattr(__import__(f"hypojax.store.{module}", fromlist=[name]), name)))
+    return made
+
+
+def changes_of_a_removal(whole: Path, tmp_path: Path) -> int:
+    """How many changes the removal of the first scan makes."""
+    out = shutil.copytree(whole, tmp_path / "counted")
+    with pytest.MonkeyPatch.context() as patch:
+        made = dying_after(10_000, patch)
+        CohortStore.open(out / "cohort.zarr").remove([DONE])
+    return len(made)
+
+
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_removal_that_dies_at_any_step_is_undone_or_finished_and_leaves_nothing(whole: Path, tmp_path: Path, every: int) -> None:
+    """The scan goes from arrays, documents, evaluations and what was set aside; no record ever has another's chunk."""
+    chunks = {scan: digest(segmented(seed).box.values.tobytes()) for seed, scan in enumerate((DONE, STRIPPED))}
+    for steps in range(0, changes_of_a_removal(whole, tmp_path) + 1, every):
+        out = shutil.copytree(whole, tmp_path / str(steps))
+        root = out / "cohort.zarr"
+        with pytest.MonkeyPatch.context() as patch:
+            dying_after(steps, patch)
+            with suppress(Killed):
+                CohortStore.open(root).remove([DONE, PENDING])
+        for record in CohortStore.open(root).records():
+            if record["scan"] not in (DONE, PENDING):
+                assert {key: digest((root / key).read_bytes()) for key in record["files"]} == record["files"], steps
+        if steps == 0:
+            assert snapshot(out) == snapshot(whole)
+            continue
+        repair(root)
+        store = CohortStore.open(root)
+        store.write_table(cohort.build(store.records(), store.scans))
+        assert verify(root) == ()
+        assert store.index.ids == (UNTOUCHED, STRIPPED, "sub-03")
+        assert [list(one) for one in store.index.removed] == [["date", "scans"]]
+        assert traces(out, DONE.encode(), PENDING.encode()) == []
+        assert digest(store.read_segmentation(STRIPPED).box.values.tobytes()) == chunks[STRIPPED]
+        assert (out / "qc.tsv").read_text() == f"scan\tverdict\n{STRIPPED}\tfail\n"
+        shutil.rmtree(out)
+
+
+def test_the_last_rows_fill_the_holes() -> None:
+    """Against a slow twin: one scan after the other, the last row into the hole."""
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        scans = [str(number) for number in range(generator.integers(1, 12))]
+        gone = [scan for scan in scans if generator.random() < 0.4]
+        order = order_without(scans, gone)
+        assert sorted(order) == sorted(set(scans) - set(gone))
+        assert all(order[slot] == scan for slot, scan in enumerate(scans[: len(order)]) if scan not in gone)
+
+
+def test_a_store_of_an_older_layout_is_refused_with_what_to_do(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = shutil.copytree(whole, tmp_path / "out") / "cohort.zarr"
+    index = read_index(root)
+    with monkeypatch.context() as patch:
+        patch.setattr("hypojax.store.index.FORMAT", 1)
+        put_index(root, index)
+    for attempt in (CohortStore.open, verify, repair):
+        with pytest.raises(RunError, match=r"older version of hypojax \(layout 1.*new OUT folder.*still reads it") as caught:
+            attempt(root)
+        assert caught.value.reason is Reason.OTHER_SETTINGS
+
+
+def site(folder: Path, subjects: Sequence[str], *, mark: int = 0) -> Path:
+    """A small dataset; its name is that of the folder."""
+    for subject in subjects:
+        write_phantom(folder / f"sub-{subject}" / "anat" / f"sub-{subject}_T1w.nii.gz", mark=mark + int(subject))
+    (folder / "dataset_description.json").write_text("{}")
+    return folder
+
+
+class Onlooker(StandIn):
+    """Looks at the cohort with xarray alone while scans are added."""
+
+    def segment_batch(self, scans: Sequence[Prepared]) -> list[Segmentation]:
+        self.seen.append(dict(xr.open_zarr(self.root)[["status", "posterior"]].sizes))
+        return super().segment_batch(scans)
+
+
+def test_shards_that_add_scans_at_once_make_room_together_and_readers_see_what_was(tmp_path: Path) -> None:
+    """Rows never change place; a reader sees the table and the rows of before until the new table is written."""
+    folder, out = site(tmp_path / "bids", ("02",)), tmp_path / "out"
+    execute.run([folder], out=out, settings=ONE, segmenter=StandIn())
+    site(folder, ("01", "03", "04", "05"))
+    networks = [Onlooker(), Onlooker()]
+    errors: list[BaseException] = []
+
+    def add(number: int) -> None:
+        network: Any = networks[number]
+        network.seen, network.root = [], out / "cohort.zarr"
+        try:
+            execute.run([folder], out=out, settings=ONE, segmenter=network, shard=execute.parse_shard(f"{number + 1}/2"))
+        except BaseException as error:  # noqa: BLE001 - told to the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert execute.verify(out) == ()
+    shown = xr.open_zarr(out / "cohort.zarr")
+    assert shown.scan.values.tolist() == ["sub-02", "sub-01", "sub-03", "sub-04", "sub-05"]
+    assert (shown.posterior.max(["label", "anterior", "superior", "right"]) > 0.5).values.all()
+    sizes = [size for network in networks for size in network.seen]
+    assert sizes
+    assert {size["scan"] for size in sizes} <= {1, 5}
+
+
+def test_sites_made_apart_become_one_cohort(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every object keeps its bytes; ids that clash get the dataset's name; a merge that died goes on; a scan leaves it by one command."""
+    outs = []
+    for name, subjects, mark in (("a", ("01", "02"), 0), ("b", ("01", "03"), 50)):
+        outs.append(tmp_path / name / "out")
+        execute.run([site(tmp_path / name / "bids", subjects, mark=mark)], out=outs[-1], settings=ONE, segmenter=StandIn())
+    with pytest.MonkeyPatch.context() as patch:
+        taken = CohortStore.copy_scan
+        patch.setattr(CohortStore, "copy_scan", lambda *given: taken(*given) if given[1] == "bids-2_sub-01" else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            hypojax.merge(outs, tmp_path / "both")
+    assert len(CohortStore.open(tmp_path / "both" / "cohort.zarr").missing()) == 3
+    assert hypojax.merge(outs, tmp_path / "both").done == 4
+    assert execute.verify(tmp_path / "both") == ()
+    both, first, second = (hypojax.open_cohort(out) for out in (tmp_path / "both", *outs))
+    assert both.scan.values.tolist() == ["bids-2_sub-01", "bids-2_sub-03", "sub-01", "sub-02"]
+    assert both.dataset.values.tolist() == ["bids-2", "bids-2", "bids", "bids"]
+    np.testing.assert_array_equal(both.volume_mm3[2:], first.volume_mm3)
+    np.testing.assert_array_equal(both.volume_mm3[:2], second.volume_mm3)
+    maps = [path.read_bytes() for out in (outs[1], tmp_path / "both") for path in sorted((out / "derivatives").rglob("*03*dseg.nii.gz"))]
+    assert len(maps) == 2
+    assert maps[0] == maps[1]
+    before = snapshot(tmp_path / "both" / "cohort.zarr")
+    assert hypojax.merge(outs, tmp_path / "both").done == 4
+    assert snapshot(tmp_path / "both" / "cohort.zarr") == before
+
+    assert main(["remove", str(tmp_path / "both"), "sub-02"]) == 1
+    assert "--yes" in capsys.readouterr().err
+    assert main(["remove", str(tmp_path / "both"), "sub-02", "--yes"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "--exclude FILE" in told
+    assert "must be made again" in told
+    assert traces(tmp_path / "both", b"sub-02") == []
+    assert execute.verify(tmp_path / "both") == ()
+    (tmp_path / "left.txt").write_text("# consent withdrawn\nsub-02\n")
+    again = replace(ONE, exclude=tmp_path / "left.txt")
+    outcome = execute.run([tmp_path / "a" / "bids"], out=tmp_path / "both", settings=again, segmenter=StandIn())
+    assert (outcome.done, outcome.kept) == (3, 1)
+    with pytest.raises(RunError, match="no scan 'sub-02'"):
+        hypojax.remove(tmp_path / "both", "sub-02", callback=NoCallback())
+
+
+def test_cohorts_that_do_not_fit_are_not_merged(tmp_path: Path) -> None:
+    """Other weights, the same file twice, damage, and a place that is taken: a sentence each, and nothing is written."""
+    outs = [tmp_path / name for name in ("one", "other", "twice")]
+    folders = [site(tmp_path / name, ("01",), mark=number) for number, name in enumerate(("x", "y"))]
+    for out, folder, weights in zip(outs, (folders[0], folders[1], folders[0]), ("same", "else", "same"), strict=True):
+        execute.run([folder], out=out, settings=ONE, segmenter=StandIn(weights=weights))
+    for others, reason, sentence in (
+        ([outs[0], outs[1]], Reason.OTHER_SETTINGS, "was 'same' and is now 'else'"),
+        ([outs[0], outs[2]], Reason.DUPLICATE_SCAN, "counted twice"),
+        ([outs[0]], Reason.USAGE, "two or more"),
+    ):
+        with pytest.raises(RunError, match=sentence) as caught:
+            hypojax.merge(others, tmp_path / "new")
+        assert caught.value.reason is reason
+    execute.run([folders[1]], out=tmp_path / "good", settings=ONE, segmenter=StandIn(weights="same"))
+    with pytest.raises(RunError, match="is another cohort already"):
+        hypojax.merge([outs[0], tmp_path / "good"], outs[1])
+    chunk = tmp_path / "good/cohort.zarr/image/c/0/0/0/0"
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    with pytest.raises(RunError, match=r"scan 'sub-01' of .*good.*image/c/0/0/0/0 is missing or damaged"):
+        hypojax.merge([outs[0], tmp_path / "good"], tmp_path / "new")
