@@ -128,7 +128,7 @@ class GzipStream(io.RawIOBase):
         if not rest.startswith(GZIP_MAGIC):
             raise HypojaxError(
                 Reason.CORRUPTED,
-                "something else follows its compressed image; fetch the file again, or compress it anew, or exclude the scan",
+                "unexpected data after its compressed image; fetch the file again, or compress it anew, or exclude the scan",
             )
         self._member, self._pending = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP), rest
 

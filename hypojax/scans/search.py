@@ -192,15 +192,7 @@ def of_subjects_beside(folder: Location, subjects: Subjects) -> Find:
 
 
 class _Search:
-    """One search of a folder.
-
-    Parameters
-    ----------
-    root
-        The folder.
-    known
-        Tables of datasets.
-    """
+    """One search of a folder, with the tables of datasets that are known already."""
 
     def __init__(self, root: Location, known: Datasets) -> None:
         self._root, self._known = root, known
