@@ -13,7 +13,7 @@ from hypojax.grid import Grid
 from hypojax.release import STAGES, released_folder
 from hypojax.schema import SUBUNITS
 from hypojax.volumes.score import FARTHEST, ScoreModel, Sign, head_signs, hypothalamus_signs, moments, parsed, released_model, views_apart
-from pipelines.maintenance.score_fit import PENALTY, auc, fitted
+from pipelines.maintenance.score_fit import PENALTY, auc, fitted, write_model
 
 GRID = Grid((30, 24, 28), np.diag([1.0, 0.8, 1.2, 1.0]))
 SIZES = np.array([1.0, 0.8, 1.2])
@@ -159,7 +159,7 @@ def test_no_other_weights_fit_better() -> None:
 def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:
     values, good, usual = results()
     model = fitted(values, good, names=NAMES, usual=usual)
-    model.write(tmp_path / "score.json")
+    write_model(model, tmp_path / "score.json")
     assert parsed((tmp_path / "score.json").read_text()) == model
 
 

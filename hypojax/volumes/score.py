@@ -11,10 +11,9 @@ anew and says how well the score separates good from bad results.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -87,10 +86,6 @@ class ScoreModel:
         """Quality of a result with these signs, 0 to 1; signs that are not given depart not."""
         cost = sum(sign.weight * sign.departure(values.get(name, np.nan)) for name, sign in self.signs.items())
         return float(1 / (1 + np.exp(cost - self.constant)))
-
-    def write(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 @cache

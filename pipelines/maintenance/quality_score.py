@@ -24,7 +24,7 @@ from hypojax.metrics import bootstrap
 from hypojax.segmenter.segmenter import Segmenter
 from hypojax.volumes.flags import LOWEST_SCORE
 from pipelines.maintenance.perturb.bars import markdown
-from pipelines.maintenance.score_fit import auc, fit_all, out_of_fold
+from pipelines.maintenance.score_fit import auc, fit_all, out_of_fold, write_model
 from pipelines.maintenance.spoilt_scans import judged, run
 
 BAR: Final = 0.95
@@ -84,7 +84,7 @@ def main(data: Path, weights: Path, out: Path) -> None:
     results = results.assign(score=out_of_fold(results))
     figures, area = figures_of(results, len(table) - len(results))
     record = {"weights": table["weights"].iloc[0], "results": len(results), "subjects": results["scan"].nunique(), "auc": round(area, 4)}
-    replace(fit_all(results), fitted_on=record | {"figures": figures}).write(MODEL)
+    write_model(replace(fit_all(results), fitted_on=record | {"figures": figures}), MODEL)
     text = page(results, figures)
     (out / "quality_score.md").write_text(text, encoding="utf-8")
     print("", text.partition("| case |")[0], sep="\n")

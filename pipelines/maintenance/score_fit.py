@@ -1,6 +1,8 @@
 """Fit a quality score to results known to be good or bad, and say how well it separates them."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -129,3 +131,8 @@ def out_of_fold(results: pd.DataFrame) -> Float64[np.ndarray, "result"]:
     for fold in range(FOLDS):
         scores[folds == fold] = scored(results[folds == fold], fit_all(results[folds != fold]))
     return scores
+
+
+def write_model(model: ScoreModel, path: Path) -> None:
+    """Write a score as JSON, as `hypojax.volumes.score` reads it."""
+    path.write_text(json.dumps(asdict(model), indent=1) + "\n", encoding="utf-8")
