@@ -5,7 +5,8 @@
 
 SCANS has a row a scan: ``name`` (of the subject), ``image``, ``labels`` (files; 1–5 left, 6–10 right) and, where known, ``mask``, ``age``,
 ``sex``, ``dataset``. It trains a network a fold and one on all subjects, as the released ones were: about half an hour each on one core.
-Ended or killed, the same command goes on where it stopped. `log.png` of each run shows loss and held-out Dice.
+Ended or killed, the same command goes on where it stopped. `log.png` of each run shows loss and held-out Dice. Then
+``hypojax run --weights OUT/weights`` segments with the network of all subjects.
 """
 
 import argparse
@@ -26,6 +27,8 @@ def main(scans: Path, out: Path, *, steps: int | None, fold: int | None) -> None
     print(*results, sep="\n")
     if not results[-1].finished:
         sys.exit("interrupted and saved: the same command goes on")
+    if fold is None:
+        print("weights:", hypojax.training.write_weights(out / "weights", box=out / "all"))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from hypojax.checkpoint import load_checkpoint
 from hypojax.cli import main
 from hypojax.cli.verb import OK, USAGE
+from hypojax.release import released_folder, weights_files, weights_sha256
 from hypojax.training.train_config import read_config
 from hypojax.training.train_log import read_history
 from hypojax.training.train_record import read_record, released_weights
 from hypojax.training.training import starting_weights, train_network
+from hypojax.training.weights import write_weights
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("a", "b", "c", "d")
@@ -132,6 +135,13 @@ def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp
     (place / "on.toml").write_text(f"start = '{out / 'fold0'}'\n" + CONFIG)
     on = read_config(place / "on.toml")
     for ours, theirs in zip(jax.tree.leaves(starting_weights(on)), jax.tree.leaves(weights), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    folder = write_weights(tmp_path / "weights", box=out / "fold0")
+    files = weights_files(folder)
+    assert files["head"][0].read_bytes() == (released_folder() / "head.safetensors").read_bytes()
+    made = load_checkpoint(files["box"][0], expected=weights_sha256(folder)["weights_box_sha256"])
+    for ours, theirs in zip(jax.tree.leaves(made.weights), jax.tree.leaves(weights), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

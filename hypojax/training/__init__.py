@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hypojax.training.train_config import TrainConfig, read_config
     from hypojax.training.train_log import LogEntry, SilentTraining, TrainCallback
     from hypojax.training.training import TrainResult, train, train_network
+    from hypojax.training.weights import write_weights
 
 _HOME: Final = {
     "LogEntry": "train_log",
@@ -20,10 +21,21 @@ _HOME: Final = {
     "read_config": "train_config",
     "train": "training",
     "train_network": "training",
+    "write_weights": "weights",
 }
 """Public name → the file it lives in."""
 
-__all__ = ["LogEntry", "SilentTraining", "TrainCallback", "TrainConfig", "TrainResult", "read_config", "train", "train_network"]
+__all__ = [
+    "LogEntry",
+    "SilentTraining",
+    "TrainCallback",
+    "TrainConfig",
+    "TrainResult",
+    "read_config",
+    "train",
+    "train_network",
+    "write_weights",
+]
 
 
 def __getattr__(name: str) -> object:
