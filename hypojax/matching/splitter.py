@@ -14,9 +14,10 @@ from hypojax.matching.sets import TEST, folds, hold_out, matched_pairs
 from hypojax.matching.split_plan import SplitPlan
 from hypojax.matching.subjects import SUBJECT, read_participants
 from hypojax.reason import Reason, RunError
+from hypojax.reporting import Bullets, Page, Paragraph, TextTable, markdown
 from hypojax.storage import Disk, on_disk, place
 from hypojax.tables import typed_column
-from hypojax.tables.writer import markdown_table, tsv
+from hypojax.tables.writer import tsv
 
 NOTE: Final = "split_note"
 
@@ -90,11 +91,11 @@ def write_split(split: SplitResult, out: Disk) -> tuple[Path, Path, Path]:
         ``DISK_FULL`` or ``NOT_WRITABLE``.
     """
     folder = on_disk(out)
-    table, balance, markdown = folder / "split.tsv", folder / "balance.tsv", folder / "balance.md"
+    table, balance, page = folder / "split.tsv", folder / "balance.tsv", folder / "balance.md"
     place(table, tsv(split.table))
     place(balance, tsv(split.balance))
-    place(markdown, balance_markdown(split).encode())
-    return table, balance, markdown
+    place(page, markdown(balance_page(split)).encode())
+    return table, balance, page
 
 
 def balance_lines(split: SplitResult) -> tuple[list[str], list[list[str]]]:
@@ -109,27 +110,12 @@ def balance_lines(split: SplitResult) -> tuple[list[str], list[list[str]]]:
     return ["", *names, "SMD before", "SMD after", "p"], rows
 
 
-def balance_markdown(split: SplitResult) -> str:
-    """The balance table with the verdict and notes, as Markdown."""
+def balance_page(split: SplitResult) -> Page:
+    """The balance table with the verdict and notes, as a page."""
     header, rows = balance_lines(split)
-    lines = markdown_table([header, *rows])
     subjects = ", ".join(f"{count} in {name}" for name, count in split.counts.items())
-    return "\n".join(
-        [
-            "# Balance",
-            "",
-            f"Subjects: {subjects}.",
-            "",
-            *lines,
-            "",
-            verdict(split),
-            "",
-            TESTS,
-            "",
-            *(f"- {note}" for note in split.notes),
-            "",
-        ]
-    )
+    table, notes = TextTable(header, rows), Bullets(split.notes)
+    return Page("Balance", [Paragraph(f"Subjects: {subjects}."), table, Paragraph(verdict(split)), Paragraph(TESTS), notes])
 
 
 def verdict(split: SplitResult) -> str:
