@@ -10,7 +10,7 @@ import pytest
 import hypojax
 
 ROOT = Path(hypojax.__file__).parent
-ROOMS = ("scans", "volumes", "segment.py", "forward.py", "preprocess.py", "foreground.py", "scaling.py", "intensity.py")
+ROOMS = ("scans", "volumes", "segmenter", "preprocessing", "storage")
 KINDS = {"HypojaxError": 1, "ScanError": 2}
 """Refusals → where their sentence stands among the arguments."""
 

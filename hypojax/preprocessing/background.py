@@ -66,7 +66,7 @@ INVERTED: Final = 0.6
 NOISE_OUTSIDE: Final = "noise_outside_head"
 
 
-ADVICE: Final = "which looks like an inverted scale: check how the scan was converted, or exclude it"
+ADVICE: Final = "which looks like an inverted scale; check how the scan was converted, or exclude it"
 
 
 @dataclass(frozen=True, eq=False)
