@@ -2,8 +2,8 @@
 
     python pipelines/evaluate_manual_labels.py out/ manual/ evaluation/ --by sex
 
-OUT is the folder of a run; MANUAL holds label maps (BIDS derivatives, or images named like their scans, at any depth). Writes
-``scores.tsv``, ``evaluation.nc``, a Bland–Altman plot and a page; a label map that cannot be compared is a row with its reason.
+OUT is the folder of a run; MANUAL holds label maps (BIDS derivatives, or images named like their scans, at any depth). EVALUATION receives
+every scan's scores and their summary as tables and netCDF, and a page. A label map that cannot be compared is a row with its reason.
 """
 
 import argparse
