@@ -25,7 +25,7 @@ def resident() -> float:
 def show_stored(path: Path) -> Image:
     """Print what one scan takes in the store."""
     image = read(path.name, path)
-    stored, decoded = sum(map(len, native_objects(image).values())), image.voxels.nbytes
+    stored, decoded = sum(map(len, native_objects(path.name, image).values())), image.voxels.nbytes
     print(f"{path.name:40s} {stored / 1e6:8.1f} MB stored, {stored / path.stat().st_size:.2f} of its file, {stored / decoded:.2f} decoded")
     return image
 

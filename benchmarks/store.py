@@ -167,6 +167,8 @@ def example(image: Image) -> StoredSegmentation:
         intracranial=(radius < 0.5).astype(np.uint8),
         head=Posterior(Grid(HEAD_SHAPE, np.eye(4)), np.zeros(HEAD_SHAPE, np.uint8)),
         box=Posterior(Grid(BOX_SHAPE, np.eye(4)), noise),
+        head_image=np.zeros(HEAD_SHAPE, np.float32),
+        box_image=np.zeros(BOX_SHAPE, np.float32),
         mean=0.0,
         std=1.0,
     )

@@ -196,8 +196,8 @@ def test_sites_made_apart_become_one_cohort(tmp_path: Path, capsys: pytest.Captu
         outs.append(tmp_path / name / "out")
         execute.run([site(tmp_path / name / "bids", subjects, mark=mark)], out=outs[-1], settings=ONE, segmenter=StandIn())
     with pytest.MonkeyPatch.context() as patch:
-        taken = CohortStore.copy_scan
-        patch.setattr(CohortStore, "copy_scan", lambda *given: taken(*given) if given[1] == "bids-2_sub-01" else 1 / 0)
+        taken = CohortStore.take_copy
+        patch.setattr(CohortStore, "take_copy", lambda *given: taken(*given) if given[1]["scan"] == "bids-2_sub-01" else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             hypojax.merge(outs, tmp_path / "both")
     assert len(CohortStore.open(tmp_path / "both" / "cohort.zarr").missing()) == 3

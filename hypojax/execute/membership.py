@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hypojax.cohort import derivatives
@@ -15,7 +15,9 @@ from hypojax.reason import Reason, RunError
 from hypojax.scans.found import free_name
 from hypojax.storage import Location, Place, locate, locate_all, real
 from hypojax.store import CohortStore, ScanEntry
-from hypojax.store.index import joined, settings_differences
+from hypojax.store.index import joined, put_index, settings_differences
+from hypojax.store.ledger import record_path
+from hypojax.store.transfer import copied, damaged_source
 
 KEPT: Final = "delete it, or name it in a text file and give that to each later run: --exclude FILE"
 
@@ -151,7 +153,9 @@ def merge(outs: Iterable[Place], new: Place, *, callback: Callback | None = None
             provenance=_provenance(sources),
         )
         store.take_over(store.index.ids)
-        store.note_removed([removed for source in sources for removed in source.index.removed])
+        if removed := tuple(removed for source in sources for removed in source.index.removed):
+            store.index = replace(store.index, removed=removed)
+            put_index(store.root, store.index)
         missing = set(store.missing())
         callback.started(total=len(missing), kept=len(planned) - len(missing))
         mapped = _copy_all(store, planned, missing)
@@ -172,7 +176,10 @@ def _copy_all(store: CohortStore, planned: Planned, missing: Iterable[str]) -> l
     """Copy scans that the new cohort lacks; gives those whose label maps are to be made, as the cohorts had them."""
     for scan in sorted(missing):
         source, named = planned[scan][1]
-        store.copy_scan(scan, source, named)
+        if (record := source.record(named)) is not None:
+            store.take_copy(*copied(source.root, record, scan=scan, slot=store.index.slots[scan]))
+        elif record_path(source.root, named).exists():
+            raise damaged_source(source.root, named, "its ledger record is damaged")
     return [scan for scan, (_, (source, named)) in planned.items() if source.derivatives(named) and not store.derivatives(scan)]
 
 

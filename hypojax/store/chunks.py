@@ -36,6 +36,7 @@ SCAN_GROUPS: Final = (NATIVE, LABEL_ARRAYS)
 """Groups that hold an array of its own for each scan."""
 
 
+@cache
 def template(array: CohortArray, count: int) -> bytes:
     """Document of an array over so many scans: spelled here, so that the same declaration gives the same bytes with every Zarr library.
 

@@ -28,7 +28,6 @@ from hypojax.store.ledger import (
 from hypojax.store.removal import begin_removal, finish_removal
 from hypojax.store.root import skeleton
 from hypojax.store.sealed import NAME, check_file, scan_key
-from hypojax.store.transfer import copied_objects, damaged_source
 
 Stored = TypeVar("Stored")
 
@@ -112,7 +111,7 @@ class CohortStore:
         else:
             table.refuse_foreign(root)
             table.write_empty_table(root, index=index)
-        # Room comes before the scans that need it: whoever sees a scan in the index finds its rows.
+        # Room comes before the scans that need it.
         place_all(root, skeleton(len(index.scans)), through=True)
         put_index(root, index)
         return cls(root, index=index)
@@ -282,12 +281,7 @@ class CohortStore:
             files=self._files_of(scan),
             settings_sha256=self.index.settings_sha256,
         )
-        claim, root = self._claim(scan), self.behind_claim(scan, self.root)
-        folders = scan_folders(scan, record["slot"])
-        prune(root, folders, keep=record["files"])
-        flush(root, record["files"], folders)
-        claim.put(LedgerEntry(record, origin=self._origin(scan), derivatives=dict(derivatives or {})), through=True)
-        self._forget(scan)
+        self._put(record, derivatives or {})
         return record
 
     def derivatives(self, scan: str) -> Mapping[str, str]:
@@ -302,35 +296,10 @@ class CohortStore:
             claim.put(replace(claim.entry, claim="", begun=0, derivatives=dict(derivatives)), through=True)
             self._forget(scan)
 
-    def copy_scan(self, scan: str, source: "CohortStore", named: str) -> None:
-        """Take a scan over from another store, under another id if need be: every object is held against its digest, the record goes last.
-
-        A scan without a record there stays without one here; label maps beside the store are left to whoever writes them.
-
-        Raises
-        ------
-        RunError
-            ``STORE_DAMAGED``: an object or the record there is not what was written; otherwise as `write_native`.
-        """
-        found = source.record(named)
-        if found is None:
-            if record_path(source.root, named).exists():
-                raise damaged_source(source.root, named, "its ledger record is damaged")
-            return
-        slot = self._slot(scan)
-        objects = copied_objects(source.root, found, scan=scan, slot=slot)
-        self._write(scan, objects)
-        claim, root = self._claim(scan), self.behind_claim(scan, self.root)
-        flush(root, objects, scan_folders(scan, slot))
-        record = ScanRecord(**{**found, "scan": scan, "slot": slot, "files": digests(objects)})
-        claim.put(LedgerEntry(record, origin=self._origin(scan)), through=True)
-        self._forget(scan)
-
-    def note_removed(self, removed: Sequence[Mapping[str, Any]]) -> None:
-        """Say in the ledger that scans were removed before, from cohorts that this one was made of."""
-        if removed and tuple(removed) != self.index.removed:
-            self.index = replace(self.index, removed=tuple(removed))
-            put_index(self.root, self.index)
+    def take_copy(self, record: ScanRecord, objects: Objects) -> None:
+        """Store a scan as another store has it (`hypojax.store.transfer.copied`), its record last; errors as `write_native`."""
+        self._write(record["scan"], objects)
+        self._put(record, {})
 
     def read_native(self, scan: str) -> Native:
         """The voxels, geometry and header of a scan, as they were written.
@@ -359,12 +328,7 @@ class CohortStore:
     def write_table(self, dataset: xr.Dataset, *, exports: Mapping[str, str] | None = None) -> None:
         """Replace the table at the root (`cohort.build` makes it from `records` and `scans`).
 
-        Parameters
-        ----------
-        dataset
-            The table.
-        exports
-            Name of each file beside the store that holds the same table → its SHA-256.
+        ``exports`` has the name of each file beside the store that holds the same table → its SHA-256.
 
         Raises
         ------
@@ -380,53 +344,50 @@ class CohortStore:
         return verify(self.root)
 
     def _counts(self, record: ScanRecord) -> bool:
-        """Whether a record was made with the settings of this store."""
         return record["settings_sha256"] == self.index.settings_sha256
 
     def _slot(self, scan: str) -> int:
-        """Row of a scan in the arrays over all scans."""
         if scan not in self.index.slots:
             raise ValueError(f"scan {scan!r} is not one of this store; create it with the scan among its inputs")
         return self.index.slots[scan]
 
-    def _origin(self, scan: str) -> Mapping[str, Any]:
-        """What the index says of a scan and of the store."""
-        return {"input": self.index.by_id[scan], "settings": self.index.settings, "provenance": self.index.provenance}
-
     def _claim(self, scan: str) -> InFlight:
-        """The claim on a scan, taken now where this store has none."""
         if scan not in self._claims:
             self._claims[scan] = take(self.root, scan, count=False)
         return self._claims[scan]
 
     def _withdraw(self, scan: str) -> None:
-        """Leave of a scan's entry the claim alone."""
         claim = self._claim(scan)
         self._claims[scan] = claim.put(replace(claim.entry, record=None))
 
     def _forget(self, scan: str) -> None:
-        """Know nothing more of a scan than the store does."""
         self._files.pop(scan, None)
         self._affines.pop(scan, None)
         self._claims.pop(scan, None)
 
     def _files_of(self, scan: str) -> dict[str, str]:
-        """Digests of what is stored of a scan: what its record has and what was written since, ordered by key."""
         if scan not in self._files:  # a record in a bucket is worth not asking for twice
             record = self.record(scan)
             self._files[scan] = dict(record["files"]) if record else {}
         return dict(sorted(self._files[scan].items()))
 
     def _write(self, scan: str, objects: Objects) -> None:
-        """Place objects of a scan. A record that speaks of them is withdrawn first, so that it is never wrong."""
         files = self._files_of(scan)
         if set(files) & set(objects):
             self._withdraw(scan)
         place_all(self.behind_claim(scan, self.root), objects)
         self._files[scan] = {**files, **digests(objects)}
 
+    def _put(self, record: ScanRecord, derivatives: Mapping[str, str]) -> None:
+        scan = record["scan"]
+        claim, root, folders = self._claim(scan), self.behind_claim(scan, self.root), scan_folders(scan, record["slot"])
+        prune(root, folders, keep=record["files"])
+        flush(root, record["files"], folders)
+        origin = {"input": self.index.by_id[scan], "settings": self.index.settings, "provenance": self.index.provenance}
+        claim.put(LedgerEntry(record, origin=origin, derivatives=dict(derivatives)), through=True)
+        self._forget(scan)
+
     def _read(self, scan: str, group: str, reader: Callable[[], Stored]) -> Stored:
-        """Read what is stored of a scan. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
         try:
             # Chunks carry checksums of their own; affine, slope and types of arrays stand in documents, which do not.
             key, record = f"{group}/{scan_key(scan)}/{NAME}", self.record(scan)

@@ -95,9 +95,16 @@ def take(root: Location, scan: str, *, count: bool) -> InFlight:
         before, seen = read_entry(path, scan)
         entry = replace(before, begun=before.begun + count, claim=token_hex(8))
         version = swap(path, entry_bytes(entry, scan), seen=seen)
-        if version is not None:
-            _confirm(path, scan, before=before, version=version)
-            return InFlight(path, scan, entry, version)
+        if version is None:
+            continue
+        try:
+            # Once more: whoever takes over from here on finds the marker. One that came too late is taken back.
+            check_fence(path)
+        except HypojaxError:
+            if before != LedgerEntry():
+                swap(real(path), entry_bytes(before, scan), seen=version)
+            raise
+        return InFlight(path, scan, entry, version)
     raise TakenError(scan)
 
 
@@ -126,16 +133,6 @@ def read_entry(path: Location, scan: str) -> tuple[LedgerEntry, Version | None]:
         return parse_entry(data, scan), version
     except (OSError, DamagedDocumentError):
         return LedgerEntry(), version
-
-
-def _confirm(path: Location, scan: str, *, before: LedgerEntry, version: Version) -> None:
-    """Ask once more whether the claim could be put: whoever takes over from here on finds it. A claim that came too late is taken back."""
-    try:
-        check_fence(path)
-    except HypojaxError:
-        if before != LedgerEntry():
-            swap(real(path), entry_bytes(before, scan), seen=version)
-        raise
 
 
 def _renewed(path: Location, scan: str) -> None:

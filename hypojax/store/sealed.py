@@ -127,20 +127,13 @@ def unseal(data: bytes) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(data)
         sealed = document["attributes"][SEAL]
         # The bytes without their seal, and not the document spelled anew: a run reads the records of every scan several times.
-        intact = digest(_bare(data, f'"{SEAL}":"{sealed}"'.encode())) == sealed
+        before, found, after = data.partition(f'"{SEAL}":"{sealed}"'.encode())
+        intact = bool(found) and digest(before.removesuffix(b",") + after) == sealed
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DamagedDocumentError(f"not a readable document ({error})") from error
     if not intact:
         raise DamagedDocumentError("its digest does not match")
     return document
-
-
-def _bare(data: bytes, seal: bytes) -> bytes:
-    """The bytes of a sealed document without its seal, the last of its attributes."""
-    before, found, after = data.partition(seal)
-    if not found:
-        raise ValueError("its seal stands elsewhere")
-    return before.removesuffix(b",") + after
 
 
 def scan_key(scan: str) -> str:

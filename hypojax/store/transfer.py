@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
-from hypojax.storage import Location, digest, place, remove, swap
+from hypojax.storage import Location, digest, digests, place, remove, swap
 from hypojax.store.chunks import scan_folders
 from hypojax.store.inflight import read_entry
 from hypojax.store.ledger import ScanRecord, entry_bytes, record_path
@@ -49,23 +49,23 @@ def _moved(key: str, slot: int) -> str:
     return f"{name}/{chunk}/{slot}/{rest}"
 
 
-def copied_objects(root: Location, record: ScanRecord, *, scan: str, slot: int) -> Mapping[str, bytes]:
-    """All that is stored of a scan in the store at ``root``, by its keys in a store where it has another id and row.
+def copied(root: Location, found: ScanRecord, *, scan: str, slot: int) -> tuple[ScanRecord, Mapping[str, bytes]]:
+    """The record and all objects of a scan in the store at ``root``, as a store has them where it has another id and row.
 
     Raises
     ------
     RunError
         ``STORE_DAMAGED``: an object is not what was written.
     """
-    places = dict(zip(scan_folders(record["scan"], record["slot"]), scan_folders(scan, slot), strict=True))
+    places = dict(zip(scan_folders(found["scan"], found["slot"]), scan_folders(scan, slot), strict=True))
     objects: dict[str, bytes] = {}
-    for key, expected in record["files"].items():
+    for key, expected in found["files"].items():
         home = next(folder for folder in places if key.startswith(f"{folder}/"))
         data = (root / key).read_bytes() if (root / key).is_file() else b""
         if digest(data) != expected:
-            raise damaged_source(root, record["scan"], f"{key} is missing or damaged")
+            raise damaged_source(root, found["scan"], f"{key} is missing or damaged")
         objects[places[home] + key[len(home) :]] = data
-    return objects
+    return ScanRecord(**{**found, "scan": scan, "slot": slot, "files": digests(objects)}), objects
 
 
 def damaged_source(root: Location, scan: str, what: str) -> RunError:
