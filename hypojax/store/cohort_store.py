@@ -173,8 +173,7 @@ class CohortStore:
     def remove(self, scans: Sequence[str]) -> None:
         """Remove every byte of scans, from arrays, tables, label maps and evaluations; the input files are left alone.
 
-        Nobody else may write the store meanwhile. The table must be made again after it. A removal that breaks off is finished by
-        whoever writes the store next.
+        Nobody else may write the store meanwhile; the table must be made again after it. What breaks off is finished by the next writer.
 
         Raises
         ------
