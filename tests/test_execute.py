@@ -197,12 +197,12 @@ def test_running_again_keeps_what_is_done_and_tries_the_rest_when_asked(tmp_path
     folder = bids(tmp_path / "in", poisoned=("02",))
     execute.run([folder], out=tmp_path / "out", segmenter=StandIn())
     before = bytes_below(tmp_path / "out" / "cohort.zarr" / "ledger" / "sub-01")
-    write_phantom(folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz")
     write_phantom(folder / "sub-03" / "anat" / "sub-03_T1w.nii.gz")
     network, watch = StandIn(), Tally()
     outcome = execute.run([folder], out=tmp_path / "out", segmenter=network, callback=watch)
     assert (outcome.done, outcome.failed, outcome.kept, sum(network.batches)) == (2, 1, 1, 1)
     assert any("--retry-failed" in note for note in watch.notes)
+    write_phantom(folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz")
     outcome = execute.run([folder], out=tmp_path / "out", settings=RunSettings(retry_failed=True), segmenter=network)
     assert (outcome.done, outcome.failed, outcome.kept, sum(network.batches)) == (3, 0, 2, 2)
     assert bytes_below(tmp_path / "out" / "cohort.zarr" / "ledger" / "sub-01") == before
@@ -318,6 +318,7 @@ def test_the_store_says_how_it_was_made(tmp_path: Path) -> None:
         "memory": None,
         "read_ahead": 3,
         "recompute": False,
+        "recompute_changed": False,
         "retry_failed": False,
         "strict_tables": False,
         "threads": None,
