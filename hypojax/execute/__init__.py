@@ -1,4 +1,20 @@
-"""From inputs to a finished cohort on one machine: the stages of a run, the pipeline of one scan, and how it ended."""
+"""From inputs to a finished cohort: the stages of a run, the pipeline of one scan, and how it ended.
+
+| file | what it has |
+|---|---|
+| `stages` | `run`, `ingest`, `segment_store`, `export`, `status`: the stages of a run, all together and each alone |
+| `inputs`, `output`, `lock` | the scans of a run, its output folder, and who may write there |
+| `job` | what is left to do, and one run over it, here or on a cluster |
+| `pipeline` | the way of one scan, from its file to its ledger record |
+| `readahead`, `measured`, `outcome` | the threads of a pipeline, what is kept of a scan, and what became of it |
+| `cluster`, `dispatch`, `worker` | Dask clusters, the client's side of a run there, and the worker's |
+| `blocks` | a cohort as lazy Dask blocks: the same functions as an xarray pipeline |
+| `single` | one scan, with nothing written |
+| `machine`, `budget` | networks, versions, memory and disk of this machine |
+| `calibration`, `costs`, `projection` | what a run will take: a short trial, a fit, a plan |
+| `integrity`, `membership` | files beside the store checked and made again; scans removed, cohorts merged |
+| `deploy` | recipes for SLURM, Kubernetes and TPU hosts |
+"""
 
 from hypojax.execute.calibration import Calibration
 from hypojax.execute.costs import Workers

@@ -1,5 +1,21 @@
 """Sets of subjects that are alike: folds, an independent test set, matched pairs, and how well they are balanced.
 
+| file | what it has |
+|---|---|
+| `split_plan` | how a table is split: the options |
+| `subjects` | a table of participants, a subject a row, its columns cleaned |
+| `allocation` | dealing subjects into sets that are alike |
+| `sets` | folds, an independent test set, matched pairs |
+| `balance` | how alike the sets are |
+| `splitter` | the split table, and its files |
+
+Examples
+--------
+>>> import hypojax, pandas as pd
+>>> people = pd.DataFrame({"subject": [f"s{n}" for n in range(10)], "age": range(30, 40)})
+>>> sorted(hypojax.matching.folds(people, subject="subject", stratify=["age"], count=5).value_counts())
+[2, 2, 2, 2, 2]
+
 Every set is of whole subjects, and depends on the seed and on what the table says, never on the order of its rows. The
 public names below are loaded when they are first used: the command line needs only the plan.
 """

@@ -1,5 +1,20 @@
 """Whether a new batch of scans, or new weights, measure what the reference measured; and in plain words what moved.
 
+| file | what it has |
+|---|---|
+| `limits` | which scans are compared, and what counts as moved: the options |
+| `batches` | the reference and the new batch: their scans, and how they were made |
+| `measures` | what is compared of every scan |
+| `difference` | two groups, or one group measured twice: differences with intervals and tests |
+| `comparison` | the new batch against the reference, measure by measure |
+| `finding` | the result for one measure, and all of them |
+| `drift_page` | the result in words, and as a page |
+
+Examples
+--------
+>>> result = hypojax.drift("out_2025", "out_2026", out="drift")  # doctest: +SKIP
+>>> [finding.measure for finding in result.findings]  # doctest: +SKIP
+
 The public names below are loaded when they are first used: the command line needs only the limits.
 """
 

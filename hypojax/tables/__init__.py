@@ -1,5 +1,13 @@
 """Tables of people and scans: reading them in whatever form they come, ids, sessions, ages and dates, joining, and writing.
 
+| file | what it has |
+|---|---|
+| `content` | bytes as lines of cells, in whatever encoding, separator and quotation they come |
+| `cells`, `dates` | what a cell stands for: missing, a number, text, an age, a date |
+| `reader` | `read_table`: rows, and a list of faults, each with its line |
+| `people` | rows by person and session, and which rows belong to a scan |
+| `writer` | tab-separated text and Markdown |
+
 `hypojax.tables.writer`, which needs pandas, is imported where something is written.
 """
 

@@ -1,5 +1,19 @@
 """Training: generator and augmentation in JAX, loss, jitted step, resumable loop.
 
+In the order in which a run uses them:
+
+| file | what it has |
+|---|---|
+| `train_config` | what a run is, read from one TOML file |
+| `examples` | training arrays on disk, and the fold of every subject |
+| `box`, `head` | examples of the box round the hypothalamus, and of the whole head |
+| `augmentation` | random transforms in space, and random acquisition |
+| `stage` | what each network learns, its loss, and how it is scored |
+| `loop` | the compiled step, and a loop that can be stopped at any moment |
+| `train_log`, `train_record` | how a run goes, and what it was made with |
+| `training` | one run, from its configuration to its last state |
+| `weights` | runs to weights, a folder that ``hypojax run --weights`` takes |
+
 The public names below are loaded when they are first used: the command line reads the configuration alone.
 """
 
