@@ -315,6 +315,7 @@ def test_the_store_says_how_it_was_made(tmp_path: Path) -> None:
         "check": False,
         "derivatives": True,
         "ensemble": False,
+        "exclude": None,
         "memory": None,
         "read_ahead": 3,
         "recompute": False,
