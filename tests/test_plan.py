@@ -306,7 +306,7 @@ def test_a_scan_that_no_process_may_hold_fails_alone_from_its_header(tmp_path: P
     tracemalloc.start()
     try:
         outcome = execute.run([tmp_path / "in"], out=tmp_path / "out", settings=RunSettings(memory="8GB"), segmenter=StandIn())
-        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+        assert tracemalloc.get_traced_memory()[1] < 500_000_000  # the voxels alone are 2,048,383,000 bytes
     finally:
         tracemalloc.stop()
     good, large = outcome.results
@@ -361,7 +361,7 @@ def test_wrong_usage_is_explained(scans: Path, capsys: pytest.CaptureFixture[str
     assert main(["plan"]) == USAGE
     assert main(["plan", str(scans), "--sample", "0"]) == USAGE
     assert main(["plan", str(scans), "--memory", "much"]) == USAGE
-    assert "--memory much is no amount of memory" in capsys.readouterr().err
+    assert "--memory much is not an amount of memory" in capsys.readouterr().err
     assert bytes_of("2GiB") == 1 << 31
 
 

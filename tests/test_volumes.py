@@ -527,7 +527,7 @@ def test_a_small_hole_beside_the_hypothalamus_takes_its_volume_away() -> None:
     assert {found.volumes[region].missing_reason for region in PARTS} == {Reason.PARTLY_BLANK}
 
 
-NOTHING = np.zeros((1, 1, 1), np.float32)
+HEAD_IMAGE, BOX_IMAGE = np.zeros(HEAD_SHAPE, np.float32), np.zeros(BOX_SHAPE, np.float32)
 """What a network saw, where that does not matter."""
 
 
@@ -540,7 +540,7 @@ def test_a_few_missing_voxels_in_the_hypothalamus_take_its_volumes_away_and_many
         volume = np.where(missing, scan.volume.min() - 1, scan.volume)
         views, statistics = np.ones((1, 10), np.float32), Statistics(0.0, 0.0, 0.0, 1.0)
         segmentation = Segmentation(
-            scan.head_grid, scan.intracranial, scan.box_grid, scan.subunits, statistics, 1.0, views, NOTHING, NOTHING
+            scan.head_grid, scan.intracranial, scan.box_grid, scan.subunits, statistics, 1.0, views, HEAD_IMAGE, BOX_IMAGE
         )
         found = measure_scan(volume, scan.affine, segmentation, nonfinite=int(missing.sum()))
         assert {found.volumes[region].missing_reason for region in PARTS} == {reason}
@@ -557,8 +557,8 @@ def test_noise_outside_the_head_is_the_reason_where_the_mask_runs_into_it(plain:
         Statistics(0.0, 0.0, 0.0, 1.0),
         1.0,
         views,
-        NOTHING,
-        NOTHING,
+        HEAD_IMAGE,
+        BOX_IMAGE,
         flags=(NOISE_OUTSIDE,),
     )
     found = measure_scan(plain.volume, plain.affine, segmentation)
