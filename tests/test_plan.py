@@ -311,7 +311,7 @@ def test_a_scan_that_no_process_may_hold_fails_alone_from_its_header(tmp_path: P
         tracemalloc.stop()
     good, large = outcome.results
     assert (good.status, large.reason) == ("done", Reason.TOO_LARGE)
-    for said in ("scan 'large'", "1270×1270×1270 voxels of uint8 take 12.3 GB", "7.8 GB are there", "--memory"):
+    for said in ("scan 'large'", "1270×1270×1270 voxels of uint8 take 12.3 GB", "7.8 GB are available", "--memory"):
         assert said in large.message
     made = planned(tmp_path / "in", workers=Workers(memory_bytes=8 * 10**9))
     assert [refusal.scan for refusal in made.refused] == ["large"]
