@@ -186,3 +186,12 @@ def test_a_changed_input_is_said_and_measured_again_where_that_is_asked_for(
     assert not any(open_cohort(out).notes.values)
     assert not any("changed" in note for note in run(place, out)[2].notes)
     assert execute.verify(out) == ()
+    if not bucket:
+        measured = (scans / named[1]).read_bytes()
+        write_scan(scans, 1, brighter=50)
+        run(place, out)
+        assert any(open_cohort(out).notes.values)
+        (scans / named[1]).write_bytes(measured)
+        put(named[1])
+        run(place, out)
+        assert not any(open_cohort(out).notes.values)  # the file that was measured is back

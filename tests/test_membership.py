@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from standin import StandIn, write_phantom
 import hypojax
 from hypojax import cohort, execute
 from hypojax.cli import main
+from hypojax.cohort.lazy_arrays import LAZY
+from hypojax.execute.inputs import find
 from hypojax.execute.outcome import NoCallback
 from hypojax.reason import Reason, RunError
 from hypojax.segmenter.segmenter import Prepared, Segmentation
@@ -25,6 +27,7 @@ from hypojax.storage import digest
 from hypojax.store import CohortStore, append_evaluation, repair, verify
 from hypojax.store.index import put_index, read_index
 from hypojax.store.removal import order_without
+from hypojax.store.transfer import move_slot
 
 ONE = RunSettings(threads=1)
 
@@ -117,6 +120,71 @@ def test_a_removal_that_dies_at_any_step_is_undone_or_finished_and_leaves_nothin
         assert digest(store.read_segmentation(STRIPPED).box.values.tobytes()) == chunks[STRIPPED]
         assert (out / "qc.tsv").read_text() == f"scan\tverdict\n{STRIPPED}\tfail\n"
         shutil.rmtree(out)
+
+
+def broken_off(out: Path, scan: str) -> None:
+    """A removal whose process died once the scan was gone, before another took its row."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hypojax.store.removal.move_slot", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            hypojax.remove(out, scan)
+
+
+def test_a_removal_that_broke_off_is_finished_by_the_same_command_and_no_other_brings_the_scan_back(tmp_path: Path) -> None:
+    """The input file is there, so whatever asks the index too early would measure it again."""
+    folder, whole, network = site(tmp_path / "bids", ("01", "02", "03")), tmp_path / "whole", StandIn()
+    execute.run([folder], out=whole, settings=ONE, segmenter=network)
+    before = hypojax.open_cohort(whole).sel(scan=["sub-03", "sub-02"]).load()
+    again: dict[str, Callable[[Path], object]] = {
+        "remove": lambda out: hypojax.remove(out, "sub-01"),
+        "segment": lambda out: execute.segment_store(out, settings=ONE, segmenter=StandIn()),
+        "export": execute.export,
+        "repair": execute.repair,
+    }
+    for name, command in again.items():
+        out = shutil.copytree(whole, tmp_path / name)
+        broken_off(out, "sub-01")
+        with pytest.raises(RunError, match=r"removal of 1 scans from .* broke off; run: hypojax repair"):
+            hypojax.merge([out, whole], tmp_path / "new")
+        with pytest.raises(RunError, match="these are all 3 scans"):
+            hypojax.remove(out, ["sub-02", "sub-03"])
+        command(out)
+        assert execute.verify(out) == (), name
+        after = hypojax.open_cohort(out).load()
+        assert after.scan.values.tolist() == ["sub-03", "sub-02"]
+        xr.testing.assert_equal(after[["volume_mm3", *LAZY]], before[["volume_mm3", *LAZY]])
+
+
+def test_what_was_said_of_other_scans_stays(tmp_path: Path) -> None:
+    """An id may be a word or a number that stands in other columns, or in the header."""
+    store = small_store(tmp_path / "out" / "cohort.zarr")
+    said = "rating\tscan\n{}\tsub-02\n2\tsub-01\n"
+    (tmp_path / "out" / "qc.tsv").write_text(said.format(DONE))
+    store.remove([STRIPPED])
+    assert (tmp_path / "out" / "qc.tsv").read_text() == "rating\tscan\n2\tsub-01\n"
+    (tmp_path / "out" / "qc.tsv").write_text(said.format(DONE))
+    store.remove([DONE])
+    assert (tmp_path / "out" / "qc.tsv").read_text() == f"rating\tscan\n{DONE}\tsub-02\n"
+
+
+def test_rows_that_a_repair_moves_up_are_never_shown_as_those_of_others(whole: Path, tmp_path: Path) -> None:
+    """The index and one record are lost, and the repair dies when the rows behind that scan have moved up, or have not."""
+    for moved in (0, 1):
+        out = shutil.copytree(whole, tmp_path / str(moved))
+        root = out / "cohort.zarr"
+        (root / "ledger" / DONE / "zarr.json").unlink()
+        (root / "ledger" / "zarr.json").write_bytes(b"lost")
+        with pytest.MonkeyPatch.context() as patch:
+            place = "hypojax.store.rebuild.move_slot"
+            patch.setattr(place, lambda *given, moved=moved: move_slot(*given) if given[1] == STRIPPED and moved else 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                repair(root)
+        with pytest.raises(RunError, match="no table"):
+            hypojax.open_cohort(out)
+        store = CohortStore.open(root)
+        assert {record["scan"]: record["slot"] for record in store.records()} == ({STRIPPED: 0} if moved else {})
+        repair(root)
+        assert {record["scan"]: record["slot"] for record in store.records()} == {STRIPPED: 0, "sub-03": 1, PENDING: 2}
 
 
 def test_the_last_rows_fill_the_holes() -> None:
@@ -227,8 +295,23 @@ def test_sites_made_apart_become_one_cohort(tmp_path: Path, capsys: pytest.Captu
     again = replace(ONE, exclude=tmp_path / "left.txt")
     outcome = execute.run([tmp_path / "a" / "bids"], out=tmp_path / "both", settings=again, segmenter=StandIn())
     assert (outcome.done, outcome.kept) == (3, 1)
+    with pytest.raises(RunError, match=r"scans were removed from .*both since it was merged, and would be back"):
+        hypojax.merge(outs, tmp_path / "both")
     with pytest.raises(RunError, match="no scan 'sub-02'"):
         hypojax.remove(tmp_path / "both", "sub-02", callback=NoCallback())
+
+
+def test_what_is_excluded_is_left_out_and_what_names_no_scan_is_said(tmp_path: Path) -> None:
+    """A line that is misspelled would let a scan be measured that should not be. Editors add a byte order mark, and carriage returns."""
+    folder, exclude = site(tmp_path / "bids", ("01", "02", "03", "04")), tmp_path / "left.txt"
+    file = folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz"
+    exclude.write_bytes(f"\ufeffsub-01\r\n# {file}\r\n{file}\r\n{file.parent}/../anat/{file.name}\r\n\r\nsub-3\r\n".encode())
+    found = find([folder], out=tmp_path / "out", exclude=exclude)
+    assert [scan.id for scan in found.scans] == ["sub-03", "sub-04"]
+    assert "2 scans are left out" in found.notes[-2]
+    assert "in 'sub-3': check" in found.notes[-1]
+    exclude.write_text("sub-01\n")
+    assert "left out" in find([folder], out=tmp_path / "out", exclude=exclude).notes[-1]
 
 
 def test_cohorts_that_do_not_fit_are_not_merged(tmp_path: Path) -> None:

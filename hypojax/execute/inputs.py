@@ -68,18 +68,23 @@ def without(found: Discovery, exclude: Path) -> Discovery:
         ``USAGE``: the file cannot be read; ``NOTHING_FOUND``: it names all scans.
     """
     try:
-        lines = [line.strip() for line in exclude.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in exclude.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(
             Reason.USAGE, f"{exclude} cannot be read ({error}); --exclude names a text file of ids or files, one a line"
         ) from error
     named = [line for line in lines if line and not line.startswith("#")]
-    ids, files = set(named), {real(locate(line)) for line in named if "/" in line or "." in line}
-    kept = tuple(scan for scan in found.scans if scan.id not in ids and real(scan.path) not in files)
+    files = {line: real(locate(line)) for line in named if "/" in line or "." in line}
+    places = {real(scan.path): scan for scan in found.scans}
+    left = {scan.id for scan in found.scans} & set(named) | {places[place].id for place in files.values() if place in places}
+    kept = tuple(scan for scan in found.scans if scan.id not in left)
     if not kept:
         raise RunError(Reason.NOTHING_FOUND, f"all {len(found.scans)} scans found are named in {exclude}; nothing is left to do")
-    said = f"{len(found.scans) - len(kept)} scans are left out, as {exclude} names them"
-    return replace(found, scans=kept, notes=(*found.notes, said))
+    said = [f"{len(found.scans) - len(kept)} scans are left out, as {exclude} names them"]
+    if unmet := [line for line in dict.fromkeys(named) if line not in left and files.get(line) not in places]:
+        more = f" and {len(unmet) - NAMED} more" if len(unmet) > NAMED else ""
+        said.append(f"no scan found has the id or file that {exclude} names in {', '.join(map(repr, unmet[:NAMED]))}{more}: check them")
+    return replace(found, scans=kept, notes=(*found.notes, *said))
 
 
 @dataclass(frozen=True)

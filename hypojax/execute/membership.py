@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from hypojax.cohort import derivatives
 from hypojax.execute.integrity import export_again
@@ -59,8 +59,8 @@ def holdings(out: Place, scans: str | Iterable[str]) -> tuple[Holding, ...]:
         raise RunError(
             Reason.NOTHING_FOUND, f"there is no scan {unknown[0]!r} in {out}; hypojax.open_cohort({str(out)!r}).scan has all ids"
         )
-    if not named or len(named) == len(known):
-        message = "no scan is named" if not named else f"these are all {len(named)} scans of the cohort; delete the folder {out}"
+    if not named or not set(known) - {*named, *store.index.removing}:
+        message = "no scan is named" if not named else f"these are all {len(known)} scans of the cohort; delete the folder {out}"
         raise RunError(Reason.USAGE, f"{message}; nothing was removed")
     records = {scan: store.record(scan) for scan in named}
     files = {scan: len(record["files"]) if record else 0 for scan, record in records.items()}
@@ -97,11 +97,12 @@ def remove(out: Place, scans: str | Iterable[str], *, callback: Callback | None 
     CohortStore.open(out / STORE)  # no store, no folder to make
     with locked(out, say=callback.noted) as hold:
         store = CohortStore.open(hold.out / STORE)
+        found = holdings(hold.out, scans)  # before a removal that broke off is finished, which may be this very one
         store.take_over(store.index.ids)
-        found = holdings(hold.out, scans)
         for one in found:
             derivatives.remove_scan(hold.out / DERIVATIVES, scan=one.scan)
-        store.remove([one.scan for one in found])
+        if left := [one.scan for one in found if one.scan in store.index.slots]:
+            store.remove(left)
         with table_lock(hold.out) as common:
             if (common / DERIVATIVES).exists():
                 describe_derivatives(store, common)
@@ -139,12 +140,11 @@ def merge(outs: Iterable[Place], new: Place, *, callback: Callback | None = None
         raise RunError(Reason.USAGE, "a merge needs two or more different cohorts and a new folder: hypojax merge OUT OUT ... NEW")
     start, sources = time.perf_counter(), [CohortStore.open(place / STORE) for place in places]
     _refuse_unlike(sources)
+    removed = tuple(removed for source in sources for removed in source.index.removed)
     planned = dict(_renamed(sources, callback=callback))
     refuse_raw(new)
     refuse_case_twins(planned, out=new)
-    there = CohortStore.open(new / STORE).scans if (new / STORE).exists() else ()
-    if any(entry["scan"] not in planned or entry["path"] != planned[entry["scan"]][0]["path"] for entry in there):
-        raise RunError(Reason.NOT_WRITABLE, f"{new} is another cohort already; name a folder that does not exist yet")
+    _refuse_other(new, planned, removed)
     with locked(new, say=callback.noted) as hold:
         store = CohortStore.create(
             hold.out / STORE,
@@ -153,7 +153,7 @@ def merge(outs: Iterable[Place], new: Place, *, callback: Callback | None = None
             provenance=_provenance(sources),
         )
         store.take_over(store.index.ids)
-        if removed := tuple(removed for source in sources for removed in source.index.removed):
+        if removed:
             store.index = replace(store.index, removed=removed)
             put_index(store.root, store.index)
         missing = set(store.missing())
@@ -183,8 +183,24 @@ def _copy_all(store: CohortStore, planned: Planned, missing: Iterable[str]) -> l
     return [scan for scan, (_, (source, named)) in planned.items() if source.derivatives(named) and not store.derivatives(scan)]
 
 
+def _refuse_other(new: Location, planned: Planned, removed: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse to merge into a cohort that is not the one of these, or that scans were removed from, which would be back."""
+    if not (new / STORE).exists():
+        return
+    index = CohortStore.open(new / STORE).index
+    if any(entry["scan"] not in planned or entry["path"] != planned[entry["scan"]][0]["path"] for entry in index.scans):
+        raise RunError(Reason.NOT_WRITABLE, f"{new} is another cohort already; name a folder that does not exist yet")
+    if index.removing or (index.removed and index.removed != tuple(removed)):
+        message = f"scans were removed from {new} since it was merged, and would be back in it"
+        raise RunError(Reason.NOT_WRITABLE, f"{message}; remove them from the other cohorts too, and name a folder that does not exist yet")
+
+
 def _refuse_unlike(sources: Sequence[CohortStore]) -> None:
-    """Refuse cohorts that were not made with the same weights and version."""
+    """Refuse cohorts that were not made with the same weights and version, or that scans are still to leave."""
+    for source in sources:
+        if source.index.removing:
+            message = f"the removal of {len(source.index.removing)} scans from {source.root.parent} broke off"
+            raise RunError(Reason.STORE_DAMAGED, f"{message}; run: hypojax repair {source.root.parent}, then merge again")
     for source in sources[1:]:
         if differences := settings_differences(sources[0].index.settings, source.index.settings):
             message = f"{source.root} was not made as {sources[0].root}: {'; '.join(differences)}"

@@ -145,8 +145,10 @@ def segment_store(
     CohortStore.open(out / STORE)  # no store, no weights to load
     network, callback = segmenter or load_segmenter(chosen), callback or NoCallback()
     with locked(out, say=callback.noted) as hold:
-        out = hold.out
-        store = open_for(CohortStore.open(out / STORE).scans, out=out, settings=chosen, network=network)
+        out, known = hold.out, CohortStore.open(hold.out / STORE)
+        if known.index.removing:  # else the scans that go would be among the inputs again
+            known.take_over(known.index.ids)
+        store = open_for(known.scans, out=out, settings=chosen, network=network)
         store.take_over(store.index.ids)
         todo = todo_of(store, store.index.ids, settings=chosen)
         return _segment(

@@ -133,7 +133,7 @@ class CohortStore:
         return self.index.scans
 
     def records(self) -> tuple[ScanRecord, ...]:
-        """Every record that holds, in order of slots; a damaged record, or one made with other settings, counts as none."""
+        """Every record that holds, in order of slots; one that is damaged, of another row, or made with other settings counts as none."""
         return tuple(record for record in read_records(self.root, self.index.ids) if self._counts(record))
 
     def record(self, scan: str) -> ScanRecord | None:
@@ -343,7 +343,9 @@ class CohortStore:
         return verify(self.root)
 
     def _counts(self, record: ScanRecord) -> bool:
-        return record["settings_sha256"] == self.index.settings_sha256
+        # A record of another row (a repair that broke off moved up scans) would lend its scan the chunks of another.
+        slot = self.index.slots.get(record["scan"])
+        return record["settings_sha256"] == self.index.settings_sha256 and record["slot"] == slot
 
     def _slot(self, scan: str) -> int:
         if scan not in self.index.slots:

@@ -221,6 +221,8 @@ def merge(old: Index, new: Index, *, root: Location, recorded: frozenset[str], a
         if scan not in owners.get(file, [scan]):
             raise _renamed(owners[file][0], scan, entry["path"])
         seen: dict[str, Any] = {key: before.get(key) for key in SEEN if key in before and scan in recorded and not anew}
+        if all(entry.get(key) == before.get(key) for key in ("size", "modified")):
+            seen.pop("changed", None)  # the file that was measured is back
         joint: dict[str, Any] = {**entry, **seen, "columns": {**before["columns"], **entry["columns"]}}
         entries[scan] = cast("ScanEntry", joint) if same else entry
     provenance = {} if differences else dict(old.provenance)

@@ -12,7 +12,7 @@ from hypojax.store.chunks import SCAN_GROUPS, scan_folders
 from hypojax.store.index import Index, joined, put_index, read_index
 from hypojax.store.ledger import LEDGER, LedgerEntry, parse_entry, read_records
 from hypojax.store.removal import ASIDE, finish_removal
-from hypojax.store.root import OWN, read_root, skeleton
+from hypojax.store.root import OWN, hide_table, read_root, skeleton
 from hypojax.store.sealed import NAME, DamagedDocumentError, scan_key, unseal
 from hypojax.store.transfer import move_slot
 
@@ -62,10 +62,12 @@ def repair(root: Location) -> tuple[str, ...]:
         if _bytes(root / key) != expected:
             place(root / key, expected)
             done.append(f"{key} was written again")
-    for record in list(read_records(root, index.ids)):
-        if record["slot"] != index.slots[record["scan"]]:
-            move_slot(root, record["scan"], index.slots[record["scan"]])
-            done.append(f"scan {record['scan']!r} was moved from row {record['slot']} to row {index.slots[record['scan']]}")
+    moving = [record for record in read_records(root, index.ids) if record["slot"] != index.slots[record["scan"]]]
+    if moving:
+        hide_table(root, index=index)  # whose rows are those of before
+    for record in moving:
+        move_slot(root, record["scan"], index.slots[record["scan"]])
+        done.append(f"scan {record['scan']!r} was moved from row {record['slot']} to row {index.slots[record['scan']]}")
     done += _set_aside(root, index)
     return tuple(done)
 

@@ -103,7 +103,10 @@ def _remove_tables(root: Location, index: Index) -> None:
     with suppress(FileNotFoundError):
         lines = said.read_bytes().splitlines(keepends=True)
         gone = {scan.encode(errors="surrogateescape") for scan in index.removing}
-        kept = [line for line in lines if not gone & set(line.rstrip(b"\r\n").split(b"\t"))]
+        cells = [line.rstrip(b"\r\n").split(b"\t") for line in lines]
+        header = cells[0] if cells else []
+        own = slice(header.index(b"scan"), header.index(b"scan") + 1) if b"scan" in header else slice(None)
+        kept = [line for line, found in zip(lines, cells, strict=True) if not gone & set(found[own])]
         if kept != lines:
             place(said, b"".join(kept))
 
