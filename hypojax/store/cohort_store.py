@@ -138,8 +138,7 @@ class CohortStore:
 
     def record(self, scan: str) -> ScanRecord | None:
         """The record of one scan; None where there is none that holds."""
-        record = read_record(self.root, scan)
-        return record if record is not None and self._counts(record) else None
+        return record if (record := read_record(self.root, scan)) is not None and self._counts(record) else None
 
     def missing(self) -> tuple[str, ...]:
         """Scans without a record: nothing stored of them counts."""
@@ -344,8 +343,7 @@ class CohortStore:
 
     def _counts(self, record: ScanRecord) -> bool:
         # A record of another row (a repair that broke off moved up scans) would lend its scan the chunks of another.
-        slot = self.index.slots.get(record["scan"])
-        return record["settings_sha256"] == self.index.settings_sha256 and record["slot"] == slot
+        return (record["settings_sha256"], record["slot"]) == (self.index.settings_sha256, self.index.slots.get(record["scan"]))
 
     def _slot(self, scan: str) -> int:
         if scan not in self.index.slots:
