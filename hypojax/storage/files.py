@@ -76,6 +76,7 @@ def each(location: Location, step: Callable[[Item], Result], items: Iterable[Ite
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> list(each(Path("folder"), len, ["a", "bc"]))
     [1, 2]
     """
@@ -149,6 +150,7 @@ def swap(path: Location, data: bytes, *, seen: Version | None, through: bool = F
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "entry"
     >>> first = swap(path, b"mine", seen=None)
     >>> first is not None, swap(path, b"yours", seen=None)
@@ -228,6 +230,7 @@ def replacing(path: Location, *, through: bool = True) -> Iterator[IO[bytes]]:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "new" / "file"
     >>> with replacing(path) as file:
     ...     _ = file.write(b"whole")

@@ -40,6 +40,8 @@ SCAN_GROUPS: Final = (NATIVE, LABEL_ARRAYS)
 def template(array: CohortArray, count: int) -> bytes:
     """Document of an array over so many scans: spelled here, so that the same declaration gives the same bytes with every Zarr library.
 
+    >>> import json
+    >>> from hypojax.schema import POSTERIOR
     >>> json.loads(template(POSTERIOR, 3))["shape"]
     [3, 10, 40, 40, 40]
     """
@@ -75,6 +77,7 @@ def templates(count: int) -> Objects:
 def chunk_key(array: CohortArray, slot: int) -> str:
     """Key of the chunk of one scan.
 
+    >>> from hypojax.schema import POSTERIOR
     >>> chunk_key(POSTERIOR, 17)
     'posterior/c/17/0/0/0/0'
     """
