@@ -93,6 +93,7 @@ def test_a_run_ends_with_a_summary(tmp_path: Path, network: StandIn, capsys: pyt
 def test_the_verbs_one_after_the_other(tmp_path: Path, network: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = scans(tmp_path / "in", good=1), str(tmp_path / "out")
     assert main(["ingest", folder, out]) == OK
+    assert "1/1 good0 read in " in capsys.readouterr().err
     assert main(["status", out]) == NONE_SUCCEEDED
     assert main(["segment", out]) == OK
     assert main(["export", out]) == OK

@@ -428,6 +428,7 @@ def test_one_scan_from_file_and_array(tmp_path: Path) -> None:
     path = write_phantom(tmp_path / "sub-07_T1w.nii.gz")
     dataset = hypojax.segment(path, segmenter=StandIn())
     assert dataset.scan.item() == "sub-07"
+    assert "box_affine" not in dataset.coords  # there is nothing that it could place
     assert float(dataset.volume_mm3.sel(region="hypothalamus")) == pytest.approx(Phantom().volumes["hypothalamus"], rel=QUANTISED)
     assert dataset.hypothalamus.shape == phantom_voxels().shape
     assert dataset.intracranial.attrs["missing_reason"] == ""

@@ -309,7 +309,7 @@ def test_wrong_use_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureF
         ([path, "--match", "height"], "no column 'height'"),
         ([path, "--group", "dx"], "3 values (x, y, z)"),
         ([path, "--group", "dx", "--cases", "w"], "no row has 'dx' 'w'"),
-        ([path, "--group", "dx", "--cases", "x", "--match", "age"], "0 can be matched"),
+        ([path, "--group", "dx", "--cases", "x", "--match", "age"], "0 pairs can be matched"),
         ([path, "--cases", "x"], "name its column with --group"),
         ([path, "--subject-from", "("], "no regular expression"),
         ([path, "--subject-from", "zz"], "finds nothing in id 'a'"),

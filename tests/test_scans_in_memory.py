@@ -42,6 +42,7 @@ HELD: dict[str, Callable[[Path], object]] = {
     "Dataset": lambda _: scan_dataset(phantom_voxels(), affine=AFFINE, slope=SLOPE, intercept=INTERCEPT),
     "DataArray": lambda _: xr.DataArray(phantom_voxels() * SLOPE + INTERCEPT, dims=list("xyz"), attrs={"affine": AFFINE.tolist()}),
     "DataArray of a Dataset": lambda _: scan_dataset(phantom_voxels(), affine=AFFINE, slope=SLOPE, intercept=INTERCEPT)["voxels"],
+    "named DataArray": lambda path: HELD["DataArray of a Dataset"](path).assign_coords(scan="sub-07"),
     "big-endian": lambda _: xr.DataArray((phantom_voxels() * SLOPE + INTERCEPT).astype(">f8"), attrs={"affine": AFFINE}),
 }
 
@@ -51,7 +52,7 @@ def test_a_scan_gives_the_same_however_it_is_held(file: Path, by_file: xr.Datase
     found = hypojax.segment(HELD[held](file), segmenter=StandIn())
     for name in ("volume_mm3", "quality_contrast", "hypothalamus", "intracranial", "affine"):
         xr.testing.assert_identical(found[name].variable, by_file[name].variable)
-    assert found.scan.item() == ("sub-07" if held in ("text", "nibabel") else "array")
+    assert found.scan.item() == ("sub-07" if held in ("text", "nibabel", "named DataArray") else "array")
 
 
 @pytest.mark.parametrize("held", HELD)

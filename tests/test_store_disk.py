@@ -100,7 +100,7 @@ def test_not_writable(tmp_path: Path) -> None:
     (tmp_path / "other" / "thesis.docx").write_text("mine")
     for root, message in (
         (tmp_path / "file", "cannot write"),
-        (tmp_path / "file/c.zarr", "cannot write"),
+        (tmp_path / "file/c.zarr", "/file is a file; name a folder"),
         (tmp_path / "other", "thesis.docx"),
     ):
         with pytest.raises(RunError, match=message) as caught:

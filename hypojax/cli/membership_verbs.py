@@ -9,6 +9,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import OK, Place, Verb
 from hypojax.reason import Reason, RunError
+from hypojax.tables.cells import counted
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class RemoveVerb(Verb):
         if not self.yes:
             if not sys.stdin.isatty():
                 raise RunError(Reason.USAGE, "nobody is there to confirm; give --yes to remove without asking")
-            if input(f"Remove {len(found)} scans from {self.out}? Type yes: ").strip() != "yes":
+            if input(f"Remove {counted(len(found), 'scan')} from {self.out}? Type yes: ").strip() != "yes":
                 raise RunError(Reason.USAGE, "not confirmed; nothing was removed")
         with screen.progress() as watch:
             execute.remove(self.out, self.scans, callback=watch)
         screen.add(removed=[one.scan for one in found], inputs=[one.path for one in found])
-        screen.answer(f"{len(found)} scans were removed from {self.out}")
+        screen.answer(f"{counted(len(found), 'scan')} removed from {self.out}")
         return OK
 
 

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from hypojax.tables.cells import counted
+
 if TYPE_CHECKING:
     from hypojax.training.train_log import LogEntry, TrainCallback
 
@@ -101,7 +103,7 @@ class ScanBar:
         """So many scans are to do, so many were done before."""
         self._pace = Pace(total)
         if kept:
-            self._bar.console.print(f"{kept} scans were finished before")
+            self._bar.console.print(f"{counted(kept, 'scan')} finished before")
         self._task = self._bar.add_task("scans", total=total, pace="starting", failed=0)
 
     def finished(self, result: Result) -> None:
@@ -138,14 +140,15 @@ class ScanLines:
     def started(self, *, total: int, kept: int) -> None:
         """So many scans are to do, so many were done before."""
         self._total, self._pace = total, Pace(total)
-        self._print(f"{total} scans to process, {kept} finished before")
+        self._print(f"{counted(total, 'scan')} to process, {kept} finished before")
 
     def finished(self, result: Result) -> None:
         """One scan is done or failed."""
         self._done += 1
         self._failed += result.failed
         self._pace.add(result)
-        done = f"{result.scan} {result.status} in {result.seconds:.1f} s" + (f"; {notes}" if (notes := noted(result)) else "")
+        status = "read" if result.status == "pending" and not result.message else result.status  # where only reading was asked for
+        done = f"{result.scan} {status} in {result.seconds:.1f} s" + (f"; {notes}" if (notes := noted(result)) else "")
         what = f"failed: {result.message}" if result.failed else done
         self._print(f"{self._done}/{self._total} {what} ({self._pace.text(done=self._done)}, {self._failed} failed)")
 

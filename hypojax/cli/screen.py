@@ -20,6 +20,7 @@ from hypojax.cli.progress_bars import ScanBar, ScanLines, duration, scan_progres
 from hypojax.cli.terminal import Outlet, Terminal
 from hypojax.reason import visible
 from hypojax.storage import Location
+from hypojax.tables.cells import counted
 
 if TYPE_CHECKING:
     from hypojax.demonstration import Comparison
@@ -152,7 +153,7 @@ class Screen:
         if not problems:
             self._console.print(f"{out}: every stored byte is as it was written", markup=False, highlight=False, soft_wrap=True)
             return
-        table = Table("scan", "problem", title=f"{len(problems)} problems", title_justify="left")
+        table = Table("scan", "problem", title=counted(len(problems), "problem"), title_justify="left")
         for problem in problems:
             table.add_row(escape(problem.scan or "(store)"), escape(problem.what))
         self._console.print(table)
@@ -201,10 +202,10 @@ def facts(outcome: "Outcome") -> dict[str, str]:
         rate = f" ({outcome.processed / outcome.seconds:.2g} scans/s)" if outcome.processed else ""
         found["time"] = duration(outcome.seconds) + rate
     if outcome.summary is not None:
-        found |= {f"flag {flag}": f"{count} scans" for flag, count in outcome.summary.flags.items()}
-        found |= {f"missing: {reason}": f"{count} regions" for reason, count in outcome.summary.missing_reasons.items()}
+        found |= {f"flag {flag}": counted(count, "scan") for flag, count in outcome.summary.flags.items()}
+        found |= {f"missing: {reason}": counted(count, "region") for reason, count in outcome.summary.missing_reasons.items()}
         if outcome.summary.duplicates:
-            found["same voxels as another scan"] = f"{outcome.summary.duplicates} scans: count one of each (column duplicate_of)"
+            found["same voxels as another scan"] = f"{counted(outcome.summary.duplicates, 'scan')}: count one of each (column duplicate_of)"
     if outcome.notes:
         found["notes"] = "\n".join(outcome.notes)
     return found

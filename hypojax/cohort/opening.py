@@ -72,8 +72,8 @@ def open_scan(place: Place, scan: str) -> xr.Dataset:
     Returns
     -------
     ``voxels`` as in the file, with the attributes ``slope`` and ``intercept``; the label maps ``hypothalamus`` and ``intracranial`` once it
-    is segmented; their ``affine`` (voxel to world, mm, RAS+), which each of them has as an attribute too, row by row; and the index
-    ``i j k`` of voxels. `hypojax.preprocess`, `hypojax.segment` and `hypojax.to_nifti` take it.
+    is segmented; their ``affine`` (voxel to world, mm, RAS+), which each of them has as an attribute too, row by row; the index
+    ``i j k`` of voxels; and the id as the coordinate ``scan``. `hypojax.preprocess`, `hypojax.segment` and `hypojax.to_nifti` take it.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def open_scan(place: Place, scan: str) -> xr.Dataset:
     root = _store(place)
     store = CohortStore.open(root)
     if scan not in store.index.by_id:
-        raise RunError(Reason.NOTHING_FOUND, f"no scan {scan!r} in {root}; open_cohort({str(place)!r}).scan has all ids")
+        raise RunError(Reason.NOTHING_FOUND, f"no scan {scan!r} in {root}; hypojax.open_cohort({str(place)!r}).scan has all ids")
     record = store.record(scan)
     if record is None or record["status"] == "failed":
         reason, message = (record["reason"], record["message"]) if record else (Reason.NOTHING_FOUND, "nothing is stored of it yet")
@@ -95,7 +95,8 @@ def open_scan(place: Place, scan: str) -> xr.Dataset:
     found = native.assign({VOXELS.name: native[VOXELS.name].assign_attrs(scaling)})
     if record["status"] == "done":
         found = found.assign(store.open_scan(scan, group="labels").data_vars)
-    return placed(found)
+    named = xr.Variable((), np.array(scan, object), {"long_name": "Scan id"})
+    return placed(found.assign_coords(scan=named))
 
 
 def placed(dataset: xr.Dataset) -> xr.Dataset:

@@ -19,6 +19,7 @@ from hypojax.scans.found import free_name, unique
 from hypojax.storage import Location, Place, inside, locate, locate_all, real
 from hypojax.store import CohortStore, Native, ScanEntry, ScanRecord
 from hypojax.store.index import relocate
+from hypojax.tables.cells import counted
 
 SAME: Final = "same"
 """The image that the store has."""
@@ -80,7 +81,7 @@ def without(found: Discovery, exclude: Path) -> Discovery:
     kept = tuple(scan for scan in found.scans if scan.id not in left)
     if not kept:
         raise RunError(Reason.NOTHING_FOUND, f"all {len(found.scans)} scans found are named in {exclude}; nothing is left to do")
-    said = [f"{len(found.scans) - len(kept)} scans are left out, as {exclude} names them"]
+    said = [f"{counted(len(found.scans) - len(kept), 'scan')} left out, as {exclude} says"]
     if unmet := [line for line in dict.fromkeys(named) if line not in left and files.get(line) not in places]:
         more = f" and {len(unmet) - NAMED} more" if len(unmet) > NAMED else ""
         said.append(f"no scan found has the id or file that {exclude} names in {', '.join(map(repr, unmet[:NAMED]))}{more}: check them")

@@ -225,7 +225,8 @@ def _renamed(sources: Sequence[CohortStore], *, callback: Callback) -> Iterator[
         names = {name: _dataset_name(name, set(source_datasets(paths)), roots) for name, paths in of.items()}
         strange = {entry.get("dataset", "") for scan, entry in scans.items() if scan in taken}
         for name in sorted(strange):
-            callback.noted(f"other scans have ids of dataset {name!r} in {source.root.parent}: its new ids begin with {names[name]}_")
+            shared = f"scans of dataset {name!r} in {source.root.parent} have the ids of other scans"
+            callback.noted(f"{shared}; their new ids begin with {names[name]}_")
         for scan, entry in scans.items():
             dataset = entry.get("dataset", "")
             named = f"{names[dataset]}_{scan}" if dataset in strange else scan

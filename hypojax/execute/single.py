@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from hypojax import cohort
+from hypojax.cohort.geometry import MODEL_GRIDS
 from hypojax.execute.budget import scan_budget
 from hypojax.execute.machine import load_segmenter, provenance
 from hypojax.execute.measured import full_row, measure_scan, region_entries, row_of
@@ -79,7 +80,8 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
         files={},
         settings_sha256="",
     )
-    table = cohort.build([record], [entry]).isel(scan=0)
+    # Nothing of the model's grids is given, so neither are the matrices that place them.
+    table = cohort.build([record], [entry]).isel(scan=0).drop_vars(MODEL_GRIDS)
     # As one of its index's values, the id would have a fixed length, of which Zarr warns.
     own = {"scan": xr.Variable((), np.array(table["scan"].item(), object), table["scan"].attrs)}
     own[AFFINE.name] = xr.Variable(AFFINE.dims, image.affine, AFFINE.attributes)

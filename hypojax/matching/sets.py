@@ -18,6 +18,7 @@ from hypojax.grid import MARGIN
 from hypojax.matching.allocation import by_subject, deal, is_number, levels
 from hypojax.matching.split_plan import Size, count_of
 from hypojax.reason import Reason, RunError
+from hypojax.tables.cells import counted
 
 TRAIN, TEST = "train", "test"
 
@@ -236,7 +237,8 @@ def _pair_count(size: Size, *, subjects: int, pairs: int) -> int:
     asked = pairs if size == "all" else max(1, count_of(size, among=subjects) // 2)
     if asked > pairs or not pairs:
         advice = "ask for fewer, or allow a larger --caliper" if pairs else "allow a larger --caliper, or match fewer columns"
-        raise RunError(Reason.USAGE, f"{asked} pairs were asked for, {pairs} can be matched within the caliper; {advice}")
+        wanted = "" if size == "all" else f"{counted(asked, 'pair')} asked for, "
+        raise RunError(Reason.USAGE, f"{wanted}{counted(pairs, 'pair')} can be matched within the caliper; {advice}")
     return asked
 
 

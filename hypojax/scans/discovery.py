@@ -51,7 +51,8 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_table
     Traceback (most recent call last):
     hypojax.reason.RunError: input /nowhere does not exist; name a BIDS dataset, a folder, an image or a table
     """
-    places = locate_all(inputs)
+    if not (places := locate_all(inputs)):
+        raise RunError(Reason.USAGE, "no input is named; name a BIDS dataset, a folder, an image or a table")
     try:
         datasets = Datasets(strict=strict_tables)
         finds = [find for place in places for find in search(place, datasets)]
@@ -63,7 +64,7 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_table
     ignored = sum((Counter(find.ignored) for find in finds), Counter[str]())
     if not scans:
         seen = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items())) or "no images at all"
-        where = ", ".join(map(str, places)) or "no input"
+        where = ", ".join(map(str, places))
         message = f"no T1w scan was found in {where} (seen: {seen}); name a BIDS dataset, a folder, an image or a table"
         raise RunError(Reason.NOTHING_FOUND, ". Note: ".join((message, *notes)))
     found = (dataclasses.replace(scan, path=unlisted(scan.path)) for scan in scans)

@@ -22,7 +22,7 @@ from hypojax.schema import AFFINE, VOXELS
 from hypojax.storage import is_place, locate
 
 ARRAY: Final = "array"
-"""Scan id of voxels that came without a file."""
+"""Scan id of voxels that came without a file or a coordinate ``scan``."""
 
 TAKEN: Final = "a scan is an image file or DICOM folder (path or URL), a nibabel image, a DataArray, a Dataset, or voxels with affine="
 """What a scan may be, as the beginning of an error's sentence."""
@@ -120,6 +120,8 @@ def image_of(scan: Held, *, affine: Affine | None = None) -> tuple[str, Image]:
             name = scan_id(Path(named)) if (named := scan.get_filename()) else ARRAY
             return name, _from_nibabel(scan, affine)
         if isinstance(scan, (xr.DataArray, xr.Dataset)):
+            named = scan.coords.get("scan")
+            name = ARRAY if named is None or named.ndim else str(named.item())
             return name, _from_labelled(scan, affine)
         return name, _image(np.asarray(scan), affine)
     except (RunError, ScanError):

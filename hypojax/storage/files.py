@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from stat import S_ISREG
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
@@ -392,5 +393,7 @@ def writing(path: Location, size: int = 0) -> Iterator[None]:
         if error.errno in FULL:
             message = f"no space left on the disk while writing {path} ({size / 1e6:.1f} MB); free space, or choose another output folder"
             raise RunError(Reason.DISK_FULL, f"{message}, then run the same command again: finished scans are kept") from error
-        cause = error.strerror or str(error)
-        raise RunError(Reason.NOT_WRITABLE, f"cannot write {path}: {cause}; choose an output folder that you may write to") from error
+        cause, advice = error.strerror or str(error), "choose an output folder that you may write to"
+        if isinstance(path, Path) and (file := next(filter(Path.is_file, path.parents), None)):
+            cause, advice = f"{file} is a file", "name a folder"
+        raise RunError(Reason.NOT_WRITABLE, f"cannot write {path}: {cause}; {advice}") from error
