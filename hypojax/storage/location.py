@@ -260,5 +260,6 @@ def size_and_time(place: Location) -> tuple[int, float]:
         return place.size_and_time() if isinstance(place, ListedPath) else (0, 0.0)
     status = [place.stat()]
     if stat.S_ISDIR(status[0].st_mode):
-        status = [entry.stat() for entry in os.scandir(place) if entry.is_file()]
+        with os.scandir(place) as entries:
+            status = [entry.stat() for entry in entries if entry.is_file()]
     return sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)

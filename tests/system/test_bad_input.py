@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from standin import AFFINE, StandIn, phantom_voxels, write_phantom
+from standin import AFFINE, StandIn, write_phantom
 
 from hypojax.cli import main
 from hypojax.cohort import open_cohort
@@ -204,11 +204,11 @@ def test_an_output_that_holds_something_else(tmp_path: Path, scans: Path, networ
 def test_a_full_disk_keeps_what_is_done_and_can_go_on(
     tmp_path: Path, scans: Path, network: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    affine = AFFINE @ np.diag([0.5, 0.5, 0.5, 1])
-    large = render(Phantom(noise=50.0), shape=(76, 88, 76), affine=affine)
+    affine = AFFINE @ np.diag([0.4, 0.4, 0.4, 1])
+    large = render(Phantom(noise=50.0), shape=(95, 110, 95), affine=affine)
     write_nifti(scans / "large.nii.gz", large.astype(np.int16), affine)
     arguments = ["run", str(scans), str(tmp_path / "out"), "--read-ahead", "1"]
-    with largest_file(phantom_voxels().nbytes * 2):
+    with largest_file(700_000):  # more than any object of an ordinary scan, half of the voxels of the large one
         refused(arguments, "no space left on the disk", capsys)
     assert main(["status", str(tmp_path / "out")]) == 2
     assert main(arguments) == 0
