@@ -308,7 +308,7 @@ def test_what_is_excluded_is_left_out_and_what_names_no_scan_is_said(tmp_path: P
     exclude.write_bytes(f"\ufeffsub-01\r\n# {file}\r\n{file}\r\n{file.parent}/../anat/{file.name}\r\n\r\nsub-3\r\n".encode())
     found = find([folder], out=tmp_path / "out", exclude=exclude)
     assert [scan.id for scan in found.scans] == ["sub-03", "sub-04"]
-    assert "2 scans are left out" in found.notes[-2]
+    assert "2 scans left out" in found.notes[-2]
     assert "in 'sub-3': check" in found.notes[-1]
     exclude.write_text("sub-01\n")
     assert "left out" in find([folder], out=tmp_path / "out", exclude=exclude).notes[-1]
