@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from s3_server import Bucket
 from sample_store import DONE, PENDING, STRIPPED, UNTOUCHED, segmented, small_store, snapshot
 from standin import StandIn, write_phantom
 
@@ -19,8 +20,9 @@ from hypojax import cohort, execute
 from hypojax.cli import main
 from hypojax.cohort.lazy_arrays import LAZY
 from hypojax.execute.inputs import find
+from hypojax.execute.lock import locked
 from hypojax.execute.outcome import NoCallback
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, ScanError
 from hypojax.segmenter.segmenter import Prepared, Segmentation
 from hypojax.settings import RunSettings
 from hypojax.storage import digest
@@ -122,7 +124,7 @@ def test_a_removal_that_dies_at_any_step_is_undone_or_finished_and_leaves_nothin
         shutil.rmtree(out)
 
 
-def broken_off(out: Path, scan: str) -> None:
+def broken_off(out: Path | str, scan: str) -> None:
     """A removal whose process died once the scan was gone, before another took its row."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hypojax.store.removal.move_slot", lambda *_: 1 / 0)
@@ -153,6 +155,13 @@ def test_a_removal_that_broke_off_is_finished_by_the_same_command_and_no_other_b
         after = hypojax.open_cohort(out).load()
         assert after.scan.values.tolist() == ["sub-03", "sub-02"]
         xr.testing.assert_equal(after[["volume_mm3", *LAZY]], before[["volume_mm3", *LAZY]])
+    opened = hypojax.open_cohort(whole)
+    with locked(whole), pytest.raises(RunError, match="another run is writing"):
+        hypojax.remove(whole, "sub-01")
+    hypojax.remove(whole, "sub-01")
+    for scan in ("sub-01", "sub-03"):  # its row is that of another now, or there is none
+        with pytest.raises(ScanError, match=f"{scan}.*open the cohort again"):
+            opened.image.sel(scan=scan).compute()
 
 
 def test_what_was_said_of_other_scans_stays(tmp_path: Path) -> None:
@@ -299,6 +308,27 @@ def test_sites_made_apart_become_one_cohort(tmp_path: Path, capsys: pytest.Captu
         hypojax.merge(outs, tmp_path / "both")
     with pytest.raises(RunError, match="no scan 'sub-02'"):
         hypojax.remove(tmp_path / "both", "sub-02", callback=NoCallback())
+
+
+def test_buckets_are_merged_and_scans_leave_them_as_on_a_disk(bucket: Bucket, tmp_path: Path) -> None:
+    """The same ids, volumes and images; a removal that broke off is finished, and leaves nothing."""
+    outs = []
+    for name, subjects in (("a", ("01", "02")), ("b", ("01",))):
+        outs.append(tmp_path / name / "out")
+        execute.run([site(tmp_path / name / "bids", subjects, mark=50 * len(outs))], out=outs[-1], settings=ONE, segmenter=StandIn())
+        bucket.upload(outs[-1], below=f"{name}/")
+    both, kept = f"{bucket.url}/both", ["volume_mm3", "dataset", *LAZY]
+    assert hypojax.merge([f"{bucket.url}/a", f"{bucket.url}/b/"], both).done == 3
+    assert hypojax.merge(outs, tmp_path / "both").done == 3
+    twin = hypojax.open_cohort(tmp_path / "both")[kept].load()
+    xr.testing.assert_equal(hypojax.open_cohort(both)[kept].load(), twin)
+    assert execute.verify(both) == ()
+    broken_off(both, "bids-2_sub-01")
+    hypojax.remove(both, ["bids-2_sub-01", "sub-01"])
+    assert execute.verify(both) == ()
+    xr.testing.assert_equal(hypojax.open_cohort(both)[kept].load(), twin.sel(scan=["sub-02"]))
+    words = (b"sub-01_T1w", b"sub-01_space", b'"sub-01"', b'"bids-2_sub-01"')
+    assert not [key for key, data in bucket.snapshot("both/").items() for word in words if word in key.encode() or word in data]
 
 
 def test_what_is_excluded_is_left_out_and_what_names_no_scan_is_said(tmp_path: Path) -> None:

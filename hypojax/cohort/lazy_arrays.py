@@ -28,8 +28,9 @@ from hypojax.schema import (
     CohortArray,
     Variable,
 )
-from hypojax.storage import Location
+from hypojax.storage import Location, digest
 from hypojax.store.chunks import chunk_key, decoded_chunk, model_coordinates
+from hypojax.store.ledger import read_record
 
 SCALE: Final = np.float32(1 / 255)
 """Of posteriors in uint8, as xarray decodes them."""
@@ -87,14 +88,22 @@ class ScanChunks:
         """The values of one scan. Damaged bytes can make Zarr and its codecs raise anything, hence the wide net."""
         if not self.done[row]:
             return np.full(self.shape[1:], np.nan, np.float32)
+        scan, key = str(self.scans[row]), chunk_key(self.stored, row)
         try:
-            return self.decode(decoded_chunk(self.stored, (self.root / chunk_key(self.stored, row)).read_bytes()))
+            data = (self.root / key).read_bytes()
+            values = self.decode(decoded_chunk(self.stored, data))
         except (MemoryError, RunError):
             raise  # says nothing about what is stored
         except Exception as error:
             what = f"its chunk of {self.stored.name} in {self.root} cannot be read ({error})"
-            message = f"{what}; do the run again with --check, which writes it anew"
-            raise ScanError(Reason.STORE_DAMAGED, str(self.scans[row]), message) from error
+            message = f"{what}; open the cohort again, or do the run again with --check, which writes it anew"
+            raise ScanError(Reason.STORE_DAMAGED, scan, message) from error
+        # After a removal the row may be that of another scan. The ledger has no folder of an id of which something is spelled out.
+        record = read_record(self.root, scan)
+        if "\\" not in scan and (record is None or record["files"].get(key) != digest(data)):
+            message = f"{key} in {self.root} is not, or no longer, what its ledger record has; open the cohort again"
+            raise ScanError(Reason.STORE_DAMAGED, scan, f"{message}, and if that does not help, do the run again with --check")
+        return values
 
 
 def lazy_arrays(root: Location, table: xr.Dataset) -> dict[str, xr.Variable | xr.DataArray]:
