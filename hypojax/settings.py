@@ -33,9 +33,9 @@ class RunSettings:
         Use the mean of the five cross-validation networks instead of the default network. The uncertainty then includes the
         disagreement of the networks; it takes about twice the time. Each was trained on four fifths of the subjects, with fewer steps.
     batch
-        Least number of scans segmented together; default: one for each device. Larger batches are faster on a GPU.
+        Smallest number of scans segmented together; default: one for each device. Larger batches are faster on a GPU.
     read_ahead
-        Least number of scans read while others are segmented; each takes the memory of its scaled voxels.
+        Smallest number of scans read while others are segmented; each takes the memory of its scaled voxels.
     threads
         Threads that read, and as many that write; default: chosen from the number of cores.
     memory
@@ -48,13 +48,13 @@ class RunSettings:
     recompute
         Process all named scans again, finished or not, and accept that weights or version differ from those of the cohort.
     recompute_changed
-        Do scans again whose input file holds another image than the one that was measured. Otherwise their rows stay as they are, and
-        the run and the column ``notes`` say so.
+        Process scans again whose input file now holds another image than the measured one. Otherwise their rows stay as they are, and
+        the run and the column `notes` say so.
     strict_tables
         Refuse a participants table with faults (a row with too few cells, a person listed twice, a scan without a row) before any
         scan is read. By default the faulty columns or rows are left out, and a note says so.
     exclude
-        Text file of ids or files of scans to leave out, one a line: those that were removed, and whose files are still there.
+        Text file of ids or files of scans to leave out, one per line: those that were removed, and whose files are still there.
     derivatives
         Also write BIDS derivatives: label maps in the space of each scan.
 

@@ -1,4 +1,4 @@
-"""Hold the volumes of a cohort against manual label maps: Dice, surface distances, agreement, with confidence intervals by subject.
+"""Compare the volumes of a cohort with manual label maps: Dice, surface distances, agreement, with confidence intervals by subject.
 
     python pipelines/evaluate_manual_labels.py out/ manual/ evaluation/ --by sex
 
@@ -25,7 +25,7 @@ def main(out: Path, manual: Path, evaluation: Path, *, by: list[str], participan
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Hold label maps of a run against manual ones.")
+    parser = argparse.ArgumentParser(description="Compare label maps of a run with manual ones.")
     parser.add_argument("out", type=Path, help="folder of a run")
     parser.add_argument("manual", type=Path, help="folder of manual label maps")
     parser.add_argument("evaluation", type=Path, help="folder of the results")

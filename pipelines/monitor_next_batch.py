@@ -23,7 +23,7 @@ def main(reference: Path, scans: list[str], new: Path) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Hold a new batch of scans against a trusted cohort.")
+    parser = argparse.ArgumentParser(description="Compare a new batch of scans with a trusted cohort.")
     parser.add_argument("reference", type=Path, help="folder of a run")
     parser.add_argument("scans", nargs="+", help="new scans: BIDS datasets, folders, files")
     parser.add_argument("new", type=Path, help="folder for their cohort")

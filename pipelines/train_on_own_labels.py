@@ -5,7 +5,7 @@
 
 SCANS has a row a scan: ``name`` (of the subject), ``image``, ``labels`` (files; 1–5 left, 6–10 right) and, where known, ``mask``, ``age``,
 ``sex``, ``dataset``. It trains a network a fold and one on all subjects, as the released ones were: about half an hour each on one core.
-Ended or killed, the same command goes on where it stopped. `log.png` of each run shows loss and held-out Dice. Then
+After an interruption the same command continues where it stopped. `log.png` of each run shows loss and held-out Dice. Then
 ``hypojax run --weights OUT/weights`` segments with the network of all subjects.
 """
 
@@ -26,7 +26,7 @@ def main(scans: Path, out: Path, *, steps: int | None, fold: int | None) -> None
         results = (*results, *hypojax.train("box", examples=examples, out=out, steps=steps))
     print(*results, sep="\n")
     if not results[-1].finished:
-        sys.exit("interrupted and saved: the same command goes on")
+        sys.exit("interrupted and saved: run the same command again to continue")
     if fold is None:
         print("weights:", hypojax.training.write_weights(out / "weights", box=out / "all"))
 
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     parser.add_argument("scans", type=Path, help="table with name, image, labels")
     parser.add_argument("out", type=Path, help="folder of examples and runs")
     parser.add_argument("--steps", type=int, help="optimiser steps, instead of 2400")
-    parser.add_argument("--fold", type=int, help="this fold alone")
+    parser.add_argument("--fold", type=int, help="only this fold")
     try:
         main(**vars(parser.parse_args()))
     except hypojax.HypojaxError as error:

@@ -380,7 +380,7 @@ def test_one_id_two_files(tmp_path: Path) -> None:
     now = CohortStore.open(store.root)
     assert now.index.by_id[entries()[0]["scan"]]["path"].startswith("/elsewhere")
     assert now.records() == store.records()
-    with pytest.raises(RunError, match=r"'sub-0.' stands for two files, /data/sub-0.* and /elsewhere/sub-0.*rename") as caught:
+    with pytest.raises(RunError, match=r"'sub-0.' is the id of two files, /data/sub-0.* and /elsewhere/sub-0.*rename") as caught:
         CohortStore.create(tmp_path / "d.zarr", scans=[*entries(), *entries("/elsewhere")], settings=SETTINGS)
     assert caught.value.reason is Reason.DUPLICATE_SCAN
 

@@ -50,7 +50,7 @@ def test_a_terminal_has_a_bar_with_loss_dice_and_time_left() -> None:
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        ((Path("x"), 137, False, None), "x: interrupted and saved at step 137; the same command again goes on there"),
+        ((Path("x"), 137, False, None), "x: interrupted and saved at step 137; run the same command again to continue"),
         ((Path("x"), 900, True, None), "x: trained for 900 steps"),
         ((Path("x"), 8, True, BEST), "x: trained for 8 steps; best at step 4: dice 0.860"),
     ],

@@ -14,7 +14,7 @@ from hypojax.tables.cells import counted
 
 @dataclass(frozen=True)
 class RemoveVerb(Verb):
-    """Remove scans from OUT for good, as where consent was withdrawn.
+    """Remove scans from OUT for good, for example when consent was withdrawn.
 
     Every byte of them goes: arrays, rows of all tables, label maps, recorded evaluations. The ledger keeps that scans were removed, and not
     which. Input files are left alone: delete them, or list them in a text file for `hypojax run --exclude FILE`. Results of studies in
@@ -42,7 +42,7 @@ class RemoveVerb(Verb):
         screen.table("To be removed for good", ("scan", "objects", "label maps", "input file (stays)"), rows)
         if not self.yes:
             if not sys.stdin.isatty():
-                raise RunError(Reason.USAGE, "nobody is there to confirm; give --yes to remove without asking")
+                raise RunError(Reason.USAGE, "nobody can be asked here; give --yes to remove without asking")
             if input(f"Remove {counted(len(found), 'scan')} from {self.out}? Type yes: ").strip() != "yes":
                 raise RunError(Reason.USAGE, "not confirmed; nothing was removed")
         with screen.progress() as watch:
@@ -57,7 +57,7 @@ class MergeVerb(Verb):
     """Make one cohort of several that were made apart with the same weights and version.
 
     The cohorts are left as they are. Where two have a scan of the same id, the ids of the later one's dataset begin with the name of that
-    dataset. The same command goes on where it broke off.
+    dataset. After an interruption the same command continues.
 
     $ hypojax merge site-a/out site-b/out both/
 

@@ -50,7 +50,7 @@ class Verb:
     debug: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
     """Show where unexpected errors come from."""
     quiet: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
-    """Show results and errors alone: no progress, no notes."""
+    """Show only results and errors: no progress, no notes."""
     json: FlagCreatePairsOff[bool] = field(default=False, kw_only=True)
     """Print one JSON document to standard output instead of tables; its `exit_code` is that of the process."""
 

@@ -217,6 +217,4 @@ class Dispatch:
 
 def lost() -> RunError:
     """The refusal to go on without a scheduler."""
-    return RunError(
-        Reason.CLUSTER_LOST, "the Dask scheduler is gone; what was finished is kept: run the same command again, which goes on from there"
-    )
+    return RunError(Reason.CLUSTER_LOST, "the Dask scheduler is gone; finished scans are kept: run the same command again to continue")

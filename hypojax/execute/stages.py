@@ -244,7 +244,7 @@ def _segment(job: Job, todo: Todo, *, callback: Callback) -> Outcome:
     start = time.perf_counter()
     callback.started(total=todo.total, kept=todo.kept)
     if todo.left:
-        callback.noted(f"{todo.left} scans failed before and are left alone; --retry-failed tries them again")
+        callback.noted(f"{todo.left} scans failed before and are skipped; --retry-failed tries them again")
     if job.settings.derivatives:
         with table_lock(job.out) as common:
             describe_derivatives(job.store, common)

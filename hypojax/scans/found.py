@@ -230,7 +230,7 @@ def unique(scans: Iterable[Scan]) -> list[Scan]:
         if real(first.path) != real(scan.path):
             raise RunError(
                 Reason.DUPLICATE_SCAN,
-                f"two files claim the scan id {scan.id!r}: {first.path} and {scan.path}; "
+                f"two files have the scan id {scan.id!r}: {first.path} and {scan.path}; "
                 "rename one, or list both in a table with columns 'scan' and 'path'",
             )
         kept[scan.id] = dataclasses.replace(first, columns=merged(first.columns, scan.columns))

@@ -286,7 +286,8 @@ def _renamed(before: str, now: str, path: str) -> RunError:
 def _duplicate(scan: str, first: str, second: str) -> RunError:
     """Two files for one id."""
     return RunError(
-        Reason.DUPLICATE_SCAN, f"scan {scan!r} stands for two files, {first} and {second}; rename one of them, or use another output folder"
+        Reason.DUPLICATE_SCAN,
+        f"scan {scan!r} is the id of two files, {first} and {second}; rename one of them, or use another output folder",
     )
 
 

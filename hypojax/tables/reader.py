@@ -93,7 +93,7 @@ def read_table(
     except OSError as error:
         raise RunError(Reason.USAGE, f"table {visible(str(path))} {_unreadable(path, error)}") from error
     if command := pointer_command(data):
-        raise RunError(Reason.USAGE, f"table {visible(str(path))} only stands for content that was not fetched; run: {command} {path.name}")
+        raise RunError(Reason.USAGE, f"table {visible(str(path))} is a pointer to content that was not fetched; run: {command} {path.name}")
 
     def kind(name: str) -> Kind:
         if all_text or name in raw:

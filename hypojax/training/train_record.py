@@ -131,7 +131,7 @@ def check_same(folder: Path, *, old: TrainRecord, new: TrainRecord) -> None:
         if not key.startswith(FREE) and before.get(key) != now.get(key):
             was = f"{key} was {before.get(key)!r}, now it is {now.get(key)!r}"
             raise RunError(
-                Reason.OTHER_SETTINGS, f"{folder} holds a run with other settings ({was}); go on with the old ones, or give --out"
+                Reason.OTHER_SETTINGS, f"{folder} holds a run with other settings ({was}); continue with those, or give another --out"
             )
 
 

@@ -55,7 +55,7 @@ class TrainResult:
     def __str__(self) -> str:
         """How it ended, in a sentence."""
         if not self.finished:
-            return f"{self.folder}: interrupted and saved at step {self.step}; the same command again goes on there"
+            return f"{self.folder}: interrupted and saved at step {self.step}; run the same command again to continue"
         best = f"; best at step {self.best.step}: {self.best.scored}" if self.best else ""
         return f"{self.folder}: trained for {self.step} steps{best}"
 

@@ -143,7 +143,7 @@ def test_two_files_for_one_scan_of_a_table_stop_before_anything_is_written(
 ) -> None:
     write_phantom(scans / "again" / "good.nii.gz")
     (scans / "list.tsv").write_text("scan\tpath\ngood\tgood.nii.gz\ngood\tagain/good.nii.gz\n")
-    refused(["run", str(scans / "list.tsv"), str(tmp_path / "out")], "two files claim the scan id 'good'", capsys)
+    refused(["run", str(scans / "list.tsv"), str(tmp_path / "out")], "two files have the scan id 'good'", capsys)
     assert not (tmp_path / "out").exists()
 
 

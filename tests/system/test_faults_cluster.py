@@ -118,7 +118,7 @@ def test_a_scheduler_that_is_killed_ends_the_run_with_a_sentence(scans: Path, ex
             child.until(lambda: done(out) >= 2)
             boss.kill_all()
             assert child.end() == 1, child.said
-            assert "the Dask scheduler is gone; what was finished is kept" in " ".join(child.said.split())
+            assert "the Dask scheduler is gone; finished scans are kept" in " ".join(child.said.split())
             assert "Traceback" not in child.said
         with scheduler(tmp_path) as (_, other), workers(other, tmp_path, name="others"):
             before = ledger(out)
