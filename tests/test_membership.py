@@ -158,7 +158,9 @@ def test_a_removal_that_broke_off_is_finished_by_the_same_command_and_no_other_b
     opened = hypojax.open_cohort(whole)
     with locked(whole), pytest.raises(RunError, match="another run is writing"):
         hypojax.remove(whole, "sub-01")
+    assert not find([folder], out=whole).notes
     hypojax.remove(whole, "sub-01")
+    assert "1 scans are new here (sub-01), and scans were removed" in find([folder], out=whole).notes[-1]
     for scan in ("sub-01", "sub-03"):  # its row is that of another now, or there is none
         with pytest.raises(ScanError, match=f"{scan}.*open the cohort again"):
             opened.image.sel(scan=scan).compute()

@@ -11,13 +11,13 @@ import numpy as np
 
 from hypojax.execute.lock import Say, table_lock
 from hypojax.execute.outcome import ScanResult, refusal
-from hypojax.execute.output import STORE, entry_of, known_entries, refuse_raw
+from hypojax.execute.output import STORE, entry_of, refuse_raw
 from hypojax.execute.readahead import overlapped, threads_for
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.scans import Discovery, Image, Scan, discover, read
 from hypojax.scans.found import free_name, unique
 from hypojax.storage import Location, Place, inside, locate, locate_all, real
-from hypojax.store import CohortStore, Native, ScanEntry, ScanRecord
+from hypojax.store import CohortStore, Native, ScanEntry, ScanRecord, index_of
 from hypojax.store.index import relocate
 from hypojax.tables.cells import counted
 
@@ -56,8 +56,14 @@ def find(
     if not foreign:
         message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
         raise RunError(Reason.NOTHING_FOUND, message)
-    adopted = adopt(replace(found, scans=foreign), known_entries(out))
-    return adopted if exclude is None else without(adopted, exclude)
+    index = index_of(out / STORE)
+    adopted = adopt(replace(found, scans=foreign), index.scans if index else ())
+    chosen = adopted if exclude is None else without(adopted, exclude)
+    new = [scan for scan in chosen.scans if scan.id not in index.by_id] if index and index.removed else []
+    if not new:
+        return chosen
+    said = f"{len(new)} scans are new here ({named(new)}), and scans were removed from {out} before: remove them again if they are the same"
+    return replace(chosen, notes=(*chosen.notes, f"{said}, and name their files in a text file for --exclude"))
 
 
 def without(found: Discovery, exclude: Path) -> Discovery:
