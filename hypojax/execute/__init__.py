@@ -4,7 +4,7 @@
 |---|---|
 | `stages` | `run`, `ingest`, `segment_store`, `export`, `status`: the stages of a run, all together and each alone |
 | `inputs`, `output`, `lock` | the scans of a run, its output folder, and who may write there |
-| `job` | what is left to do, and one run over it, here or on a cluster |
+| `todo`, `job` | what is left to do, and one run over it, here or on a cluster |
 | `pipeline` | the way of one scan, from its file to its ledger record |
 | `readahead`, `measured`, `outcome` | the threads of a pipeline, what is kept of a scan, and what became of it |
 | `cluster`, `dispatch`, `worker` | Dask clusters, the client's side of a run there, and the worker's |

@@ -16,8 +16,8 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from hypojax.execute.cluster import revive
-from hypojax.execute.job import Todo
 from hypojax.execute.outcome import ScanResult
+from hypojax.execute.todo import Todo
 from hypojax.execute.worker import process_batch
 from hypojax.reason import Reason, RunError
 

@@ -10,7 +10,7 @@ from hypojax import cohort
 from hypojax.execute.budget import refuse_unfit, scan_budget
 from hypojax.execute.inputs import find, settle_known
 from hypojax.execute.integrity import mend_maps
-from hypojax.execute.job import Job, Todo, todo_of
+from hypojax.execute.job import Job
 from hypojax.execute.lock import Shard, locked, table_lock
 from hypojax.execute.machine import load_segmenter
 from hypojax.execute.outcome import Callback, GuardedCallback, NoCallback, Outcome, ScanResult, from_record, from_records
@@ -23,6 +23,7 @@ from hypojax.execute.output import (
     open_for,
 )
 from hypojax.execute.pipeline import Pipeline, Segments
+from hypojax.execute.todo import Todo, todo_of
 from hypojax.reason import Reason, RunError
 from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
