@@ -25,10 +25,13 @@ from hypojax.execute.outcome import NoCallback
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.segmenter.segmenter import Prepared, Segmentation
 from hypojax.settings import RunSettings
-from hypojax.storage import digest
+from hypojax.storage import digest, place, swap
 from hypojax.store import CohortStore, append_evaluation, repair, verify
 from hypojax.store.index import put_index, read_index
+from hypojax.store.inflight import read_entry
+from hypojax.store.ledger import entry_bytes, record_path
 from hypojax.store.removal import order_without
+from hypojax.store.root import EXPORTS, REPLACED, root_bytes
 from hypojax.store.transfer import move_slot
 
 ONE = RunSettings(threads=1)
@@ -176,6 +179,21 @@ def test_what_was_said_of_other_scans_stays(tmp_path: Path) -> None:
     (tmp_path / "out" / "qc.tsv").write_text(said.format(DONE))
     store.remove([DONE])
     assert (tmp_path / "out" / "qc.tsv").read_text() == f"rating\tscan\n{DONE}\tsub-02\n"
+
+
+def test_a_store_from_elsewhere_cannot_name_what_lies_outside_for_removal(whole: Path, tmp_path: Path) -> None:
+    """Its documents hold names of columns, exports and label maps, which are removed; seals keep nobody from writing others."""
+    out = shutil.copytree(whole, tmp_path / "out")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("mine")
+    store = CohortStore.open(out / "cohort.zarr")
+    entry, seen = read_entry(record_path(store.root, DONE), DONE)
+    swap(record_path(store.root, DONE), entry_bytes(replace(entry, derivatives={"../../kept/file": ""}), DONE), seen=seen)
+    said = {REPLACED: ["../../kept", "native"], EXPORTS: '{"../kept/file": ""}'}
+    place(store.root / "zarr.json", root_bytes(None, attributes=said, index=store.index, ledger_sha256=""))
+    store.remove([DONE])
+    assert (tmp_path / "kept" / "file").read_text() == "mine"
+    assert store.read_native(STRIPPED).voxels.size
 
 
 def test_rows_that_a_repair_moves_up_are_never_shown_as_those_of_others(whole: Path, tmp_path: Path) -> None:

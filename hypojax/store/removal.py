@@ -16,13 +16,13 @@ from typing import Final
 
 from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
-from hypojax.storage import Location, names, place, remove
+from hypojax.storage import Location, inside, names, place, real, remove
 from hypojax.store.chunks import SCAN_GROUPS, scan_folders
 from hypojax.store.evaluations import evaluation_paths
 from hypojax.store.index import Index, put_index
 from hypojax.store.inflight import read_entry
 from hypojax.store.ledger import LEDGER, LedgerEntry, record_path
-from hypojax.store.root import EXPORTS, hide_table, read_root, skeleton
+from hypojax.store.root import COLUMN, EXPORTS, hide_table, read_root, skeleton
 from hypojax.store.sealed import DamagedDocumentError, scan_key
 from hypojax.store.transfer import move_slot
 
@@ -97,7 +97,7 @@ def _remove_tables(root: Location, index: Index) -> None:
         exported = list(json.loads(str(read_root(root).attributes.get(EXPORTS, "{}"))))
     for name in hide_table(root, index=index):
         remove(root / name)
-    for name in exported:
+    for name in (name for name in exported if COLUMN.fullmatch(name)):
         (root.parent / name).unlink(missing_ok=True)
     said = root.parent / QUALITY_TABLE
     with suppress(FileNotFoundError):
@@ -117,8 +117,9 @@ def _remove_scan(root: Location, scan: str, index: Index, order: Sequence[str]) 
     entry, _ = read_entry(record_path(root, scan), scan)
     for key in entry.derivatives:
         path = root.parent / DERIVATIVES / key
-        path.unlink(missing_ok=True)
-        _remove_empty(path, root.parent / DERIVATIVES)
+        if inside(real(path), real(root.parent / DERIVATIVES)):  # a record from elsewhere may name any file
+            path.unlink(missing_ok=True)
+            _remove_empty(path, root.parent / DERIVATIVES)
     taken = slot < len(order) and _slot_of(read_entry(record_path(root, order[slot]), order[slot])[0]) == slot
     for folder in scan_folders(scan, slot)[: len(SCAN_GROUPS) if taken else None]:
         remove(root / folder)

@@ -281,7 +281,8 @@ def _columns_before(root: Location) -> list[str]:
         description = read_root(root)
     except DamagedDocumentError:
         return []
-    return sorted({*description.columns, *description.replaced})
+    # They are removed: a document from elsewhere must not name what lies outside, or scans.
+    return sorted(name for name in {*description.columns, *description.replaced} - OWN if COLUMN.fullmatch(name))
 
 
 def _table_digest(files: Mapping[str, str]) -> str:
