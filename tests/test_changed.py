@@ -176,6 +176,7 @@ def test_a_changed_input_is_said_and_measured_again_where_that_is_asked_for(
     assert (outcome.done, outcome.failed, network.batches) == (SCANS, 0, [])
     assert any("2 input files have another date or size than before (sub-01, sub-02)" in note for note in watch.notes)
     assert any("1 input files have changed" in note and "(sub-01)" in note and "--recompute-changed" in note for note in watch.notes)
+    assert any("have changed" in note for note in outcome.notes)  # also where nobody watches
     after = open_cohort(out)
     np.testing.assert_array_equal(after.volume_mm3.values, before.volume_mm3.values)  # nothing is replaced silently
     assert "has changed since it was measured" in after.notes.sel(scan="sub-01").item()

@@ -104,10 +104,13 @@ class Settled:
         The store, whose index knows the new files of those that are the same images.
     refused
         Scan → why it was left alone, where another image lies elsewhere under its id.
+    notes
+        What was found, in sentences.
     """
 
     store: CohortStore
     refused: Mapping[str, ScanResult] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, say: Say, recompute_changed: bool = False) -> Settled:
@@ -141,7 +144,8 @@ def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
         verdicts = dict(zip((scan.id for scan in (*moved, *touched)), found, strict=True))
     refused = {scan: verdict for scan, verdict in verdicts.items() if isinstance(verdict, ScanResult)}
     changed = [scan for scan in touched if verdicts[scan.id] == CHANGED]
-    for sentence in found_out(store, moved, touched, verdicts, again=recompute_changed):
+    notes = tuple(found_out(store, moved, touched, verdicts, again=recompute_changed))
+    for sentence in notes:
         say(sentence)
     kept = [] if recompute_changed else changed
     left = {*refused, *(scan.id for scan in kept)}
@@ -152,7 +156,7 @@ def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
     entries += [ScanEntry(**{**known[scan.id], "changed": changed_note(known[scan.id], scan)}) for scan in kept]
     with table_lock(out) as common:
         index = relocate(common / STORE, entries)
-    return Settled(CohortStore(store.root, index=index), refused)
+    return Settled(CohortStore(store.root, index=index), refused, notes)
 
 
 def found_out(

@@ -105,7 +105,7 @@ def run(
         refuse_unfit(fresh, out=out, memory=not place.distributed, limit=chosen.memory_bytes)
         job = Job(store, out, chosen, place, hold.workers, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, callback=GuardedCallback(callback, hold.check))
-    return replace(_with(outcome, settled.refused), ignored=found.ignored, notes=found.notes)
+    return replace(_with(outcome, settled.refused), ignored=found.ignored, notes=(*found.notes, *settled.notes))
 
 
 def ingest(
@@ -132,7 +132,7 @@ def ingest(
         settled = settle_known(store, found.scans, out=out, say=callback.noted, recompute_changed=chosen.recompute_changed)
         todo = [scan.id for scan in found.scans if scan.id not in settled.refused]
         outcome = _ingest(settled.store, todo, out=out, settings=chosen, callback=GuardedCallback(callback, hold.check))
-    return replace(_with(outcome, settled.refused), ignored=found.ignored, notes=found.notes)
+    return replace(_with(outcome, settled.refused), ignored=found.ignored, notes=(*found.notes, *settled.notes))
 
 
 def segment_store(
