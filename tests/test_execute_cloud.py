@@ -104,7 +104,8 @@ def test_the_parts_one_after_the_other(bucket: Bucket, scans: str, twin: Path) -
     xr.testing.assert_identical(stable(open_cohort(out)), stable(open_cohort(twin / "out")))
 
 
-@pytest.mark.parametrize("change", [None, pytest.param(lambda data: bytes([data[0] ^ 1]) + data[1:], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [None, lambda data: bytes([data[0] ^ 1]) + data[1:]])
 def test_damage_is_found_and_only_that_scan_done_again(bucket: Bucket, scans: str, change: Callable[[bytes], bytes] | None) -> None:
     """An object deleted, and one whose bytes are others."""
     out = f"{bucket.url}/out"
@@ -143,7 +144,7 @@ class Tally(NoCallback):
     "trouble",
     [
         pytest.param(first("503"), id="503", marks=pytest.mark.slow),
-        pytest.param(first("drop_answer"), id="drop_answer"),
+        pytest.param(first("drop_answer"), id="drop_answer", marks=pytest.mark.slow),
         pytest.param(lambda method, path, before: "drop_request" if before == 0 and method == "PUT" else "pass", id="drop_request"),
         pytest.param(first("slow"), id="slow", marks=pytest.mark.slow),
         pytest.param(first("503", times=3), id="503 thrice", marks=pytest.mark.slow),
@@ -162,7 +163,8 @@ def test_a_bad_network_changes_nothing(
     assert execute.verify(out) == ()
 
 
-@pytest.mark.parametrize("after", [pytest.param(5, marks=pytest.mark.slow), 60, pytest.param(110, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [5, 60, 110])
 def test_a_server_that_goes_away_ends_the_run_and_the_same_command_goes_on(
     bucket: Bucket, scans: str, twin: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:

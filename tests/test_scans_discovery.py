@@ -436,7 +436,7 @@ def test_nothing_found_says_what_was_seen(tmp_path: Path) -> None:
     assert "1 T2w, 1 bold" in message
     (tmp_path / "empty").mkdir()
     assert "no images at all" in refusal(tmp_path / "empty")[1]
-    assert refusal()[0] == Reason.NOTHING_FOUND
+    assert refusal()[0] == Reason.USAGE
 
 
 def test_an_input_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def one_box(image: np.ndarray, posteriors: np.ndarray, intracranial: np.ndarray 
     return Boxes(jnp.asarray(image, jnp.float32)[None], jnp.asarray(posteriors)[None], jnp.asarray(cranium)[None], jnp.ones(1))
 
 
+@pytest.mark.slow
 @few
 @seeds
 def test_labels_deform_with_the_image(seed: int) -> None:
@@ -119,6 +120,7 @@ def test_examples_repeat_from_their_seed(seed: int) -> None:
     assert np.isfinite(np.asarray(first[0])).all()
 
 
+@pytest.mark.slow
 def test_an_example_is_cut_out_of_the_whole_box() -> None:
     """With nothing varied, what is cut out stands somewhere in the whole example, image and label at the same place."""
     config, wide = replace(STILL, shape=(24, 16, 32)), STILL
@@ -144,6 +146,7 @@ def test_marrow_and_fat_burn_outside_the_cranium_alone() -> None:
     np.testing.assert_array_equal(random_scalp(jax.random.key(1), image, inside, 0.0), image)
 
 
+@pytest.mark.slow
 def test_a_stripped_box_is_dark_outside_the_cranium_alone() -> None:
     """Inside a stripped box all is as it was; outside there is one value, the darkest."""
     boxes = blobs()

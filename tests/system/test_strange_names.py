@@ -136,6 +136,7 @@ PATHS = {
 """Scan → its path in a table."""
 
 
+@pytest.mark.slow
 def test_paths_that_cannot_be_fail_their_row_and_name_it(tmp_path: Path, network: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     write_phantom(tmp_path / "in" / "first.nii.gz")
     (tmp_path / "in" / "circle.nii.gz").symlink_to("circle.nii.gz")
