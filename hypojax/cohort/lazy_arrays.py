@@ -124,7 +124,7 @@ def lazy_arrays(root: Location, table: xr.Dataset) -> dict[str, xr.Variable | xr
     for variable, stored, decode, shape in ARRAYS:
         chunks = ScanChunks(root, stored, scans, done, decode, (len(scans), *shape))
         name = f"{variable.name}-{tokenize(str(root), variable.name, len(scans), mark)}"
-        # A name of its own spares Dask the digest of all ids; the object itself stands in the graph once, not once a scan.
+        # With a name given, Dask need not hash all ids; the graph holds the object once, not once for each scan.
         values = da.from_array(chunks, chunks=(1, *shape), name=name, meta=np.empty((0,) * chunks.ndim, np.float32))  # type: ignore[no-untyped-call]
         found[variable.name] = xr.Variable(variable.dims, values, variable.attributes)
     return found

@@ -208,7 +208,7 @@ def demo(out: Disk = "hypojax-demo", *, callback: "Callback | None" = None) -> D
     out
         Folder for the cohort (``bids``) and the results (``results``).
     callback
-        Who is told how the run goes on.
+        Called as the run proceeds.
 
     Raises
     ------

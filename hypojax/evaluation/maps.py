@@ -31,7 +31,7 @@ STRUCTURES: Final = (HYPOTHALAMUS, INTRACRANIAL)
 """What a label map may be of; its values are those of `hypojax.schema.LABELS`, or anything above 0 for the intracranial volume."""
 
 LABEL_SUFFIXES: Final = ("dseg", "mask", "seg", "label", "labels", "icv", "dlicv", "dlmuse", "brainmask", "hypothalamus")
-"""Last parts of a name that tell what the file is, not which scan it belongs to."""
+"""Endings of a file name that name the kind of file and not the scan."""
 
 INTRACRANIAL_WORDS: Final = frozenset({"icv", "dlicv", "dlmuse", "tiv", "etiv", "brain", "brainmask", "intracranial"})
 

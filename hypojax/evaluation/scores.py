@@ -158,7 +158,7 @@ def nearest(labels: UInt8[np.ndarray, "i j k"], affine: Affine, grid: Grid) -> U
 
 
 def same_grid(first: Grid, second: Grid) -> bool:
-    """Whether every voxel of two grids lies in the same place.
+    """Whether two grids are the same: equal shapes, and each voxel at the same place.
 
     >>> same_grid(Grid((2, 2, 2), np.eye(4)), Grid((2, 2, 2), np.diag([-1.0, 1.0, 1.0, 1.0])))
     False

@@ -28,16 +28,13 @@ from hypojax.grid import Grid
 from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.preprocessing.scaling import intensities
 from hypojax.reason import HypojaxError, Reason, RunError, visible
-from hypojax.schema import BOX_SHAPE, FLAGGED, HEAD_SHAPE, LABELS, MODEL_DIMS, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.schema import BOX_SHAPE, FLAGGED, HEAD_DIMS, HEAD_SHAPE, LABELS, MODEL_DIMS, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
 from hypojax.storage import Place, locate
 from hypojax.store import CohortStore
 from hypojax.volumes import Measurement
 
 if TYPE_CHECKING:
     from hypojax.segmenter.segmenter import Segmentation
-
-HEAD_DIMS: Final = tuple(f"head_{dim}" for dim in MODEL_DIMS)
-"""The 2 mm head grid; a Dataset has one length for a dimension, and the box has other ones."""
 
 SOURCE: Final = Variable("store", SCAN, "str", "", "Store that holds the voxels of the scan")
 HEAD_IMAGE: Final = Variable("head_image", (*SCAN, *HEAD_DIMS), "float32", "1", "What the head network sees: the scan at 2 mm, z-scored")
@@ -232,7 +229,7 @@ def _shape(variable: Variable, given: xr.Dataset) -> tuple[int, ...]:
 
 
 def _unread(variable: Variable, given: xr.Dataset) -> da.Array:
-    """What stands for a variable until it is computed: an array in chunks of scans."""
+    """A placeholder for a variable before it is computed: an array in chunks of scans."""
     shape = _shape(variable, given)
     return da.empty(shape, chunks=(given.chunksizes["scan"], *shape[1:]), dtype=_dtype(variable))
 

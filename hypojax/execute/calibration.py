@@ -153,7 +153,7 @@ UNCOUNTED: Final = -1
 
 STATUS: Final = Path("/proc/self/status")
 NAME: Final = "probe{:05d}"
-"""Scan ids of a calibration, in the order in which they are sent; they stand in the names of all that is written."""
+"""Scan ids of a calibration, in the order in which they are measured; the files that it writes have these names."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def remove(out: Place, scans: str | Iterable[str], *, callback: Callback | None 
     scans
         Their ids; one needs no list.
     callback
-        Told how it goes on.
+        Called as the work proceeds.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def merge(outs: Iterable[Place], new: Place, *, callback: Callback | None = None
     new
         A folder that does not exist yet, for the cohort of all.
     callback
-        Told how it goes on.
+        Called as the work proceeds.
 
     Raises
     ------

@@ -226,7 +226,7 @@ class Pipeline:
         self.store.write_segmentation(item.scan, stored_form(item.affine, item.segmentation, measured))
         regions = region_entries(measured)
         maps = scan_maps(measured, regions, affine=item.affine, header=item.header)
-        derivatives = self.store.behind_claim(item.scan, self.derivatives_root)
+        derivatives = self.store.behind_marker(item.scan, self.derivatives_root)
         files = write_scan(derivatives, scan=item.scan, maps=maps) if self.write_maps else {}
         seconds = time.perf_counter() - item.begun
         row = full_row(item.row, measured, seconds=seconds)
@@ -262,7 +262,7 @@ class Pipeline:
 
     def _commit_failure(self, item: Item, result: ScanResult) -> None:
         """Write the record of a scan that failed, so that it keeps its row, and leave no label maps of an earlier run."""
-        remove_scan(self.store.behind_claim(item.scan, self.derivatives_root), scan=item.scan)
+        remove_scan(self.store.behind_marker(item.scan, self.derivatives_root), scan=item.scan)
         row = {**item.row, "seconds": result.seconds}
         self.store.commit(item.scan, status="failed", reason=Reason(result.reason), message=result.message, row=row)
 

@@ -66,7 +66,7 @@ def run(
     segmenter
         The network; loaded as the settings say when left out. On a cluster it travels to the workers.
     callback
-        Who is callback how it goes on.
+        Called as the run proceeds: see `Callback`.
     dataset
         Name of the dataset of all scans; when left out, that of the folder of each BIDS dataset, or of the input.
 
@@ -198,7 +198,7 @@ def follow(out: Place, *, every: float, callback: Callback, pause: Callable[[flo
     every
         Seconds between two looks at the ledger; one at least.
     callback
-        Who is told.
+        Called as the run proceeds: see `Callback`.
     pause
         Waits so many seconds.
 

@@ -198,7 +198,7 @@ class CohortStore:
         self._withdraw(scan)
         self._forget(scan)
 
-    def behind_claim(self, scan: str, place: Location) -> Location:
+    def behind_marker(self, scan: str, place: Location) -> Location:
         """A place where something of a scan is written beside the store: in a bucket, only while the claim on the scan stands.
 
         Raises
@@ -374,12 +374,12 @@ class CohortStore:
         files = self._files_of(scan)
         if set(files) & set(objects):
             self._withdraw(scan)
-        place_all(self.behind_claim(scan, self.root), objects)
+        place_all(self.behind_marker(scan, self.root), objects)
         self._files[scan] = {**files, **digests(objects)}
 
     def _put(self, record: ScanRecord, derivatives: Mapping[str, str]) -> None:
         scan = record["scan"]
-        claim, root, folders = self._claim(scan), self.behind_claim(scan, self.root), scan_folders(scan, record["slot"])
+        claim, root, folders = self._claim(scan), self.behind_marker(scan, self.root), scan_folders(scan, record["slot"])
         prune(root, folders, keep=record["files"])
         flush(root, record["files"], folders)
         origin = {"input": self.index.by_id[scan], "settings": self.index.settings, "provenance": self.index.provenance}

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from zarr.abc.buffer import Buffer
 from zarr.codecs import ZstdCodec
-from zarr.storage import MemoryStore, ObjectStore
+from zarr.storage import MemoryStore
 
 from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
@@ -23,7 +23,6 @@ from hypojax.storage import (
     PARTIAL,
     Location,
     Objects,
-    connection,
     digest,
     digests,
     each,
@@ -242,17 +241,6 @@ def open_table(root: Location) -> xr.Dataset:
     found = _column_keys(root, read_root(root))
     shown = xr.open_zarr(memory_store(fetch(root, (NAME, *found))), chunks=None, zarr_format=3)
     return shown.drop_vars([*(array.name for array in COHORT_ARRAYS), *model_coordinates()])
-
-
-def open_arrays(root: Location) -> xr.Dataset:
-    """The arrays over all scans with their coordinates, as the root document shows them, one Dask chunk a scan; nothing is read yet.
-
-    Values are decoded as CF has it: ``posterior`` is 0 and ``image`` NaN for a scan without segmentation; ``head`` stays as stored.
-    """
-    remote = connection(root)
-    shown: xr.Dataset = xr.open_zarr(root if remote is None else ObjectStore(remote, read_only=True), chunks={}, zarr_format=3)
-    found = shown[[array.name for array in COHORT_ARRAYS]]
-    return found.drop_vars([name for name in found.coords if name not in {"scan", *model_coordinates()}])
 
 
 def table_statuses(root: Location) -> dict[str, str]:

@@ -85,7 +85,7 @@ def train(
     examples, out, steps
         Folder of examples, folder of the runs and number of steps, where not those of the configuration.
     callback
-        Told how it goes.
+        Called as the training proceeds.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def train_network(
     fold
         Held out; None for none.
     callback
-        Told how it goes.
+        Called as the training proceeds.
     interrupted
         Asked after every step; the run then saves and ends.
 
