@@ -1,0 +1,80 @@
+"""Settings of a study: arguments of the library, options of ``hypojax study`` and part of its record."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tyro.conf import UseAppendAction
+
+HeadSize = Literal["covariate", "residual", "proportion", "power", "none"]
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """Settings of a study.
+
+    Parameters
+    ----------
+    group
+        Column that says who is a case and who a control. Default: a column with a usual name (group, diagnosis, dx, ...).
+    cases
+        Values of the group column that are cases, each compared by itself with all others together as controls. Default: all groups
+        but the one with a usual name of controls (control, HC, healthy, ...).
+    formula
+        Model, such as "volume ~ group + age + sex + icv". Default: volume ~ group + age + sex + icv, plus site where there are several;
+        a term without a column is left out, and that is said.
+    region
+        Regions to analyse: names of regions, or hypothalamus (whole, left, right), subunits (the ten), all. Default: hypothalamus and icv.
+    head_size
+        How volumes are corrected for head size: covariate in the model, residual of the regression on head size in controls, proportion,
+        power (proportion of head size to the power estimated in controls), or none.
+    pheno
+        Table of further columns, joined by subject (and session where it has one): TSV, CSV, Parquet, Excel, SPSS, Stata or SAS.
+    site
+        Column of the site or scanner. Default: a column with a usual name (site, scanner, center, ...).
+    harmonise
+        Remove differences between sites by ComBat before the model, keeping the effects of the terms of the formula.
+    reference_site
+        Site whose volumes stay as they are in the harmonisation. Default: the mean of all sites, weighted by their size.
+    subject
+        Column of the subject, for people with several scans.
+    change
+        Column of time in years, or `time` to take it from acq_time or age: analyse the change per year of each subject.
+    permutations
+        Number of permutations for family-wise p-values; 0: none.
+    equivalence
+        Bound of the equivalence test, mm3: is the group difference smaller than this?
+    unit
+        Unit of the volumes of a table made elsewhere: mm3, cm3 or mL.
+    age, sex, icv
+        Columns of age (years), sex and head size. Default: columns with usual names.
+    norms
+        Norms file made by `hypojax norms`: centiles and z-scores of every person are added.
+    confidence
+        Coverage of the intervals.
+    seed
+        Of permutations.
+    strict_tables
+        Refuse tables with faults; by default the faulty values are left out and named.
+    """
+
+    group: str | None = None
+    cases: UseAppendAction[tuple[str, ...]] = ()
+    formula: str | None = None
+    region: tuple[str, ...] = ("hypothalamus", "icv")
+    head_size: HeadSize = "covariate"
+    pheno: str | None = None
+    site: str | None = None
+    harmonise: bool = False
+    reference_site: str | None = None
+    subject: str | None = None
+    change: str | None = None
+    permutations: int = 0
+    equivalence: float | None = None
+    unit: Literal["mm3", "cm3", "mL"] | None = None
+    age: str | None = None
+    sex: str | None = None
+    icv: str | None = None
+    norms: str | None = None
+    confidence: float = 0.95
+    seed: int = 0
+    strict_tables: bool = False
