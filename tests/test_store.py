@@ -192,6 +192,28 @@ def test_commit_clears_what_an_earlier_attempt_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.floor
+def test_a_scan_that_failed_late_leaves_no_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its maps were stored, then something else failed: plain Zarr shows fill values beside ``failed``, and its voxels stay."""
+    store = small_store(tmp_path / "c.zarr")
+    store.write_native(UNTOUCHED, native(1))
+    store.write_segmentation(UNTOUCHED, segmented(7))
+    for scan in (STRIPPED, UNTOUCHED):  # the one was done before
+        with monkeypatch.context() as patch:  # a process that dies while it clears
+            patch.setattr("hypojax.store.cohort_store.flush", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                store.commit(scan, status="failed", reason=Reason.UNEXPECTED, message="its label maps cannot be written")
+        assert scan in CohortStore.open(store.root).missing()
+        store.commit(scan, status="failed", reason=Reason.UNEXPECTED, message="its label maps cannot be written")
+        assert store.read_native(scan).voxels.tobytes() == native(1).voxels.tobytes()
+    store.write_table(cohort.build(store.records(), store.scans))
+    assert store.verify() == ()
+    shown = xr.open_zarr(store.root).sel(scan=[STRIPPED, UNTOUCHED])
+    assert list(shown.status.values) == ["failed", "failed"]
+    assert np.isnan(shown.image.values).all()
+    assert not shown.posterior.values.any()
+    assert not shown["head"].values.any()
+
+
 def test_open_zarr_alone_shows_the_table(tmp_path: Path) -> None:
     """A fresh interpreter without hypojax, every warning an error: units, long names, coordinates, provenance."""
     store = small_store(tmp_path / "c.zarr")

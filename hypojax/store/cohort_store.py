@@ -11,7 +11,7 @@ import hypojax.store.root as table
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.storage import FencedPath, Location, Objects, digests, fenced, flush, place_all, prune
 from hypojax.store.arrays import Native, NativeImage, StoredSegmentation
-from hypojax.store.chunks import LABEL_ARRAYS, NATIVE, scan_folders
+from hypojax.store.chunks import LABEL_ARRAYS, NATIVE, kept_files, scan_folders
 from hypojax.store.damage import Problem, verify
 from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, put_index, read_index
 from hypojax.store.inflight import InFlight, begun, read_entry, shut_out, take
@@ -248,7 +248,7 @@ class CohortStore:
         scan
             A scan of this store.
         status
-            ``done``, ``failed``, or ``pending`` when only the voxels are stored.
+            ``done``, ``failed`` (of which only the voxels stay stored), or ``pending`` when only the voxels are stored.
         reason, message
             Why it failed.
         row
@@ -276,7 +276,7 @@ class CohortStore:
             message=message,
             row={**row_of_record(row or {}), **self._affines.get(scan, {})},
             regions=regions_of_record(regions or {}, status=status),
-            files=self._files_of(scan),
+            files=kept_files(self._files_of(scan), status=status),
             settings_sha256=self.index.settings_sha256,
         )
         self._put(record, derivatives or {})
@@ -324,9 +324,7 @@ class CohortStore:
         return self._read(scan, group, lambda: arrays.open_scan_array(self.root, group, scan))
 
     def write_table(self, dataset: xr.Dataset, *, exports: Mapping[str, str] | None = None) -> None:
-        """Replace the table at the root (`cohort.build` makes it from `records` and `scans`).
-
-        ``exports`` has the name of each file beside the store that holds the same table → its SHA-256.
+        """Replace the table at the root (`cohort.build` makes it); ``exports``: name of each file beside the store with the same → SHA-256.
 
         Raises
         ------
@@ -379,6 +377,8 @@ class CohortStore:
 
     def _put(self, record: ScanRecord, derivatives: Mapping[str, str]) -> None:
         scan = record["scan"]
+        if set(self._files_of(scan)) - set(record["files"]):
+            self._withdraw(scan)  # no record names what is about to go
         claim, root, folders = self._claim(scan), self.behind_marker(scan, self.root), scan_folders(scan, record["slot"])
         prune(root, folders, keep=record["files"])
         flush(root, record["files"], folders)
