@@ -1,0 +1,112 @@
+"""Numbers and names of a study in words: p-values, intervals, volumes with their sign, regions and contrasts."""
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Final
+
+import pandas as pd
+
+SIGNIFICANT: Final = 0.05
+
+DIGITS: Final = {"mm3": 1, "cm3": 3, "mL": 3, "%": 1, "1": 2}
+"""Decimals shown of a number in a unit; four significant figures in others."""
+
+SHOWN_UNITS: Final = {"mm3": "mm³", "cm3": "cm³", "1": "", "mm3/year": "mm³ a year", "%/year": "% a year"}
+
+
+def p_text(p: float) -> str:
+    """A p-value for people.
+
+    >>> p_text(0.00003), p_text(0.0123), p_text(0.29), p_text(float("nan"))
+    ('< .001', '= .012', '= .29', 'not known')
+    """
+    if not isfinite(p):
+        return "not known"
+    if p < 0.001:
+        return "< .001"
+    if p >= 0.995:
+        return "> .99"
+    return f"= {p:.{3 if p < 0.1 else 2}f}".replace("= 0.", "= .")
+
+
+def amount(value: float, unit: str, *, sign: bool = False) -> str:
+    """A number with its unit.
+
+    >>> amount(-67.52, "mm3"), amount(7.25, "%", sign=True), amount(-0.99, "1"), amount(1234.5, "mm3")
+    ('−67.5 mm³', '+7.2 %', '−0.99', '1,234.5 mm³')
+    """
+    return f"{figure(value, unit, sign=sign)} {SHOWN_UNITS.get(unit, unit)}".strip()
+
+
+def figure(value: float, unit: str, *, sign: bool = False) -> str:
+    """A number with the decimals of its unit, without it; nothing but a dash where there is none.
+
+    >>> figure(-67.52, "mm3"), figure(float("nan"), "%"), figure(0.0001234, "")
+    ('−67.5', '–', '0.0001234')
+    """
+    if not isfinite(value):
+        return "–"
+    plus = "+" if sign else ""
+    digits = DIGITS.get(unit.removesuffix("/year"))
+    if digits is None or (value and abs(value) < 0.5 * 10**-digits and unit != "%"):
+        return f"{value:{plus}.4g}".replace("-", "−")
+    large = abs(value) >= 100_000 and unit == "mm3"
+    return f"{value:{plus},.{0 if large else digits}f}".replace("-", "−")
+
+
+def interval(low: float, high: float, unit: str) -> str:
+    """An interval with its unit.
+
+    >>> interval(-97.2, -37.8, "mm3")
+    '−97.2 to −37.8 mm³'
+    """
+    return f"{figure(low, unit)} to {amount(high, unit)}"
+
+
+def region_name(region: str) -> str:
+    """A region for people.
+
+    >>> region_name("left_anterior_inferior"), region_name("icv")
+    ('left anterior inferior', 'intracranial volume')
+    """
+    return "intracranial volume" if region == "icv" else region.replace("_", " ")
+
+
+def names_of(contrast: str) -> tuple[str, str]:
+    """The two sides of a contrast.
+
+    >>> names_of("patient - control")
+    ('patient', 'control')
+    """
+    first, _, second = contrast.partition(" - ")
+    return first, second
+
+
+def people_count(number: int) -> str:
+    """How many people.
+
+    >>> people_count(1), people_count(24)
+    ('1 person', '24 people')
+    """
+    return f"{number:,} {'person' if number == 1 else 'people'}"
+
+
+def group_counts(group: pd.Series, names: Iterable[str]) -> str:
+    """How many people each group has.
+
+    >>> group_counts(pd.Series(["a", "b", "b"]), ["a", "b"])
+    '1 in a, 2 in b'
+    """
+    counts = group.value_counts()
+    return ", ".join(f"{int(counts.get(name, 0))} in {name}" for name in names)
+
+
+def listed(names: Iterable[object], *, most: int = 8) -> str:
+    """Names in a sentence, the first ones where there are many.
+
+    >>> listed(["a", "b", "c"]), listed(["a", "b", "c"], most=2)
+    ('a, b and c', 'a, b and 1 more')
+    """
+    found = [str(name) for name in names]
+    shown = found if len(found) <= most else [*found[:most], f"{len(found) - most} more"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
