@@ -1,0 +1,332 @@
+"""Linear models of all regions at once: least squares by QR, covariances that stand unequal variances and repeated scans, contrasts.
+
+Everything is float64 and works on plain matrices: a design (row x column) of full rank and volumes (row x region) without gaps;
+`complete_patterns` sorts regions by the rows that they have.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+from scipy import linalg, stats
+
+from hypojax.reason import Reason, RunError
+
+Kind = Literal["classical", "HC0", "HC1", "HC2", "HC3", "CR0", "CR1", "CR1S", "CR3"]
+
+COLLINEAR: Final = 1e-10
+"""Share of a column's length that must be left once the columns before it are taken out."""
+
+FULL_LEVERAGE: Final = 1e-9
+"""A row whose leverage is closer to 1 than this is fitted exactly, whatever its volume."""
+
+ROWS: Final = 20_000
+"""Rows worked on at once where every row makes a matrix."""
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """Least squares of each region on one design.
+
+    Parameters
+    ----------
+    coefficients
+        In units of the volumes per unit of the column.
+    residuals, fitted
+        In units of the volumes, not weighted.
+    sigma
+        Residual standard deviation on ``df`` degrees of freedom; with weights that of a row of weight 1.
+    df
+        Rows less columns.
+    leverage
+        Diagonal of the hat matrix (of the weighted model).
+    design, weights
+        What was fitted; weights are 1 where none were given.
+    inverse
+        (X'WX)^-1.
+    """
+
+    coefficients: Float64[np.ndarray, "column region"]
+    residuals: Float64[np.ndarray, "row region"]
+    fitted: Float64[np.ndarray, "row region"]
+    sigma: Float64[np.ndarray, " region"]
+    df: int
+    leverage: Float64[np.ndarray, " row"]
+    design: Float64[np.ndarray, "row column"]
+    weights: Float64[np.ndarray, " row"]
+    inverse: Float64[np.ndarray, "column column"]
+
+    @property
+    def r_squared(self) -> Float64[np.ndarray, " region"]:
+        """Share of the variance about the (weighted) mean that the model explains."""
+        volumes = self.fitted + self.residuals
+        off = volumes - np.average(volumes, axis=0, weights=self.weights)
+        return 1 - self.weights @ self.residuals**2 / (self.weights @ off**2)
+
+
+class Estimates(NamedTuple):
+    """One contrast in every region: estimate, error, test (t) and interval, in units of the volumes per unit of the contrast."""
+
+    estimate: Float64[np.ndarray, " region"]
+    se: Float64[np.ndarray, " region"]
+    statistic: Float64[np.ndarray, " region"]
+    df: float
+    p: Float64[np.ndarray, " region"]
+    low: Float64[np.ndarray, " region"]
+    high: Float64[np.ndarray, " region"]
+
+
+def fit(
+    design: Float64[np.ndarray, "row column"],
+    volumes: Float64[np.ndarray, "row region"],
+    *,
+    weights: Float64[np.ndarray, " row"] | None = None,
+    columns: Sequence[str] | None = None,
+) -> LinearFit:
+    """(Weighted) least squares of every region on the same rows.
+
+    Parameters
+    ----------
+    design
+        Design matrix of full rank.
+    volumes
+        Volume of each scan and region; all finite.
+    weights
+        Positive weight of each row, known up to a constant, such as 1 / uncertainty².
+    columns
+        Names of the columns, for the sentence of an error.
+
+    Raises
+    ------
+    RunError
+        No more rows than columns, collinear columns, or values that are no numbers.
+
+    Examples
+    --------
+    >>> found = fit(np.array([[1.0, 0], [1, 0], [1, 1], [1, 1]]), np.array([[1.0], [3], [5], [7]]))
+    >>> found.coefficients.ravel().round(9).tolist(), found.df, found.leverage.round(9).tolist()
+    ([2.0, 4.0], 2, [0.5, 0.5, 0.5, 0.5])
+    """
+    rows, count = design.shape
+    weights = np.ones(rows) if weights is None else weights
+    _check(design, volumes, weights)
+    root = np.sqrt(weights)[:, None]
+    q, r = np.linalg.qr(design * root)
+    _check_rank(r, np.linalg.norm(design * root, axis=0), columns)
+    inverse_r = linalg.solve_triangular(r, np.eye(count))
+    coefficients = inverse_r @ (q.T @ (volumes * root))
+    fitted = design @ coefficients
+    residuals = volumes - fitted
+    sigma = np.sqrt(weights @ residuals**2 / (rows - count))
+    leverage = np.einsum("rc,rc->r", q, q)
+    return LinearFit(coefficients, residuals, fitted, sigma, rows - count, leverage, design, weights, inverse_r @ inverse_r.T)
+
+
+def _check(
+    design: Float64[np.ndarray, "row column"], volumes: Float64[np.ndarray, "row region"], weights: Float64[np.ndarray, "row"]
+) -> None:
+    rows, count = design.shape
+    if rows <= count:
+        raise RunError(
+            Reason.USAGE, f"the model has {count} columns and {rows} scans: it needs more scans than columns; take terms out of the formula"
+        )
+    for what, values in (("design", design), ("volumes", volumes), ("weights", weights)):
+        if not np.isfinite(values).all():
+            wrong = int((~np.isfinite(values)).sum())
+            raise RunError(Reason.USAGE, f"{wrong} values of the {what} are missing or infinite; leave those scans out before the model")
+    if (weights <= 0).any():
+        raise RunError(Reason.USAGE, f"{int((weights <= 0).sum())} weights are zero or negative; leave those scans out before the model")
+
+
+def _check_rank(r: Float64[np.ndarray, "column column"], lengths: Float64[np.ndarray, " column"], columns: Sequence[str] | None) -> None:
+    """Refuse a column that is a sum of those before it."""
+    poor = np.flatnonzero(np.abs(np.diag(r)) <= COLLINEAR * lengths)
+    if poor.size:
+        names = ", ".join(columns[i] if columns else f"number {i + 1}" for i in poor.tolist())
+        raise RunError(
+            Reason.USAGE,
+            f"the model cannot tell its columns apart: {names} follows from the columns before it; take that term out of the formula",
+        )
+
+
+def complete_patterns(
+    volumes: Float64[np.ndarray, "row region"],
+) -> Iterator[tuple[Int[np.ndarray, " some"], Bool[np.ndarray, " row"]]]:
+    """Regions that have volumes in the same rows, with these rows; regions without any volume are in none.
+
+    >>> [(regions.tolist(), rows.tolist()) for regions, rows in complete_patterns(np.array([[1.0, 2, np.nan], [1, 2, 3]]))]
+    [([0, 1], [True, True]), ([2], [False, True])]
+    """
+    there = np.isfinite(volumes)
+    patterns, which = np.unique(there, axis=1, return_inverse=True)
+    which = which.ravel()
+    for number in dict.fromkeys(which.tolist()):
+        if patterns[:, number].any():
+            yield np.flatnonzero(which == number), patterns[:, number]
+
+
+def covariance(
+    found: LinearFit,
+    kind: Kind = "HC3",
+    *,
+    clusters: Int[np.ndarray, " row"] | None = None,
+    names: Sequence[str] | None = None,
+) -> Float64[np.ndarray, "region column column"]:
+    """Covariance of the coefficients of every region.
+
+    Parameters
+    ----------
+    found
+        A fit.
+    kind
+        ``classical`` (one variance for all); ``HC0`` (White 1980), ``HC1``, ``HC2``, ``HC3`` (MacKinnon and White 1985: residuals over
+        1 - leverage, for variances that differ between people); clustered for repeated scans: ``CR0``, ``CR1`` with G / (G - 1),
+        ``CR1S`` with G / (G - 1) (N - 1) / (N - p), ``CR3`` with residuals over I - H within clusters (Bell and McCaffrey 2002).
+    clusters
+        Number of the cluster of each row, of the kinds CR.
+    names
+        Names of the rows, for the sentence of an error.
+
+    Raises
+    ------
+    RunError
+        A row or cluster has leverage 1, so that HC2, HC3 and CR3 would divide 0 by 0; no clusters for a kind CR.
+    """
+    if kind == "classical":
+        return found.sigma[:, None, None] ** 2 * found.inverse
+    root = np.sqrt(found.weights)[:, None]
+    x, e = found.design * root, found.residuals * root
+    if kind.startswith("HC"):
+        meat = _crossed(x, (e * _hc_factor(found, kind, names)[:, None]) ** 2)
+    else:
+        if clusters is None:
+            raise RunError(Reason.USAGE, f"errors of kind {kind} need the clusters, such as the subject of each scan")
+        meat = _clustered(x, e, found.inverse, clusters, kind)
+    return np.einsum("ij,rjk,kl->ril", found.inverse, meat, found.inverse)
+
+
+def exact_rows(found: LinearFit) -> Int[np.ndarray, " some"]:
+    """Rows that the model fits exactly whatever their volume (leverage 1): the only person of a site, say."""
+    return np.flatnonzero(found.leverage > 1 - FULL_LEVERAGE)
+
+
+def _hc_factor(found: LinearFit, kind: Kind, names: Sequence[str] | None) -> Float64[np.ndarray, " row"]:
+    """What residuals are multiplied by."""
+    rows, count = found.design.shape
+    if kind in ("HC0", "HC1"):
+        return np.full(rows, 1.0 if kind == "HC0" else np.sqrt(rows / (rows - count)))
+    exact = exact_rows(found)
+    if exact.size:
+        who = ", ".join(names[i] if names is not None else f"row {i + 1}" for i in exact.tolist())
+        raise RunError(
+            Reason.USAGE,
+            f"{who}: leverage 1 (the only one of a site or group?), so {kind} errors divide 0 by 0; leave that scan out or merge its level",
+        )
+    return (1 - found.leverage) ** (-0.5 if kind == "HC2" else -1.0)
+
+
+def _crossed(
+    x: Float64[np.ndarray, "row column"], factors: Float64[np.ndarray, "row region"]
+) -> Float64[np.ndarray, "region column column"]:
+    """Sum over rows of factor * x x', for every region."""
+    count = x.shape[1]
+    first, second = np.triu_indices(count)
+    upper = np.zeros((factors.shape[1], first.size))
+    for start in range(0, len(x), ROWS):
+        part = x[start : start + ROWS]
+        upper += factors[start : start + ROWS].T @ (part[:, first] * part[:, second])
+    whole = np.zeros((factors.shape[1], count, count))
+    whole[:, first, second] = whole[:, second, first] = upper
+    return whole
+
+
+def _clustered(
+    x: Float64[np.ndarray, "row column"],
+    e: Float64[np.ndarray, "row region"],
+    inverse: Float64[np.ndarray, "column column"],
+    clusters: Int[np.ndarray, " row"],
+    kind: Kind,
+) -> Float64[np.ndarray, "region column column"]:
+    """Sum over clusters of s s', s = X_g' (adjusted) residuals of the cluster."""
+    _, code, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    code = code.ravel()
+    groups, (rows, count) = len(sizes), x.shape
+    if groups < 2:
+        raise RunError(Reason.USAGE, "all scans are of one subject, so errors cannot be clustered by subject; add subjects")
+    order = np.argsort(code, kind="stable")
+    x, e = x[order], e[order]
+    starts = np.cumsum(sizes) - sizes
+    if kind == "CR3":
+        e = _over_hat(x, e, inverse, starts, sizes)
+    meat = np.zeros((e.shape[1], count, count))
+    for region in range(e.shape[1]):
+        score = np.add.reduceat(x * e[:, [region]], starts, axis=0)
+        meat[region] = score.T @ score
+    factor = {"CR1": groups / (groups - 1), "CR1S": groups / (groups - 1) * (rows - 1) / (rows - count)}
+    return meat * factor.get(kind, 1.0)
+
+
+def _over_hat(
+    x: Float64[np.ndarray, "row column"],
+    e: Float64[np.ndarray, "row region"],
+    inverse: Float64[np.ndarray, "column column"],
+    starts: Int[np.ndarray, " cluster"],
+    sizes: Int[np.ndarray, " cluster"],
+) -> Float64[np.ndarray, "row region"]:
+    """(I - H_gg)^-1 residuals, for all clusters of one size at once."""
+    adjusted = np.empty_like(e)
+    for size in np.unique(sizes):
+        rows = starts[sizes == size][:, None] + np.arange(size)
+        own = x[rows]
+        left = np.eye(size) - own @ inverse @ own.transpose(0, 2, 1)
+        if (np.linalg.eigvalsh(left)[:, 0] < FULL_LEVERAGE).any():
+            raise RunError(
+                Reason.USAGE,
+                "one subject alone carries a column of the model (the only one of a site or group?), so errors clustered by subject divide "
+                "0 by 0; leave that subject out or merge its level",
+            )
+        adjusted[rows] = np.linalg.solve(left, e[rows])
+    return adjusted
+
+
+def contrast_effects(
+    found: LinearFit,
+    covariances: Float64[np.ndarray, "region column column"],
+    contrast: Float64[np.ndarray, " column"],
+    *,
+    df: float | None = None,
+    confidence: float = 0.95,
+) -> Estimates:
+    """A weighted sum of the coefficients in every region, tested against 0 with t.
+
+    Parameters
+    ----------
+    found, covariances
+        The fit, and `covariance` of it.
+    contrast
+        Weight of each column: one 1 among zeros for one coefficient.
+    df
+        Degrees of freedom; rows less columns by default; clusters less one for clustered errors.
+    confidence
+        Coverage of the interval.
+    """
+    estimate = contrast @ found.coefficients
+    se = np.sqrt(np.einsum("i,rij,j->r", contrast, covariances, contrast))
+    return student(estimate, se, float(found.df if df is None else df), confidence=confidence)
+
+
+def student(
+    estimate: Float64[np.ndarray, " region"], se: Float64[np.ndarray, " region"], df: float, *, confidence: float = 0.95
+) -> Estimates:
+    """Estimates with standard errors, tested against 0 with t on ``df`` degrees of freedom.
+
+    >>> found = student(np.array([2.0]), np.array([1.0]), 10.0)
+    >>> round(float(found.p[0]), 4), round(float(found.low[0]), 4)
+    (0.0734, -0.2281)
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.where(se > 0, estimate / se, np.nan)
+    half = stats.t.ppf((1 + confidence) / 2, df) * se
+    return Estimates(estimate, se, statistic, df, 2 * stats.t.sf(np.abs(statistic), df), estimate - half, estimate + half)
