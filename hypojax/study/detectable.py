@@ -19,8 +19,8 @@ POWER: Final = 0.8
 PERCENTS: Final = (2.0, 4.0, 6.0, 8.0)
 """Differences, % of the adjusted mean of controls, whose power is reported."""
 
-FAR: Final = 9.0
-"""Noncentrality above which the tail on the other side holds less than 1e-18, where SciPy's noncentral t may be NaN."""
+FAR: Final = 5.0
+"""Noncentrality from which on the tail on the other side holds less than 3e-7, and where SciPy's noncentral t gives NaN is 0."""
 
 Numbers = Float64[np.ndarray, "*numbers"]
 
@@ -56,7 +56,7 @@ def power_at(difference: Numbers | float, se: Numbers | float, df: Numbers | flo
     needed = t.ppf(1 - significance / 2, freedom)
     above, below = nct.sf(needed, freedom, ratio), nct.cdf(-needed, freedom, ratio)
     above = np.where(np.isnan(above) & (ratio > needed + FAR), 1.0, above)
-    return np.asarray(np.minimum(above + np.where(ratio > FAR, 0.0, below), 1.0), np.float64)
+    return np.asarray(np.minimum(above + np.where(np.isnan(below) & (ratio > FAR), 0.0, below), 1.0), np.float64)
 
 
 def smallest_difference(se: Numbers | float, df: Numbers | float, *, power: float = POWER, significance: float = SIGNIFICANCE) -> Numbers:
