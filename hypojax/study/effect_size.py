@@ -125,7 +125,8 @@ class VarianceShare(NamedTuple):
 def partial_eta_squared(statistic: float, df: float, df_residual: float, *, people: int, confidence: float = 0.95) -> VarianceShare:
     """Share of what the other terms leave that a term explains: SS / (SS + SS residual), from its F.
 
-    ``omega`` is partial omega squared (which counts the people), ``cohen_f`` the root of eta / (1 - eta). The two-sided interval is that of the noncentral F.
+    ``omega`` is partial omega squared (which counts the people), ``cohen_f`` the root of eta / (1 - eta).
+    The two-sided interval is that of the noncentral F.
 
     >>> round(partial_eta_squared(20.693889, 1.0, 59.0, people=64).eta, 6)
     0.259667
