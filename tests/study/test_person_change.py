@@ -79,7 +79,7 @@ def test_retest_of_oasis(shared: Path) -> None:
         .dropna()[["MR1", "MR2"]]
         .to_numpy()
     )
-    limits = bland_altman(pairs[:, 0] - pairs[:, 1])
+    limits = bland_altman(pairs[:, 1] - pairs[:, 0])
     known.check({"n": len(pairs), "within_subject_sd_rms": within_subject_sd(pairs)})
     known.check({"within_subject_cv_percent_rms": 100 * within_subject_cv(pairs)})
     known.check({"smallest_detectable_change_95": minimal_detectable_change(pairs)})
