@@ -84,7 +84,7 @@ def coronal_figure(
     HypojaxError
         USAGE when matplotlib is not installed.
     """
-    figure = _canvas()
+    figure = blank_figure()
     axes = figure.subplots(2, 4, gridspec_kw={"wspace": 0.03, "hspace": 0.08, "left": 0.01, "right": 0.99, "top": 0.95, "bottom": 0.02})
     middle, front, back = _extent(hypothalamus if hypothalamus.any() else intracranial, affine)
     head = _slice_grid(affine, middle, width=HEAD_WIDTH, height=HEAD_HEIGHT, spacing=1.0)
@@ -132,8 +132,14 @@ def interval_figure(rows: Sequence[IntervalRow], *, limit: float) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">{title}{band}{axis}{marks}{ticks}</svg>'
 
 
-def _canvas() -> "Figure":
-    """An empty figure that needs no display."""
+def blank_figure(width: float = 12, height: float = 6.4) -> "Figure":
+    """An empty figure that needs no display, inches.
+
+    Raises
+    ------
+    HypojaxError
+        USAGE when matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -141,7 +147,7 @@ def _canvas() -> "Figure":
         raise HypojaxError(
             Reason.USAGE, "figures need matplotlib, which is not installed; run: python -m pip install 'hypojax[report]'"
         ) from error
-    figure = Figure(figsize=(12, 6.4), facecolor="white")
+    figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

@@ -38,9 +38,21 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing as SVG, which Markdown leaves out."""
+    """A drawing as SVG.
+
+    Parameters
+    ----------
+    svg
+        The drawing itself, for HTML.
+    file
+        Where it also lies, seen from the page: what Markdown shows, which leaves out a drawing that lies nowhere.
+    caption
+        What it shows.
+    """
 
     svg: str
+    file: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ def html(page: Page) -> str:
 
 
 def markdown(page: Page) -> str:
-    r"""The page as Markdown, without figures; text from files cannot become markup.
+    r"""The page as Markdown, without figures that lie in no file; text from files cannot become markup.
 
     >>> markdown(Page("Title", [Paragraph("moved", strong=True), Bullets(["a|b"])]))
     '# Title\n\n**moved**\n\n- a\\|b\n'
@@ -112,8 +124,8 @@ def _block(block: Block) -> str:
             return "\n".join(f"- {markdown_text(item)}" for item in items)
         case TextTable(header, rows):
             return "\n".join(markdown_table([header, *rows]))
-        case Figure():
-            return ""
+        case Figure(_, file, caption):
+            return f"![{markdown_text(caption)}]({file})" if file else ""
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -4,7 +4,7 @@ The standardised difference is what to look at (Austin 2009): it does not depend
 chance alone made the groups differ, and in a small study it finds nothing however different they are; it is given because reviewers ask.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import inf, sqrt
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy import stats
 
-from hypojax.study.wording import names_of, p_text
+from hypojax.study.wording import names_of, p_text, records
 
 NOTICEABLE: Final = 0.25
 """Standardised difference from which adjustment in the model depends on its form (Rubin 2001; Ho 2007)."""
@@ -100,18 +100,20 @@ def balance_of_groups(people: pd.DataFrame, group: pd.Series, *, contrasts: Mapp
     return pd.DataFrame(rows, columns=list(BalanceRow._fields))
 
 
-def imbalances(balance: pd.DataFrame) -> list[str]:
+def imbalances(balance: pd.DataFrame, *, adjusted: Collection[str] = ()) -> list[str]:
     """A sentence for every variable whose standardised difference is beyond `NOTICEABLE`, the largest first.
 
     Parameters
     ----------
     balance
         Of `balance_of_groups`.
+    adjusted
+        Columns that the model has.
     """
     found = balance[balance["standardised_difference"].abs() > NOTICEABLE]
     order = found.assign(size=found["standardised_difference"].abs()).sort_values("size", ascending=False, kind="stable")
     first = order.drop_duplicates(["variable", "contrast"])
-    return [_sentence(row, balance) for row in first.to_dict("records")]
+    return [_sentence(row, balance, adjusted) for row in records(first)]
 
 
 def signed_difference(case: Float64[np.ndarray, "n"], control: Float64[np.ndarray, "m"], *, share: bool = False) -> float:
@@ -202,7 +204,7 @@ def _sd(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
 
-def _sentence(row: Mapping[Any, Any], balance: pd.DataFrame) -> str:
+def _sentence(row: Mapping[Any, Any], balance: pd.DataFrame, adjusted: Collection[str]) -> str:
     """What differs, by how much, and what that does to the comparison."""
     case, control = names_of(str(row["contrast"]))
     size = abs(row["standardised_difference"])
@@ -210,10 +212,11 @@ def _sentence(row: Mapping[Any, Any], balance: pd.DataFrame) -> str:
     number = "infinite" if size == inf else f"{size:.2f}"
     same = balance[(balance["variable"] == row["variable"]) & (balance["contrast"] == row["contrast"])]
     p = float(same["p"].iloc[0])
-    name = str(same["test"].iloc[0])
-    test = f"; {name}{'' if name.endswith('t') else ' test'}, p {p_text(p)}{_small(p, size)}" if np.isfinite(p) else ""
+    kind = str(same["test"].iloc[0])
+    test = f"; {kind}{'' if kind.endswith('t') else ' test'}, p {p_text(p)}{_small(p, size)}" if np.isfinite(p) else ""
     shown = f"{_shown(row, case, control)} (standardised difference {number}{test})"
-    return f"{row['variable']} {word} between {case} and {control}: {shown}. {_cost(row, case, control)}."
+    name = str(row["variable"])
+    return f"{name[:1].upper()}{name[1:]} {word} between {case} and {control}: {shown}. {_cost(row, case, control, adjusted)}"
 
 
 def _small(p: float, size: float) -> str:
@@ -229,12 +232,14 @@ def _shown(row: Mapping[Any, Any], case: str, control: str) -> str:
     return f"{row['level']} {' and '.join(parts)}"
 
 
-def _cost(row: Mapping[Any, Any], case: str, control: str) -> str:
+def _cost(row: Mapping[Any, Any], case: str, control: str, adjusted: Collection[str]) -> str:
     """What to think of it."""
     alone = [name for name, share in ((case, row["case"]), (control, row["control"])) if row["level"] and share in (0.0, 1.0)]
+    if row["variable"] not in adjusted:
+        return f"The model does not have {row['variable']}: the difference between the groups may be its doing."
     if alone:
         has = f"{' and '.join(alone)} {'has' if len(alone) == 1 else 'have'} one value of {row['variable']} only"
-        return f"{has}, so that the adjustment for it rests on the other group alone: repeat the comparison among people with that value"
+        return f"{has}, so that the adjustment for it rests on the other group alone: repeat the comparison among people with that value."
     if abs(row["standardised_difference"]) > LARGE:
-        return "A model adjusts for it only as far as the form of its term is right: match the groups, or report both results"
-    return "Check that the model has it among its terms"
+        return "The model has it, which helps only as far as the form of its term is right: match the groups, or report both results."
+    return "The model has it among its terms."

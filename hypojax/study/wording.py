@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -110,3 +110,12 @@ def listed(names: Iterable[object], *, most: int = 8) -> str:
     found = [str(name) for name in names]
     shown = found if len(found) <= most else [*found[:most], f"{len(found) - most} more"]
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as mappings from column to value.
+
+    >>> records(pd.DataFrame({"region": ["icv"], "n": [3]}))
+    [{'region': 'icv', 'n': 3}]
+    """
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
