@@ -75,9 +75,11 @@ def test_found_as_on_a_disk(bucket: Bucket, tmp_path: Path, inputs: list[str]) -
     there = discover([f"{root}/{name}" for name in inputs])
     assert found(there, root) == found(discover([tmp_path / name for name in inputs]), tmp_path)
     assert all(type(scan.path) is ObjectPath for scan in there.scans)
-    if len(inputs) == 1 and "." not in inputs[0][1:]:  # folders, whose listing knows sizes and times
-        assert [scan.size for scan in there.scans] == [scan.size for scan in discover(tmp_path / inputs[0]).scans]
-        assert all(scan.modified > time.time() - 3600 for scan in there.scans)
+    assert [scan.size for scan in there.scans] == [scan.size for scan in discover([tmp_path / name for name in inputs]).scans]
+    assert all(scan.modified > time.time() - 3600 for scan in there.scans)
+    if len(inputs) == 1:  # the same, however a scan is named
+        alone = discover([scan.path for scan in there.scans])
+        assert {scan.modified for scan in alone.scans} == {scan.modified for scan in there.scans}
 
 
 def test_one_listing_however_many_subjects(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,10 +101,10 @@ def test_a_table_may_name_urls(bucket: Bucket, tmp_path: Path) -> None:
     (one, two) = discover([tmp_path / "t.csv"]).scans
     assert (str(one.path), one.columns) == (f"{bucket.url}/scans/a.nii", {"age": 31})
     assert two.path == tmp_path / "b.nii"
-    bucket.put("tables/t.csv", f"path\n../scans/a.nii\ngs://elsewhere/b.nii\n{tmp_path}/c.nii\n".encode())
+    bucket.put("tables/t.csv", f"path\n../scans/a.nii\n{bucket.url}/elsewhere/b.nii\n{tmp_path}/c.nii\n".encode())
     assert [str(scan.path) for scan in discover([f"{bucket.url}/tables/t.csv"]).scans] == [
         f"{bucket.url}/scans/a.nii",
-        "gs://elsewhere/b.nii",
+        f"{bucket.url}/elsewhere/b.nii",
         f"{tmp_path}/c.nii",
     ]
 

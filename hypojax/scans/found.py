@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hypojax.reason import Reason, RunError
 from hypojax.scans.bids import counted
-from hypojax.storage import Location, absolute, real, size_and_time
+from hypojax.storage import Location, absolute, each, real, remote, size_and_time
 from hypojax.tables import merged
 
 
@@ -115,7 +116,9 @@ def settle(finds: Sequence[Find]) -> tuple[list[Scan], tuple[str, ...]]:
         names = dataset_names(roots)
         finds = [_named(find, [f"{names[find.dataset]}_{scan.id}" for scan in find.scans]) if find.dataset else find for find in finds]
     finds, notes = _told_apart(finds)
-    return [with_file(scan) for scan in unique(scan for find in finds for scan in find.scans)], notes
+    scans = unique(scan for find in finds for scan in find.scans)
+    asked = next((scan.path for scan in scans if remote(scan.path)), Path())  # those of a bucket many at once
+    return list(each(asked, with_file, scans)), notes
 
 
 def with_file(scan: Scan) -> Scan:

@@ -180,6 +180,10 @@ class ObjectPath:
         """Whether there is an object here or below."""
         return self.is_file() or self.is_dir()
 
+    def size_and_time(self) -> tuple[int, float]:
+        """Bytes of the object and when it was last changed (seconds since 1970)."""
+        return requests.size_and_time(self.bucket, self.key)
+
     def names(self) -> tuple[list[str], list[str]]:
         """Names of the folders and of the objects directly below, each in order."""
         return requests.names_in(self.bucket, self.key)
@@ -288,9 +292,10 @@ class ListedPath(ObjectPath):
         return self._at(self.key) if self._covers(self) else super().names()
 
     def size_and_time(self) -> tuple[int, float]:
-        """Bytes of the object and when it was last changed (seconds since 1970), as the listing has them; zeros where it has none."""
-        below = str(self.relative_to(self.listing.top)) if self.listing and self.is_relative_to(self.listing.top) else ""
-        return self.listing.sizes.get(below, (0, 0.0)) if self.listing else (0, 0.0)
+        """Bytes of the object and when it was last changed (seconds since 1970), as the listing has them, where it has the object."""
+        below = str(self.relative_to(self.listing.top)) if self.listing and self._covers(self) else ""
+        found = self.listing.sizes.get(below) if self.listing else None
+        return super().size_and_time() if found is None else found
 
     def _covers(self, folder: ObjectPath) -> bool:
         """Whether the listing says what lies in a folder."""

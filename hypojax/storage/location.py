@@ -249,7 +249,7 @@ def link_target(path: Location) -> str:
 def size_and_time(place: Location) -> tuple[int, float]:
     """Bytes and latest modification (seconds since 1970) of a file, or of the files in a folder.
 
-    Of an object of a bucket they are known where a listing has it (`listed`), and 0 elsewhere, where each would be a request.
+    Of an object of a bucket a listing has them (`listed`); elsewhere it is a request.
 
     Raises
     ------
@@ -257,7 +257,7 @@ def size_and_time(place: Location) -> tuple[int, float]:
         It is not there, may not be asked for, or has a NUL byte in its name.
     """
     if isinstance(place, ObjectPath):
-        return place.size_and_time() if isinstance(place, ListedPath) else (0, 0.0)
+        return place.size_and_time()
     status = [place.stat()]
     if stat.S_ISDIR(status[0].st_mode):
         with os.scandir(place) as entries:

@@ -188,6 +188,13 @@ def is_object(bucket: str, key: str) -> bool:
     return True
 
 
+def size_and_time(bucket: str, key: str) -> tuple[int, float]:
+    """Bytes of an object and time of its last change (seconds since 1970); `FileNotFoundError` where there is none."""
+    import obstore
+
+    return _size_and_time(_tried(lambda: obstore.head(connection(bucket), key), f"{bucket}/{key}"))
+
+
 def keys_below(bucket: str, key: str, *, most: int | None = None) -> list[str]:
     """Keys of the objects below ``key``, relative to it, in order; ``most`` of them, whichever come first."""
     return sorted(sizes_below(bucket, key, most=most))
@@ -204,7 +211,7 @@ def sizes_below(bucket: str, key: str, *, most: int | None = None) -> dict[str, 
         for page in obstore.list(connection(bucket), prefix=key or None):
             for meta in page:
                 if meta["path"] != key:  # consoles make an empty object that stands for a folder
-                    found[meta["path"].removeprefix(below)] = (meta["size"], meta["last_modified"].timestamp())
+                    found[meta["path"].removeprefix(below)] = _size_and_time(meta)
             if most is not None and len(found) >= most:
                 break
         return dict(list(found.items())[:most])
@@ -302,6 +309,11 @@ def _tried(request: Callable[[], Result], where: str) -> Result:
                 raise fault.error from None  # the library's own words can hold addresses and headers
         time.sleep(wait)
         wait = min(2 * wait, LONGEST)
+
+
+def _size_and_time(meta: Any) -> tuple[int, float]:  # noqa: ANN401  (as `_version`)
+    """Bytes and time in whole seconds: listings of some services have fractions, answers on one object never."""
+    return meta["size"], float(int(meta["last_modified"].timestamp()))
 
 
 def _version(meta: Any) -> Version:  # noqa: ANN401  (a typed dict that obstore has for checkers only)
