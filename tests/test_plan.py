@@ -92,6 +92,16 @@ def planned(inputs: Path, *, out: Path | None = None, settings: RunSettings | No
     return plan([inputs], calibration=known([size(63_536), size(10_000_000)]), out=out, settings=settings, workers=workers)
 
 
+def test_scans_that_are_excluded_are_not_planned_for(scans: Path, tmp_path: Path) -> None:
+    exclude = tmp_path / "left.txt"
+    exclude.write_text("sub-00\nsub-09\n")
+    for out in (None, tmp_path / "out"):
+        made = planned(scans, out=out, settings=RunSettings(exclude=exclude))
+        assert [size.scan for size in made.sizes] == ["sub-01", "sub-02"]
+        assert not made.refused
+        assert f"2 scans left out, as {exclude} says" in made.notes
+
+
 def test_a_fit_recovers_known_costs() -> None:
     costs = fitted(known([size(1_000_000), size(7_000_000), size(30_000_000, voxel_bytes=4)]), RunSettings())
     assert (costs.seconds.fixed, costs.seconds.rate) == pytest.approx((FIXED, RATE))

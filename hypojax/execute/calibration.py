@@ -123,7 +123,7 @@ def calibrate(chosen: Sequence[Size], *, settings: RunSettings, cores: int | Non
     with tempfile.TemporaryDirectory(prefix="hypojax-plan-") as temporary:
         folder = Path(temporary)
         paths = [str(size.path.absolute() if isinstance(size.path, Path) else size.path) for size in chosen]
-        order = {"paths": paths, "settings": asdict(replace(settings, check=False)), "cores": cores, "begun": time.time()}
+        order = {"paths": paths, "settings": asdict(replace(settings, check=False, exclude=None)), "cores": cores, "begun": time.time()}
         (folder / ORDER).write_text(json.dumps(order, default=str))
         done = subprocess.run([sys.executable, "-c", CODE, temporary], capture_output=True, text=True, check=False)  # noqa: S603
         answer = json.loads((folder / ANSWER).read_text()) if (folder / ANSWER).exists() else broken(done)

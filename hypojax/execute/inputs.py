@@ -58,7 +58,7 @@ def find(
         raise RunError(Reason.NOTHING_FOUND, message)
     index = index_of(out / STORE)
     adopted = adopt(replace(found, scans=foreign), index.scans if index else ())
-    chosen = adopted if exclude is None else without(adopted, exclude)
+    chosen = without(adopted, exclude)
     new = [scan for scan in chosen.scans if scan.id not in index.by_id] if index and index.removed else []
     if not new:
         return chosen
@@ -66,14 +66,16 @@ def find(
     return replace(chosen, notes=(*chosen.notes, f"{said}, and name their files in a text file for --exclude"))
 
 
-def without(found: Discovery, exclude: Path) -> Discovery:
-    """What was found, without the scans that a text file names by their ids or files, one a line; ``#`` begins a comment.
+def without(found: Discovery, exclude: Path | None) -> Discovery:
+    """What was found, without the scans that a text file, if any, names by their ids or files, one a line; ``#`` begins a comment.
 
     Raises
     ------
     RunError
         ``USAGE``: the file cannot be read; ``NOTHING_FOUND``: it names all scans.
     """
+    if exclude is None:
+        return found
     try:
         lines = [line.strip() for line in exclude.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:

@@ -10,7 +10,7 @@ from typing import Final
 from hypojax.execute.budget import LEAST_NETWORK, Size, amount, disk_free, held, in_flight, memory_free, read_sizes
 from hypojax.execute.calibration import SCANS, Calibration, calibrate, choose
 from hypojax.execute.costs import MEGAVOXEL, Span, Workers, fitted, time_span
-from hypojax.execute.inputs import find
+from hypojax.execute.inputs import find, without
 from hypojax.execute.outcome import ScanResult
 from hypojax.execute.output import STORE
 from hypojax.reason import Reason, RunError
@@ -136,8 +136,8 @@ def plan(
     """
     out = None if out is None else locate(out)
     chosen, described = settings or RunSettings(), workers or Workers()
-    strict = chosen.strict_tables
-    search = find(inputs, out=out, strict_tables=strict) if out else discover(inputs, strict_tables=strict)
+    strict, left = chosen.strict_tables, chosen.exclude
+    search = find(inputs, out=out, strict_tables=strict, exclude=left) if out else without(discover(inputs, strict_tables=strict), left)
     found = search.scans
     todo = unfinished(found, out)
     sizes, refused = read_sizes(todo, room=described.scan_budget)
