@@ -1,9 +1,11 @@
 """Repair: what is damaged or lost in a store and can be made again from the rest of it, with no scan read."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
@@ -12,7 +14,7 @@ from hypojax.store.chunks import SCAN_GROUPS, scan_folders
 from hypojax.store.index import Index, joined, put_index, read_index
 from hypojax.store.ledger import LEDGER, LedgerEntry, parse_entry, read_records
 from hypojax.store.removal import ASIDE, finish_removal
-from hypojax.store.root import OWN, hide_table, read_root, skeleton
+from hypojax.store.root import OWN, REMOVED, hide_table, read_root, skeleton
 from hypojax.store.sealed import NAME, DamagedDocumentError, scan_key, unseal
 from hypojax.store.transfer import move_slot
 
@@ -20,7 +22,7 @@ from hypojax.store.transfer import move_slot
 def rebuilt_index(root: Location) -> Index | None:
     """The index as the ledger's records tell it; None where none of them holds.
 
-    Settings are those of most records. Inputs that never had a record are not among the scans: the next run brings them back. Scans
+    Settings are those of most records, removals those that the root has. Inputs that never had a record are not among the scans: the next run brings them back. Scans
     come in order of their slots; where one is missing between them `repair` moves those behind it up.
     """
     entries = [entry for entry in each(root, lambda key: _entry(root, key), names(root / LEDGER)[0]) if entry is not None and entry.origin]
@@ -35,7 +37,14 @@ def rebuilt_index(root: Location) -> Index | None:
             provenance[name] = joined(provenance.get(name, ""), value)
     entries.sort(key=lambda entry: (entry.record is None, entry.record["slot"] if entry.record else 0, entry.origin["input"]["scan"]))
     scans = {entry.origin["input"]["scan"]: entry.origin["input"] for entry in entries}
-    return Index(settings=made[0]["settings"], provenance=provenance, scans=tuple(scans.values()))
+    return Index(settings=made[0]["settings"], provenance=provenance, scans=tuple(scans.values()), removed=_removed(root))
+
+
+def _removed(root: Location) -> tuple[Mapping[str, Any], ...]:
+    """When scans were removed, and how many, as the root says; none where that does not hold either."""
+    with suppress(DamagedDocumentError, ValueError):
+        return tuple(json.loads(str(read_root(root).attributes.get(REMOVED, "[]"))))
+    return ()
 
 
 def repair(root: Location) -> tuple[str, ...]:

@@ -55,6 +55,9 @@ COLUMN: Final = re.compile(r"(?!__|\.)[^/\\]+")
 REPLACED: Final = "replaced_columns"
 EXPORTS: Final = "exports_sha256"
 
+REMOVED: Final = "removed_scans"
+"""Attribute with dates and counts of removals, as JSON text; the index is rebuilt from it where that is lost."""
+
 COMMENT: Final = (
     "One row a scan, one column a region; posterior, image and head have the same rows. Voxels and label maps of a scan are arrays of "
     "their own: zarr.open_array('<this store>/native/<scan>'), and likewise labels. "
@@ -118,7 +121,7 @@ def root_bytes(
     attributes
         Attributes of the table itself.
     index
-        Settings (stored as JSON text, which netCDF can hold too) and provenance.
+        Settings (stored as JSON text, which netCDF can hold too), provenance and removals.
     ledger_sha256
         Digest of the records and inputs that the table was made from.
     exports
@@ -137,6 +140,7 @@ def root_bytes(
         LAYOUT: FORMAT,
         "ledger_sha256": ledger_sha256,
         **({EXPORTS: json.dumps(exports, sort_keys=True)} if exports else {}),
+        **({REMOVED: json.dumps(index.removed)} if index.removed else {}),
         "table_sha256": _table_digest(digests(columns)),
     }
     return seal(group_document(merged, arrays=shown))
