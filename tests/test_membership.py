@@ -14,6 +14,7 @@ import xarray as xr
 from s3_server import Bucket
 from sample_store import DONE, PENDING, STRIPPED, UNTOUCHED, segmented, small_store, snapshot
 from standin import StandIn, write_phantom
+from test_execute import Tally
 
 import hypojax
 from hypojax import cohort, execute
@@ -26,8 +27,8 @@ from hypojax.reason import Reason, RunError, ScanError
 from hypojax.segmenter.segmenter import Prepared, Segmentation
 from hypojax.settings import RunSettings
 from hypojax.storage import digest, place, swap
-from hypojax.store import CohortStore, append_evaluation, repair, verify
-from hypojax.store.index import put_index, read_index
+from hypojax.store import CohortStore, append_evaluation, read_evaluations, repair, verify
+from hypojax.store.index import index_path, put_index, read_index
 from hypojax.store.inflight import read_entry
 from hypojax.store.ledger import entry_bytes, record_path
 from hypojax.store.removal import order_without
@@ -181,6 +182,17 @@ def test_what_was_said_of_other_scans_stays(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "qc.tsv").read_text() == f"rating\tscan\n{DONE}\tsub-02\n"
 
 
+def test_that_scans_were_removed_survives_a_lost_index(whole: Path, tmp_path: Path) -> None:
+    store = CohortStore.open(shutil.copytree(whole, tmp_path / "out") / "cohort.zarr")
+    store.remove([DONE])
+    store.write_table(cohort.build(store.records(), store.scans))
+    index_path(store.root).unlink()
+    repair(store.root)
+    (removal,) = read_index(store.root).removed
+    assert removal["scans"] == 1
+    assert "removed_scans" in xr.open_zarr(store.root).attrs
+
+
 def test_a_store_from_elsewhere_cannot_name_what_lies_outside_for_removal(whole: Path, tmp_path: Path) -> None:
     """Its documents hold names of columns, exports and label maps, which are removed; seals keep nobody from writing others."""
     out = shutil.copytree(whole, tmp_path / "out")
@@ -292,14 +304,25 @@ def test_sites_made_apart_become_one_cohort(tmp_path: Path, capsys: pytest.Captu
     for name, subjects, mark in (("a", ("01", "02"), 0), ("b", ("01", "03"), 50)):
         outs.append(tmp_path / name / "out")
         execute.run([site(tmp_path / name / "bids", subjects, mark=mark)], out=outs[-1], settings=ONE, segmenter=StandIn())
+        history = {"worst": "sub-01", "of": [{"sub-01": 0.5}, f"all of {name}"]}, {"predicted": "/x/sub-01_dseg.nii.gz"}
+        for day, content in enumerate(history, start=1):
+            append_evaluation(outs[-1] / "cohort.zarr", content, date=f"2026-01-0{day}")
     with pytest.MonkeyPatch.context() as patch:
         taken = CohortStore.take_copy
         patch.setattr(CohortStore, "take_copy", lambda *given: taken(*given) if given[1]["scan"] == "bids-2_sub-01" else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             hypojax.merge(outs, tmp_path / "both")
     assert len(CohortStore.open(tmp_path / "both" / "cohort.zarr").missing()) == 3
-    assert hypojax.merge(outs, tmp_path / "both").done == 4
+    told = Tally()
+    assert hypojax.merge(outs, tmp_path / "both", callback=told).done == 4
     assert execute.verify(tmp_path / "both") == ()
+    joined = [(one["date"], one.get("worst"), one.get("of")) for one in read_evaluations(tmp_path / "both" / "cohort.zarr")]
+    assert sorted(joined) == [
+        ("2026-01-01", "bids-2_sub-01", [{"bids-2_sub-01": 0.5}, "all of b"]),
+        ("2026-01-01", "sub-01", [{"sub-01": 0.5}, "all of a"]),
+        ("2026-01-02", None, None),  # of the first, whose ids stay
+    ]
+    assert any("1 recorded evaluation left out" in note for note in told.notes)
     both, first, second = (hypojax.open_cohort(out) for out in (tmp_path / "both", *outs))
     assert both.scan.values.tolist() == ["bids-2_sub-01", "bids-2_sub-03", "sub-01", "sub-02"]
     assert both.dataset.values.tolist() == ["bids-2", "bids-2", "bids", "bids"]
@@ -315,9 +338,9 @@ def test_sites_made_apart_become_one_cohort(tmp_path: Path, capsys: pytest.Captu
     assert main(["remove", str(tmp_path / "both"), "sub-02"]) == 1
     assert "--yes" in capsys.readouterr().err
     assert main(["remove", str(tmp_path / "both"), "sub-02", "--yes"]) == 0
-    told = " ".join(capsys.readouterr().err.split())
-    assert "--exclude FILE" in told
-    assert "must be made again" in told
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--exclude FILE" in said
+    assert "must be made again" in said
     assert traces(tmp_path / "both", b"sub-02") == []
     assert execute.verify(tmp_path / "both") == ()
     (tmp_path / "left.txt").write_text("# consent withdrawn\nsub-02\n")

@@ -15,9 +15,11 @@ from hypojax.reason import Reason, RunError
 from hypojax.scans.found import free_name
 from hypojax.storage import Location, Place, locate, locate_all, real
 from hypojax.store import CohortStore, ScanEntry
+from hypojax.store.evaluations import copy_evaluations
 from hypojax.store.index import joined, put_index, settings_differences
 from hypojax.store.ledger import record_path
 from hypojax.store.transfer import copied, damaged_source
+from hypojax.tables.cells import counted
 
 KEPT: Final = "delete it, or name it in a text file and give that to each later run: --exclude FILE"
 
@@ -118,7 +120,7 @@ def merge(outs: Iterable[Place], new: Place, *, callback: Callback | None = None
 
     Where two have a scan of the same id, the ids of the later one's dataset begin with the name of that dataset, as when `run` finds a
     second dataset with the same labels. What is copied is held against its checksums. The same call goes on where a merge broke off.
-    Recorded evaluations are not taken along: they tell of the cohort that they were made of.
+    Recorded evaluations are taken along, with the new ids of the scans that they name.
 
     Parameters
     ----------
@@ -156,6 +158,7 @@ def merge(outs: Iterable[Place], new: Place, *, callback: Callback | None = None
         if removed:
             store.index = replace(store.index, removed=removed)
             put_index(store.root, store.index)
+        _copy_evaluations(sources, planned, store.root, callback=callback)
         missing = set(store.missing())
         callback.started(total=len(missing), kept=len(planned) - len(missing))
         mapped = _copy_all(store, planned, missing)
@@ -181,6 +184,15 @@ def _copy_all(store: CohortStore, planned: Planned, missing: Iterable[str]) -> l
         elif record_path(source.root, named).exists():
             raise damaged_source(source.root, named, "its ledger record is damaged")
     return [scan for scan, (_, (source, named)) in planned.items() if source.derivatives(named) and not store.derivatives(scan)]
+
+
+def _copy_evaluations(sources: Sequence[CohortStore], planned: Planned, root: Location, *, callback: Callback) -> None:
+    """Add the recorded evaluations of the cohorts to those of the new one."""
+    left = 0
+    for source in sources:
+        left += copy_evaluations(source.root, root, ids={scan: new for new, (_, (of, scan)) in planned.items() if of is source})
+    if left:
+        callback.noted(f"{counted(left, 'recorded evaluation')} left out: the name of a file in it has an id that is another now")
 
 
 def _refuse_other(new: Location, planned: Planned, removed: Sequence[Mapping[str, Any]]) -> None:

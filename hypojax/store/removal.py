@@ -6,7 +6,6 @@ so that no record ever speaks of a chunk of another scan. While that takes the r
 """
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +17,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
 from hypojax.storage import Location, inside, names, place, real, remove
 from hypojax.store.chunks import SCAN_GROUPS, scan_folders
-from hypojax.store.evaluations import evaluation_paths
+from hypojax.store.evaluations import evaluation_paths, named
 from hypojax.store.index import Index, put_index
 from hypojax.store.inflight import read_entry
 from hypojax.store.ledger import LEDGER, LedgerEntry, record_path
@@ -123,9 +122,8 @@ def _remove_scan(root: Location, scan: str, index: Index, order: Sequence[str]) 
     taken = slot < len(order) and _slot_of(read_entry(record_path(root, order[slot]), order[slot])[0]) == slot
     for folder in scan_folders(scan, slot)[: len(SCAN_GROUPS) if taken else None]:
         remove(root / folder)
-    said = re.compile(rb"(?<![0-9A-Za-z])" + re.escape(json.dumps(scan)[1:-1].encode()) + rb"(?![0-9A-Za-z])")
     for path in evaluation_paths(root):
-        if said.search(path.read_bytes()):
+        if named(scan).search(path.read_bytes()):
             remove(path.parent)
     aside = root.parent / ASIDE / root.name
     for name in (*(f"{group}/{scan_key(scan)}" for group in (*SCAN_GROUPS, LEDGER)), *(array.name for array in COHORT_ARRAYS)):
