@@ -22,8 +22,8 @@ from hypojax.store.transfer import move_slot
 def rebuilt_index(root: Location) -> Index | None:
     """The index as the ledger's records tell it; None where none of them holds.
 
-    Settings are those of most records, removals those that the root has. Inputs that never had a record are not among the scans: the next run brings them back. Scans
-    come in order of their slots; where one is missing between them `repair` moves those behind it up.
+    Settings are those of most records, removals those that the root has. Inputs that never had a record are not among the scans: the
+    next run brings them back. Scans come in order of their slots; where one is missing between them `repair` moves those behind it up.
     """
     entries = [entry for entry in each(root, lambda key: _entry(root, key), names(root / LEDGER)[0]) if entry is not None and entry.origin]
     counted = Counter(entry.record["settings_sha256"] for entry in entries if entry.record is not None)
