@@ -45,7 +45,7 @@ class Combat:
         where there is one.
     gamma_bar, tau_squared, prior_a, prior_b
         Priors of each site: normal for the shifts, inverse gamma for the variances. NaN without empirical Bayes.
-    count
+    scans
         Scans of each site and feature.
     """
 
@@ -60,7 +60,7 @@ class Combat:
     tau_squared: Float64[np.ndarray, " site"]
     prior_a: Float64[np.ndarray, " site"]
     prior_b: Float64[np.ndarray, " site"]
-    count: Int[np.ndarray, "site feature"]
+    scans: Int[np.ndarray, "site feature"]
 
 
 def fit_combat(

@@ -130,7 +130,7 @@ def test_a_missing_volume_is_missing_and_its_feature_is_fitted_on_the_others() -
     assert np.allclose(harmonised[known, :1], remove_sites(alone, volumes[known][:, :1], site[known], covariates[known]))
     complete = fit_combat(volumes, site, covariates, sites=3, empirical_bayes=False)
     assert np.allclose(harmonised[:, 1:], remove_sites(complete, volumes, site, covariates)[:, 1:])
-    assert found.count[:, 0].sum() == len(volumes) - 3
+    assert found.scans[:, 0].sum() == len(volumes) - 3
 
 
 def test_a_site_without_a_feature_leaves_the_others_their_own() -> None:
