@@ -143,3 +143,7 @@ def test_a_cohort_of_two_sites_is_written_and_read(store: CohortStore, tmp_path:
         xr.testing.assert_identical(zarr.load(), expected)
         assert xr.concat([netcdf, zarr], "scan").dataset.values.tolist() == [*expected.dataset.values] * 2
     assert np.isfinite(segmented(0).box_image).all()
+    assert hypojax.open_cohort(second.root, dataset="north").dataset.values.tolist() == ["north"]
+    of_both = CohortStore.create(tmp_path / "c.zarr", scans=[entry, {**entry, "scan": "x", "path": "x.nii", "dataset": ""}], settings={})
+    of_both.write_table(cohort.build(of_both.records(), of_both.scans))
+    assert hypojax.open_cohort(of_both.root, dataset="north").dataset.values.tolist() == ["north_b", "north"]

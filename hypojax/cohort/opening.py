@@ -11,13 +11,17 @@ from hypojax.store import CohortStore, check_table
 from hypojax.store.root import open_table as stored_table
 
 
-def open_cohort(place: Place) -> xr.Dataset:
+def open_cohort(place: Place, *, dataset: str = "") -> xr.Dataset:
     """A cohort as one Dataset over ``scan``: the table in memory, images and posteriors of all scans as Dask arrays, one chunk a scan.
 
     Parameters
     ----------
     place
         The store (``cohort.zarr``), or the output folder that holds it: a path, or a URL (``s3://bucket/out``).
+    dataset
+        Name of the cohort in the coordinate ``dataset``, in the place of the folder's name that its dataset has: two sites that both call
+        their folder ``bids`` need it before `xarray.concat`. Where the cohort has several datasets their own names stay, behind this one
+        (``site-a_bids``).
 
     Returns
     -------
@@ -46,6 +50,10 @@ def open_cohort(place: Place) -> xr.Dataset:
     >>> patients.mean("scan").compute()  # doctest: +SKIP
     """
     table = open_table(place)
+    if dataset:
+        several = len(set(table["dataset"].values.tolist())) > 1
+        names = [f"{dataset}_{own}" if several and own else dataset for own in table["dataset"].values.tolist()]
+        table = table.assign_coords(dataset=table["dataset"].copy(data=np.array(names, object)))
     return table.assign(lazy_arrays(_store(place), table))
 
 
