@@ -132,7 +132,7 @@ def interval_figure(rows: Sequence[IntervalRow], *, limit: float) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">{title}{band}{axis}{marks}{ticks}</svg>'
 
 
-def blank_figure(width: float = 12, height: float = 6.4) -> "Figure":
+def blank_figure(width: float = 12.0, height: float = 6.4) -> "Figure":
     """An empty figure that needs no display, inches.
 
     Raises

@@ -1,6 +1,5 @@
 """What the model says of groups and of people: adjusted means, each person's adjusted volume, lines by age, and residuals."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
@@ -16,7 +15,10 @@ from hypojax.study.linear import LinearFit
 AGES: Final = 40
 """Points of a line by age."""
 
-MOST_POINTS: Final = 4096
+MOST_PEOPLE: Final = 5000
+"""People in a figure."""
+
+MOST_POINTS: Final = 512
 """Combinations of categories that are averaged over; with more of them the first category of each factor stands for it."""
 
 
@@ -48,36 +50,37 @@ class FittedModel:
     df: float
 
 
-def reference_points(design: Design, people: pd.DataFrame, fixed: Mapping[str, object]) -> pd.DataFrame:
-    """People who stand for all: every combination of the other categories once, numbers at their mean over the people analysed.
+def mean_rows(design: Design, people: pd.DataFrame, fixed: pd.DataFrame) -> Float64[np.ndarray, "point column"]:
+    """Rows of the design that stand for all people at some points: other categories with equal weights, other numbers at their mean.
 
     Equal weights of categories are the default of R's emmeans; with observed proportions the mean of the controls would differ.
-    """
-    levels = {factor.name: coding.levels for factor, coding in design.codings.items() if coding.levels and factor.name not in fixed}
-    if np.prod([len(known) for known in levels.values()], initial=1.0) > MOST_POINTS:
-        levels = {name: known[:1] for name, known in levels.items()}
-    points = list(product(*levels.values()))
-    found: dict[str, list[Any]] = {name: [point[number] for point in points] for number, name in enumerate(levels)}
-    for name in design.formula.names:
-        if name not in found:
-            found[name] = [fixed[name] if name in fixed else float(pd.to_numeric(people[name]).mean())] * len(points)
-    return pd.DataFrame(found, index=range(len(points)))
-
-
-def group_rows(design: Design, people: pd.DataFrame, column: str, **at: object) -> dict[str, Float64[np.ndarray, " column"]]:
-    """The row of the design that stands for each category of a column, with equal weights of the others.
 
     Parameters
     ----------
     design, people
-        The model and who is in it.
-    column
-        A column of categories in the design.
-    at
-        Values of other columns: ``age=40.0``.
+        The model, and who is in it.
+    fixed
+        A row a point, with the columns that are given there.
     """
-    coding = next(coding for factor, coding in design.codings.items() if factor.name == column and coding.levels)
-    return {level: design.at(reference_points(design, people, {**at, column: level})).mean(axis=0) for level in coding.levels}
+    levels = {factor.name: coding.levels for factor, coding in design.codings.items() if coding.levels and factor.name not in fixed}
+    if np.prod([len(known) for known in levels.values()], initial=1.0) > MOST_POINTS:
+        levels = {name: known[:1] for name, known in levels.items()}
+    others = list(product(*levels.values()))
+    frame: dict[str, Any] = {}
+    for name in design.formula.names:
+        if name in fixed:
+            frame[name] = np.repeat(fixed[name].to_numpy(), len(others))
+        elif name in levels:
+            frame[name] = [one[list(levels).index(name)] for one in others] * len(fixed)
+        else:
+            frame[name] = np.full(len(fixed) * len(others), float(pd.to_numeric(people[name]).mean()))
+    rows = design.at(pd.DataFrame(frame, index=range(len(fixed) * len(others))))
+    return rows.reshape(len(fixed), len(others), -1).mean(axis=1)
+
+
+def levels_in(design: Design, column: str) -> tuple[str, ...]:
+    """Categories of a column of the design, the reference first; none where it is no category there."""
+    return next((coding.levels for factor, coding in design.codings.items() if factor.name == column and coding.levels), ())
 
 
 def adjusted_means(model: FittedModel, column: str, *, confidence: float = 0.95) -> pd.DataFrame:
@@ -86,14 +89,16 @@ def adjusted_means(model: FittedModel, column: str, *, confidence: float = 0.95)
     The interval is of the mean given the model and its robust errors; whether groups differ is a question to their difference.
     """
     rows = []
-    for level, row in group_rows(model.design, model.people, column).items():
+    levels = levels_in(model.design, column)
+    fixed = pd.DataFrame({column: np.array(levels, object)})
+    for level, row in zip(levels, mean_rows(model.design, model.people, fixed), strict=True):
         mean, half = _with_interval(model, row, confidence)
         for number, region in enumerate(model.regions):
             rows.append((region, level, mean[number], mean[number] - half[number], mean[number] + half[number]))
     return pd.DataFrame(rows, columns=["region", "group", "mean", "ci_low", "ci_high"])
 
 
-def adjusted_volumes(model: FittedModel, column: str | None, *, keep_age: bool = False) -> pd.DataFrame:
+def adjusted_volumes(model: FittedModel, column: str | None, *, keep_age: bool = False, most: int = MOST_PEOPLE) -> pd.DataFrame:
     """Each person's volume as it would be with the mean covariates: the adjusted mean of the own group, and the own residual.
 
     Parameters
@@ -104,18 +109,20 @@ def adjusted_volumes(model: FittedModel, column: str | None, *, keep_age: bool =
         The column of groups; without one, all people are one group.
     keep_age
         Whether the own age stays, as in a figure against age.
+    most
+        People shown: of more, so many are drawn by chance (always the same).
 
     Returns
     -------
     Columns ``region``, ``scan``, ``group``, ``age`` (where known), ``adjusted``.
     """
-    people = model.people
+    chosen = np.arange(len(model.people))
+    if len(chosen) > most:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, most, replace=False))
+    people = model.people.iloc[chosen]
     own = [name for name in (column, "age" if keep_age and "age" in model.design.formula.names else None) if name]
-    matrix = np.empty((len(people), len(model.design.columns)))
-    for key, rows in people.groupby(own, sort=False).indices.items() if own else [((), np.arange(len(people)))]:
-        fixed = dict(zip(own, key if isinstance(key, tuple) else (key,), strict=True))
-        matrix[rows] = model.design.at(reference_points(model.design, people, fixed)).mean(axis=0)
-    values = matrix @ model.fit.coefficients + model.fit.residuals
+    fixed = pd.DataFrame(people[own].reset_index(drop=True), index=range(len(people)))
+    values = mean_rows(model.design, model.people, fixed) @ model.fit.coefficients + model.fit.residuals[chosen]
     group = people[column].astype(str).to_numpy() if column else np.full(len(people), "")
     age = people["age"].to_numpy(float) if "age" in people else np.full(len(people), np.nan)
     tables = [
@@ -125,7 +132,7 @@ def adjusted_volumes(model: FittedModel, column: str | None, *, keep_age: bool =
     return pd.concat(tables, ignore_index=True)
 
 
-def age_bands(model: FittedModel, column: str | None, *, confidence: float = 0.95) -> pd.DataFrame:
+def age_lines(model: FittedModel, column: str | None, *, confidence: float = 0.95) -> pd.DataFrame:
     """The line of the model by age in each group with its interval, over the ages of that group.
 
     Returns
@@ -135,13 +142,12 @@ def age_bands(model: FittedModel, column: str | None, *, confidence: float = 0.9
     columns = ["region", "group", "age", "fit", "ci_low", "ci_high"]
     if "age" not in model.design.formula.names:
         return pd.DataFrame(columns=columns)
-    groups = list(dict.fromkeys(model.people[column].astype(str))) if column else [""]
     found = []
-    for group in groups:
-        own = model.people if not column else model.people[model.people[column].astype(str) == group]
-        for age in np.linspace(own["age"].min(), own["age"].max(), AGES):
-            fixed = {"age": float(age), **({column: group} if column else {})}
-            row = model.design.at(reference_points(model.design, model.people, fixed)).mean(axis=0)
+    for group in levels_in(model.design, column) if column else ("",):
+        own = model.people[model.people[column].astype(str) == group] if column else model.people
+        ages = np.linspace(own["age"].min(), own["age"].max(), AGES)
+        fixed = pd.DataFrame({"age": ages, **({column: group} if column else {})})
+        for age, row in zip(ages, mean_rows(model.design, model.people, fixed), strict=True):
             mean, half = _with_interval(model, row, confidence)
             for number, region in enumerate(model.regions):
                 found.append((region, group, float(age), mean[number], mean[number] - half[number], mean[number] + half[number]))

@@ -4,7 +4,7 @@ Drawn with matplotlib (extra ``report``) without a display. Every figure shows p
 was adjusted for what.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from math import ceil
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 from scipy import stats
 
 from hypojax.reporting.figures import blank_figure
@@ -40,6 +39,9 @@ MARKED: Final = 3
 
 DOTS: Final = 150
 
+DRAWN: Final = 1000
+"""Points beyond which an SVG holds them as an image."""
+
 
 def forest_figure(effects: pd.DataFrame, *, quantity: str = "percent") -> "Figure":
     """Group differences of every region with their 95 % intervals, one colour a contrast.
@@ -51,7 +53,7 @@ def forest_figure(effects: pd.DataFrame, *, quantity: str = "percent") -> "Figur
     """
     found = effects[(effects["quantity"] == quantity) & np.isfinite(effects["estimate"].astype(float))]
     regions, contrasts = list(dict.fromkeys(found["region"])), list(dict.fromkeys(found["contrast"]))
-    figure = blank_figure(8, 1.4 + 0.34 * max(1, len(regions)) * max(1, 0.6 * len(contrasts)))
+    figure = blank_figure(8.0, 1.4 + 0.34 * max(1, len(regions)) * max(1, 0.6 * len(contrasts)))
     axes = figure.subplots()
     axes.axvline(0, color="#888", linewidth=1)
     for order, contrast in enumerate(contrasts):
@@ -67,7 +69,8 @@ def forest_figure(effects: pd.DataFrame, *, quantity: str = "percent") -> "Figur
     axes.set_ylim(len(regions) - 0.4, -0.6)
     unit = str(found["unit"].iloc[0]) if len(found) else "%"
     axes.set_xlabel(f"adjusted difference ({SHOWN_UNITS.get(unit, unit) or '1'}) with 95 % interval; filled: p corrected < .05", fontsize=9)
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.14 - 0.5 / max(1, len(regions))), fontsize=9)
+    if contrasts:
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.14 - 0.5 / max(1, len(regions))), fontsize=9)
     _plain(axes)
     figure.tight_layout()
     return figure
@@ -91,7 +94,7 @@ def groups_figure(people: pd.DataFrame, means: pd.DataFrame, *, unit: str, adjus
             values = people.loc[(people["region"] == region) & (people["group"] == group), "adjusted"].to_numpy(float)
             colour = COLOURS[order % len(COLOURS)]
             away = random.uniform(-JITTER, JITTER, values.size)
-            axes.scatter(order + away, values, s=14, color=colour, alpha=_alpha(values.size), linewidths=0)
+            axes.scatter(order + away, values, s=14, color=colour, alpha=_alpha(values.size), linewidths=0, rasterized=values.size > DRAWN)
             row = means[(means["region"] == region) & (means["group"] == group)]
             if len(row):
                 low, middle, high = (float(row[name].iloc[0]) for name in ("ci_low", "mean", "ci_high"))
@@ -124,7 +127,7 @@ def age_figure(people: pd.DataFrame, bands: pd.DataFrame, *, unit: str) -> "Figu
             own = people[(people["region"] == region) & (people["group"] == group)]
             band = bands[(bands["region"] == region) & (bands["group"] == group)].sort_values("age")
             colour = COLOURS[order % len(COLOURS)]
-            axes.scatter(own["age"], own["adjusted"], s=14, color=colour, alpha=_alpha(len(own)), linewidths=0)
+            axes.scatter(own["age"], own["adjusted"], s=14, color=colour, alpha=_alpha(len(own)), linewidths=0, rasterized=len(own) > DRAWN)
             axes.plot(band["age"], band["fit"], color=colour, linewidth=1.8, label=group)
             axes.fill_between(band["age"], band["ci_low"], band["ci_high"], color=colour, alpha=0.15, linewidth=0)
         axes.set_title(region_name(region), fontsize=10)
@@ -146,7 +149,7 @@ def checks_figure(checks: Mapping[str, pd.DataFrame]) -> "Figure":
         Region → columns ``fitted``, ``residual``, ``studentised``, ``leverage``, ``cook``, indexed by person.
     """
     regions = list(checks)[:ACROSS]
-    figure = blank_figure(11, 3.1 * max(1, len(regions)))
+    figure = blank_figure(11.0, 3.1 * max(1, len(regions)))
     rows = np.atleast_2d(np.asarray(figure.subplots(max(1, len(regions)), 3), object))
     for (first, second, third), region in zip(rows, regions, strict=False):
         found = checks[region]
@@ -262,21 +265,11 @@ def _alpha(count: int) -> float:
 
 
 def _dots(axes: "Axes", x: Any, y: Any) -> None:  # noqa: ANN401 - columns of a frame or arrays
-    axes.scatter(x, y, s=14, color=COLOURS[0], alpha=_alpha(len(np.asarray(x))), linewidths=0)
+    count = len(np.asarray(x))
+    axes.scatter(x, y, s=14, color=COLOURS[0], alpha=_alpha(count), linewidths=0, rasterized=count > DRAWN)
 
 
 def _name(axes: "Axes", found: pd.DataFrame) -> None:
     """Names at the points with the largest Cook's distance."""
     for name, row in found.sort_values("cook", ascending=False).head(MARKED).iterrows():
         axes.annotate(str(name), (row["leverage"], row["studentised"]), fontsize=7, xytext=(3, 3), textcoords="offset points")
-
-
-def axis_points(values: Sequence[float], count: int = 60) -> Float64[np.ndarray, " point"]:
-    """Evenly spaced points from the least to the largest value, where a line is drawn.
-
-    >>> axis_points([20.0, 40.0], 3).tolist()
-    [20.0, 30.0, 40.0]
-    """
-    found = np.asarray(values, float)
-    found = found[np.isfinite(found)]
-    return np.linspace(found.min(), found.max(), count) if found.size else np.empty(0)

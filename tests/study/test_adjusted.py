@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from r_reference import entry, known_input
 
-from hypojax.study.adjusted import FittedModel, adjusted_means, adjusted_volumes, age_bands
+from hypojax.study.adjusted import FittedModel, adjusted_means, adjusted_volumes, age_lines
 from hypojax.study.design import build_design
 from hypojax.study.formula import parse
 from hypojax.study.linear import covariance, fit
@@ -49,7 +49,7 @@ def test_lines_by_age_have_the_slope_of_the_model_and_stay_within_the_ages_of_th
     people = planted()
     people.loc[people["group"] == "case", "age"] = people["age"].clip(upper=45)
     found = model(people, "volume ~ group + age + sex", "HC3")
-    bands = age_bands(found, "group")
+    bands = age_lines(found, "group")
     assert bands[bands["group"] == "case"]["age"].max() <= 45
     own = bands[bands["group"] == "control"]
     slope = np.diff(own["fit"]) / np.diff(own["age"])
