@@ -103,7 +103,7 @@ class Exchange:
         generator = np.random.default_rng(seed)
         return self._orders([generator.permuted(np.tile(np.arange(len(one)), (count, 1)), axis=1) for one in self.slots])
 
-    def _orders(self, units: list[Int64[np.ndarray, "order unit"]]) -> Int64[np.ndarray, "order row"]:
+    def _orders(self, units: list[Int64[np.ndarray, "_ _"]]) -> Int64[np.ndarray, "order row"]:
         """Rows of permuted units."""
         if len(self.slots) == 1 and self.is_single and len(self.slots[0]) == self.rows:
             return units[0]

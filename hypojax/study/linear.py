@@ -207,9 +207,17 @@ def covariance(
     return np.einsum("ij,rjk,kl->ril", found.inverse, meat, found.inverse)
 
 
-def exact_rows(found: LinearFit) -> Int[np.ndarray, " some"]:
-    """Rows that the model fits exactly whatever their volume (leverage 1): the only person of a site, say."""
-    return np.flatnonzero(found.leverage > 1 - FULL_LEVERAGE)
+def exact_rows(found: LinearFit, clusters: Int[np.ndarray, " row"] | None = None) -> Int[np.ndarray, " some"]:
+    """Rows that the model fits exactly whatever their volume: the only person of a site, say, whose leverage is 1.
+
+    With clusters, the rows of subjects that alone carry a column of the model.
+    """
+    if clusters is None:
+        return np.flatnonzero(found.leverage > 1 - FULL_LEVERAGE)
+    x = found.design * np.sqrt(found.weights)[:, None]
+    order, starts, sizes = _sorted_clusters(clusters)
+    found_rows = [rows[_left(x[rows], found.inverse)[1]].ravel() for rows in _same_size(order, starts, sizes)]
+    return np.sort(np.concatenate(found_rows))
 
 
 def _hc_factor(found: LinearFit, kind: Kind, names: Sequence[str] | None) -> Float64[np.ndarray, " row"]:
@@ -250,16 +258,13 @@ def _clustered(
     kind: Kind,
 ) -> Float64[np.ndarray, "region column column"]:
     """Sum over clusters of s s', s = X_g' (adjusted) residuals of the cluster."""
-    _, code, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
-    code = code.ravel()
+    order, starts, sizes = _sorted_clusters(clusters)
     groups, (rows, count) = len(sizes), x.shape
     if groups < 2:
         raise RunError(Reason.USAGE, "all scans are of one subject, so errors cannot be clustered by subject; add subjects")
-    order = np.argsort(code, kind="stable")
-    x, e = x[order], e[order]
-    starts = np.cumsum(sizes) - sizes
     if kind == "CR3":
-        e = _over_hat(x, e, inverse, starts, sizes)
+        e = _over_hat(x, e, inverse, list(_same_size(order, starts, sizes)))
+    x, e = x[order], e[order]
     meat = np.zeros((e.shape[1], count, count))
     for region in range(e.shape[1]):
         score = np.add.reduceat(x * e[:, [region]], starts, axis=0)
@@ -268,20 +273,41 @@ def _clustered(
     return meat * factor.get(kind, 1.0)
 
 
+def _sorted_clusters(
+    clusters: Int[np.ndarray, " row"],
+) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " cluster"], Int[np.ndarray, " cluster"]]:
+    """Rows in the order of clusters; where each cluster starts, and its size."""
+    _, code, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    return np.argsort(code.ravel(), kind="stable"), np.cumsum(sizes) - sizes, sizes
+
+
+def _same_size(
+    order: Int[np.ndarray, " row"], starts: Int[np.ndarray, " cluster"], sizes: Int[np.ndarray, " cluster"]
+) -> Iterator[Int[np.ndarray, "_ _"]]:
+    """Rows of the clusters of each size: cluster x row."""
+    for size in np.unique(sizes):
+        yield order[starts[sizes == size][:, None] + np.arange(size)]
+
+
+def _left(
+    own: Float64[np.ndarray, "cluster row column"], inverse: Float64[np.ndarray, "column column"]
+) -> tuple[Float64[np.ndarray, "cluster row row"], Bool[np.ndarray, " cluster"]]:
+    """I - H within clusters, and whether something of a cluster is fitted exactly."""
+    left = np.eye(own.shape[1]) - own @ inverse @ own.transpose(0, 2, 1)
+    return left, np.linalg.eigvalsh(left)[:, 0] < FULL_LEVERAGE
+
+
 def _over_hat(
     x: Float64[np.ndarray, "row column"],
     e: Float64[np.ndarray, "row region"],
     inverse: Float64[np.ndarray, "column column"],
-    starts: Int[np.ndarray, " cluster"],
-    sizes: Int[np.ndarray, " cluster"],
+    sets: Sequence[Int[np.ndarray, "_ _"]],
 ) -> Float64[np.ndarray, "row region"]:
     """(I - H_gg)^-1 residuals, for all clusters of one size at once."""
     adjusted = np.empty_like(e)
-    for size in np.unique(sizes):
-        rows = starts[sizes == size][:, None] + np.arange(size)
-        own = x[rows]
-        left = np.eye(size) - own @ inverse @ own.transpose(0, 2, 1)
-        if (np.linalg.eigvalsh(left)[:, 0] < FULL_LEVERAGE).any():
+    for rows in sets:
+        left, exact = _left(x[rows], inverse)
+        if exact.any():
             raise RunError(
                 Reason.USAGE,
                 "one subject alone carries a column of the model (the only one of a site or group?), so errors clustered by subject divide "

@@ -7,7 +7,7 @@ Q' P e = (P' Q)' e, so the rows of Q are permuted instead of the residuals of ev
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -94,13 +94,75 @@ def freedman_lane(
     >>> int(found.as_large[0]), found.of, found.exact
     (8, 24, True)
     """
+    models = []
+    for regions, rows in complete_patterns(volumes):
+        for some in [regions] if weights is None else [regions[[i]] for i in range(len(regions))]:
+            own = None if weights is None else weights[rows, some[0]]
+            models.append((some, PermutedModel(design[rows], volumes[np.ix_(rows, some)], contrast, rows, own)))
+    found = permute([model for _, model in models], permutations=permutations, seed=seed, exchange=exchange or Exchange.of(len(design)))
+    place = np.concatenate([some for some, _ in models])
+    numbers = [np.full(volumes.shape[1], np.nan) for _ in range(3)]
+    for values, ours in zip(numbers, (found.statistic, found.p, found.p_fwer), strict=True):
+        values[place] = ours
+    as_large = np.zeros(volumes.shape[1], np.int64)
+    as_large[place] = found.as_large
+    return Permuted(numbers[0], numbers[1], numbers[2], as_large, found.of, found.exact)
+
+
+@dataclass(frozen=True)
+class PermutedModel:
+    """Regions that are fitted by one design, and the contrast that is tested in it.
+
+    Parameters
+    ----------
+    design, volumes
+        Of the rows that have all volumes.
+    contrast
+        Weight of each coefficient.
+    rows
+        Which rows of all these are.
+    weights
+        Positive weight of each row; none: 1.
+    """
+
+    design: Float64[np.ndarray, "row column"]
+    volumes: Float64[np.ndarray, "row region"]
+    contrast: Float64[np.ndarray, " column"]
+    rows: Bool[np.ndarray, " all"]
+    weights: Float64[np.ndarray, " row"] | None = None
+
+
+def permute(
+    models: Sequence[PermutedModel],
+    *,
+    permutations: int,
+    seed: int,
+    exchange: Exchange,
+    families: Int64[np.ndarray, " region"] | None = None,
+) -> Permuted:
+    """Test one contrast in the regions of several models by the same permutations.
+
+    Parameters
+    ----------
+    models
+        They may differ in their columns, and in the rows that they have.
+    permutations, seed, exchange
+        As in `freedman_lane`; ``exchange`` is of all rows.
+    families
+        Number of the family of each region, in the order of the models: the largest |t| is taken within it. One family by default.
+
+    Returns
+    -------
+    Results of all regions, in the order of the models.
+    """
     if permutations < 1:
         raise RunError(Reason.USAGE, f"{permutations} permutations were asked for; ask for at least 1, better 10000")
-    exchange = Exchange.of(len(design)) if exchange is None else exchange
-    test = _Test(tuple(_parts(design, volumes, contrast, weights, exchange)), exchange, volumes.shape[1])
+    regions = sum(model.volumes.shape[1] for model in models)
+    families = np.zeros(regions, np.int64) if families is None else families
+    test = _Test(tuple(_parts(models, exchange)), exchange, families)
     observed = test.observed()
     exact = test.is_in_step and exchange.count() <= max(permutations, ALWAYS_ALL)
-    batch = max(1, BATCH // design.size)
+    batch = max(1, BATCH // max(model.design.size for model in models))
     if exact:
         counts = [test.counted(orders, observed, (seed, 0)) for orders in exchange.all(batch)]
     else:
@@ -163,7 +225,7 @@ class _Test:
 
     parts: tuple[_Part, ...]
     exchange: Exchange
-    regions: int
+    families: Int64[np.ndarray, " region"]
 
     @property
     def is_in_step(self) -> bool:
@@ -172,19 +234,22 @@ class _Test:
 
     def observed(self) -> Float64[np.ndarray, " region"]:
         """Statistics t of the data as they are."""
-        found = np.full(self.regions, np.nan)
+        found = np.full(self.families.size, np.nan)
         for part in self.parts:
             found[part.regions] = part.statistics(np.arange(len(part.basis))[None])[0]
         return found
 
     def counted(self, orders: Int64[np.ndarray, "order row"], observed: Float64[np.ndarray, " region"], seed: tuple[int, int]) -> _Counts:
         """Permutations with as large a |t| as observed."""
-        found = np.full((len(orders), self.regions), np.nan)
+        found = np.full((len(orders), self.families.size), np.nan)
         for part in self.parts:
             found[:, part.regions] = np.abs(part.statistics(self._own(part, orders, seed)))
         least = np.abs(observed) - TIE
-        largest = np.where(np.isnan(found), -np.inf, found).max(axis=1)
-        return _Counts((found >= least).sum(axis=0), (largest[:, None] >= least).sum(axis=0), len(orders))
+        known, largest = np.where(np.isnan(found), -np.inf, found), np.empty_like(found)
+        for one in np.unique(self.families):
+            own = self.families == one
+            largest[:, own] = known[:, own].max(axis=1, keepdims=True)
+        return _Counts((found >= least).sum(axis=0), (largest >= least).sum(axis=0), len(orders))
 
     def _own(self, part: _Part, orders: Int64[np.ndarray, "order row"], seed: tuple[int, int]) -> Int64[np.ndarray, "order some"]:
         if part.exchange is not None:
@@ -203,22 +268,18 @@ def _random_counts(test: _Test, observed: Float64[np.ndarray, " region"], permut
         return list(pool.map(one, range(0, permutations, batch)))
 
 
-def _parts(
-    design: Float64[np.ndarray, "row column"],
-    volumes: Float64[np.ndarray, "row region"],
-    contrast: Float64[np.ndarray, " column"],
-    weights: Float64[np.ndarray, "row region"] | None,
-    exchange: Exchange,
-) -> Iterator[_Part]:
-    """One part for every pattern of missing volumes; with weights one for every region."""
-    for regions, rows in complete_patterns(volumes):
-        own = None if rows.all() or exchange.is_single else exchange.among(rows)
-        for some in [regions] if weights is None else [regions[[i]] for i in range(len(regions))]:
-            root = np.ones((int(rows.sum()), 1)) if weights is None else np.sqrt(weights[rows][:, some])
-            basis = contrast_basis(design[rows] * root, contrast)
-            nuisance, y = basis[:, :-1], volumes[np.ix_(rows, some)] * root
-            residuals = y - nuisance @ (nuisance.T @ y)
-            yield _Part(some, rows, basis, residuals, (residuals**2).sum(axis=0), own)
+def _parts(models: Sequence[PermutedModel], exchange: Exchange) -> Iterator[_Part]:
+    """What permutations need of each model."""
+    first = 0
+    for model in models:
+        root = np.ones((len(model.design), 1)) if model.weights is None else np.sqrt(model.weights)[:, None]
+        basis = contrast_basis(model.design * root, model.contrast)
+        nuisance, volumes = basis[:, :-1], model.volumes * root
+        residuals = volumes - nuisance @ (nuisance.T @ volumes)
+        regions = np.arange(first, first + model.volumes.shape[1])
+        own = None if model.rows.all() or exchange.is_single else exchange.among(model.rows)
+        yield _Part(regions, model.rows, basis, residuals, (residuals**2).sum(axis=0), own)
+        first += model.volumes.shape[1]
 
 
 def contrast_basis(

@@ -51,6 +51,8 @@ class StudySettings:
         Norms file made by `hypojax norms`: centiles and z-scores of every person are added.
     confidence
         Coverage of the intervals.
+    weights
+        Weigh each scan by 1 / its uncertainty², as segmented (volume_uncertainty_mm3), in linear models.
     seed
         Of permutations.
     strict_tables
@@ -76,5 +78,6 @@ class StudySettings:
     icv: str | None = None
     norms: str | None = None
     confidence: float = 0.95
+    weights: bool = False
     seed: int = 0
     strict_tables: bool = False
