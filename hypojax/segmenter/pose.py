@@ -1,0 +1,162 @@
+"""The pose of a head: the affine that carries it to the template, fitted to what the head network says of every voxel.
+
+The network regresses where in the template (MNI152NLin2009cAsym, mm, RAS+) each voxel lies ("registration by regression", Gopinath 2024).
+An affine is fitted to these coordinates by weighted least squares that leave out what does not agree: Geman-McClure weights whose width
+shrinks from iteration to iteration (graduated non-convexity, Yang 2020), so that no start is needed. A polar decomposition splits the
+affine into a rotation and a stretch, in closed form.
+"""
+
+from typing import Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float64
+
+from hypojax.grid import Affine, Grid, directions
+
+WIDTHS: Final = (80.0, 57.0, 40.0, 28.0, 20.0, 14.0, 10.0, 8.0, 8.0, 8.0)
+"""Distances (mm) at which a voxel counts a quarter, iteration by iteration; heads differ from an affine of the template by 3 to 5 mm."""
+
+RIDGE: Final = 1e-6
+"""Share of the identity added to the normal equations: an empty mask must give numbers."""
+
+
+class Fit(NamedTuple):
+    """An affine fitted to template coordinates.
+
+    Parameters
+    ----------
+    matrix
+        From points to the template, mm.
+    residual_mm
+        Root mean square of the distances, each weighted as in the fit.
+    agreeing
+        Share of all weight that the fit gave, 0 to 1: low where many voxels contradict it.
+    """
+
+    matrix: Float[Array, "n 3 4"]
+    residual_mm: Float[Array, " n"]
+    agreeing: Float[Array, " n"]
+
+
+class Pose(NamedTuple):
+    """How one head lies in its scan.
+
+    Parameters
+    ----------
+    to_template
+        From the scan's world to the template's (mm, RAS+), twelve parameters.
+    rigid
+        The same without stretch: to the template's axes and origin, in the head's own size.
+    tilt_deg
+        Turn of the head about the scan's axes to the right (nodding), to anterior (ear to shoulder) and to superior (shaking), degrees.
+    shift_mm
+        Where the template's origin, close to the anterior commissure, lies in the scan's world, mm, RAS+.
+    scale
+        Size of the head against the template: 1.1 is a head a tenth longer than it.
+    """
+
+    to_template: Affine
+    rigid: Affine
+    tilt_deg: Float64[np.ndarray, "3"]
+    shift_mm: Float64[np.ndarray, "3"]
+    scale: float
+
+
+@jax.jit
+def fit_affine(points: Float[Array, "v 3"], coordinates: Float[Array, "n v 3"], weights: Float[Array, "n v"]) -> Fit:
+    """Robust affine from points to template coordinates, one for every head of a batch.
+
+    Parameters
+    ----------
+    points
+        Where the voxels lie, mm, the same for every head: on grids of one shape, from their middle (`block_positions`).
+    coordinates
+        Where the network says they lie in the template, mm.
+    weights
+        How much each counts, such as the intracranial posterior (0 or more).
+    """
+    return Fit(*jax.vmap(_fitted, in_axes=(None, 0, 0))(points, coordinates, weights))
+
+
+def _fitted(
+    points: Float[Array, "v 3"], coordinates: Float[Array, "v 3"], weights: Float[Array, " v"]
+) -> tuple[Float[Array, "3 4"], Float[Array, ""], Float[Array, ""]]:
+    """One head of `fit_affine`."""
+    total = jnp.maximum(weights.sum(), 1e-6)
+    # About the middle and in decimetres: products of uncentred millimetres lose the digits that the shift is made of.
+    middle, aim = ((weights[:, None] * array).sum(0) / total for array in (points, coordinates))
+    design = jnp.column_stack([(points - middle) / 100, jnp.ones(len(points))])
+    wanted = coordinates - aim
+
+    def step(kept: Float[Array, " v"], width: Float[Array, ""]) -> tuple[Float[Array, " v"], Float[Array, "4 3"]]:
+        solution = _least_squares(design, wanted, weights * kept)
+        distance = ((design @ solution - wanted) ** 2).sum(-1)
+        return (width**2 / (width**2 + distance)) ** 2, solution
+
+    kept, _ = jax.lax.scan(step, jnp.ones_like(weights), jnp.array(WIDTHS))
+    solution = _least_squares(design, wanted, weights * kept)
+    distance = ((design @ solution - wanted) ** 2).sum(-1)
+    counted = weights * kept
+    linear = solution[:3].T / 100
+    residual = jnp.sqrt((counted * distance).sum() / jnp.maximum(counted.sum(), 1e-6))
+    return jnp.column_stack([linear, solution[3] + aim - linear @ middle]), residual, counted.sum() / total
+
+
+def _least_squares(design: Float[Array, "v 4"], wanted: Float[Array, "v 3"], weights: Float[Array, " v"]) -> Float[Array, "4 3"]:
+    """Weighted least squares by the normal equations."""
+    weighted = design * weights[:, None]
+    normal = weighted.T @ design
+    return jnp.linalg.solve(normal + RIDGE * (jnp.trace(normal) + 1e-6) * jnp.eye(4), weighted.T @ wanted)
+
+
+def block_positions(shape: tuple[int, int, int], spacing: float, factor: int) -> Float64[np.ndarray, "v 3"]:
+    """Middles of blocks of ``factor``³ voxels of a grid, mm from its middle along its axes.
+
+    >>> block_positions((4, 2, 2), 2.0, 2).tolist()
+    [[-2.0, 0.0, 0.0], [2.0, 0.0, 0.0]]
+    """
+    counts = [side // factor for side in shape]
+    axes = [factor * spacing * (np.arange(count) - (count - 1) / 2) for count in counts]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def from_world(grid: Grid, matrix: Float64[np.ndarray, "3 4"]) -> Affine:
+    """From an affine of positions on a grid (mm from its middle, along its axes) the same of the scan's world, mm, RAS+."""
+    to_grid = np.eye(4)
+    to_grid[:3, :3] = np.linalg.inv(directions(grid.affine))
+    to_grid[:3, 3] = -to_grid[:3, :3] @ grid.centre
+    return np.vstack([matrix @ to_grid, [0.0, 0.0, 0.0, 1.0]])
+
+
+def pose_of(to_template: Affine) -> Pose:
+    """What an affine from the scan's world to the template (mm, RAS+) says of the head.
+
+    Examples
+    --------
+    >>> turned = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
+    >>> pose_of(turned).tilt_deg.round().tolist()
+    [90.0, 0.0, 0.0]
+    """
+    linear = to_template[:3, :3]
+    rotation = nearest_rotation(linear)
+    origin = -np.linalg.solve(linear, to_template[:3, 3])
+    rigid = np.eye(4)
+    rigid[:3, :3], rigid[:3, 3] = rotation, -rotation @ origin
+    scale = float(1 / np.cbrt(abs(np.linalg.det(linear))))
+    return Pose(to_template, rigid, _angles(rotation.T), origin, scale)
+
+
+def nearest_rotation(linear: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    """The rotation of the polar decomposition of a matrix (Higham 1986); of a mirroring one the nearest rotation."""
+    left, _, right = np.linalg.svd(linear)
+    sign = np.sign(np.linalg.det(left @ right))
+    rotation: Float64[np.ndarray, "3 3"] = left @ np.diag([1.0, 1.0, sign]) @ right
+    return rotation
+
+
+def _angles(turn: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3"]:
+    """Angles (degrees) about x, y and z of a rotation z·y·x (first about x)."""
+    about_y = np.arcsin(np.clip(0.0 - turn[2, 0], -1, 1))
+    return np.degrees([np.arctan2(turn[2, 1], turn[2, 2]), about_y, np.arctan2(turn[1, 0], turn[0, 0])])
