@@ -23,7 +23,7 @@ from hypojax.cli.verb import OK, SOME_FAILED, USAGE
 from hypojax.demonstration import sample_scan
 from hypojax.execute import budget, calibration, projection
 from hypojax.execute.budget import Size, held, in_flight, read_sizes, refuse_unfit
-from hypojax.execute.calibration import Calibration, Sample, broken, calibrate, choose
+from hypojax.execute.calibration import Calibration, Trial, broken, calibrate, choose
 from hypojax.execute.costs import Workers, fitted
 from hypojax.execute.outcome import ScanResult
 from hypojax.execute.projection import Plan, plan, project
@@ -58,7 +58,7 @@ def known(sizes: Sequence[Size], *, settings: RunSettings | None = None, problem
     """A calibration of scans that cost exactly what the constants say; the last fails where there is a problem."""
     flight = in_flight(settings or RunSettings(), batch=1, cores=2)
     samples = [
-        Sample(
+        Trial(
             size=each,
             seconds=FIXED + RATE * each.voxels / 1e6,
             cpu_seconds=2 * (FIXED + RATE * each.voxels / 1e6),

@@ -32,7 +32,7 @@ CODE: Final = "from hypojax.execute.calibration import main; main()"
 
 
 @dataclass(frozen=True)
-class Sample:
+class Trial:
     """What one scan of a calibration took, while the pipeline held nothing else.
 
     Parameters
@@ -77,7 +77,7 @@ class Calibration:
         Most that a device held, and what it has; None without a device that has memory of its own.
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[Trial, ...]
     cores: int
     batch: int
     sent: int
@@ -86,7 +86,7 @@ class Calibration:
     device_available: int | None = None
 
     @property
-    def good(self) -> tuple[Sample, ...]:
+    def good(self) -> tuple[Trial, ...]:
         """Samples of scans that were done."""
         return tuple(sample for sample in self.samples if not sample.problem)
 
@@ -130,7 +130,7 @@ def calibrate(chosen: Sequence[Size], *, settings: RunSettings, cores: int | Non
     if "reason" in answer:
         raise RunError(Reason(answer["reason"]), answer["message"])
     found = zip(chosen, answer.pop("samples"), strict=True)
-    return Calibration(samples=tuple(Sample(size, **sample) for size, sample in found), **answer)
+    return Calibration(samples=tuple(Trial(size, **sample) for size, sample in found), **answer)
 
 
 def broken(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
