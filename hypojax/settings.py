@@ -288,7 +288,7 @@ def _tuple(choices: tuple[Any, ...], value: object, *, key: str) -> tuple[Any, .
         raise _refused(key, f"is {value!r}, it must be a list")
     kinds = [choices[0]] * len(value) if choices[-1] is Ellipsis else list(choices)
     if len(kinds) != len(value):
-        raise _refused(key, f"has {len(value)} values, it must have {len(kinds)}")
+        raise _refused(key, f"has {len(value)} value{'s' * (len(value) != 1)}, it must have {len(kinds)}")
     return tuple(
         _value(kind, item, key=f"{key}[{place}]", default=MISSING) for place, (kind, item) in enumerate(zip(kinds, value, strict=True))
     )

@@ -82,12 +82,12 @@ def test_folds_say_what_is_wrong_with_a_table() -> None:
         ({"subject": "name"}, "no column 'name'"),
         ({"stratify": ["height"]}, "no column 'height'"),
         ({"count": 7}, "7 folds of 6 subjects"),
-        ({"count": 1}, "1 folds"),
+        ({"count": 1}, "1 fold of"),
     ):
         with pytest.raises(RunError, match=what) as error:
             folds(table, **({"subject": "participant_id", "stratify": ["age"]} | wrong))
         assert error.value.reason is Reason.USAGE
-    with pytest.raises(RunError, match="1 rows have no 'participant_id'"):
+    with pytest.raises(RunError, match="1 row without 'participant_id'"):
         folds(table.assign(participant_id=[*"abcde", None]), subject="participant_id", stratify=["age"])
 
 

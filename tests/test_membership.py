@@ -150,9 +150,9 @@ def test_a_removal_that_broke_off_is_finished_by_the_same_command_and_no_other_b
     for name, command in again.items():
         out = shutil.copytree(whole, tmp_path / name)
         broken_off(out, "sub-01")
-        with pytest.raises(RunError, match=r"removal of 1 scans from .* broke off; run: hypojax repair"):
+        with pytest.raises(RunError, match=r"removal of 1 scan from .* broke off; run: hypojax repair"):
             hypojax.merge([out, whole], tmp_path / "new")
-        with pytest.raises(RunError, match="these are all 3 scans"):
+        with pytest.raises(RunError, match=r"these are all scans of the cohort \(3\)"):
             hypojax.remove(out, ["sub-02", "sub-03"])
         command(out)
         assert execute.verify(out) == (), name
@@ -164,7 +164,7 @@ def test_a_removal_that_broke_off_is_finished_by_the_same_command_and_no_other_b
         hypojax.remove(whole, "sub-01")
     assert not find([folder], out=whole).notes
     hypojax.remove(whole, "sub-01")
-    assert "1 scans are new here (sub-01), and scans were removed" in find([folder], out=whole).notes[-1]
+    assert "1 scan is new here (sub-01), and scans were removed" in find([folder], out=whole).notes[-1]
     for scan in ("sub-01", "sub-03"):  # its row is that of another now, or there is none
         with pytest.raises(ScanError, match=f"{scan}.*open the cohort again"):
             opened.image.sel(scan=scan).compute()

@@ -37,4 +37,4 @@ def test_one_head_under_several_names_counts_once(tmp_path: Path) -> None:
     found = drift(stored(tmp_path / "a", first), stored(tmp_path / "b", second))
     assert found.scans == (40, 60)
     assert "20 scans of the reference have the same voxels as another (sub-0040, sub-0041, sub-0042, …): counted once" in found.notes
-    assert "1 of the 60 scans of the new batch have the same voxels as scans of the reference and count in both" in found.notes
+    assert "of 60 in the new batch 1 scan has the same voxels as scans of the reference: counted in both" in found.notes

@@ -121,7 +121,7 @@ def test_a_sample_that_failed_counts_for_nothing_and_larger_scans_are_not_taken_
     costs = fitted(known([small, large], problem="it is no head"), RunSettings())
     assert costs.largest_held == 3 * small.held_bytes
     assert costs.peak_bytes(3.0 * large.held_bytes) > 3 * large.held_bytes
-    with pytest.raises(RunError, match="none of 1 sample scans could be segmented, the first: it is no head"):
+    with pytest.raises(RunError, match="no sample scan of 1 could be segmented, the first: it is no head"):
         fitted(known([small], problem="it is no head"), RunSettings())
 
 
@@ -166,7 +166,7 @@ def test_what_is_done_already_costs_nothing(scans: Path) -> None:
     execute.run([scans / "sub-01_T1w.nii.gz"], out=scans.parent / "out", segmenter=StandIn())
     made = planned(scans, out=scans.parent / "out")
     assert (made.kept, [each.scan for each in made.sizes]) == (1, ["sub-00", "sub-02"])
-    with pytest.raises(RunError, match="all 1 are done in"):
+    with pytest.raises(RunError, match="every scan is done in"):
         plan([scans / "sub-01_T1w.nii.gz"], out=scans.parent / "out")
 
 

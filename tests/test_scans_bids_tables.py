@@ -53,7 +53,7 @@ def test_what_was_matched_and_what_was_not_is_said_with_examples(tmp_path: Path)
     assert "2 ids spelled differently" in note
     assert "'1' is sub-01" in note
     found = discover([dataset(tmp_path / "two", "sub-01", "sub-02", "sub-03", participants="participant_id age\n1 31\n2 42\n4 9\n")])
-    assert "3 of 3 scans have no row (sub-01, sub-02); 3 of its rows match no scan ('1', '2')" in found.notes[0]
+    assert "3 of 3 scans without a row (sub-01, sub-02); 3 rows without a scan ('1', '2')" in found.notes[0]
 
 
 def test_a_missing_value_hides_nothing(tmp_path: Path) -> None:

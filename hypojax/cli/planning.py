@@ -11,6 +11,7 @@ from hypojax.cli.screen import Screen, of_plan
 from hypojax.cli.verb import OK, SOME_FAILED, Verb
 from hypojax.reason import Reason, RunError
 from hypojax.settings import RunSettings
+from hypojax.tables.cells import counted
 
 if TYPE_CHECKING:
     from hypojax.execute import Plan as Projection
@@ -110,7 +111,8 @@ def facts(plan: "Projection") -> dict[str, str]:
 
 def measured_on(made: "Calibration") -> str:
     """Where the figures come from, in words."""
-    return f"{len(made.good)} scans, sent {made.sent} times, {made.cores} cores, {made.batch} at once"
+    sent, cores = counted(made.sent, "time"), counted(made.cores, "core")
+    return f"{counted(len(made.good), 'scan')}, sent {sent}, {cores}, {made.batch} at once"
 
 
 def device_memory(plan: "Projection") -> str:

@@ -213,7 +213,7 @@ class TrainingLines:
     def started(self, run: str, *, total: int, done: int) -> None:
         """A run of so many steps begins, or goes on after some of them."""
         self._total, self._clock = total, Clock(total, done)
-        self.noted(f"{run}: {total} steps" + (f", {done} of them done before" if done else ""))
+        self.noted(f"{run}: {counted(total, 'step')}" + (f", {done} of them done before" if done else ""))
 
     def stepped(self, step: int, loss: float) -> None:
         """One more step is done: no line."""

@@ -20,6 +20,7 @@ from hypojax.scans.header import work_bytes
 from hypojax.scans.reading import open_source, read_header
 from hypojax.settings import RunSettings
 from hypojax.storage import Location
+from hypojax.tables.cells import counted
 
 LEAST_NETWORK: Final = 200_000_000
 """Bytes that a first batch takes besides its voxels, once the weights are loaded, at least: 250 MB (`benchmarks/bounds.py`)."""
@@ -238,9 +239,10 @@ def refuse_unfit(scans: Sequence[Scan], *, out: Location, memory: bool = True, l
     files = list(local_files(scans))
     need = sum(least_written(scan, size) for scan, size in files)
     if isinstance(out, Path) and need > (room := disk_free(out)):
+        take = counted(len(files), "scan takes", many="scans take")
         raise RunError(
             Reason.DISK_FULL,
-            f"{len(files)} scans take {amount(need)} on the disk at least, and {amount(room)} are free at {out}; "
+            f"{take} {amount(need)} on the disk at least, and {amount(room)} are free at {out}; "
             "name another OUT, free some, or see what they take with hypojax plan",
         )
     if memory:

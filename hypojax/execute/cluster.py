@@ -28,6 +28,7 @@ from hypojax.execute.deploy.scripts import ALLOWED_FAILURES, WORKER_TTL
 from hypojax.execute.worker import CORES, OURS
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings
+from hypojax.tables.cells import counted
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -97,13 +98,13 @@ def _client(where: ClusterSettings, *, say: Say) -> Iterator[Client]:
         with _reached(where.cluster) as client:
             if where.cluster.startswith("tcp://") and LOOPBACK not in where.cluster:
                 say(f"traffic with {where.cluster} is not encrypted: use it in a network of your own only, or a scheduler with tls://")
-            say(f"scheduler {where.cluster}, {len(client.nthreads())} workers now")
+            say(f"scheduler {where.cluster}, {counted(len(client.nthreads()), 'worker')} now")
             yield client
         return
     if where.cluster == "kubernetes":
         config = _described(where)
         workers = where.workers or config.workers
-        say(f"{workers} pods asked for")
+        say(f"{counted(workers, 'pod')} asked for")
         with kubernetes_scheduler(config, workers) as address, _reached(address) as client:
             yield client
         return
@@ -127,15 +128,15 @@ def _cluster(where: ClusterSettings, *, say: Say) -> Any:  # noqa: ANN401  (what
     """The cluster of a kind that this process starts."""
     if where.cluster == "local":
         environments = core_environments(where.workers)
-        say(f"{len(environments)} worker processes on {CPU_COUNT} cores")
+        say(f"{counted(len(environments), 'worker process', many='worker processes')} on {counted(CPU_COUNT, 'core')}")
         return on_this_machine(environments, dashboard=where.dashboard)
     if where.cluster == "cuda":
         environments = gpu_environments(where.workers)
-        say(f"{len(environments)} worker processes, one a GPU")
+        say(f"{counted(len(environments), 'worker process', many='worker processes')}, one a GPU")
         return on_this_machine(environments, dashboard=where.dashboard)
     config = _described(where)
     workers = where.workers or config.workers
-    say(f"{workers} jobs asked for")
+    say(f"{counted(workers, 'job')} asked for")
     return _slurm(config, workers)
 
 

@@ -107,9 +107,7 @@ def fitted(calibration: Calibration, settings: RunSettings) -> Costs:
     good = calibration.good
     if not good:
         first = calibration.samples[0]
-        raise RunError(
-            Reason.NOTHING_FOUND, f"none of {len(calibration.samples)} sample scans could be segmented, the first: {first.problem}"
-        )
+        raise RunError(Reason.NOTHING_FOUND, f"no sample scan of {len(calibration.samples)} could be segmented, the first: {first.problem}")
     flight = in_flight(settings, batch=calibration.batch, cores=calibration.cores)
     voxels = [sample.size.voxels / MEGAVOXEL for sample in good]
     seconds = through(voxels, [sample.seconds for sample in good])

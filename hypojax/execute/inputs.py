@@ -54,7 +54,7 @@ def find(
     own = real(out)
     foreign = tuple(scan for scan in found.scans if not inside(real(scan.path), own))
     if not foreign:
-        message = f"all {len(found.scans)} images found lie in the output folder {out}; name the folder of the scans as INPUT"
+        message = f"every image found lies in the output folder {out} ({len(found.scans)} in all); name the folder of the scans as INPUT"
         raise RunError(Reason.NOTHING_FOUND, message)
     index = index_of(out / STORE)
     adopted = adopt(replace(found, scans=foreign), index.scans if index else ())
@@ -62,8 +62,10 @@ def find(
     new = [scan for scan in chosen.scans if scan.id not in index.by_id] if index and index.removed else []
     if not new:
         return chosen
-    said = f"{len(new)} scans are new here ({named(new)}), and scans were removed from {out} before: remove them again if they are the same"
-    return replace(chosen, notes=(*chosen.notes, f"{said}, and name their files in a text file for --exclude"))
+    said = f"{counted(len(new), 'scan is', many='scans are')} new here ({named(new)}), and scans were removed from {out} before"
+    return replace(
+        chosen, notes=(*chosen.notes, f"{said}: if they are the same, remove them again, and name their files in a text file for --exclude")
+    )
 
 
 def without(found: Discovery, exclude: Path | None) -> Discovery:
@@ -88,7 +90,7 @@ def without(found: Discovery, exclude: Path | None) -> Discovery:
     left = {scan.id for scan in found.scans} & set(named) | {places[place].id for place in files.values() if place in places}
     kept = tuple(scan for scan in found.scans if scan.id not in left)
     if not kept:
-        raise RunError(Reason.NOTHING_FOUND, f"all {len(found.scans)} scans found are named in {exclude}; nothing is left to do")
+        raise RunError(Reason.NOTHING_FOUND, f"every scan found is named in {exclude} ({len(found.scans)} in all); nothing is left to do")
     said = [f"{counted(len(found.scans) - len(kept), 'scan')} left out, as {exclude} says"]
     if unmet := [line for line in dict.fromkeys(named) if line not in left and files.get(line) not in places]:
         more = f" and {len(unmet) - NAMED} more" if len(unmet) > NAMED else ""
@@ -140,7 +142,8 @@ def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
     touched = [scan for scan in scans if scan.id not in elsewhere and is_touched(known[scan.id], scan)]
     if not moved and not touched:
         return Settled(store)
-    say(f"{len(moved) + len(touched)} input files lie elsewhere, or have another date or size than before: comparing what they hold")
+    count = counted(len(moved) + len(touched), "input file lies", many="input files lie")
+    say(f"{count} elsewhere than before, or with another date or size: comparing contents")
     threads = threads_for()
     with closing(overlapped([*moved, *touched], lambda scan: compare(store, scan), depth=threads, threads=threads)) as found:
         verdicts = dict(zip((scan.id for scan in (*moved, *touched)), found, strict=True))
@@ -168,12 +171,14 @@ def found_out(
     if moved:
         example = f"{moved[0].id}: {moved[0].path}, before {store.index.by_id[moved[0].id]['path']}"
         same = sum(verdicts[scan.id] == SAME for scan in moved)
-        yield f"{len(moved)} scans lie elsewhere than before ({example}); {same} of them are the same images, which are kept"
+        lie, are = counted(len(moved), "scan lies", many="scans lie"), counted(same, "is the same image", many="are the same images")
+        yield f"{lie} elsewhere than before ({example}); of these {are}, and kept"
     if touched:
-        yield f"{len(touched)} input files have another date or size than before ({named(touched)}): what they hold was compared"
+        have = counted(len(touched), "input file has", many="input files have")
+        yield f"{have} another date or size than before ({named(touched)}): contents were compared"
     if changed := [scan for scan in touched if verdicts[scan.id] == CHANGED]:
-        what = "they are measured again" if again else "their rows stay as they are; --recompute-changed measures them again"
-        yield f"{len(changed)} input files have changed since they were measured ({named(changed)}): {what}"
+        what = "measured again" if again else "the table keeps the former results; --recompute-changed measures again"
+        yield f"{counted(len(changed), 'input file has', many='input files have')} changed since the measurement ({named(changed)}): {what}"
     yield from (f"left alone: {verdict.message}" for verdict in verdicts.values() if isinstance(verdict, ScanResult))
 
 

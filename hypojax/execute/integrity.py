@@ -17,6 +17,7 @@ from hypojax.store import repair as repair_store
 from hypojax.store import verify as verify_store
 from hypojax.store.root import EXPORTS, read_root
 from hypojax.store.sealed import DamagedDocumentError
+from hypojax.tables.cells import counted
 
 AGAIN = "run the same command again, which makes it again from the store"
 NAMED = 5
@@ -148,4 +149,5 @@ def _remade_maps(store: CohortStore, out: Location, *, callback: Callback) -> li
         return []
     with table_lock(out) as common:
         describe_derivatives(store, common)
-    return [f"label maps of {len(damaged) - len(failed)} scans were made again from the store"] if len(damaged) > len(failed) else []
+    made = len(damaged) - len(failed)
+    return [f"label maps of {counted(made, 'scan')} were made again from the store"] if made else []

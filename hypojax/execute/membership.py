@@ -62,7 +62,7 @@ def holdings(out: Place, scans: str | Iterable[str]) -> tuple[Holding, ...]:
             Reason.NOTHING_FOUND, f"there is no scan {unknown[0]!r} in {out}; hypojax.open_cohort({str(out)!r}).scan has all ids"
         )
     if not named or not set(known) - {*named, *store.index.removing}:
-        message = "no scan is named" if not named else f"these are all {len(known)} scans of the cohort; delete the folder {out}"
+        message = "no scan is named" if not named else f"these are all scans of the cohort ({len(known)}); delete the folder {out}"
         raise RunError(Reason.USAGE, f"{message}; nothing was removed")
     records = {scan: store.record(scan) for scan in named}
     files = {scan: len(record["files"]) if record else 0 for scan, record in records.items()}
@@ -211,7 +211,7 @@ def _refuse_unlike(sources: Sequence[CohortStore]) -> None:
     """Refuse cohorts that were not made with the same weights and version, or that scans are still to leave."""
     for source in sources:
         if source.index.removing:
-            message = f"the removal of {len(source.index.removing)} scans from {source.root.parent} broke off"
+            message = f"the removal of {counted(len(source.index.removing), 'scan')} from {source.root.parent} broke off"
             raise RunError(Reason.STORE_DAMAGED, f"{message}; run: hypojax repair {source.root.parent}, then merge again")
     for source in sources[1:]:
         if differences := settings_differences(sources[0].index.settings, source.index.settings):

@@ -18,6 +18,7 @@ from hypojax.scans import Scan, discover
 from hypojax.settings import SHORTEST, RunSettings
 from hypojax.storage import Location, Place, locate
 from hypojax.store import CohortStore
+from hypojax.tables.cells import counted
 
 WORKER_BYTES: Final = 60e6
 """What `distributed` adds to a worker: 205 MB with hypojax imported in one, 159 MB in a plain process."""
@@ -143,7 +144,9 @@ def plan(
     sizes, refused = read_sizes(todo, room=described.scan_budget)
     if not sizes:
         why = (
-            f"all {len(refused)} headers are refused, the first: {refused[0].message}" if refused else f"all {len(found)} are done in {out}"
+            f"every header is refused ({len(refused)} in all), the first: {refused[0].message}"
+            if refused
+            else f"every scan is done in {out} ({len(found)} in all)"
         )
         raise RunError(Reason.NOTHING_FOUND, f"no scan is left to plan for: {why}")
     made = calibration or calibrate(choose(sizes, count=sample), settings=chosen, cores=described.cores)
@@ -226,7 +229,7 @@ def notes_on(calibration: Calibration, workers: Workers) -> tuple[str, ...]:
         if sample.problem
     ]
     if workers.cores and workers.cores != calibration.cores:
-        notes.append(f"the time is that of {calibration.cores} cores, which is what this machine has, and not of {workers.cores}")
+        notes.append(f"the time is that of {counted(calibration.cores, 'core')}, as this machine has, and not of {workers.cores}")
     if workers.gpus and calibration.device_bytes is None:
         notes.append("the time is that of the network without a GPU, because there is none here; the memory of the GPU is not known")
     if workers.count > 1 and workers.memory_bytes is None:

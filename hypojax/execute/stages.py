@@ -29,6 +29,7 @@ from hypojax.scans import Discovery
 from hypojax.settings import ClusterSettings, RunSettings
 from hypojax.storage import Location, Place, locate
 from hypojax.store import CohortStore
+from hypojax.tables.cells import counted
 
 ELSEWHERE: Final = frozenset({Reason.CLUSTER_LOST, Reason.UNREACHABLE, Reason.NO_ACCESS})
 """Reasons for which a run cannot go on that say nothing against the output folder: the table of what is done is written."""
@@ -245,7 +246,7 @@ def _segment(job: Job, todo: Todo, *, callback: Callback) -> Outcome:
     start = time.perf_counter()
     callback.started(total=todo.total, kept=todo.kept)
     if todo.left:
-        callback.noted(f"{todo.left} scans failed before and are skipped; --retry-failed tries them again")
+        callback.noted(f"{counted(todo.left, 'scan')} skipped, failed before; --retry-failed tries again")
     if job.settings.derivatives:
         with table_lock(job.out) as common:
             describe_derivatives(job.store, common)
@@ -291,8 +292,8 @@ def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location,
     """Write the table as every shard does when it ends, since none knows whether another will follow, and say how this one went."""
     whole, own = concluded(store, out=out, start=start), set(named)
     if waiting := sum(result.status == "pending" for result in whole.results if result.scan not in own):
-        again = "where no shard is at work or to come, the same command without --shard does them"
-        callback.noted(f"{waiting} scans of other shards are pending in the table; {again}")
+        again = "where no shard is running or still to run, the same command without --shard does the rest"
+        callback.noted(f"{counted(waiting, 'scan')} of other shards pending in the table; {again}")
     return replace(whole, results=tuple(result for result in whole.results if result.scan in own))
 
 

@@ -23,6 +23,7 @@ from jaxtyping import Float64, Int64
 from hypojax.grid import MARGIN, comparable
 from hypojax.reason import Reason, RunError
 from hypojax.tables import is_age_name, text_of
+from hypojax.tables.cells import counted
 
 BANDS: Final = 5
 """Quantile bands that a number is cut into (fifths remove nine tenths of a linear confounder's bias: Cochran 1968)."""
@@ -61,7 +62,10 @@ def by_subject(table: pd.DataFrame, *, subject: str, columns: Sequence[str]) -> 
         raise RunError(Reason.USAGE, f"the table has no column {absent[0]!r}; it has: {', '.join(map(str, table.columns))}")
     if (nameless := table[subject].isna()).any():
         rows = ", ".join(map(str, table.index[nameless][:5]))
-        raise RunError(Reason.USAGE, f"{nameless.sum()} rows have no {subject!r} (first: {rows}); name their subject or leave them out")
+        raise RunError(
+            Reason.USAGE,
+            f"{counted(int(nameless.sum()), 'row')} without {subject!r} (first: {rows}); name the subject or leave the row out",
+        )
     ids = table[subject].astype(str)
     kept = {name: table[name].groupby(ids).median() if is_number(table[name]) else _commonest(table[name], ids) for name in columns}
     return pd.DataFrame(kept, index=pd.Index(sorted(ids.unique()), name=subject))

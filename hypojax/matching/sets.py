@@ -67,7 +67,10 @@ def folds(table: pd.DataFrame, *, subject: str, stratify: Sequence[str], count: 
     """
     people = by_subject(table, subject=subject, columns=list(stratify))
     if not 2 <= count <= len(people):
-        raise RunError(Reason.USAGE, f"{count} folds of {len(people)} subjects: there must be at least 2 folds, and a subject for each")
+        raise RunError(
+            Reason.USAGE,
+            f"{counted(count, 'fold')} of {counted(len(people), 'subject')}: there must be at least 2 folds, and a subject for each",
+        )
     sizes = [len(people) // count + (number < len(people) % count) for number in range(count)]
     dealt = pd.Series(deal(people, sizes=sizes, seed=seed), index=people.index)
     return table[subject].astype(str).map(dealt).astype("int64").rename("fold")
@@ -113,7 +116,9 @@ def hold_out(table: pd.DataFrame, *, subject: str, match: Sequence[str], size: S
     count = count_of(size, among=len(known))
     if count >= len(known):
         without = f", {len(people) - len(known)} more lack one of {', '.join(match)}" if len(known) < len(people) else ""
-        raise RunError(Reason.USAGE, f"a test set of {count} leaves none of {len(known)} subjects for training{without}; ask for fewer")
+        raise RunError(
+            Reason.USAGE, f"a test set of {count} leaves none of {counted(len(known), 'subject')} for training{without}; ask for fewer"
+        )
     sets = pd.Series(TRAIN, index=people.index)
     sets[known.index[deal(known, sizes=[len(known) - count, count], seed=seed) == 1]] = TEST
     return table[subject].astype(str).map(sets).rename("set")

@@ -17,6 +17,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.reporting import Bullets, Page, Paragraph, TextTable, markdown
 from hypojax.storage import Disk, on_disk, place
 from hypojax.tables import typed_column
+from hypojax.tables.cells import counted
 from hypojax.tables.writer import tsv
 
 NOTE: Final = "split_note"
@@ -186,7 +187,8 @@ def set_name(value: object) -> str:
 
 def _summed(notes: pd.Series, subjects: pd.Series) -> list[str]:
     """Each note of rows once, with how many subjects it is about."""
-    return [f"{subjects[notes == note].nunique()} subjects are in no test set: {note}" for note in sorted(set(notes.dropna()))]
+    known = {note: subjects[notes == note].nunique() for note in sorted(set(notes.dropna()))}
+    return [f"{counted(count, 'subject is', many='subjects are')} in no test set: {note}" for note, count in known.items()]
 
 
 def _cell(line: pd.Series, name: str) -> str:
@@ -245,7 +247,9 @@ def _cases(values: pd.Series, plan: SplitPlan) -> tuple[str, ...]:
     if absent := [case for case in named if case not in counts.index]:
         raise RunError(Reason.USAGE, f"no row has {plan.group!r} {absent[0]!r} (values: {have})")
     if not named and len(counts) != 2:
-        raise RunError(Reason.USAGE, f"column {plan.group!r} has {len(counts)} values ({have}); name those that are cases with --cases")
+        raise RunError(
+            Reason.USAGE, f"column {plan.group!r} has {counted(len(counts), 'value')} ({have}); name those that are cases with --cases"
+        )
     return named or (min(counts.index, key=lambda value: (counts[value], value)),)
 
 

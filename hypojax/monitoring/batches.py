@@ -13,6 +13,7 @@ from hypojax.monitoring.limits import Choice
 from hypojax.reason import Reason, RunError
 from hypojax.storage import real
 from hypojax.tables import text_of
+from hypojax.tables.cells import counted
 from hypojax.tables.dates import SHIFTED, span_of
 
 DATES: Final = ("acq_time", "scan_date", "acquisition_date", "date")
@@ -121,8 +122,8 @@ def shared_voxels(reference: xr.Dataset, new: xr.Dataset) -> list[str]:
         return []
     known = set(reference["voxels_checksum"].values.tolist()) - {""}
     count = sum(value in known for value in new["voxels_checksum"].values.tolist())
-    said = f"{count} of the {new.sizes['scan']} scans of the new batch have the same voxels as scans of the reference and count in both"
-    return [said] if count else []
+    which = counted(count, "scan has", many="scans have")
+    return [f"of {new.sizes['scan']} in the new batch {which} the same voxels as scans of the reference: counted in both"] if count else []
 
 
 def _since(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
@@ -138,9 +139,9 @@ def _since(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
     vague = sum(span is not None and not sure for span, sure in zip(spans[name], told, strict=True))
     moved = sum(span is not None and span[0].year < SHIFTED for span in spans[name])
     said = {
-        f"{spans[name].count(None)} scans without a date in {name!r} count as not new": None in spans[name],
-        f"{vague} scans count as not new: their dates in {name!r} give only a year or month that contains {choice.since}": vague > 0,
-        f"{moved} dates in {name!r} are before {SHIFTED}, as BIDS has it for shifted dates: they were compared as they are": moved > 0,
+        f"{counted(spans[name].count(None), 'scan')} without a date in {name!r} counted as not new": None in spans[name],
+        f"{counted(vague, 'scan')} counted as not new: {name!r} gives only a year or month that contains {choice.since}": vague > 0,
+        f"{counted(moved, 'date')} in {name!r} before {SHIFTED}, as BIDS has it for shifted dates: compared without a change": moved > 0,
     }
     late = [sure and span is not None and since[0] <= span[0] for span, sure in zip(spans[name], told, strict=True)]
     return np.array(late, bool), [sentence for sentence, holds in said.items() if holds]
@@ -165,18 +166,18 @@ def _matched(first: xr.Dataset, second: xr.Dataset, choice: Choice, notes: list[
     if choice.same == "yes":
         return Batches(first.sel(scan=shared), second.sel(scan=shared), same=True, notes=(*notes, *_alone(first, second, len(shared))))
     if choice.same == "no" or not one:
-        clash = [f"{len(shared)} ids occur in both for different files and count as different scans; if they are the same: --same yes"]
+        clash = [f"{counted(len(shared), 'id')} in both for different files, counted as different scans; if they are the same: --same yes"]
         return Batches(first, second, same=False, notes=(*notes, *(clash if shared and choice.same == "auto" else [])))
     fresh = [scan for scan in paths[1] if scan not in set(one)]
     if _made(first) != _made(second) or not fresh:
         return Batches(first.sel(scan=one), second.sel(scan=one), same=True, notes=(*notes, *_alone(first, second, len(one))))
-    known = f"{len(one)} scans of the new batch are also in the reference and count only there"
+    known = f"{counted(len(one), 'scan')} of the new batch also in the reference: counted only there"
     return Batches(first, second.sel(scan=fresh), same=False, notes=(*notes, known))
 
 
 def _alone(first: xr.Dataset, second: xr.Dataset, shared: int) -> list[str]:
     once = first.sizes["scan"] + second.sizes["scan"] - 2 * shared
-    return [f"{once} scans are in only one of the two and were left out"] if once else []
+    return [f"{counted(once, 'scan')} in only one of the two: left out"] if once else []
 
 
 def _made(cohort: xr.Dataset) -> dict[str, str]:
@@ -191,7 +192,7 @@ def _making(first: xr.Dataset, second: xr.Dataset) -> list[str]:
 
 
 def _sizes(cohort: xr.Dataset, mask: Mask) -> list[str]:
-    return [f"{int(mask.sum())} of {cohort.sizes['scan']} scans are the new batch, all others the reference"]
+    return [f"the new batch: {int(mask.sum())} of {counted(cohort.sizes['scan'], 'scan')}, all others the reference"]
 
 
 def _checked(batches: Batches) -> Batches:
@@ -202,6 +203,6 @@ def _checked(batches: Batches) -> Batches:
             why = "the two have no scan in common" if batches.same else "check --since and --select, or the folder"
             raise RunError(Reason.USAGE, f"the {name} has no scans; {why}")
         if waiting := int((side["status"].values == "pending").sum()):
-            notes.append(f"{waiting} scans of the {name} are not processed yet and were not compared; finish its run first")
+            notes.append(f"{counted(waiting, 'scan')} of the {name} not processed yet: not compared; finish its run first")
     notes += [] if batches.same else shared_voxels(batches.reference, batches.new)
     return Batches(batches.reference, batches.new, same=batches.same, notes=tuple(notes))

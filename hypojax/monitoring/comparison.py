@@ -312,5 +312,5 @@ def _far(first: pd.DataFrame, second: pd.DataFrame) -> list[str]:
             far = steps[steps.abs() > FAR].sort_values(key=np.abs, ascending=False)
             listed = ", ".join(f"{scan} {step:+.0%}" for scan, step in far.head(NAMED).items())
             more = ", …" if len(far) > NAMED else ""
-            notes += [f"{in_words(region)} changed by more than {FAR:.0%} in {len(far)} scans: {listed}{more}"] if len(far) else []
+            notes += [f"{in_words(region)} changed by more than {FAR:.0%}: {listed}{more} ({len(far)} in all)"] if len(far) else []
     return notes

@@ -11,6 +11,7 @@ from hypojax.monitoring.finding import DriftResult, Finding, trend_rows, trend_s
 from hypojax.reporting import Bullets, Figure, Heading, Page, Paragraph, TextTable, interval_figure, per_cent
 from hypojax.reporting.figures import IntervalRow
 from hypojax.reporting.page import Block, Emphasis
+from hypojax.tables.cells import counted
 
 FRACTIONS: Final = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
 
@@ -128,7 +129,8 @@ def _of_scans(drift: DriftResult) -> str:
         first, second = drift.scans
         sides = f"{second} measured twice" if drift.paired else f"{second} new against {first}"
         return f"Too few scans to compare: {sides}; each side needs {drift.limits.minimum}."
-    of = f"{drift.scans[1]} scans measured twice" if drift.paired else f"{drift.scans[1]} new scans against {drift.scans[0]}"
+    second = drift.scans[1]
+    of = f"{counted(second, 'scan')} measured twice" if drift.paired else f"{counted(second, 'new scan')} against {drift.scans[0]}"
     if not moved:
         nothing = "No measure of the scans" if drift.moved else "Nothing"
         return f"{nothing} moved beyond its limits: {compared} comparisons, {of}.{_unseen(drift)}"

@@ -157,7 +157,8 @@ def repeats(**cohorts: xr.Dataset) -> tuple[str, ...]:
     """A sentence for each cohort (by its name, words joined by ``_``) with several scans of a subject."""
     sizes = {name.replace("_", " "): (cohort.sizes["scan"], len(set(subjects_of(cohort)))) for name, cohort in cohorts.items()}
     how = "one value per subject (volumes and uncertainty: geometric mean of its scans; everything else: its first scan)"
-    return tuple(f"{name}: {scans} scans of {subjects} subjects: {how}" for name, (scans, subjects) in sizes.items() if scans > subjects)
+    many = {name: counts for name, counts in sizes.items() if counts[0] > counts[1]}
+    return tuple(f"{name}: {scans} scans of {subjects} subject{'s' * (subjects > 1)}: {how}" for name, (scans, subjects) in many.items())
 
 
 def covariates(reference: xr.Dataset, new: xr.Dataset) -> dict[str, Columns]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from hypojax.reason import HypojaxError, Reason
 from hypojax.storage import Location, remote
+from hypojax.tables.cells import counted
 
 OPTIONS: Final = ("-g", "i", "-z", "n", "-b", "n", "-d", "0", "-f", "series_%s", "-w", "1")
 """No settings of the user's own, no compression, no sidecar, no subfolders, named by series number."""
@@ -300,7 +301,8 @@ def check_count(slices: Sequence[Slice], *, made: int) -> None:
     """
     expected = sum(known.frames for known in slices)
     if made < expected:  # a mosaic file holds more slices than it says
-        message = f"its folder holds {expected} slices in {len(slices)} files, and dcm2niix made {made} slices of them"
+        there = f"{counted(expected, 'slice')} in {counted(len(slices), 'file')}"
+        message = f"its folder holds {there}, and dcm2niix made {counted(made, 'slice')} of them"
         raise HypojaxError(Reason.TRUNCATED, f"{message}, so that some were left out; {STEP}")
 
 

@@ -12,6 +12,7 @@ from hypojax.scans.found import Discovery, Find, Scan, in_datasets, settle
 from hypojax.scans.search import file_scan, search_folder
 from hypojax.storage import Location, Place, beside, listed, locate_all, real, unlisted
 from hypojax.tables import SUFFIXES, Table, Value, listed_lines, read_table, refuse
+from hypojax.tables.cells import counted
 from hypojax.tables.people import agreed
 
 OWN_COLUMNS: Final = ("scan", "dataset")
@@ -156,4 +157,4 @@ def _agreeing(find: Find, rows: list[tuple[int, Mapping[str, Value]]]) -> Find:
 def _first(faults: list[str]) -> list[str]:
     """The first few, and how many more there are."""
     more = len(faults) - MOST_SAID
-    return faults[:MOST_SAID] + ([f"{more} more rows of the table have such faults"] if more > 0 else [])
+    return faults[:MOST_SAID] + ([f"such faults also in {counted(more, 'row')} more of the table"] if more > 0 else [])

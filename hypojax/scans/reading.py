@@ -27,6 +27,7 @@ from hypojax.scans.formats import SIZES, header_size, parse_mgh, parse_nifti
 from hypojax.scans.header import Header, check_size
 from hypojax.scans.voxels import Image, survey
 from hypojax.storage import ConflictError, Location, reading
+from hypojax.tables.cells import counted
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -316,7 +317,9 @@ def read_header(source: Source, *, budget: int | None = None) -> Header:
         raise no_image(start + take(source.stream, LOOKED_AT - len(start)))
     raw = start + take(source.stream, size - len(start))
     if len(raw) < size:
-        raise HypojaxError(Reason.TRUNCATED, f"it ends after {len(raw)} bytes, inside its header; fetch the file again or exclude the scan")
+        raise HypojaxError(
+            Reason.TRUNCATED, f"it ends after {counted(len(raw), 'byte')}, inside its header; fetch the file again or exclude the scan"
+        )
     header = parse_nifti(raw) if size in SIZES else parse_mgh(raw)
     check_size(header, most=source.most, budget=budget)
     return header

@@ -274,7 +274,7 @@ class _Search:
         if not table.is_file():
             return
         if likely := like_subjects(names(self._root)[0]):
-            message = f"{counted(likely, 'folder')} of {self._root} look like subject folders but are not BIDS"
+            message = f"{counted(likely, 'folder')} of {self._root} like a subject's, but not named as in BIDS"
             yield f"{message}: their images are taken, and nothing that participants.tsv says of them; rename (sub-01)"
         elif not any(scan.columns for scan in loose):
             message = f"{table} says nothing of the scans, since they are not laid out as in BIDS"

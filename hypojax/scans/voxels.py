@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, Num
 from hypojax.grid import Affine
 from hypojax.preprocessing.scaling import Range, find_range, intensities, scale, slabs
 from hypojax.reason import HypojaxError, Reason
+from hypojax.tables.cells import counted
 
 LEAST_STEPS: Final = 64
 """Numbers between lowest and highest value below which an image in a floating type has lost its contrast."""
@@ -178,7 +179,7 @@ def refuse_label_map(image: Image) -> None:
     """
     if count := label_count(image.voxels):
         what = "a mask" if count == 2 else "a label map"
-        message = f"it holds {count} values and no texture, so that it is {what} and no scan"
+        message = f"it holds {counted(int(count), 'value')} and no texture, so that it is {what} and no scan"
         raise HypojaxError(Reason.LABEL_MAP, f"{message}; name the T1-weighted image that it belongs to, or exclude it")
 
 

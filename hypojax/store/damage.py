@@ -13,6 +13,7 @@ from hypojax.store.ledger import LEDGER, ScanRecord, parse_entry, read_records, 
 from hypojax.store.rebuild import rebuilt_index
 from hypojax.store.root import OWN, Root, read_root, skeleton, table_intact, table_statuses
 from hypojax.store.sealed import NAME, DamagedDocumentError, scan_key
+from hypojax.tables.cells import counted
 
 UNLISTED = "the index of the store does not have it, so that nothing vouches for it"
 AGAIN = "run the same command again with --check to write it anew"
@@ -71,7 +72,7 @@ def _all(root: Location, index: Index | None, *, lost: str) -> tuple[Problem, ..
     stored, strays = stored_keys(root, {scan: slots.get(scan, -1) for scan in index.ids})
     first = (Problem("", lost),) if lost else ()
     if index.removing:
-        first = (*first, Problem("", f"the removal of {len(index.removing)} scans broke off; run: hypojax repair {root.parent}"))
+        first = (*first, Problem("", f"the removal of {counted(len(index.removing), 'scan')} broke off; run: hypojax repair {root.parent}"))
     parts = (_scans(root, index, stored, whole=not lost), strays, _strays(root), _skeleton(root, index, whole=not lost), _history(root))
     return (*first, *(problem for part in (*parts, _table(root, index, whole=not lost)) for problem in part))
 
@@ -128,7 +129,7 @@ def _scan(root: Location, scan: str, index: Index, stored: Sequence[str], *, sta
     if record is not None:
         yield from _with_record(root, record, index, stored, whole=whole)
     elif stored:
-        yield Problem(scan, f"it is half written ({len(stored)} objects, no ledger record); {AGAIN}")
+        yield Problem(scan, f"it is half written ({counted(len(stored), 'object')}, no ledger record); {AGAIN}")
     elif status != "pending":
         yield Problem(scan, f"the table says {status!r} but its ledger record is missing; {AGAIN}")
 

@@ -17,6 +17,7 @@ from hypojax.store.removal import ASIDE, finish_removal
 from hypojax.store.root import OWN, REMOVED, hide_table, read_root, skeleton
 from hypojax.store.sealed import NAME, DamagedDocumentError, scan_key, unseal
 from hypojax.store.transfer import move_slot
+from hypojax.tables.cells import counted
 
 
 def rebuilt_index(root: Location) -> Index | None:
@@ -103,7 +104,7 @@ def _index(root: Location) -> Iterator[str]:
             message = f"the index of store {root} is damaged, and no record of its ledger holds from which to rebuild it"
             raise RunError(Reason.STORE_DAMAGED, f"{message}; restore it from a copy, or run again into a new output folder") from error
         put_index(root, index)
-        yield f"the index was rebuilt from the records of {len(index.scans)} scans; the next run adds inputs that had none"
+        yield f"the index was rebuilt from the records of {counted(len(index.scans), 'scan')}; the next run adds inputs that had none"
 
 
 def _set_aside(root: Location, index: Index) -> Iterator[str]:

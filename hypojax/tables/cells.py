@@ -70,13 +70,13 @@ def is_number(cell: str) -> bool:
     return bool(NUMBER.fullmatch(cell)) and any(digit.isdigit() for digit in re.split("[eE]", cell)[0]) and math.isfinite(float(cell))
 
 
-def counted(number: int, what: str) -> str:
+def counted(number: int, what: str, *, many: str = "") -> str:
     """How many of something, for messages.
 
-    >>> counted(1, "age"), counted(2, "age")
-    ('1 age', '2 ages')
+    >>> counted(1, "age"), counted(2, "age"), counted(2, "scan is", many="scans are")
+    ('1 age', '2 ages', '2 scans are')
     """
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{number} {what if number == 1 else many or f'{what}s'}"
 
 
 def encoded(text: str) -> str:

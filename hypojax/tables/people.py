@@ -124,8 +124,9 @@ class People:
         spare = sorted(who for who in self._visits if who not in known)
         missing = ", ".join(f"{self._prefix}{visible(who)}" for who in sorted(set(without))[:EXAMPLES])
         left = ", ".join(repr(visible(who)) for who in spare[:EXAMPLES])
-        rows = f"{len(spare)} of its rows match no scan ({left})" if spare else "every row was used"
-        return f"table {self._place}: {len(without)} of {counted(total, 'scan')} have no row ({missing}); {rows}: use the same ids in both"
+        rows = f"{counted(len(spare), 'row')} without a scan ({left})" if spare else "every row was used"
+        scans = f"{len(without)} of {counted(total, 'scan')} without a row ({missing})"
+        return f"table {self._place}: {scans}; {rows}: use the same ids in both"
 
     def _whose(self, cell: str) -> tuple[str, str]:
         """An id without its prefix, and the session that follows it in some tables (``sub-01_ses-2``)."""
