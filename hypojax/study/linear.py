@@ -317,6 +317,24 @@ def _over_hat(
     return adjusted
 
 
+def satterthwaite_df(found: LinearFit, clusters: Int[np.ndarray, " row"], contrast: Float64[np.ndarray, " column"]) -> float:
+    """Degrees of freedom of a contrast with errors ``CR3``, by Satterthwaite's approximation (Bell and McCaffrey 2002).
+
+    Where few subjects carry a contrast (eight cases among thirty-two subjects) they are far fewer than subjects less one, and a test that
+    took those would raise false alarms.
+    """
+    x = found.design * np.sqrt(found.weights)[:, None]
+    direction, spread, crossed, own = found.inverse @ contrast, [], np.zeros((x.shape[1],) * 2), []
+    for rows in _same_size(*_sorted_clusters(clusters)):
+        pulls = np.linalg.solve(_left(x[rows], found.inverse)[0], (x[rows] @ direction)[:, :, None])[:, :, 0]
+        scores = np.einsum("grc,gr->gc", x[rows], pulls)
+        own.append(np.einsum("gc,cd,gd->g", scores, found.inverse, scores))
+        spread.append((pulls**2).sum(axis=1) - own[-1])
+        crossed += scores.T @ scores
+    spreads, owns, product = np.concatenate(spread), np.concatenate(own), found.inverse @ crossed
+    return float(spreads.sum() ** 2 / ((spreads**2).sum() + np.trace(product @ product) - (owns**2).sum()))
+
+
 def contrast_effects(
     found: LinearFit,
     covariances: Float64[np.ndarray, "region column column"],

