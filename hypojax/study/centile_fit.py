@@ -27,6 +27,10 @@ FAR: Final = 40.0
 STEP: Final = 1e-5
 """Step of the numerical Hessian of the analytic gradient, in standardised units."""
 
+SCORING_STEPS: Final = 10
+
+FIRST_STEPS: Final = 15
+
 NEWTON_STEPS: Final = 25
 
 Location = Float64[np.ndarray, "row location"]
@@ -99,7 +103,7 @@ def fit_centiles(values: Float64[np.ndarray, " row"], location: Location, scale:
         raise RunError(Reason.USAGE, f"centiles cannot be fitted: all {len(values)} values are about {centre:.6g}; leave this region out")
     columns, rows = _scales(location), _scales(scale)
     objective = partial(_negative, (values - centre) / spread, location / columns, scale / rows)
-    found = _best(objective, _start((values - centre) / spread, location / columns, scale.shape[1], shape))
+    found = _best(objective, _start((values - centre) / spread, location / columns, scale / rows, shape))
     tall, wide = location.shape[1], scale.shape[1]
     factors = np.concatenate([spread / columns, 1 / rows, np.ones(len(found) - tall - wide)])
     parameters = found * factors
@@ -133,11 +137,16 @@ def _scales(design: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, " 
     return np.sqrt((design**2).mean(axis=0))
 
 
-def _start(values: np.ndarray, location: Location, wide: int, shape: Shape) -> list[Parameters]:
-    """Least squares and its residual spread, with each of the shapes."""
-    coefficients = np.linalg.lstsq(location, values)[0]
-    log_spread = np.log(np.std(values - location @ coefficients))
-    beginning = np.concatenate([coefficients, [log_spread], np.zeros(wide - 1)])
+def _start(values: np.ndarray, location: Location, scale: Scale, shape: Shape) -> list[Parameters]:
+    """The normal model by Fisher scoring (Aitkin 1987), with each of the shapes."""
+    log_scale = np.full(len(values), np.log(np.std(values)))
+    for _ in range(SCORING_STEPS):
+        weight = np.exp(-log_scale)
+        coefficients = np.linalg.lstsq(location * weight[:, None], values * weight)[0]
+        excess = np.clip(((values - location @ coefficients) * weight) ** 2, 0, 50) - 1
+        spread = np.linalg.lstsq(scale, log_scale + excess / 2)[0]
+        log_scale = np.clip(scale @ spread, -FAR, FAR)
+    beginning = np.concatenate([coefficients, spread])
     if shape == "normal":
         return [beginning]
     return [np.concatenate([beginning, [epsilon, np.log(delta)]]) for epsilon, delta in STARTS]
@@ -172,10 +181,10 @@ Objective = partial[tuple[float, Parameters, np.ndarray]]
 
 
 def _best(objective: Objective, starts: list[Parameters]) -> Parameters:
-    """The highest maximum over the starts, polished by Newton steps."""
-    found = [minimize(partial(_mean, objective), start, jac=True, method="BFGS") for start in starts]
-    best = min(found, key=lambda one: one.fun)
-    at = np.asarray(best.x)
+    """The highest maximum over the starts: a few steps from each, to the end from the best, polished by Newton steps."""
+    mean = partial(_mean, objective)
+    begun = [minimize(mean, start, jac=True, method="BFGS", options={"maxiter": FIRST_STEPS}) for start in starts]
+    at = np.asarray(minimize(mean, min(begun, key=lambda one: one.fun).x, jac=True, method="BFGS").x)
     for _ in range(NEWTON_STEPS):
         value, gradient, _rows = objective(at)
         step = np.linalg.lstsq(_hessian(objective, at), gradient)[0]

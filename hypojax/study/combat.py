@@ -131,6 +131,14 @@ def remove_sites(found: Combat, volumes: Table, site: Sites, covariates: Covaria
     return harmonised if reference is None else np.where((site == reference)[:, None], volumes, harmonised)
 
 
+def total_bic(volumes: Table, design: Float64[np.ndarray, "row column"]) -> float:
+    """BIC of the linear model (Schwarz 1978), up to a constant, summed over features, each on the rows that have it."""
+    present = np.isfinite(volumes)
+    residuals = volumes - design @ _least_squares(design, volumes, present)
+    n = present.sum(axis=0)
+    return float((n * np.log(np.nanmean(residuals**2, axis=0)) + design.shape[1] * np.log(n)).sum())
+
+
 def _least_squares(design: Float64[np.ndarray, "row column"], volumes: Table, present: np.ndarray) -> Float64[np.ndarray, "column feature"]:
     """Coefficients of every feature on the rows that have it; 0 for a site that has none of it."""
     patterns, which = np.unique(present, axis=1, return_inverse=True)

@@ -1,6 +1,7 @@
 """The centile model of norms: which people it is fitted on, which formulas it has, and how one region is fitted."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -54,12 +55,14 @@ class NormsModel:
 
 
 def possible_df(n: int) -> range:
-    """Degrees of freedom of the curve of age that are tried: from a straight line up to one for each 40 people, at most 6.
+    """Degrees of freedom of the curve of age that are tried: from 2 (from 1,000 people on: 3) to one for each 40 people, at most 6.
+
+    A straight line is not tried: where age acts by a slight curve, BIC would take the line, and the intervals would hold too little.
 
     >>> list(possible_df(60)), list(possible_df(4000))
-    ([1, 2], [1, 2, 3, 4, 5, 6])
+    ([2], [3, 4, 5, 6])
     """
-    return range(1, min(max(n // 40, 2), 6) + 1)
+    return range(2 if n < 1000 else 3, min(max(n // 40, 2), 6) + 1)
 
 
 def norms_model(people: pd.DataFrame, *, df: int, head_size: bool) -> NormsModel:
@@ -125,6 +128,9 @@ def fit_region(
     tried: Sequence[Shape] = ("normal", "shash") if shape == "best" else (shape,)
     if shape == "best" and len(values) < LEAST_FOR_SHAPE:
         tried = ("normal",)
-    fits = {one: fit_centiles(values, location, scale, shape=one) for one in tried}
+    fits = {tried[0]: fit_centiles(values, location, scale, shape=tried[0])}
+    for one in tried[1:]:
+        with suppress(RunError):  # values of a few kinds have no SHASH: the normal shape stays
+            fits[one] = fit_centiles(values, location, scale, shape=one)
     best = min(fits.values(), key=lambda fit: fit.bic)
     return best, {one: fit.bic for one, fit in fits.items()}
