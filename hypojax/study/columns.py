@@ -88,10 +88,11 @@ def take_columns(people: pd.DataFrame, settings: StudySettings, *, meanings: Mea
     """
     taken = Taken(people)
     asked = {name: getattr(settings, name) for name in ("group", "age", "sex", "icv", "site")} | {"time": _time(settings)}
+    others = people.drop(columns=[name for name in asked.values() if name in people])
     found: dict[str, pd.Series] = {}
     empty: list[str] = []
     for canonical, named in asked.items():
-        column = _named(people, named, canonical) if named else _usual(people, canonical, taken.notes)
+        column = _named(people, named, canonical) if named else _usual(others, canonical, taken.notes)
         if column is None:
             continue
         values = _values(canonical, people[column], column, meanings, taken.notes)

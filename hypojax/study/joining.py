@@ -10,6 +10,7 @@ import pandas as pd
 from hypojax.reason import Reason, RunError, visible
 from hypojax.storage import locate
 from hypojax.study.columns import close_names
+from hypojax.study.measurements import service_columns
 from hypojax.study.numbers_read import cell_texts
 from hypojax.study.scan_ids import session_column
 from hypojax.study.study_settings import StudySettings
@@ -18,6 +19,9 @@ from hypojax.tables import SUBJECT_NAMES, People, Table, Value, find_column, ref
 from hypojax.tables.cells import counted
 
 PREFIX: Final = "sub-"
+
+HEAD: Final = "icv"
+"""Column of the head size, which stays the one that was measured with the regions."""
 
 WHOLE: Final = re.compile(r"[0-9]{1,15}(\.0+)?")
 """A whole number, as some programs write ids."""
@@ -44,7 +48,7 @@ def with_pheno(people: pd.DataFrame, settings: StudySettings) -> tuple[pd.DataFr
 
 def joined(people: pd.DataFrame, pheno: TableFile, settings: StudySettings) -> tuple[pd.DataFrame, Meanings, list[str]]:
     """The same with a table that was read."""
-    column = _id_column(pheno, settings)
+    column = _id_column(pheno, settings, is_known=settings.subject in people)
     pheno = _padded(pheno, column, people)
     session = session_column(pheno.frame, column) if "session" in people else None
     rows = tuple(_row(row) for row in pheno.frame.astype(object).to_dict("records"))
@@ -68,7 +72,13 @@ def joined(people: pd.DataFrame, pheno: TableFile, settings: StudySettings) -> t
         notes.append(found.unmatched(without, asked=bare, total=len(people)) if without else _spare(found, bare, pheno.place))
     extra = pd.DataFrame([found.row(who, visit) for who, visit in zip(bare, sessions, strict=True)], index=people.index).infer_objects()
     extra = extra[[name for name in extra.columns if name not in (session, "subject", "session", "scan")]]
-    merged, said = _merged(people, extra, pheno.place)
+    taken = {
+        str(name): f"{name}_participant"
+        for name in extra.columns
+        if name in service_columns(people) or (name == HEAD and HEAD in people and people[HEAD].notna().any())
+    }
+    notes += [f"column {name!r} of {pheno.place} is here {other!r}" for name, other in taken.items()]
+    merged, said = _merged(people, extra.rename(columns=taken), pheno.place)
     return merged, pheno.meanings, [*notes, *said]
 
 
@@ -96,10 +106,14 @@ def _bare(name: str) -> str:
     return own[len(PREFIX) :] if own[: len(PREFIX)].casefold() == PREFIX else own
 
 
-def _id_column(pheno: TableFile, settings: StudySettings) -> str:
+def _id_column(pheno: TableFile, settings: StudySettings, *, is_known: bool) -> str:
     """The column of subjects."""
     names = pheno.frame.columns
     named = settings.subject if settings.subject in names else None
+    if settings.subject is not None and named is None and not is_known:
+        raise RunError(
+            Reason.USAGE, f"--subject {visible(settings.subject)}: no table has such a column; {close_names(settings.subject, names)}"
+        )
     if column := named or find_column(names, SUBJECT_NAMES):
         return column
     raise RunError(Reason.USAGE, f"{pheno.place} has no column of ids; name it with --subject ({close_names('id', names)})")

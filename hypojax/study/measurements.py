@@ -8,12 +8,16 @@ import pandas as pd
 
 from hypojax.schema import FLAG_TEXT
 from hypojax.storage import Location
+from hypojax.study.numbers_read import cell_texts
+from hypojax.study.ratings import WORDS
 from hypojax.study.table_file import Meanings
 
 STATUS, REASON, MESSAGE, DUPLICATE, RATING = "status", "reason", "message", "duplicate_of", "rating"
 
 SERVICE: Final = (STATUS, REASON, MESSAGE, FLAG_TEXT.name, DUPLICATE, RATING)
 """Columns that say what became of a scan."""
+
+STATES: Final = frozenset({"done", "failed", "pending"})
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,17 @@ def with_ids(raw: pd.DataFrame, subjects: Sequence[str], sessions: Sequence[str]
     if sessions is not None:
         ids["session"] = pd.Series(list(sessions), index=raw.index, dtype=object)
     return pd.concat([pd.DataFrame(ids, index=raw.index), raw.drop(columns=[name for name in ids if name in raw])], axis=1)
+
+
+def service_columns(people: pd.DataFrame) -> list[str]:
+    """Columns that say what became of a scan: those of `SERVICE`, unless a table uses the name for something else.
+
+    >>> service_columns(pd.DataFrame({"status": ["done", "failed"], "reason": ["", "truncated"], "rating": [3, 5]}))
+    ['status', 'reason']
+    >>> service_columns(pd.DataFrame({"status": ["patient", "control"], "reason": ["", "headache"]}))
+    []
+    """
+    words = {name: set(cell_texts(people[name])) - {""} for name in SERVICE if name in people}
+    is_run = words.get(STATUS, {"?"}) <= STATES
+    is_used = {STATUS: is_run, REASON: is_run, MESSAGE: is_run, RATING: {word.casefold() for word in words.get(RATING, ())} <= set(WORDS)}
+    return [name for name in words if is_used.get(name, True)]

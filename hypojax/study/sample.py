@@ -15,7 +15,7 @@ from hypojax.study.columns import Taken, take_columns
 from hypojax.study.formula import Formula, parse
 from hypojax.study.grouping import Grouping, grouping_of
 from hypojax.study.joining import with_pheno
-from hypojax.study.measurements import SERVICE, Measurements
+from hypojax.study.measurements import Measurements, service_columns
 from hypojax.study.numbers_read import cell_texts
 from hypojax.study.scan_flow import FlowRow, Mask, left_out
 from hypojax.study.sources import measurements_of
@@ -125,9 +125,9 @@ def read_sample(source: xr.Dataset | pd.DataFrame | str | Path, settings: StudyS
     formula = parse(settings.formula) if settings.formula else None
     found = measurements_of(source, settings, outcome=formula.outcome if formula else None)
     people, meanings, said = with_pheno(found.people, settings)
-    service = [name for name in SERVICE if name in people]
+    service = service_columns(people)
     taken = take_columns(people.drop(columns=service), settings, meanings={**found.meanings, **meanings})
-    flow, flagged, doubted, rated = left_out(found, people)
+    flow, flagged, doubted, rated = left_out(found, people[service])
     kept = flow.kept
     grouping = _grouping(taken, settings, kept)
     needed = _needed(taken.people, formula, settings)
@@ -135,7 +135,7 @@ def read_sample(source: xr.Dataset | pd.DataFrame | str | Path, settings: StudyS
     why = ["no " + ", ".join(name for name, gone in zip(needed, row, strict=True) if gone) for row in absent.to_numpy(dtype=bool)]
     flow.leave_out("without covariates", absent.any(axis=1).to_numpy(dtype=bool), why)
     flow.end(flagged, doubted)
-    notes = (*found.notes, *said, *taken.notes, *rated, *grouping.notes, *_head_size_note(people, taken.people, found))
+    notes = (*found.notes, *said, *taken.notes, *rated, *grouping.notes, *_head_size_note(people[service], taken.people, found))
     people = taken.people[kept].assign(group=grouping.groups) if "group" in taken.people else taken.people[kept]
     if "group" in taken.people and taken.took["group"] != "group":
         people[taken.took["group"]] = grouping.groups

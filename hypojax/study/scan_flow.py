@@ -19,6 +19,9 @@ Mask = Bool[np.ndarray, " scan"]
 
 SHOWN: Final = 3
 
+NO_FLAGS: Final = frozenset({"", "0", "false", "no", "none", "-"})
+"""What a table has where a scan carries no flag."""
+
 
 class FlowRow(NamedTuple):
     """One line of the flow of scans.
@@ -115,7 +118,7 @@ def left_out(found: Measurements, people: pd.DataFrame) -> tuple[ScanFlow, Mask,
     if not flow.kept.any():
         raise RunError(Reason.USAGE, f"no scan is left: {'; '.join(row.sentence for row in flow.rows)}")
     flags = cell_texts(people[FLAG_TEXT.name]) if FLAG_TEXT.name in people else [""] * len(people)
-    return flow, np.array([bool(text) for text in flags], dtype=bool), _equal(rating, DOUBT), notes
+    return flow, np.array([text.casefold() not in NO_FLAGS for text in flags], dtype=bool), _equal(rating, DOUBT), notes
 
 
 def _equal(values: np.ndarray, word: str) -> Mask:

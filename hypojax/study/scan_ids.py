@@ -67,7 +67,7 @@ def scan_ids(frame: pd.DataFrame, settings: StudySettings, *, place: str) -> Sca
     visit = session_column(frame, column)
     subjects, notes = _subjects(frame, column, scans, place=place)
     sessions = cell_texts(frame[visit]) if visit else None
-    if settings.subject is None:
+    if column is None or column != settings.subject:
         subjects, found, said = _split(subjects)
         sessions, notes = sessions or found, [*notes, *said]
     subjects, said = _with_dataset(frame, subjects)
@@ -83,11 +83,11 @@ def subject_column(frame: pd.DataFrame, settings: StudySettings) -> str | None:
     RunError
         ``USAGE``: there is no column of the name that was given.
     """
-    if settings.subject is not None:
-        if settings.subject not in frame:
-            close = close_names(settings.subject, frame.columns)
-            raise RunError(Reason.USAGE, f"--subject {visible(settings.subject)}: no such column; {close}")
+    if settings.subject is not None and settings.subject in frame:
         return settings.subject
+    if settings.subject is not None and settings.pheno is None:  # else it may be that of the table to join
+        close = close_names(settings.subject, frame.columns)
+        raise RunError(Reason.USAGE, f"--subject {visible(settings.subject)}: no such column; {close}")
     first = str(frame.columns[0]) if frame.shape[1] else ""
     return find_column(frame.columns, SUBJECT_NAMES) or (first if MEASURE.fullmatch(first) else None)
 

@@ -322,3 +322,40 @@ def test_cases_are_named_and_all_others_are_controls() -> None:
 def test_nothing_left_is_refused_with_the_flow() -> None:
     with pytest.raises(RunError, match="no scan is left: 6 scans found; 6 scans without volume"):
         read_sample(PEOPLE.assign(hypothalamus=np.nan, eTIV=np.nan))
+
+
+def test_columns_that_share_a_name_with_ours_are_those_of_the_table(tmp_path: Path) -> None:
+    people = PEOPLE.drop(columns="diagnosis").assign(status=["control", "patient"] * 3, flags=["0", "1"] * 3, rating=[3, 4, 5] * 2)
+    sample = read_sample(people, StudySettings(group="status"))
+    assert sample.controls() == "control"
+    assert flow(sample) == {"found": 6, "analysed": 6, "flagged": 3}
+    assert sample.people["rating"].tolist() == [3, 4, 5] * 2
+
+
+def test_a_participants_table_never_overwrites_what_was_measured(tmp_path: Path) -> None:
+    small_store(tmp_path / "cohort.zarr")
+    clinic = pd.DataFrame({"participant_id": ["01", "02", "03"], "status": ["enrolled"] * 3, "icv": [1500.0] * 3, "Record": [1, 2, 3]})
+    clinic.to_csv(tmp_path / "clinic.csv", index=False)
+    sample = read_sample(tmp_path, StudySettings(pheno=str(tmp_path / "clinic.csv")))
+    assert flow(sample) == flow(read_sample(tmp_path))
+    assert sample.people["icv"].tolist()[0] == 10.0
+    assert sample.people["icv_participant"].tolist() == [1500.0, 1500.0]
+    assert said(sample, "column 'icv' of table")
+    named = read_sample(tmp_path, StudySettings(pheno=str(tmp_path / "clinic.csv"), icv="icv_participant", subject="Record"))
+    assert named.people["icv"].tolist() == [1500.0, 1500.0]
+
+
+def test_pandas_tables_of_every_dtype_and_index_give_the_same_sample() -> None:
+    right = read_sample(PEOPLE)
+    for table in (
+        PEOPLE.convert_dtypes(),
+        PEOPLE.astype({"diagnosis": "category", "gender": "category"}),
+        PEOPLE.set_index("participant_id"),
+        PEOPLE.astype(object),
+        PEOPLE.iloc[[0, 1, 2, 3, 4, 5]].set_axis([9, 8, 7, 6, 5, 4]),
+    ):
+        sample = read_sample(table)
+        np.testing.assert_array_equal(sample.volumes, right.volumes)
+        assert sample.people.index.tolist() == right.people.index.tolist()
+        assert sample.people[["group", "sex"]].to_numpy().tolist() == right.people[["group", "sex"]].to_numpy().tolist()
+        assert sample.people["age"].tolist() == right.people["age"].tolist()
