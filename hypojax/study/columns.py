@@ -14,7 +14,7 @@ from hypojax.study.study_settings import StudySettings
 from hypojax.study.table_file import Meanings
 from hypojax.tables import AGE_NAMES, SEX_NAMES, SEXES, plain
 from hypojax.tables.cells import counted, per_year
-from hypojax.tables.dates import ages_of
+from hypojax.tables.dates import OLDEST, ages_of
 
 GROUP_NAMES: Final = (
     *("group", "groups", "diagnosis", "dx", "diag", "diagnosticgroup", "dxgroup", "studygroup", "patientgroup", "clinicalgroup"),
@@ -93,12 +93,15 @@ def take_columns(people: pd.DataFrame, settings: StudySettings, *, meanings: Mea
     empty: list[str] = []
     for canonical, named in asked.items():
         column = _named(people, named, canonical) if named else _usual(others, canonical, taken.notes)
-        if column is None:
+        if column is None or (canonical == "time" and not is_of_numbers(people[column])):  # dates stay what they are
             continue
         values = _values(canonical, people[column], column, meanings, taken.notes)
         if values.isna().all():
+            if named:
+                example = ", ".join(repr(visible(cell)) for cell in sorted(set(cell_texts(people[column])) - {""})[:SHOWN]) or "nothing"
+                raise RunError(Reason.USAGE, f"--{canonical} {visible(column)}: the column has no value of that kind (found: {example})")
             taken.notes.append(f"column {visible(column)!r} ({canonical}) has no values: it is not used")
-            empty.append(column)
+            empty += [column] if column == canonical else []
             continue
         found[canonical] = values
         taken.took[canonical] = column
@@ -185,8 +188,10 @@ def read_ages(column: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
     >>> read_ages(pd.Series(["89+", "31,5", "999", None]), "age")[0].tolist()
     [89.0, 31.5, nan, nan]
     """
-    found = ages_of(cell_texts(column), name)
     unit = per_year(name)
+    if pd.api.types.is_numeric_dtype(column) and column.dropna().between(0, OLDEST * unit).all():
+        return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan) / unit, index=column.index), _in_years(name, unit)
+    found = ages_of(cell_texts(column), name)
     values = pd.Series([np.nan if value is None else value / unit for value in found.values], index=column.index, dtype=np.float64)
     cells = cell_texts(column)
     notes = []
@@ -198,9 +203,12 @@ def read_ages(column: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
         example = f"{cells[row]!r} as {found.values[row]:g}"
         many = counted(len(found.respelled), "age")
         notes.append(f"column {visible(name)!r}: {many} not written as a plain number, but read ({example})")
-    if unit != 1.0:
-        notes.append(f"column {visible(name)!r}: divided by {unit:g}, so that ages are in years")
-    return values, notes
+    return values, [*notes, *_in_years(name, unit)]
+
+
+def _in_years(name: str, unit: float) -> list[str]:
+    """A note on ages in another unit."""
+    return [f"column {visible(name)!r}: divided by {unit:g}, so that ages are in years"] if unit != 1.0 else []
 
 
 def read_sexes(column: pd.Series, name: str, meaning: Mapping[str, str]) -> tuple[pd.Series, list[str]]:

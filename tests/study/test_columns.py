@@ -48,9 +48,18 @@ def test_of_two_candidates_the_more_usual_is_taken_and_said_and_a_named_one_goes
 def test_a_column_without_values_is_not_used() -> None:
     taken = take_columns(pd.DataFrame({"icv": [np.nan, np.nan], "age": [1, 2]}), StudySettings(), meanings={})
     assert "icv" not in taken.people
+    with pytest.raises(RunError, match=r"--age name: the column has no value of that kind \(found: 'Ann', 'Bo'\)"):
+        take_columns(pd.DataFrame({"name": ["Ann", "Bo"]}), StudySettings(age="name"), meanings={})
     assert "column 'icv' (icv) has no values: it is not used" in taken.notes
     failed = take_columns(pd.DataFrame({"eTIV": [0.0, 1.5e6]}), StudySettings(), meanings={})
     assert np.isnan(failed.people["icv"].iloc[0])
+
+
+def test_a_column_of_dates_that_is_named_as_time_stays_what_it_is() -> None:
+    people = pd.DataFrame({"visit_date": ["2020-01-01", "2021-01-01"]})
+    taken = take_columns(people, StudySettings(change="visit_date"), meanings={})
+    assert "time" not in taken.people
+    assert taken.people["visit_date"].tolist() == ["2020-01-01", "2021-01-01"]
 
 
 def test_ages_as_people_write_them() -> None:
