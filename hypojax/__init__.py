@@ -7,7 +7,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hypojax import demonstration, evaluation, matching, metrics, monitoring, phantom, scans, store, training
+    from hypojax import demonstration, evaluation, matching, metrics, monitoring, phantom, scans, store, study, training
     from hypojax.cohort import open_cohort, open_scan
     from hypojax.cohort.geometry import to_nifti
     from hypojax.demonstration import Demonstration, demo
@@ -66,7 +66,19 @@ _ROOMS: Final = {
 }  # fmt: skip
 """Room → the public names that it holds. No room has the name of a public function, so that neither hides the other."""
 
-_OPEN: Final = ("demonstration", "evaluation", "execute", "matching", "metrics", "monitoring", "phantom", "scans", "store", "training")
+_OPEN: Final = (
+    "demonstration",
+    "evaluation",
+    "execute",
+    "matching",
+    "metrics",
+    "monitoring",
+    "phantom",
+    "scans",
+    "store",
+    "study",
+    "training",
+)
 """Rooms that are public as they are, each with functions of its own: ``hypojax.evaluation.compare``."""
 
 _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
@@ -77,7 +89,7 @@ __all__ = [
     "TrainResult", "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest",
     "matching", "measure_cohort", "merge", "metrics", "monitoring", "open_cohort", "open_scan", "phantom", "plan", "preprocess",
     "preprocess_cohort", "remove", "repair", "run", "scans", "segment", "segment_cohort", "segment_store", "status", "store",
-    "to_nifti", "train", "training", "verify", "write_examples",
+    "study", "to_nifti", "train", "training", "verify", "write_examples",
 ]  # fmt: skip
 
 

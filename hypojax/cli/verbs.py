@@ -14,6 +14,7 @@ from hypojax.cli.development import DriftVerb, EvaluateVerb, SplitVerb, TrainVer
 from hypojax.cli.membership_verbs import MergeVerb, RemoveVerb
 from hypojax.cli.planning import PlanVerb
 from hypojax.cli.screen import Screen
+from hypojax.cli.study_verbs import NormsVerb, StudyVerb
 from hypojax.cli.verb import OK, SOME_FAILED, Place, Verb, deaf_to, exit_code
 from hypojax.reason import Reason, RunError
 from hypojax.settings import ClusterSettings, RunSettings
@@ -351,6 +352,8 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "info": InfoVerb,
     "demo": DemoVerb,
     "split": SplitVerb,
+    "study": StudyVerb,
+    "norms": NormsVerb,
     "drift": DriftVerb,
     "evaluate": EvaluateVerb,
     "train": TrainVerb,

@@ -13,12 +13,15 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy import stats
 
-from hypojax.study.wording import names_of, p_text, records
+from hypojax.study.wording import names_of, p_text, plain_number, records
 
 NOTICEABLE: Final = 0.25
 """Standardised difference from which adjustment in the model depends on its form (Rubin 2001; Ho 2007)."""
 
 LARGE: Final = 0.5
+
+TITLES: Final = {"icv": "Head size", "flagged": "The share of flagged scans"}
+"""Variables whose names are no words."""
 
 FEWEST_LEVELS: Final = 2
 
@@ -216,7 +219,8 @@ def _sentence(row: Mapping[Any, Any], balance: pd.DataFrame, adjusted: Collectio
     test = f"; {kind}{'' if kind.endswith('t') else ' test'}, p {p_text(p)}{_small(p, size)}" if np.isfinite(p) else ""
     shown = f"{_shown(row, case, control)} (standardised difference {number}{test})"
     name = str(row["variable"])
-    return f"{name[:1].upper()}{name[1:]} {word} between {case} and {control}: {shown}. {_cost(row, case, control, adjusted)}"
+    title = TITLES.get(name, f"{name[:1].upper()}{name[1:]}")
+    return f"{title} {word} between {case} and {control}: {shown}. {_cost(row, case, control, levels=len(same), adjusted=adjusted)}"
 
 
 def _small(p: float, size: float) -> str:
@@ -226,15 +230,16 @@ def _small(p: float, size: float) -> str:
 
 def _shown(row: Mapping[Any, Any], case: str, control: str) -> str:
     if not row["level"]:
-        return f"mean {row['case']:.4g} in {case} and {row['control']:.4g} in {control}"
+        return f"mean {plain_number(row['case'])} in {case} and {plain_number(row['control'])} in {control}"
     sides = ((case, row["case"], row["n_case"]), (control, row["control"], row["n_control"]))
     parts = [f"{round(share * count)} of {count} in {name} ({100 * share:.0f} %)" for name, share, count in sides]
     return f"{row['level']} {' and '.join(parts)}"
 
 
-def _cost(row: Mapping[Any, Any], case: str, control: str, adjusted: Collection[str]) -> str:
+def _cost(row: Mapping[Any, Any], case: str, control: str, *, levels: int, adjusted: Collection[str]) -> str:
     """What to think of it."""
-    alone = [name for name, share in ((case, row["case"]), (control, row["control"])) if row["level"] and share in (0.0, 1.0)]
+    one_sided = (0.0, 1.0) if levels == 1 else (1.0,)  # a category with one line has two levels
+    alone = [name for name, share in ((case, row["case"]), (control, row["control"])) if row["level"] and share in one_sided]
     if row["variable"] not in adjusted:
         return f"The model does not have {row['variable']}: the difference between the groups may be its doing."
     if alone:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from hypojax.study.wording import SIGNIFICANT, amount, figure, interval, names_of, p_text, records, region_name
+from hypojax.study.wording import SHOWN_UNITS, SIGNIFICANT, amount, between, figure, interval, names_of, p_text, records, region_name
 
 SLOPES: Final = ("slope", "change", "annual_change")
 """Quantities that are no difference between groups."""
@@ -20,7 +20,7 @@ Rows = Mapping[str, Any]
 
 
 def answers(
-    effects: pd.DataFrame, *, term: str, detectable: pd.DataFrame, counts: Mapping[str, int], confidence: float = 0.95
+    effects: pd.DataFrame, *, term: str, detectable: pd.DataFrame, counts: Mapping[str, Mapping[str, str]], confidence: float = 0.95
 ) -> list[str]:
     """One paragraph a region and contrast of a term.
 
@@ -33,7 +33,7 @@ def answers(
     detectable
         ``power.tsv``: columns ``region``, ``contrast``, ``smallest`` (in the unit of the difference), ``smallest_percent``.
     counts
-        Group → people analysed.
+        Region → group → who was analysed, in words: ``n = 24``.
     confidence
         Coverage of the intervals.
     """
@@ -42,16 +42,18 @@ def answers(
     for row in records(asked):
         same = effects[(effects["term"] == term) & (effects["region"] == row["region"]) & (effects["contrast"] == row["contrast"])]
         others = {str(one["quantity"]): one for one in records(same) if one["quantity"] in EXPRESSIONS}
-        found.append(paragraph(row, others, smallest=_smallest(detectable, row), counts=counts, confidence=confidence))
+        found.append(
+            paragraph(row, others, smallest=_smallest(detectable, row), counts=counts.get(str(row["region"]), {}), confidence=confidence)
+        )
     return found
 
 
-def paragraph(row: Rows, others: Mapping[str, Rows], *, smallest: Rows, counts: Mapping[str, int], confidence: float = 0.95) -> str:
+def paragraph(row: Rows, others: Mapping[str, Rows], *, smallest: Rows, counts: Mapping[str, str], confidence: float = 0.95) -> str:
     """What was found for one region and contrast.
 
     >>> from hypojax.study.effect import Effect
     >>> row = Effect("icv", "sex", "M - F", "difference", "linear model, HC3, t", -9.0, "mm3", 2.0, -4.5, 20, 0.0002, -13.2, -4.8, 24)
-    >>> print(paragraph(row._asdict(), {}, smallest={}, counts={"M": 12, "F": 12}))
+    >>> print(paragraph(row._asdict(), {}, smallest={}, counts={"M": "n = 12", "F": "n = 12"}))
     Intracranial volume: 9.0 mm³ smaller in M (n = 12) than in F (n = 12) (95 % CI −13.2 to −4.8 mm³; t(20) = −4.50, p < .001; n = 24).
     """
     name = region_name(str(row["region"]))
@@ -84,7 +86,7 @@ def verdict(row: Rows) -> str:
     return "hint" if isfinite(row["p_fdr"]) and row["p_fdr"] >= SIGNIFICANT else "difference"
 
 
-def _claim(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, int]) -> str:
+def _claim(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
     value = float(row["estimate"])
     if row["quantity"] == "interaction":
         return f"the effect of {row['term'].replace(':', ' differs with ')} by {amount(value, row['unit'], sign=True)} ({row['contrast']})"
@@ -96,12 +98,12 @@ def _claim(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, int]) -> 
     return f"{size} in {_with_count(case, counts)} than in {_with_count(control, counts)}"
 
 
-def _not_shown(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, int]) -> str:
+def _not_shown(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
     value = amount(float(row["estimate"]), row["unit"], sign=True)
     if row["quantity"] == "interaction":
         return f"no interaction {row['term']} was shown; estimate {value}"
     if row["quantity"] in SLOPES or not row["contrast"]:
-        return f"no change with {row['term']}{_of(row)} was shown; estimate {value} a unit"
+        return f"no change with {row['term']}{_of(row)} was shown; estimate {value} for each unit of it"
     case, control = names_of(str(row["contrast"]))
     percent = f" ({amount(float(others['percent']['estimate']), '%', sign=True)})" if "percent" in others else ""
     return f"no difference between {_with_count(case, counts)} and {_with_count(control, counts)} was shown; estimate {value}{percent}"
@@ -147,8 +149,8 @@ def _smallest(detectable: pd.DataFrame, row: Rows) -> Rows:
     return found.iloc[0].to_dict() if len(found) else {}
 
 
-def _with_count(group: str, counts: Mapping[str, int]) -> str:
-    return f"{group} (n = {counts[group]})" if group in counts else group
+def _with_count(group: str, counts: Mapping[str, str]) -> str:
+    return f"{group} ({counts[group]})" if group in counts else group
 
 
 def _of(row: Rows) -> str:
@@ -156,21 +158,19 @@ def _of(row: Rows) -> str:
 
 
 def short_rows(effects: pd.DataFrame, *, terms: Sequence[str] = ()) -> list[list[str]]:
-    """Effects as cells for a terminal and the page: region, contrast, difference, percent, g, p, p FDR, verdict."""
+    """Effects as cells of `SHORT_HEADER`, for the page and a terminal."""
     chosen = effects[effects["quantity"].isin(PRIMARY)]
     chosen = chosen[chosen["term"].isin(list(terms))] if terms else chosen
     found = []
     for row in records(chosen):
         same = effects[(effects["region"] == row["region"]) & (effects["term"] == row["term"]) & (effects["contrast"] == row["contrast"])]
-        others = {str(one["quantity"]): one for one in records(same)}
-        g = next((others[name] for name in ("hedges_g_adjusted", "hedges_g") if name in others), None)
+        percents = same[same["quantity"].eq("percent")]
         found.append([
             region_name(str(row["region"])),
             str(row["contrast"] or row["term"]),
-            _cell(row),
-            _cell(others["percent"]) if "percent" in others else "",
-            "" if g is None else _cell(g),
-            f"p {p_text(row['p'])}",
+            f"{_cell(row)} {SHOWN_UNITS.get(row['unit'], row['unit'])}".strip(),
+            _cell(records(percents)[0]) if len(percents) else "",
+            p_text(row["p"]).removeprefix("= "),
             p_text(row["p_fdr"]).removeprefix("= ") if isfinite(row["p_fdr"]) else "",
             str(int(row["n"])),
             verdict(row),
@@ -178,9 +178,9 @@ def short_rows(effects: pd.DataFrame, *, terms: Sequence[str] = ()) -> list[list
     return found
 
 
-SHORT_HEADER: Final = ("region", "contrast", "difference", "%", "g adjusted", "p", "p FDR", "n", "")
+SHORT_HEADER: Final = ("region", "contrast", "difference (95 % interval)", "%", "p", "p FDR", "n", "")
 
 
 def _cell(row: Rows) -> str:
     unit = str(row["unit"])
-    return f"{figure(row['estimate'], unit, sign=True)} ({figure(row['ci_low'], unit)} to {figure(row['ci_high'], unit)})"
+    return f"{figure(row['estimate'], unit, sign=True)} ({between(row['ci_low'], row['ci_high'], unit)})"

@@ -134,7 +134,7 @@ def age_figure(people: pd.DataFrame, bands: pd.DataFrame, *, unit: str) -> "Figu
         axes.set_xlabel("age, years", fontsize=9)
         axes.set_ylabel(SHOWN_UNITS.get(unit, unit), fontsize=9)
         _plain(axes)
-    if regions:
+    if regions and any(groups):
         panels[0].legend(frameon=False, fontsize=9)
     figure.tight_layout()
     return figure

@@ -11,6 +11,9 @@ SIGNIFICANT: Final = 0.05
 DIGITS: Final = {"mm3": 1, "cm3": 3, "mL": 3, "%": 1, "1": 2}
 """Decimals shown of a number in a unit; four significant figures in others."""
 
+LARGE: Final = 10_000.0
+"""Volume in mm3 from which decimals say nothing."""
+
 SHOWN_UNITS: Final = {"mm3": "mm³", "cm3": "cm³", "1": "", "mm3/year": "mm³ a year", "%/year": "% a year"}
 
 
@@ -38,8 +41,10 @@ def amount(value: float, unit: str, *, sign: bool = False) -> str:
     return f"{figure(value, unit, sign=sign)} {SHOWN_UNITS.get(unit, unit)}".strip()
 
 
-def figure(value: float, unit: str, *, sign: bool = False) -> str:
+def figure(value: float, unit: str, *, sign: bool = False, size: float = 0.0) -> str:
     """A number with the decimals of its unit, without it; nothing but a dash where there is none.
+
+    Numbers beside one of ``size`` get its decimals.
 
     >>> figure(-67.52, "mm3"), figure(float("nan"), "%"), figure(0.0001234, "")
     ('−67.5', '–', '0.0001234')
@@ -48,9 +53,11 @@ def figure(value: float, unit: str, *, sign: bool = False) -> str:
         return "–"
     plus = "+" if sign else ""
     digits = DIGITS.get(unit.removesuffix("/year"))
-    if digits is None or (value and abs(value) < 0.5 * 10**-digits and unit != "%"):
+    if digits is None:
         return f"{value:{plus}.4g}".replace("-", "−")
-    large = abs(value) >= 100_000 and unit == "mm3"
+    if value and abs(value) < 0.5 * 10**-digits and unit != "%":
+        return f"{value:{plus}.2g}".replace("-", "−")
+    large = max(abs(value), size) >= LARGE and unit == "mm3"
     return f"{value:{plus},.{0 if large else digits}f}".replace("-", "−")
 
 
@@ -60,7 +67,26 @@ def interval(low: float, high: float, unit: str) -> str:
     >>> interval(-97.2, -37.8, "mm3")
     '−97.2 to −37.8 mm³'
     """
-    return f"{figure(low, unit)} to {amount(high, unit)}"
+    return f"{between(low, high, unit)} {SHOWN_UNITS.get(unit, unit)}".strip()
+
+
+def between(low: float, high: float, unit: str) -> str:
+    """An interval without its unit, both ends with the same decimals.
+
+    >>> between(-16196.2, -815.34, "mm3")
+    '−16,196 to −815'
+    """
+    size = max(abs(low), abs(high))
+    return f"{figure(low, unit, size=size)} to {figure(high, unit, size=size)}"
+
+
+def plain_number(value: float) -> str:
+    """A mean or SD of any size.
+
+    >>> plain_number(1502345.6), plain_number(41.2625), plain_number(0.01234)
+    ('1,502,346', '41.3', '0.0123')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def region_name(region: str) -> str:
@@ -80,25 +106,6 @@ def names_of(contrast: str) -> tuple[str, str]:
     """
     first, _, second = contrast.partition(" - ")
     return first, second
-
-
-def people_count(number: int) -> str:
-    """How many people.
-
-    >>> people_count(1), people_count(24)
-    ('1 person', '24 people')
-    """
-    return f"{number:,} {'person' if number == 1 else 'people'}"
-
-
-def group_counts(group: pd.Series, names: Iterable[str]) -> str:
-    """How many people each group has.
-
-    >>> group_counts(pd.Series(["a", "b", "b"]), ["a", "b"])
-    '1 in a, 2 in b'
-    """
-    counts = group.value_counts()
-    return ", ".join(f"{int(counts.get(name, 0))} in {name}" for name in names)
 
 
 def listed(names: Iterable[object], *, most: int = 8) -> str:

@@ -6,7 +6,7 @@ from hypojax.study.effect import Effect, effects_table
 from hypojax.study.study_answers import answers, short_rows, verdict
 
 METHOD = "linear model, HC3, t"
-COUNTS = {"patient": 24, "control": 40}
+COUNTS = {"hypothalamus": {"patient": "n = 24", "control": "n = 40"}}
 
 
 def effect(**changes: object) -> Effect:
@@ -60,5 +60,5 @@ def test_the_short_table_has_one_row_a_contrast() -> None:
     percent = effect(quantity="percent", unit="%", estimate=-7.25, ci_low=-11.4, ci_high=-3.1)
     rows = short_rows(effects_table([effect(), percent, effect(region="icv", p=0.5)]), terms=["group"])
     assert [row[0] for row in rows] == ["hypothalamus", "intracranial volume"]
-    assert rows[0][2:4] == ["−67.5 (−106.3 to −28.7)", "−7.2 (−11.4 to −3.1)"]
+    assert rows[0][2:4] == ["−67.5 (−106.3 to −28.7) mm³", "−7.2 (−11.4 to −3.1)"]
     assert [row[-1] for row in rows] == ["difference", "not shown"]

@@ -1,0 +1,130 @@
+"""A whole study, from a cohort or a table to its page: a planted effect is found, and what has no answer is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from generated_cohort import generated
+from r_reference import entry
+
+from hypojax.cli import main
+from hypojax.cli.verb import OK, USAGE
+from hypojax.reason import RunError
+from hypojax.study import StudySettings, analyse, write_study
+from hypojax.study.study_run import write_findings
+from hypojax.tables.cells import NOT_AVAILABLE
+
+GROUP = np.array(["control"] * 40 + ["patient"] * 40)
+
+
+def cohort(factor: float = 0.85) -> xr.Dataset:
+    """Forty people whose volumes are as they are, and forty whose volumes are times a factor."""
+    both = generated(80, seed=3, failing=0.0)
+    change = xr.DataArray(np.where(GROUP == "patient", factor, 1.0), dims="scan")
+    is_head = both["region"] == "icv"
+    return both.assign(volume_mm3=both["volume_mm3"] * xr.where(is_head, 1.0, change), group=("scan", GROUP))
+
+
+def test_the_planted_difference_is_found_and_written_with_everything_around_it(tmp_path: Path) -> None:
+    found = write_study(cohort(), out=tmp_path, settings=StudySettings(group="group"))
+    estimate = found.effects.sel(region="hypothalamus", term="group", contrast="patient - control", quantity="percent").squeeze("method")
+    assert float(estimate.ci_low) < float(estimate.ci_high) < -3
+    assert "smaller in patient (n = 40) than in control (n = 40)" in found.answers[0]
+    names = {path.relative_to(tmp_path).as_posix() for path in found.paths}
+    assert {"study.md", "study.html", "effects.tsv", "effects.nc", "flow.tsv", "balance.tsv", "power.tsv", "head_size.tsv"} <= names
+    assert {"diagnostics.tsv", "influence.tsv", "figures/differences.svg", "figures/groups.png", "figures/checks.svg"} <= names
+    text = (tmp_path / "study.md").read_text(encoding="utf-8")
+    assert "Model: volume ~ group + age + sex + icv." in text
+    assert "(figures/groups.svg)" in text
+    table = pd.read_csv(tmp_path / "effects.tsv", sep="\t", na_values=NOT_AVAILABLE)
+    with xr.open_dataset(tmp_path / "effects.nc") as stored:
+        row = table[(table["region"] == "hypothalamus") & (table["quantity"] == "difference") & (table["term"] == "group")].iloc[0]
+        one = stored.sel(region="hypothalamus", term="group", contrast=row["contrast"], quantity="difference", method=row["method"])
+        assert float(one["estimate"]) == pytest.approx(row["estimate"])
+
+
+def test_the_same_study_gives_the_same_bytes(tmp_path: Path) -> None:
+    settings = StudySettings(group="group", region=("hypothalamus",))
+    for name in ("first", "second"):
+        write_findings(analyse(cohort(), settings=settings).findings, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "first").iterdir() if path.suffix != ".nc")
+    assert len(files) > 8
+    assert [name for name in files if (tmp_path / "first" / name).read_bytes() != (tmp_path / "second" / name).read_bytes()] == []
+
+
+def test_numbers_of_a_study_are_those_of_r(shared: Path) -> None:
+    known = entry(shared, "ols_cohort")
+    settings = StudySettings(formula="volume ~ group + age + sex + icv", unit="mm3", region=("hypothalamus",))
+    found = analyse(str(shared / "stats_reference" / "inputs" / "cohort.csv"), settings=settings)
+    row = found.effects.sel(region="hypothalamus", term="group", contrast="patient - control", quantity="difference").squeeze("method")
+    known.check({"estimate": float(row.estimate), "se": float(row.se), "p": float(row.p)}, "HC3", "grouppatient")
+    power = found.findings.table("power").set_index("region")
+    assert power.loc["hypothalamus", "smallest"] == pytest.approx(2.8 * float(row.se), rel=0.03)  # t.975 + t.80, the rule of thumb
+
+
+def test_no_difference_shown_is_the_answer_for_ds002748(shared: Path) -> None:
+    found = analyse(str(shared / "tables" / "ds002748_volumes.tsv"), settings=StudySettings(group="group", unit="mm3"))
+    assert "no difference between depr (n = 51) and control (n = 21) was shown" in found.answers[0]
+    assert "with 80 % power these data could have shown" in found.answers[0]
+    assert any("not corrected for head size" in sentence for sentence in found.findings.remarks["head_size"])
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "words"),
+    [
+        ({"group": "patient"}, StudySettings(group="group"), "a comparison needs two groups"),
+        ({}, StudySettings(group="group", harmonise=True), "two sites"),
+        ({}, StudySettings(formula="volume ~ group + __import__('os')"), "character 18"),
+        ({}, StudySettings(formula="volume ~ group + agee"), "agee"),
+        ({}, StudySettings(group="group", region=("hypothalamos",)), "hypothalamus"),
+        ({}, StudySettings(group="group", cases=("MCI",)), "MCI"),
+        ({}, StudySettings(group="group", norms="/nowhere/norms.nc"), "hypojax norms"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_a_sentence(change: dict[str, str], settings: StudySettings, words: str) -> None:
+    people = cohort()
+    for name, value in change.items():
+        people = people.assign({name: ("scan", np.full(80, value))})
+    with pytest.raises(RunError, match=words):
+        analyse(people, settings=settings)
+
+
+def test_the_verb_writes_beside_a_table_and_refuses_with_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = cohort()
+    table = dataset["volume_mm3"].to_pandas().assign(group=GROUP, age=dataset["age"].values, sex=dataset["sex"].values)
+    table.rename_axis("participant_id").to_csv(tmp_path / "volumes.tsv", sep="\t")
+    arguments = ["study", str(tmp_path / "volumes.tsv"), "--group", "group", "--unit", "mm3", "--region", "hypothalamus", "--out"]
+    assert main([*arguments, str(tmp_path / "study"), "--json"]) == OK
+    document = json.loads(capsys.readouterr().out)
+    assert (document["verb"], document["exit_code"], document["analysed"]) == ("study", 0, {"control": 40, "patient": 40})
+    assert all(Path(path).is_file() for path in document["paths"])
+    assert document["answers"][0].startswith("Hypothalamus: ")
+    assert main(["study", str(tmp_path / "nothing.tsv"), "--group", "group"]) == USAGE
+    shown = capsys.readouterr().err
+    assert "error:" in shown
+    assert "Traceback" not in shown
+
+
+def test_sums_of_two_sites_give_the_answer_of_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = cohort()
+    table = dataset["volume_mm3"].to_pandas().assign(group=GROUP, age=dataset["age"].values, sex=dataset["sex"].values)
+    for number in (0, 1):
+        part = table.iloc[number::2]
+        part.rename_axis("participant_id").to_csv(tmp_path / f"{number}.tsv", sep="\t")
+        source = [str(tmp_path / f"{number}.tsv"), "--group", "group", "--unit", "mm3", "--region", "hypothalamus"]
+        assert main(["study", *source, "--summaries", str(tmp_path / f"{number}.json"), "--quiet"]) == OK
+    capsys.readouterr()
+    files = [str(tmp_path / f"{number}.json") for number in (0, 1)]
+    assert main(["study", "--from-summaries", *files, "--out", str(tmp_path / "study"), "--json"]) == OK
+    rows = json.loads(capsys.readouterr().out)["effects"]
+    pooled = next(row for row in rows if row["region"] == "hypothalamus" and row["term"] == "group")
+    people = table.assign(site=["A", "B"] * 40)
+    settings = StudySettings(formula="volume ~ group + age + sex + icv + site", unit="mm3", region=("hypothalamus",))
+    whole = analyse(people.rename_axis("participant_id").reset_index(), settings=settings).effects
+    estimate = whole.estimate.sel(region="hypothalamus", term="group", contrast="patient - control", quantity="difference").squeeze(
+        "method"
+    )
+    assert pooled["estimate"] == pytest.approx(float(estimate), rel=1e-8)
