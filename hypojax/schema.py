@@ -104,6 +104,7 @@ TABLE: Final = (
     Variable("quality_noise", SCAN, "float64", "1", "Noise standard deviation near the hypothalamus over the standard deviation of the tissue of the head (after Immerkaer 1996)"),
     Variable("extracranial_signal", SCAN, "float64", "1", "Share of voxels 6 to 14 mm outside the intracranial mask, above its centre, that are brighter than background"),
     Variable("icv_cut_off", SCAN, "float64", "1", "Share of the intracranial surface that lies on the border of the field of view"),
+    Variable("brain_mask_mm3", SCAN, "float64", "mm3", "Volume of what a skull-stripped scan keeps, all voxels but the one value written round it: a proxy of head size, not an intracranial volume; missing for whole heads"),
     Variable("nonfinite_voxels", SCAN, "float64", "1", "Voxels of the file that were NaN or infinite, or marks of missing values far beyond all others"),
     Variable("voxel_size_mm", ("scan", "axis"), "float64", "mm", "Voxel edge along each stored axis"),
     Variable("matrix", ("scan", "axis"), "float64", "1", "Voxels along each stored axis"),

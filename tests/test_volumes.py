@@ -141,6 +141,7 @@ def test_hard_volumes_are_what_anybody_counts_in_the_label_maps(plain: Scene) ->
 def test_quality_is_that_of_the_schema_and_finite(plain: Scene) -> None:
     quality = plain.measured().quality
     declared = {variable.name for variable in TABLE if variable.name.startswith("quality_")} | {"extracranial_signal", "icv_cut_off"}
+    assert np.isnan(quality.pop("brain_mask_mm3")), "whole heads have an intracranial volume"
     assert set(quality) == declared
     assert np.isfinite(list(quality.values())).all()
     left, right = HEAD.volumes["hypothalamus_left"], HEAD.volumes["hypothalamus_right"]
@@ -260,7 +261,10 @@ def test_what_views_disagree_by_joins_the_uncertainty(plain: Scene) -> None:
 
 
 def test_a_removed_skull_takes_the_intracranial_volume_only() -> None:
-    measured = scene(Phantom(skull_stripped=True, noise=15.0)).measured()
+    stripped = scene(Phantom(skull_stripped=True, noise=15.0))
+    measured = stripped.measured()
+    kept = np.count_nonzero(stripped.volume != stripped.volume[0, 0, 0]) * voxel_volume(stripped.affine)
+    assert measured.quality["brain_mask_mm3"] == kept
     assert measured.volumes["icv"].missing_reason == Reason.SKULL_STRIPPED
     assert np.isnan(measured.volumes["icv"].volume_mm3)
     assert measured.quality["extracranial_signal"] < SCALP_SIGNAL / 3

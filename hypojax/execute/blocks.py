@@ -50,7 +50,9 @@ SIZES: Final = {
 }  # fmt: skip
 """Length of every dimension of a block but ``scan``; an ensemble has ten views (five networks, each in the box and its mirror image)."""
 
-QUALITY: Final = tuple(v for v in TABLE if v.name.startswith("quality_") or v.name in {"extracranial_signal", "icv_cut_off"})
+QUALITY: Final = tuple(
+    v for v in TABLE if v.name.startswith("quality_") or v.name in {"extracranial_signal", "icv_cut_off", "brain_mask_mm3"}
+)
 REGIONAL: Final = tuple(variable for variable in TABLE if variable.dims == SCAN_REGION)
 SEGMENTED: Final = (POSTERIOR, HEAD_POSTERIOR, BOX_AFFINE, LOCATED, VIEWS)
 

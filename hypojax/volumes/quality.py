@@ -27,6 +27,9 @@ SIGNAL: Final = 0.15
 EMPTY: Final = 0.5
 """A value that this share of the shell has to the last bit was written there by software, whatever its brightness."""
 
+WRITTEN: Final = 0.8
+"""The same for the outer faces of a skull-stripped scan: the brain may end at one of them, at the brain stem."""
+
 NEIGHBOURHOOD: Final = 20.0
 """Millimetres from the middle of the hypothalamus within which contrast and noise are measured."""
 
@@ -105,6 +108,24 @@ def extracranial_signal(head: CoarseHead) -> float:
     values, counts = np.unique(shell, return_counts=True)
     written = counts.max() > EMPTY * shell.size
     return float((bright & (shell != values[counts.argmax()])).mean() if written else bright.mean())
+
+
+def brain_mask_mm3(volume: Num[np.ndarray, "i j k"], affine: Affine) -> float:
+    """Volume of what was kept of a skull-stripped scan, mm³: all voxels but those of the one value that was written round it.
+
+    A stated proxy of head size, not an intracranial volume: it depends on the program that removed the skull, and shrinks with the
+    brain. NaN where no value is written on most of the scan's outer faces, so that nobody can say what was removed.
+
+    >>> volume = np.zeros((4, 4, 4))
+    >>> volume[1:3, 1:3, 1:3] = 7.0
+    >>> brain_mask_mm3(volume, np.diag([2.0, 1.0, 1.0, 1.0]))
+    16.0
+    """
+    faces = np.concatenate([volume.take(end, axis).ravel() for axis in range(3) for end in (0, -1)])
+    values, counts = np.unique(faces, return_counts=True)
+    if counts.max() < WRITTEN * faces.size:
+        return float("nan")
+    return float(np.count_nonzero(volume != values[counts.argmax()])) * voxel_volume(affine)
 
 
 def cut_off_share(mask: Bool[np.ndarray, "x y z"], inside: Bool[np.ndarray, "x y z"]) -> float:
