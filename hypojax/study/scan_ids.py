@@ -67,9 +67,8 @@ def scan_ids(frame: pd.DataFrame, settings: StudySettings, *, place: str) -> Sca
     visit = session_column(frame, column)
     subjects, notes = _subjects(frame, column, scans, place=place)
     sessions = cell_texts(frame[visit]) if visit else None
-    if column is None or column != settings.subject:
-        subjects, found, said = _split(subjects)
-        sessions, notes = sessions or found, [*notes, *said]
+    subjects, found, said = _split(subjects)
+    sessions, notes = sessions or found, [*notes, *said]
     subjects, said = _with_dataset(frame, subjects)
     took = {name: column for name, column in (("subject", column), ("session", visit)) if column}
     return ScanIds(scans or _unique(subjects, sessions, frame, settings, place=place), subjects, sessions, took, (*notes, *said))
@@ -137,7 +136,7 @@ def _split(subjects: list[str]) -> tuple[list[str], list[str] | None, list[str]]
             twice = next(stem for stem in stems if stems.count(stem) > 1)
             alike = [visible(name) for name, stem in zip(subjects, stems, strict=True) if stem == twice]
             said = f"ids {' and '.join(alike[:SHOWN])} are taken as scans of one subject, {visible(twice)}"
-            return stems, ends, [f"{said}; where they are different people, name the column with --subject"]
+            return stems, ends, [f"{said}; where they are different people, give them ids without such an end"]
     return subjects, None, []
 
 
