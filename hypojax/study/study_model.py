@@ -84,7 +84,7 @@ def choose_model(sample: Sample, settings: StudySettings) -> StudyModel:
     if not formula.terms:
         raise RunError(Reason.USAGE, "the model has no terms: name columns with --group, --age, --sex or --icv, or a model with --formula")
     reference = sample.controls() if group & set(formula.names) and "group" in sample.people else None
-    return StudyModel(formula, reference, group, head_size, _is_repeated(sample, settings), tuple(notes))
+    return StudyModel(formula, reference, group, head_size, _is_repeated(sample, formula, settings), tuple(notes))
 
 
 def _names(sample: Sample, canonical: str) -> frozenset[str]:
@@ -105,11 +105,12 @@ def _default(sample: Sample, settings: StudySettings, notes: list[str]) -> Formu
     return Formula(VOLUME, tuple(Term((Factor(name),)) for name in there))
 
 
-def _is_repeated(sample: Sample, settings: StudySettings) -> bool:
-    """Whether a subject has several scans; refused where the user has not said that they are to be taken as such."""
-    if not sample.repeated:
+def _is_repeated(sample: Sample, formula: Formula, settings: StudySettings) -> bool:
+    """Whether a subject has several scans in the model; refused where the user has not said that they are to be taken as such."""
+    needed = [name for name in formula.names if name in sample.people]
+    counts = sample.people.loc[sample.people[needed].notna().all(axis=1), "subject"].value_counts()
+    if not (counts > 1).any():
         return False
-    counts = sample.people["subject"].value_counts()
     several = counts[counts > 1]
     if settings.subject is None:
         named = ", ".join(f"{name} ({count})" for name, count in several.iloc[:SHOWN].items())

@@ -263,3 +263,10 @@ def test_effects_of_two_regions_are_those_of_each() -> None:
     alone, _ = made(people(), region=("thalamus",))
     numbers = [name for name in Effect._fields if name != "p_fdr"]
     pd.testing.assert_frame_equal(both[both.region == "thalamus"][numbers].reset_index(drop=True), alone[numbers], rtol=1e-9)
+
+
+def test_rescans_without_a_covariate_make_no_model_of_repeated_scans(shared: Path) -> None:
+    table = shared / "tables" / "oasis1_cross_sectional.csv"
+    found = compare(table, "nWBV ~ group + age + sex", settings=StudySettings(group="CDR", cases=("0.5", "1", "2")))
+    assert found["method"].to_numpy().tolist() == ["linear model, HC3, t"]
+    assert (found["estimate"].sel(term="group", quantity="difference").dropna("contrast") < 0).all()
