@@ -110,8 +110,10 @@ def factor_values(factor: Factor, column: pd.Series) -> Values:
         example = next((value for value in column if isinstance(value, str)), column.iloc[0])
         raise RunError(Reason.USAGE, f"formula: {factor} needs numbers, and column {factor.name!r} has {visible(str(example))!r}")
     if is_text or factor.kind == "category":
-        texts = [None if absent else text_of(value) for value, absent in zip(column, _absent(column), strict=True)]
-        return np.array(texts, dtype=object)
+        codes, kinds = pd.factorize(column)  # a missing value is -1, and so the last of the texts
+        texts = np.empty(len(kinds) + 1, dtype=object)
+        texts[:-1] = [None if _is_absent(kind) else text_of(kind) for kind in kinds]
+        return texts[codes]
     numbers: Float64[np.ndarray, " scan"] = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
@@ -126,8 +128,8 @@ def is_categorical(column: pd.Series) -> bool:
         return True
     if pd.api.types.is_numeric_dtype(column):
         return False
-    present = column[~_absent(column)]
-    return any(isinstance(value, str | bool | np.bool_) or not isinstance(value, int | float | np.number) for value in present)
+    kinds = [kind for kind in pd.factorize(column)[1] if not _is_absent(kind)]
+    return any(isinstance(value, str | bool | np.bool_) or not isinstance(value, int | float | np.number) for value in kinds)
 
 
 def present(values: Values) -> Bool[np.ndarray, " scan"]:
@@ -137,9 +139,9 @@ def present(values: Values) -> Bool[np.ndarray, " scan"]:
     return np.isfinite(values)
 
 
-def _absent(column: pd.Series) -> Bool[np.ndarray, " scan"]:
-    """Which cells are empty; those that are infinite are too."""
-    return np.array([pd.isna(value) or value in ("", np.inf, -np.inf) for value in column], dtype=bool)
+def _is_absent(value: object) -> bool:
+    """Whether a cell is empty, or infinite."""
+    return bool(pd.isna(value)) or value in ("", np.inf, -np.inf)  # type: ignore[call-overload]
 
 
 def _order(level: str) -> tuple[bool, float, str, str]:

@@ -160,11 +160,12 @@ def complete_patterns(
     [([0, 1], [True, True]), ([2], [False, True])]
     """
     there = np.isfinite(volumes)
-    patterns, which = np.unique(there, axis=1, return_inverse=True)
-    which = which.ravel()
-    for number in dict.fromkeys(which.tolist()):
-        if patterns[:, number].any():
-            yield np.flatnonzero(which == number), patterns[:, number]
+    patterns: dict[bytes, list[int]] = {}
+    for region in range(there.shape[1]):
+        patterns.setdefault(there[:, region].tobytes(), []).append(region)
+    for regions in patterns.values():
+        if there[:, regions[0]].any():
+            yield np.array(regions), there[:, regions[0]]
 
 
 def covariance(

@@ -99,7 +99,7 @@ def _default(sample: Sample, settings: StudySettings, notes: list[str]) -> Formu
     if "group" in there and sample.people["group"].nunique() < 2 and not (settings.group or settings.cases):
         there.remove("group")
         notes.append(f"no group is compared: {sample.group_problem}")
-    absent = [name for name in wanted if name not in sample.people and name != "site"]
+    absent = [name for name in wanted if name not in sample.people and name not in ("site", "icv")]  # icv: said with the reason there
     if absent:
         notes.append(f"no column of {', '.join(absent)} was found, so the model is without: name it with --{absent[0]} if there is one")
     return Formula(VOLUME, tuple(Term((Factor(name),)) for name in there))

@@ -247,8 +247,8 @@ def test_what_cannot_be_answered_is_refused_with_a_sentence(change, options: dic
 
 
 def test_what_is_left_out_is_said() -> None:
-    _, notes = made(people().assign(sex="F").drop(columns="icv"), region=("hypothalamus",))
-    assert any(note.startswith("no column of icv was found") for note in notes)
+    _, notes = made(people().assign(sex="F").drop(columns="age"), region=("hypothalamus",))
+    assert any(note.startswith("no column of age was found") for note in notes)
     assert any("sex is left out: all scans have F" in note for note in notes)
     _, notes = made(one_group(people()), region=("hypothalamus",))
     assert any(note.startswith("no group is compared: ") for note in notes)
