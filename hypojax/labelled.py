@@ -13,7 +13,11 @@ from hypojax.reason import Reason, RunError
 from hypojax.scans import Image, read
 from hypojax.schema import LABELS
 from hypojax.storage import Disk, on_disk
+from hypojax.tables.cells import counted
 from hypojax.training.examples import BOX_SIDE, BOXES, FOLDS
+
+FOLD_COUNT: Final = 5
+"""Folds of the examples, as the configuration of the released box network has them."""
 
 KNOWN: Final = ("dataset", "age", "sex")
 """What folds are alike in, where the table has it."""
@@ -27,9 +31,9 @@ def write_examples(table: Disk, out: Disk) -> tuple[Path, Path]:
     Parameters
     ----------
     table
-        A ``.tsv`` file with a row a scan: ``name`` (of the subject: a subject is never in two folds), ``image`` and ``labels`` (files;
-        paths beside the table, or whole ones), and where they are known ``mask`` (of the intracranial volume), ``age``, ``sex`` and
-        ``dataset``. Labels are 1–5 left and 6–10 right, as in `hypojax.schema.LABELS`.
+        A ``.tsv`` file with a row a scan, of five subjects or more: ``name`` (of the subject, who is never in two folds), ``image`` and
+        ``labels`` (files; paths beside the table, or whole ones), and where they are known ``mask`` (of the intracranial volume),
+        ``age``, ``sex`` and ``dataset``. Labels are 1–5 left and 6–10 right, as in `hypojax.schema.LABELS`.
     out
         Folder of ``boxes.npz`` and ``folds.tsv``; made when it does not exist. About one second a scan.
 
@@ -40,7 +44,7 @@ def write_examples(table: Disk, out: Disk) -> tuple[Path, Path]:
     Raises
     ------
     RunError
-        ``USAGE``: the table cannot be read or lacks a column, or a label map has other labels or none.
+        ``USAGE``: the table cannot be read, lacks a column or has fewer than five subjects, or a label map has other labels or none.
     ScanError
         An image or a label map cannot be read.
     """
@@ -50,6 +54,10 @@ def write_examples(table: Disk, out: Disk) -> tuple[Path, Path]:
         files = rows[["name", "image", "labels"]]
     except (OSError, KeyError, ValueError) as error:
         raise RunError(Reason.USAGE, f"{table} is no tab-separated table with the columns name, image and labels ({error})") from error
+    if (subjects := rows["name"].nunique()) < FOLD_COUNT:
+        raise RunError(
+            Reason.USAGE, f"{table} has scans of {counted(subjects, 'subject')}: training needs {FOLD_COUNT} or more, one a fold"
+        )
     masks = rows["mask"] if "mask" in rows else pd.Series(None, rows.index, dtype=object)
     boxes = []
     for (name, *paths), mask in zip(files.itertuples(index=False), masks, strict=True):
@@ -58,7 +66,7 @@ def write_examples(table: Disk, out: Disk) -> tuple[Path, Path]:
     out.mkdir(parents=True, exist_ok=True)
     images, posteriors, cranium = (np.stack(column) for column in zip(*boxes, strict=True))
     np.savez(out / BOXES, names=rows["name"].to_numpy(str), images=images, posteriors=posteriors, intracranial=cranium)
-    fold = folds(rows, subject="name", stratify=[column for column in KNOWN if column in rows])
+    fold = folds(rows, subject="name", stratify=[column for column in KNOWN if column in rows], count=FOLD_COUNT)
     rows[["name"]].assign(fold=fold).to_csv(out / FOLDS, sep="\t", index=False)
     return out / BOXES, out / FOLDS
 

@@ -49,8 +49,16 @@ def test_boxes_hold_the_labels_with_left_on_the_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("worst", "said"), [(0, "scan 'sub-0'"), (11, "sub-0: labels are [0, 1")])
 def test_no_labels_and_other_labels_are_named(tmp_path: Path, worst: int, said: str) -> None:
     with pytest.raises(HypojaxError) as error:
-        write_examples(write_table(tmp_path, people=1, worst=worst), tmp_path / "out")
+        write_examples(write_table(tmp_path, people=5, worst=worst), tmp_path / "out")
     assert said in str(error.value)
+
+
+def test_too_few_subjects_for_five_folds_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    table = write_table(tmp_path, people=4)
+    (tmp_path / "labels.nii.gz").unlink()
+    with pytest.raises(RunError, match=r"scans.tsv has scans of 4 subjects: training needs 5 or more"):
+        write_examples(table, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_table_without_its_columns_is_named(tmp_path: Path) -> None:

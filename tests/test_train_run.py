@@ -22,7 +22,6 @@ from hypojax.training.train_config import read_config
 from hypojax.training.train_log import read_history
 from hypojax.training.train_record import read_record, released_weights
 from hypojax.training.training import starting_weights, train_network
-from hypojax.training.weights import write_weights
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("a", "b", "c", "d")
@@ -137,7 +136,11 @@ def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp
     for ours, theirs in zip(jax.tree.leaves(starting_weights(on)), jax.tree.leaves(weights), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
-    folder = write_weights(tmp_path / "weights", box=out / "fold0")
+    capsys.readouterr()
+    assert main(command(place, out, "--steps", "1")) == OK  # fewer than the warmup of the configuration
+    folder = out / "weights"
+    assert f"hypojax run --weights {folder}" in capsys.readouterr().out
+    weights, _, _ = released_weights(out / "all")
     files = weights_files(folder)
     assert files["head"][0].read_bytes() == (released_folder() / "head.safetensors").read_bytes()
     made = load_checkpoint(files["box"][0], expected=weights_sha256(folder)["weights_box_sha256"])
@@ -167,7 +170,7 @@ def test_who_is_kept_for_a_test_stands_in_the_record(place: Path, tmp_path: Path
         (["--fold", "0", "--all"], "give one of them"),
         (["--fold", "7"], "there is no fold 7"),
         (["--examples", "nowhere"], "boxes.npz is not there; make them with"),
-        (["--steps", "1"], "loop.steps is 1"),
+        (["--steps", "0"], "loop.steps is 0"),
     ],
 )
 def test_wrong_usage_is_a_sentence(place: Path, tmp_path: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,15 +57,18 @@ class SplitVerb(Verb):
 class TrainVerb(Verb):
     """Train a network with CONFIG: a TOML file, or `box`, the configuration of the released box network.
 
-    Without --fold or --all it learns from all subjects. OUT/all or OUT/fold0, ... receives state.safetensors (the same command
-    continues from it to the same weights, bit for bit), log.jsonl, record.json, log.png and, with a fold, best.safetensors. Ctrl-C and
-    SIGTERM or SIGHUP save first. It uses all local devices, and bfloat16 on a GPU or TPU that supports it. With --labels the examples are
-    made first, of a tab-separated table of your own scans with the columns name (of the subject), image, labels (1-5 left, 6-10
-    right) and, where known, mask, age, sex and dataset.
+    Without --fold or --all it learns from all subjects, and OUT/weights receives what `hypojax run --weights` takes. OUT/all or
+    OUT/fold0, ... receives state.safetensors (the same command continues from it to the same weights, bit for bit), log.jsonl,
+    record.json, log.png and, with a fold, best.safetensors. Ctrl-C and SIGTERM or SIGHUP save first. It uses all local devices, and
+    bfloat16 on a GPU or TPU that supports it. With --labels the examples are made first, of a tab-separated table of your own scans,
+    of five subjects or more, with the columns name (of the subject), image, labels (1-5 left, 6-10 right) and, where known, mask, age,
+    sex and dataset.
 
     $ hypojax train box --fold 0
     $ hypojax train box --all
     $ hypojax train box --labels scans.tsv --examples my-examples --out my-network --all
+    $ hypojax train box --examples my-examples --out my-network
+    $ hypojax run --weights my-network/weights bids/ out/
 
     Exit code: 0 trained to the end, 1 it could not, 130, 143 or 129 interrupted and saved.
     """
@@ -87,12 +90,14 @@ class TrainVerb(Verb):
 
     def __call__(self, screen: Screen) -> int:
         """Train, show progress, give the exit code."""
-        from hypojax.training import read_config, train
+        from hypojax.training import read_config, train, write_weights
 
+        config = read_config(self.config)
         if self.labels:
             from hypojax.labelled import write_examples
 
-            screen.written(write_examples(self.labels, self.examples or read_config(self.config).examples))
+            screen.say(f"Making examples of {self.labels}, some seconds a scan …")
+            screen.written(write_examples(self.labels, self.examples or config.examples))
         with training_progress(screen.messages) as callback:
             results = train(
                 self.config,
@@ -103,7 +108,12 @@ class TrainVerb(Verb):
                 steps=self.steps,
                 callback=callback,
             )
-        return OK if results[-1].finished else SIGNALLED + results[-1].signal
+        if not results[-1].finished:
+            return SIGNALLED + results[-1].signal
+        if self.fold is None and not self.every_fold:
+            weights = write_weights((self.out or config.out) / "weights", **{config.stage: results[-1].folder})
+            screen.answer(f"to segment with this network: hypojax run --weights {weights} INPUT OUT")
+        return OK
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def train(
     every_fold
         Train each fold, one after another.
     examples, out, steps
-        Folder of examples, folder of the runs and number of steps, where not those of the configuration.
+        Folder of examples, folder of the runs and number of steps, where not those of the configuration; ``loop.warmup`` is at most
+        half of such steps.
     callback
         Called as the training proceeds.
 
@@ -105,7 +106,7 @@ def train(
     chosen = config if isinstance(config, TrainConfig) else read_config(config)
     chosen = replace(
         chosen,
-        loop=chosen.loop if steps is None else replace(chosen.loop, steps=steps),
+        loop=chosen.loop if steps is None else replace(chosen.loop, steps=steps, warmup=min(chosen.loop.warmup, steps // 2)),
         examples=chosen.examples if examples is None else on_disk(examples),
         out=chosen.out if out is None else on_disk(out),
     )
