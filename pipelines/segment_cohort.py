@@ -2,9 +2,10 @@
 
     python pipelines/segment_cohort.py bids/ out/
     python pipelines/segment_cohort.py bids/ /shared/out --scheduler tcp://10.0.0.7:8786 --batch 8
+    python pipelines/segment_cohort.py s3://bucket/bids s3://bucket/out
 
 Scans → Zarr → lazy Dask preprocessing → jit-compiled U-Nets, sharded over devices → volumes reduced in xarray → Zarr and Parquet. Nothing
-is computed before `.compute()`. On a cluster all workers must see OUT under the same name. The volumes are those of
+is computed before `.compute()`. On a cluster all workers must see OUT under the same name, as they do in a bucket. The volumes are those of
 `hypojax run`, which also resumes after any fault and writes label maps: docs/how-a-scan-travels.md says why there are two ways.
 """
 
@@ -12,8 +13,10 @@ import argparse
 from contextlib import nullcontext
 
 from distributed import Client
+from zarr.storage import ObjectStore
 
 import hypojax
+from hypojax.storage import connection, locate, place
 
 
 def main(inputs: list[str], out: str, *, scheduler: str | None, batch: int, ensemble: bool) -> None:
@@ -25,9 +28,11 @@ def main(inputs: list[str], out: str, *, scheduler: str | None, batch: int, ense
     volumes = hypojax.measure_cohort(posteriors)  # volume_mm3 (scan, region), lazily too
     with Client(scheduler) if scheduler else nullcontext():
         table = volumes.compute()
-    table.to_zarr(f"{out}/volumes.zarr", mode="w", consolidated=False)
+    store = locate(out) / "volumes.zarr"
+    bucket = connection(store)  # None where OUT is a folder of a disk
+    table.to_zarr(ObjectStore(bucket) if bucket else str(store), mode="w", consolidated=False)
     frame = table[["volume_mm3", "uncertainty_mm3", "missing_reason"]].to_dataframe()
-    frame.reset_index().to_parquet(f"{out}/pipeline.parquet")
+    place(locate(out) / "pipeline.parquet", frame.reset_index().to_parquet())
     print(table["volume_mm3"].groupby("dataset").median().to_pandas().round().T)
     print(*table["message"].values[table["status"].values == "failed"], sep="\n")
 

@@ -6,13 +6,16 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
+from s3_server import Bucket
 from standin import AFFINE, SHAPE, phantom_voxels, write_phantom
 from test_pipeline import Drawn
 
+import hypojax
 from hypojax.cohort import open_cohort
 from hypojax.execute import ingest, run
 from hypojax.execute.blocks import IN_HAND, measure_cohort, preprocess_cohort, segment_cohort
 from hypojax.scans import write_nifti
+from pipelines.segment_cohort import main as pipeline
 
 SAME = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3", "missing_reason", "status", "reason", "message", "quality_score",
         "quality_location", "icv_cut_off", "flagged", "voxels_checksum", "duplicate_of", "path")  # fmt: skip
@@ -53,6 +56,23 @@ def test_blocks_give_the_rows_of_a_run_and_compute_nothing_until_asked(tmp_path:
     }  # fmt: skip
     assert np.isfinite(found["volume_mm3"].sel(scan=list("abc"), region="hypothalamus")).all()
     assert not IN_HAND._held.keys() & {(str(tmp_path / "out" / "cohort.zarr"), scan) for scan in "abc"}
+
+
+def test_the_pipeline_writes_into_a_bucket_what_it_writes_to_a_disk(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hypojax, "segment_cohort", lambda heads, ensemble: segment_cohort(heads, segmenter=Drawn()))
+    write_phantom(tmp_path / "in" / "a.nii.gz")
+    places = [str(tmp_path / "out"), f"{bucket.url}/out"]
+    for out in places:
+        pipeline([str(tmp_path / "in")], out, scheduler=None, batch=1, ensemble=False)
+    for key, data in bucket.snapshot("out/").items():
+        (tmp_path / "copy" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copy" / key).write_bytes(data)
+    tables = [xr.open_zarr(folder / "volumes.zarr", consolidated=False).load() for folder in (tmp_path / "out", tmp_path / "copy")]
+    xr.testing.assert_identical(*(table[list(SAME)].drop_attrs() for table in tables))
+    assert tables[0]["status"].values.tolist() == ["done"]
+    assert (tmp_path / "copy" / "pipeline.parquet").read_bytes() == (tmp_path / "out" / "pipeline.parquet").read_bytes()
 
 
 def test_a_step_can_be_looked_at_and_changed(tmp_path: Path) -> None:
