@@ -76,7 +76,7 @@ class HypojaxError(Exception):
     Parameters
     ----------
     reason
-        The code that also stands in tables.
+        The code, as tables have it.
     message
         What is wrong, with the value found, and what to do next.
 

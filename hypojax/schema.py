@@ -118,7 +118,7 @@ TABLE: Final = (
 """The table of a cohort, in order. Columns of participants tables join it as variables on ``scan``."""
 
 DATASET: Final = Variable("dataset", SCAN, "str", "", "Dataset: the folder of the BIDS dataset, else of the input, or the name that was chosen; a label of a subject is one person within it only")
-"""The coordinate that tells people of the same label apart; it stands before those of participants tables."""
+"""The coordinate that tells people of the same label apart; it comes before those of participants tables."""
 
 AFFINE: Final = Variable("affine", ("world", "voxel"), "float64", "", "Voxel-to-world matrix: (x, y, z, 1) in mm, RAS+, is affine @ (i, j, k, 1); indices count voxel centres from 0")
 VOXELS: Final = Variable("voxels", ("i", "j", "k"), "native", "", "Voxels exactly as stored in the file (integer dtype kept, slope and intercept not applied)")

@@ -1,6 +1,6 @@
 """Settings: how and where a run is done, as arguments of the library, options of the command line and part of the record.
 
-A frozen dataclass is read from a table of names and values, as TOML and JSON have them; what is wrong is said of the key it stands at.
+A frozen dataclass is read from a table of names and values, as TOML and JSON have them; an error names the key.
 """
 
 import difflib
@@ -223,7 +223,7 @@ def build(kind: type[T], table: Mapping[str, Any], *, key: str = "", default: T 
     table
         Names and values; what is left out keeps its default.
     key
-        Where the table stands, for errors.
+        Where the table is from, for errors.
     default
         An instance whose values stand for what is left out; the defaults of ``kind`` when there is none.
 

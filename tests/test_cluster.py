@@ -187,13 +187,13 @@ def test_a_cluster_forgets_a_run_however_it_ends(tmp_path: Path) -> None:
     with on_this_machine([{}]) as cluster, Client(cluster) as onlooker:
         onlooker.wait_for_workers(1, timeout=120)
         with suppress(KeyboardInterrupt), assigned(onlooker, ends):
-            assert plugins(onlooker) == {"hypojax-ends", "hypojax-ends-farewell"}
+            assert plugins(onlooker) == {"hypojax-ends", "hypojax-ends-removal"}
             raise KeyboardInterrupt
         assert plugins(onlooker) == set()
         going = Client(cluster, set_as_default=False)
         block = assigned(going, vanishes)
         block.__enter__()  # and never its end
-        assert plugins(onlooker) == {"hypojax-vanishes", "hypojax-vanishes-farewell"}
+        assert plugins(onlooker) == {"hypojax-vanishes", "hypojax-vanishes-removal"}
         going.close()
         end = time.monotonic() + 120
         while plugins(onlooker) and time.monotonic() < end:

@@ -25,7 +25,7 @@ AGAIN = RunSettings(threads=1, recompute=True)
 
 KINDS = {
     "the index": "ledger/zarr.json",
-    "a claim": "ledger/sub-00/zarr.json",
+    "a marker": "ledger/sub-00/zarr.json",
     "voxels": "native/sub-00/c/0/0/0",
     "a label map": "labels/sub-00/c/0/0/0/0",
     "a posterior": "posterior/c/0/0/0/0/0",
@@ -72,7 +72,7 @@ def kinds(*quick: str) -> list[object]:
     return [kind if kind in quick else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 
 
-@pytest.mark.parametrize("kind", kinds("a claim", "a label map"))
+@pytest.mark.parametrize("kind", kinds("a marker", "a label map"))
 def test_a_run_that_was_overtaken_writes_nothing(bucket: Bucket, scans: str, kind: str) -> None:
     out = f"{bucket.url}/out"
 
@@ -82,13 +82,13 @@ def test_a_run_that_was_overtaken_writes_nothing(bucket: Bucket, scans: str, kin
     assert stopped_and_overtaken(bucket, run, run, lambda _method, key, _before: KINDS[kind] in key)
 
 
-@pytest.mark.parametrize("kind", kinds("a claim"))
+@pytest.mark.parametrize("kind", kinds("a marker"))
 def test_nor_does_one_that_would_do_all_again(bucket: Bucket, scans: str, kind: str) -> None:
     """Other weights, whose records, voxels and label maps would stand where the cohort is finished already."""
     out = f"{bucket.url}/out"
     execute.run([scans], out=out, settings=ONE, segmenter=StandIn())
     again = partial(execute.run, [scans], out=out, settings=AGAIN, segmenter=StandIn(weights="other"))
-    second = partial(execute.run, [scans], out=out, settings=AGAIN if kind != "a claim" else ONE, segmenter=StandIn(weights="other"))
+    second = partial(execute.run, [scans], out=out, settings=AGAIN if kind != "a marker" else ONE, segmenter=StandIn(weights="other"))
     assert stopped_and_overtaken(bucket, again, second, lambda _method, key, _before: KINDS[kind] in key)
 
 

@@ -190,7 +190,7 @@ def test_a_deleted_object_is_no_zeros(bucket: Bucket, root: ObjectPath) -> None:
 
 
 def test_the_record_goes_last(bucket: Bucket, root: ObjectPath) -> None:
-    """Whatever put fails, the claim or the record too: no record speaks of what is not there, and going on gives the whole store."""
+    """Whatever put fails, the marker or the record too: no record speaks of what is not there, and going on gives the whole store."""
     small_store(root)
     expected = bucket.snapshot()
     own = re.compile(f"/{DONE}/|/(posterior|image|head)/c/0/")

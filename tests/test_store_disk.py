@@ -75,7 +75,7 @@ def test_disk_errors_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert caught.value.reason is (Reason.DISK_FULL if code in FULL else Reason.NOT_WRITABLE)
     monkeypatch.undo()
     assert not list(store.root.rglob("*.partial"))
-    assert (DONE in store.missing()) == (after > 0)  # where not even the claim could be placed, the old record counts
+    assert (DONE in store.missing()) == (after > 0)  # where not even the marker could be placed, the old record counts
 
 
 def test_full_disk_while_the_table_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

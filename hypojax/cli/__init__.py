@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        What stands behind ``hypojax``; that of the process when left out.
+        Arguments behind ``hypojax``; that of the process when left out.
 
     Returns
     -------

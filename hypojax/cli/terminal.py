@@ -13,7 +13,7 @@ from rich.text import Text
 from hypojax.reason import visible
 
 PLAIN: Final = str.maketrans({"³": "3", "–": "-", "…": "...", "×": "x", "•": "*"})
-"""What stands for characters of our own sentences where the encoding of the terminal lacks them."""
+"""Replacements of characters of our own sentences where the encoding of the terminal lacks them."""
 
 STANDARD: Final = (0, 1, 2)
 """File descriptors of standard input, output and error."""

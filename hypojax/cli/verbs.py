@@ -368,7 +368,7 @@ OVERVIEW: Any = Union[  # noqa: UP007 - made from a table, which | cannot be
 
 
 def _inputs_and_out(paths: tuple[Location, ...], verb: str) -> tuple[list[Location], Location]:
-    """Split what stands on the command line."""
+    """Split the arguments of the command line."""
     if len(paths) < 2:
         given = ", ".join(map(str, paths)) or "nothing"
         raise RunError(Reason.USAGE, f"hypojax {verb} needs INPUT and OUT, got {given}; for example: hypojax {verb} bids/ out/")

@@ -188,7 +188,7 @@ def revive(client: Client) -> None:
 
 
 def _log_level() -> int:
-    """Of Dask's own messages: what happens to workers is told in our sentences, unless somebody looks for a fault."""
+    """Of Dask's own messages: our own sentences say what happens to workers, unless somebody looks for a fault."""
     return logging.ERROR if logging.getLogger("hypojax").isEnabledFor(logging.DEBUG) else logging.CRITICAL
 
 

@@ -99,7 +99,7 @@ def without(found: Discovery, exclude: Path | None) -> Discovery:
 
 
 @dataclass(frozen=True)
-class Settled:
+class ComparedInputs:
     """What became of scans whose files are not what they were.
 
     Parameters
@@ -117,7 +117,7 @@ class Settled:
     notes: tuple[str, ...] = ()
 
 
-def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, say: Say, recompute_changed: bool = False) -> Settled:
+def compare_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, say: Say, recompute_changed: bool = False) -> ComparedInputs:
     """Look at scans whose files lie elsewhere than before, or have another size or time: whether they hold the images that were measured.
 
     The same image is taken from where it lies now. Another image in the same place is never measured silently, since that would replace a
@@ -141,7 +141,7 @@ def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
     elsewhere = {scan.id for scan in moved}
     touched = [scan for scan in scans if scan.id not in elsewhere and is_touched(known[scan.id], scan)]
     if not moved and not touched:
-        return Settled(store)
+        return ComparedInputs(store)
     count = counted(len(moved) + len(touched), "input file lies", many="input files lie")
     say(f"{count} elsewhere than before, or with another date or size: comparing contents")
     threads = threads_for()
@@ -161,7 +161,7 @@ def settle_known(store: CohortStore, scans: Sequence[Scan], *, out: Location, sa
     entries += [ScanEntry(**{**known[scan.id], "changed": changed_note(known[scan.id], scan)}) for scan in kept]
     with table_lock(out) as common:
         index = relocate(common / STORE, entries)
-    return Settled(CohortStore(store.root, index=index), refused, notes)
+    return ComparedInputs(CohortStore(store.root, index=index), refused, notes)
 
 
 def found_out(
@@ -261,7 +261,7 @@ def adopt(found: Discovery, known: Sequence[ScanEntry]) -> Discovery:
     Raises
     ------
     RunError
-        ``DUPLICATE_SCAN`` where two files claim one id all the same.
+        ``DUPLICATE_SCAN`` where two files have one id all the same.
     """
     files: dict[Location, dict[str, ScanEntry]] = {}
     for entry in known:
@@ -273,12 +273,12 @@ def adopt(found: Discovery, known: Sequence[ScanEntry]) -> Discovery:
     homes = {names[name]: folder for name, folder in found.datasets.items()}
     strange = {scan.dataset for scan in new if scan.id not in again and _of_others(scan, entries, homes.get(scan.dataset))}
 
-    def settled(scan: Scan) -> Scan:
+    def named_as_before(scan: Scan) -> Scan:
         if scan.id in again:
             return replace(scan, id=again[scan.id]["scan"])
         return replace(scan, id=f"{scan.dataset}_{scan.id}") if scan.dataset in strange else scan
 
-    scans = sorted(unique(map(settled, new)), key=lambda scan: scan.id)
+    scans = sorted(unique(map(named_as_before, new)), key=lambda scan: scan.id)
     said = [f"the output has other scans with ids of dataset {name!r}: its new ids begin with {name}_" for name in sorted(strange)]
     return replace(found, scans=tuple(scans), notes=(*found.notes, *said), datasets=homes)
 

@@ -145,7 +145,7 @@ class Hold:
     Parameters
     ----------
     out
-        The folder, in a bucket behind a fence that stands while it is held: everything is written through it.
+        The folder, in a bucket behind a fence that holds while the lock is held: everything is written through it.
     workers
         What lets workers of this run write.
     check

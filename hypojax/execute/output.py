@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hypojax.execute.pipeline import Segments
 
 DATASET: Final = ("dataset_description.json", "participants.tsv")
-"""Either of them stands at the root of a dataset."""
+"""Either of them lies at the root of a dataset."""
 
 RAW: Final = (*DATASET, "sub-*", "*.nii", "*.nii.gz", "*.mgz", "*.mgh", "*.dcm")
 """What lies at the top of a folder of scans and of no output."""

@@ -28,7 +28,7 @@ SLOWER: Final = 1.5
 """Time of a node of a queue over that of the machine that measured, at most: other processors, and disks that many share."""
 
 LEAVING: Final = 2
-"""Minutes that a job is told before its end, and those that it waits for others to begin."""
+"""Minutes before its end at which a job is warned, and those that it waits for others to begin."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from hypojax import cohort
 from hypojax.execute.budget import refuse_unfit, scan_budget
-from hypojax.execute.inputs import find, settle_known
+from hypojax.execute.inputs import compare_known, find
 from hypojax.execute.integrity import mend_maps
 from hypojax.execute.job import Job
 from hypojax.execute.lock import Shard, locked, table_lock
@@ -98,15 +98,15 @@ def run(
         store = CohortStore(out / STORE, index=made.index)
         share = set(named)
         here = [scan for scan in found.scans if scan.id in share]
-        settled = settle_known(store, here, out=out, say=callback.noted, recompute_changed=chosen.recompute_changed)
-        store = settled.store
-        todo = todo_of(store, [scan for scan in named if scan not in settled.refused], settings=chosen)
+        compared = compare_known(store, here, out=out, say=callback.noted, recompute_changed=chosen.recompute_changed)
+        store = compared.store
+        todo = todo_of(store, [scan for scan in named if scan not in compared.refused], settings=chosen)
         unread = set(store.missing())
         fresh = [scan for scan in found.scans if scan.id in todo and scan.id in unread]
         refuse_unfit(fresh, out=out, memory=not place.distributed, limit=chosen.memory_bytes)
         job = Job(store, out, chosen, place, hold.workers, network, share=tuple(named) if shard else None)
         outcome = _segment(job, todo, callback=GuardedCallback(callback, hold.check))
-    return replace(_with(outcome, settled.refused), ignored=found.ignored, notes=(*found.notes, *settled.notes))
+    return replace(_with(outcome, compared.refused), ignored=found.ignored, notes=(*found.notes, *compared.notes))
 
 
 def ingest(
@@ -130,10 +130,10 @@ def ingest(
         out = hold.out
         store = open_for(entries_of(found.scans), out=out, settings=chosen, network=segmenter)
         store.take_over(store.index.ids)
-        settled = settle_known(store, found.scans, out=out, say=callback.noted, recompute_changed=chosen.recompute_changed)
-        todo = [scan.id for scan in found.scans if scan.id not in settled.refused]
-        outcome = _ingest(settled.store, todo, out=out, settings=chosen, callback=GuardedCallback(callback, hold.check))
-    return replace(_with(outcome, settled.refused), ignored=found.ignored, notes=(*found.notes, *settled.notes))
+        compared = compare_known(store, found.scans, out=out, say=callback.noted, recompute_changed=chosen.recompute_changed)
+        todo = [scan.id for scan in found.scans if scan.id not in compared.refused]
+        outcome = _ingest(compared.store, todo, out=out, settings=chosen, callback=GuardedCallback(callback, hold.check))
+    return replace(_with(outcome, compared.refused), ignored=found.ignored, notes=(*found.notes, *compared.notes))
 
 
 def segment_store(

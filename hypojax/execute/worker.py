@@ -68,9 +68,9 @@ class Reports(Protocol):
 def assigned(client: Client, assignment: Assignment) -> Iterator[None]:
     """Give an assignment to all workers of a client, also to those that join later, until the block ends or the client is gone."""
     plugin = PipelinePlugin(assignment)
-    leaving = Farewell(plugin.name, client.id)
+    removal = PluginRemoval(plugin.name, client.id)
     with suppress(ImportError):  # a scheduler that others started may lack hypojax; its workers must have it
-        client.register_plugin(leaving)
+        client.register_plugin(removal)
     client.register_plugin(plugin)
     try:
         yield
@@ -78,7 +78,7 @@ def assigned(client: Client, assignment: Assignment) -> Iterator[None]:
         if client.status == "running":
             with suppress(OSError, ValueError, TypeError):  # the scheduler has gone, and with it what it knew
                 client.unregister_worker_plugin(plugin.name)
-                client.unregister_scheduler_plugin(leaving.name)
+                client.unregister_scheduler_plugin(removal.name)
 
 
 class PipelinePlugin(WorkerPlugin):
@@ -159,7 +159,7 @@ def process_batch(scans: Sequence[str], name: str) -> tuple[list[ScanResult], Ma
 
 
 def _unwritten(plugin: PipelinePlugin, pipeline: Pipeline, scans: Sequence[str], results: list[ScanResult]) -> Iterator[str]:
-    """Scans without a record when their turn comes; others were done by a worker believed lost, or instead of this one, and are left."""
+    """Scans that have no record yet; others were done by a worker believed lost, or instead of this one, and are left."""
     for scan in scans:
         if plugin.dismissed:
             return
@@ -170,7 +170,7 @@ def _unwritten(plugin: PipelinePlugin, pipeline: Pipeline, scans: Sequence[str],
             results.append(from_record(record))
 
 
-class Farewell(SchedulerPlugin):
+class PluginRemoval(SchedulerPlugin):
     """Takes the plugin of a run from all workers when its client is gone: one that is killed cannot clean up behind itself.
 
     Parameters
@@ -182,7 +182,7 @@ class Farewell(SchedulerPlugin):
     """
 
     def __init__(self, worker_plugin: str, client: str) -> None:
-        self.name = f"{worker_plugin}-farewell"
+        self.name = f"{worker_plugin}-removal"
         self._worker_plugin = worker_plugin
         self._client = client
 

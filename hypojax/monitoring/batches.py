@@ -135,15 +135,15 @@ def _since(cohort: xr.Dataset, choice: Choice) -> tuple[Mask, list[str]]:
     since = span_of(choice.since or "")
     if name is None or since is None:
         raise RunError(Reason.USAGE, f"column {next(iter(spans))!r} contains no dates such as 2024-06-30; name another column with --date")
-    told = [span is not None and (since[0] <= span[0] or span[1] <= since[0]) for span in spans[name]]
-    vague = sum(span is not None and not sure for span, sure in zip(spans[name], told, strict=True))
+    certain = [span is not None and (since[0] <= span[0] or span[1] <= since[0]) for span in spans[name]]
+    vague = sum(span is not None and not sure for span, sure in zip(spans[name], certain, strict=True))
     moved = sum(span is not None and span[0].year < SHIFTED for span in spans[name])
     said = {
         f"{counted(spans[name].count(None), 'scan')} without a date in {name!r} counted as not new": None in spans[name],
         f"{counted(vague, 'scan')} counted as not new: {name!r} gives only a year or month that contains {choice.since}": vague > 0,
         f"{counted(moved, 'date')} in {name!r} before {SHIFTED}, as BIDS has it for shifted dates: compared without a change": moved > 0,
     }
-    late = [sure and span is not None and since[0] <= span[0] for span, sure in zip(spans[name], told, strict=True)]
+    late = [sure and span is not None and since[0] <= span[0] for span, sure in zip(spans[name], certain, strict=True)]
     return np.array(late, bool), [sentence for sentence, holds in said.items() if holds]
 
 

@@ -54,8 +54,8 @@ def sentences(drift: DriftResult) -> list[str]:
     """What moved, a sentence each, then what it suggests."""
     middles = {finding.measure.name for finding in drift.moved if finding.test != "Kolmogorov-Smirnov"}
     scans = [finding for finding in drift.compared if finding.moved]
-    told = [finding for finding in scans if not (finding.test == "Kolmogorov-Smirnov" and finding.measure.name in middles)]
-    return [*(sentence(finding) for finding in told), *_suggestions(drift), *trend_sentences(drift.trend, moved=True)]
+    shown = [finding for finding in scans if not (finding.test == "Kolmogorov-Smirnov" and finding.measure.name in middles)]
+    return [*(sentence(finding) for finding in shown), *_suggestions(drift), *trend_sentences(drift.trend, moved=True)]
 
 
 def sentence(finding: Finding) -> str:

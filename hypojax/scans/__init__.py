@@ -7,7 +7,7 @@
 | `bids`, `bids_tables`, `kind` | names and tables of BIDS, and what a file's name says that it is |
 | `found` | `Scan` and `Discovery`: what a search finds |
 | `reading` | `read`: header first, then the voxels it declares, then the stream's end with its checksum |
-| `header`, `formats`, `disguise` | what a file declares, in NIfTI and MGH, and what stands in the place of an image |
+| `header`, `formats`, `disguise` | what a file declares, in NIfTI and MGH, and what can lie in the place of an image |
 | `dicom`, `in_memory` | a DICOM series, and a scan that is in memory already |
 | `voxels` | `Image`: voxels as stored, and the scaled volume |
 | `nifti_file` | writing NIfTI |

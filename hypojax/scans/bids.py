@@ -66,7 +66,7 @@ def is_image(path: Location) -> bool:
 
 
 def modality(path: Location) -> str:
-    """What stands behind the last underscore of an image's name (``T1w``, ``bold``).
+    """What follows the last underscore of an image's name (``T1w``, ``bold``).
 
     >>> from pathlib import Path
     >>> modality(Path("sub-01_task-rest_bold.nii.gz"))
@@ -181,7 +181,7 @@ def counted(names: Sequence[object], what: str, *, many: str = "") -> str:
 
 
 def _has_own_name(name: str) -> bool:
-    """Whether more than the word itself stands there: ``subjects`` and ``sessions`` are folders of many."""
+    """Whether it is more than the word itself: ``subjects`` and ``sessions`` are folders of many."""
     return name.lower() not in ("subj", "subs", "subject", "subjects", "sess", "session", "sessions")
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import hypojax.scans.bids as bids  # noqa: PLR0402 - asking the package for its own module would be a cycle
 from hypojax.reason import Reason, RunError, visible
 from hypojax.scans.bids_tables import Datasets
-from hypojax.scans.found import Discovery, Find, Scan, in_datasets, settle
+from hypojax.scans.found import Discovery, Find, Scan, in_datasets, with_ids
 from hypojax.scans.search import file_scan, search_folder
 from hypojax.storage import Location, Place, beside, listed, locate_all, real, unlisted
 from hypojax.tables import SUFFIXES, Table, Value, listed_lines, read_table, refuse
@@ -60,7 +60,7 @@ def discover(inputs: Place | Iterable[Place], *, dataset: str = "", strict_table
     except OSError as error:
         raise RunError(Reason.USAGE, f"{error.filename} cannot be looked at ({error.strerror}); allow it or name other inputs") from error
     finds, homes = in_datasets(finds, named=dataset)
-    scans, apart = settle(finds)
+    scans, apart = with_ids(finds)
     notes = tuple(dict.fromkeys([*(note for find in finds for note in find.notes), *apart, *datasets.notes()]))
     ignored = sum((Counter(find.ignored) for find in finds), Counter[str]())
     if not scans:
@@ -106,7 +106,7 @@ def search_table(path: Location, *, strict: bool = False) -> list[Find]:
     if table.rows and not rows:
         raise RunError(Reason.USAGE, "; ".join(faults))
     finds: dict[tuple[str, Location], Find] = {}
-    claims: dict[tuple[str, Location], list[tuple[int, Mapping[str, Value]]]] = {}
+    rows_of: dict[tuple[str, Location], list[tuple[int, Mapping[str, Value]]]] = {}
     strange = []
     for line, row in rows:
         file, problem = _file(path, str(row[column]))
@@ -115,11 +115,11 @@ def search_table(path: Location, *, strict: bool = False) -> list[Find]:
         scan_id, dataset = (str(row.get(name) or "") for name in OWN_COLUMNS)
         scan = Scan(scan_id or bids.scan_id(file), file, bids.entities(file), columns, dataset, f"line {line} of table {path}")
         home = bids.root_named(file.parent) or real(path.parent) / path.name.removesuffix(path.suffix)
-        claims.setdefault((scan.id, file), []).append((line, columns))
+        rows_of.setdefault((scan.id, file), []).append((line, columns))
         finds.setdefault((scan.id, file), Find((scan,), folder=home, named=bool(scan_id)))
-    faults += [*_first(strange), *_first([fault for (scan, _), said in claims.items() if (fault := _differing(path, scan, said))])]
+    faults += [*_first(strange), *_first([fault for (scan, _), said in rows_of.items() if (fault := _differing(path, scan, said))])]
     refuse(faults, strict=strict)
-    return [Find((), notes=(*faults, *table.notes)), *(_agreeing(find, claims[key]) for key, find in finds.items())]
+    return [Find((), notes=(*faults, *table.notes)), *(_agreeing(find, rows_of[key]) for key, find in finds.items())]
 
 
 def _pathless(table: Table, column: str) -> list[str]:

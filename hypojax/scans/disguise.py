@@ -1,4 +1,4 @@
-"""What stands in the place of an image: pointers to content that was not fetched, web pages, archives, other formats."""
+"""What can lie in the place of an image: pointers to content that was not fetched, web pages, archives, other formats."""
 
 from typing import Final
 

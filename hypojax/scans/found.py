@@ -70,7 +70,7 @@ class Discovery:
 
 @dataclass(frozen=True)
 class Find:
-    """Scans of one input, before names are settled.
+    """Scans of one input, before each has its id.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Find:
         return self.dataset or self.folder
 
 
-def settle(finds: Sequence[Find]) -> tuple[list[Scan], tuple[str, ...]]:
+def with_ids(finds: Sequence[Find]) -> tuple[list[Scan], tuple[str, ...]]:
     """Give every scan an id of its own, and say where that is not the name of its file alone.
 
     Datasets put their name before ids where those of several inputs clash; what clashes still is told apart by folders.
@@ -136,7 +136,7 @@ def with_file(scan: Scan) -> Scan:
 
 
 def names_apart(scan: str, files: Collection[Location]) -> list[str]:
-    """Ids for files that claim one: the folders in which their paths differ go before it, or the name of the file takes its place.
+    """Ids for files that would have one: the folders in which their paths differ go before it, or the name of the file takes its place.
 
     >>> from pathlib import Path
     >>> names_apart("T1", [Path("/study/A/s1/anat/T1.nii"), Path("/study/B/s1/anat/T1.nii")])
@@ -169,12 +169,12 @@ def in_datasets(finds: Sequence[Find], *, named: str = "") -> tuple[list[Find], 
     """
     homes = [home for find in finds if find.scans and (home := find.home)]
     names = dict.fromkeys(homes, named) if named else folder_names(homes)
-    settled = []
+    placed = []
     for find in finds:
         name = names.get(find.home, named) if find.home else named
         scans = (dataclasses.replace(scan, dataset=scan.dataset or name) for scan in find.scans)
-        settled.append(dataclasses.replace(find, scans=tuple(scans)))
-    return settled, {} if named else {name: home for home, name in names.items()}
+        placed.append(dataclasses.replace(find, scans=tuple(scans)))
+    return placed, {} if named else {name: home for home, name in names.items()}
 
 
 def folder_names(folders: Iterable[Location], *, taken: Collection[str] = ()) -> dict[Location, str]:
@@ -225,7 +225,7 @@ def unique(scans: Iterable[Scan]) -> list[Scan]:
     Raises
     ------
     RunError
-        ``DUPLICATE_SCAN`` where two files claim one id.
+        ``DUPLICATE_SCAN`` where two files have one id.
     """
     kept: dict[str, Scan] = {}
     for scan in scans:
@@ -242,24 +242,24 @@ def unique(scans: Iterable[Scan]) -> list[Scan]:
 
 def _clash(finds: Sequence[Find]) -> bool:
     """Whether an id stands for different files in a dataset and in another input."""
-    claims: dict[str, set[tuple[Location | None, Location]]] = {}
+    owners: dict[str, set[tuple[Location | None, Location]]] = {}
     for find in finds:
         for scan in find.scans:
-            claims.setdefault(scan.id, set()).add((find.dataset, real(scan.path)))
-    return any(len({owner for owner, _ in claim}) > 1 and len({path for _, path in claim}) > 1 for claim in claims.values())
+            owners.setdefault(scan.id, set()).add((find.dataset, real(scan.path)))
+    return any(len({home for home, _ in pairs}) > 1 and len({path for _, path in pairs}) > 1 for pairs in owners.values())
 
 
 def _told_apart(finds: Sequence[Find]) -> tuple[list[Find], tuple[str, ...]]:
     """The same with an id for each of several files whose names give the same one, and a sentence on them."""
-    claims: dict[str, dict[Location, Location]] = {}
+    files_of: dict[str, dict[Location, Location]] = {}
     for find in finds:
         for scan in find.scans:
-            claims.setdefault(scan.id, {}).setdefault(_spot(scan.path), scan.path)
-    several = {scan: files for scan, files in claims.items() if len(files) > 1}
+            files_of.setdefault(scan.id, {}).setdefault(_spot(scan.path), scan.path)
+    several = {scan: files for scan, files in files_of.items() if len(files) > 1}
     if not several:
         return list(finds), ()
     names: dict[tuple[str, Location], str] = {}
-    taken = set(claims) - set(several)
+    taken = set(files_of) - set(several)
     for shared, files in sorted(several.items()):
         ordered = sorted(files, key=lambda place: absolute(files[place]).parts)
         for place, name in zip(ordered, names_apart(shared, [files[place] for place in ordered]), strict=True):

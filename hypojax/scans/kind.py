@@ -185,7 +185,7 @@ BASE: Final = "base-tps"
 """A file in the folder of a template that the longitudinal stream made of a person's visits."""
 
 LONG: Final = ".long."
-"""What stands in the name of a visit that was done again with such a template, between those of the visit and the template."""
+"""The part of the name of a visit that was done again with such a template, between those of the visit and the template."""
 
 CAT12: Final = re.compile(r"(m0)?m?wp[0-3].+|p0.+")
 """Names of images that only CAT12 gives."""

@@ -136,7 +136,7 @@ def nifti_image(voxels: Num[np.ndarray, "i j k *more"] | Bool[np.ndarray, "i j k
 
 
 def bare_header(header: bytes) -> bytes:
-    """A header with the geometry of another and nothing else of it: no name, note or file name that stands in it goes on.
+    """A header with the geometry of another and nothing else of it: no name, note or file name in it goes on.
 
     Parameters
     ----------

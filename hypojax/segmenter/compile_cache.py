@@ -106,8 +106,8 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    told = {line for line in lines if line.startswith(("vendor_id", "model name", "flags", "Features", "CPU implementer", "CPU part"))}
-    return hashlib.sha256("\n".join([platform.machine(), *sorted(told)]).encode()).hexdigest()[:16]
+    processor = {line for line in lines if line.startswith(("vendor_id", "model name", "flags", "Features", "CPU implementer", "CPU part"))}
+    return hashlib.sha256("\n".join([platform.machine(), *sorted(processor)]).encode()).hexdigest()[:16]
 
 
 def _cache_home() -> Path:

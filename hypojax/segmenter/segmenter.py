@@ -96,7 +96,7 @@ class Surroundings:
     Parameters
     ----------
     background
-        What stands for air outside the field of view, stored units.
+        Intensity of air outside the field of view, stored units.
     head_grid, intracranial
         Posterior × 255 of the intracranial volume and its grid; None where only a block of a head is at hand.
     """

@@ -120,7 +120,7 @@ class ObjectPath:
 
     @property
     def suffix(self) -> str:
-        """What stands behind the last dot of the name, with it."""
+        """The last dot of the name and what follows it."""
         return PurePosixPath(self.name).suffix
 
     @property

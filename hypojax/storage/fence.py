@@ -1,7 +1,7 @@
 """Objects behind a fence: written only by whoever still holds what the fence asks for, however long it was stopped in between.
 
 A process can be stopped between any two instructions, longer than any lease lasts, and then go on. So no clock can tell whether it may
-still write. What an object is now is asked first, then whether the writer still holds its place, and then the server is told to take the
+still write. What an object is now is asked first, then whether the writer still holds its place, and then the server is asked to take the
 object only if it still is what it was. Where another took the place before the second step, the writer hears of it; where one took it
 after, whatever that one wrote makes the third step fail.
 
@@ -57,7 +57,7 @@ class FencedPath(ObjectPath):
     fence: Fence = field(default_factory=Open, compare=False, repr=False)
 
     def write_bytes(self, data: bytes) -> None:
-        """Put the object, whole or not at all, where the fence still stands.
+        """Put the object, whole or not at all, where the fence still holds.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class FencedPath(ObjectPath):
                 pass
 
     def unlink(self, *, missing_ok: bool = False) -> None:
-        """Delete the object where the fence still stands; nothing is asked of the server twice where it is not there."""
+        """Delete the object where the fence still holds; nothing is asked of the server twice where it is not there."""
         if self.is_file():
             self.fence.check()
             super().unlink(missing_ok=True)
@@ -85,13 +85,13 @@ class FencedPath(ObjectPath):
             super().unlink()
 
     def delete_below(self, keys: Sequence[str]) -> None:
-        """Delete objects by their keys relative to here, where the fence still stands."""
+        """Delete objects by their keys relative to here, where the fence still holds."""
         if keys:
             self.fence.check()
             super().delete_below(keys)
 
     def swap(self, data: bytes, *, seen: requests.Version | None) -> requests.Version | None:
-        """As `ObjectPath.swap`, where the fence still stands."""
+        """As `ObjectPath.swap`, where the fence still holds."""
         self.fence.check()
         return super().swap(data, seen=seen)
 
@@ -120,7 +120,7 @@ def fenced(place: "Location", fence: Fence) -> "Location":
 
 
 def check_fence(place: "Location") -> None:
-    """Ask whether the fence of a place still stands; nothing is asked where it has none.
+    """Ask whether the fence of a place still holds; nothing is asked where it has none.
 
     Raises
     ------

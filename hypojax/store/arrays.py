@@ -53,7 +53,7 @@ GEOMETRY: Final = "world (mm, RAS+) = affine @ (index along each axis, 1); indic
 
 @runtime_checkable
 class NativeImage(Protocol):
-    """A scan as it stands in its file: `hypojax.scans.Image` is one, `Native` another."""
+    """A scan as it is in its file: `hypojax.scans.Image` is one, `Native` another."""
 
     @property
     def voxels(self) -> Num[np.ndarray, "i j k"]:
@@ -92,7 +92,7 @@ class Native:
     ----------
     voxels
         Voxels in stored orientation; the values of the file bit for bit, in the machine's little-endian order (the
-        byte order of the file stands in its header).
+        byte order of the file is in its header).
     affine
         Voxel-to-world matrix, mm, RAS+, bit for bit.
     slope, intercept

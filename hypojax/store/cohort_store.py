@@ -71,7 +71,7 @@ class CohortStore:
         self.index = index
         self._files: dict[str, dict[str, str]] = {}
         self._affines: dict[str, dict[str, Any]] = {}
-        self._claims: dict[str, InFlight] = {}
+        self._markers: dict[str, InFlight] = {}
 
     @classmethod
     def create(
@@ -187,7 +187,7 @@ class CohortStore:
     def begin(self, scan: str) -> None:
         """Mark a scan as in flight and count it as begun, until `commit`; errors as `write_native`."""
         self._forget(scan)
-        self._claims[scan] = take(self.root, scan, count=True)
+        self._markers[scan] = take(self.root, scan, count=True)
 
     def begun(self, scan: str) -> int:
         """How often a scan was begun and never committed: a process worked on it when it died, or is working on it."""
@@ -199,17 +199,17 @@ class CohortStore:
         self._forget(scan)
 
     def behind_marker(self, scan: str, place: Location) -> Location:
-        """A place where something of a scan is written beside the store: in a bucket, only while the claim on the scan stands.
+        """A place where something of a scan is written beside the store: in a bucket, only while the in-flight marker of the scan is there.
 
         Raises
         ------
         TakenError
             Another process has begun with the scan since.
         """
-        claim = self._claim(scan)
+        marker = self._marker(scan)
         if isinstance(place, FencedPath):
-            return fenced(place, claim)
-        claim.check()
+            return fenced(place, marker)
+        marker.check()
         return place
 
     def write_native(self, scan: str, image: NativeImage) -> None:
@@ -290,8 +290,8 @@ class CohortStore:
     def amend_derivatives(self, scan: str, derivatives: Mapping[str, str]) -> None:
         """Say in the ledger what the files of a finished scan below the derivatives folder are now; errors as `write_native`."""
         if dict(derivatives) != dict(self.derivatives(scan)):
-            claim = self._claim(scan)
-            claim.put(replace(claim.entry, claim="", begun=0, derivatives=dict(derivatives)), through=True)
+            marker = self._marker(scan)
+            marker.put(replace(marker.entry, marker="", begun=0, derivatives=dict(derivatives)), through=True)
             self._forget(scan)
 
     def take_copy(self, record: ScanRecord, objects: Objects) -> None:
@@ -348,19 +348,19 @@ class CohortStore:
             raise ValueError(f"scan {scan!r} is not one of this store; create it with the scan among its inputs")
         return self.index.slots[scan]
 
-    def _claim(self, scan: str) -> InFlight:
-        if scan not in self._claims:
-            self._claims[scan] = take(self.root, scan, count=False)
-        return self._claims[scan]
+    def _marker(self, scan: str) -> InFlight:
+        if scan not in self._markers:
+            self._markers[scan] = take(self.root, scan, count=False)
+        return self._markers[scan]
 
     def _withdraw(self, scan: str) -> None:
-        claim = self._claim(scan)
-        self._claims[scan] = claim.put(replace(claim.entry, record=None))
+        marker = self._marker(scan)
+        self._markers[scan] = marker.put(replace(marker.entry, record=None))
 
     def _forget(self, scan: str) -> None:
         self._files.pop(scan, None)
         self._affines.pop(scan, None)
-        self._claims.pop(scan, None)
+        self._markers.pop(scan, None)
 
     def _files_of(self, scan: str) -> dict[str, str]:
         if scan not in self._files:  # a record in a bucket is worth not asking for twice
@@ -379,11 +379,11 @@ class CohortStore:
         scan = record["scan"]
         if set(self._files_of(scan)) - set(record["files"]):
             self._withdraw(scan)  # no record names what is about to go
-        claim, root, folders = self._claim(scan), self.behind_marker(scan, self.root), scan_folders(scan, record["slot"])
+        marker, root, folders = self._marker(scan), self.behind_marker(scan, self.root), scan_folders(scan, record["slot"])
         prune(root, folders, keep=record["files"])
         flush(root, record["files"], folders)
         origin = {"input": self.index.by_id[scan], "settings": self.index.settings, "provenance": self.index.provenance}
-        claim.put(LedgerEntry(record, origin=origin, derivatives=dict(derivatives)), through=True)
+        marker.put(LedgerEntry(record, origin=origin, derivatives=dict(derivatives)), through=True)
         self._forget(scan)
 
     def _read(self, scan: str, group: str, reader: Callable[[], Stored]) -> Stored:

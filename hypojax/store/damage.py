@@ -218,7 +218,7 @@ def _table(root: Location, index: Index, *, whole: bool) -> Iterator[Problem]:
 
 
 def _fresh(root: Location, description: Root, index: Index) -> bool:
-    """Whether the table was made from the ledger as it stands."""
+    """Whether the table was made from the ledger as it is now."""
     return bool(description.attributes["ledger_sha256"] == index.ledger_sha256(tuple(read_records(root, index.ids))))
 
 

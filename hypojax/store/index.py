@@ -43,7 +43,7 @@ class ScanEntry(TypedDict):
 
 @dataclass(frozen=True)
 class Index:
-    """Settings, provenance and inputs of a store; stands in ``ledger/zarr.json``.
+    """Settings, provenance and inputs of a store; it lies in ``ledger/zarr.json``.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Index:
 
 
 def index_path(root: Location) -> Location:
-    """Where the index of the store at ``root`` stands."""
+    """Where the index of the store at ``root`` lies."""
     return root / LEDGER / NAME
 
 
@@ -175,7 +175,7 @@ def make_index(scans: Sequence[ScanEntry], *, settings: Mapping[str, Any], prove
     Raises
     ------
     RunError
-        ``DUPLICATE_SCAN``: two inputs claim one id.
+        ``DUPLICATE_SCAN``: two inputs have one id.
     """
     entries: dict[str, ScanEntry] = {}
     for entry in scans:

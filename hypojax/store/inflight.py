@@ -1,11 +1,11 @@
-"""Claims: who is at work on a scan. A claim stands in the ledger, in the place of the scan's record, until the record takes it.
+"""In-flight markers: who is at work on a scan. A marker lies in the ledger, in the place of the scan's record, until the record takes it.
 
-The record is put only where the claim still stands, so that of two who work on one scan (a worker believed lost and the one that took
-its scan; a run that was stopped and the one that took over) only the last to claim it can commit, and what the other puts beside is
-refused. A claim that stays behind names a scan that was at work when its process died.
+The record is put only where the marker is still there, so that of two who work on one scan (a worker believed lost and the one that took
+its scan; a run that was stopped and the one that took over) only the last to mark it can commit, and what the other puts beside is
+refused. A marker that stays behind names a scan that was at work when its process died.
 
-A record that still counts is not taken back in one step: first the claim is put beside it, in one document. Whoever takes over an output
-renews every claim that it finds (`shut_out`), so that nothing that was on its way can still take back a record or write one.
+A record that still counts is not taken back in one step: first the marker is put beside it, in one document. Whoever takes over an output
+renews every marker that it finds (`shut_out`), so that nothing that was on its way can still take back a record or write one.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class TakenError(ScanError):
 
 @dataclass(frozen=True)
 class InFlight:
-    """A claim on one scan, as it was put into the ledger.
+    """The in-flight marker of one scan, as it was put into the ledger.
 
     Parameters
     ----------
@@ -51,21 +51,21 @@ class InFlight:
     version: Version | None = None
 
     def check(self) -> None:
-        """Ask whether it still stands.
+        """Ask whether it is still there.
 
         Raises
         ------
         TakenError
-            Another process claimed the scan since.
+            Another process has begun with the scan since.
         RunError
             ``BUSY``: another run took over.
         """
-        if read_entry(self.path, self.scan)[0].claim != self.entry.claim:
+        if read_entry(self.path, self.scan)[0].marker != self.entry.marker:
             check_fence(self.path)
             raise TakenError(self.scan)
 
     def put(self, entry: LedgerEntry, *, through: bool = False) -> "InFlight":
-        """Replace the entry where the claim still stands; errors as `check`, and ``DISK_FULL`` or ``NOT_WRITABLE``."""
+        """Replace the entry where the marker is still there; errors as `check`, and ``DISK_FULL`` or ``NOT_WRITABLE``."""
         version = swap(self.path, entry_bytes(entry, self.scan), seen=self.version, through=through)
         if version is None:
             self.check()  # says why
@@ -74,7 +74,7 @@ class InFlight:
 
 
 def take(root: Location, scan: str, *, count: bool) -> InFlight:
-    """Mark a scan as in flight; a record of it stays, beside the claim.
+    """Mark a scan as in flight; a record of it stays, beside the marker.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def take(root: Location, scan: str, *, count: bool) -> InFlight:
     path = record_path(root, scan)
     for _ in range(TRIES):
         before, seen = read_entry(path, scan)
-        entry = replace(before, begun=before.begun + count, claim=token_hex(8))
+        entry = replace(before, begun=before.begun + count, marker=token_hex(8))
         version = swap(path, entry_bytes(entry, scan), seen=seen)
         if version is None:
             continue
@@ -109,7 +109,7 @@ def take(root: Location, scan: str, *, count: bool) -> InFlight:
 
 
 def shut_out(root: Location, scans: Iterable[str]) -> None:
-    """Renew every claim on these scans, so that nobody who was at work on them can commit or take back a record.
+    """Renew the markers of these scans, so that nobody who was at work on them can commit or take back a record.
 
     Raises
     ------
@@ -136,9 +136,9 @@ def read_entry(path: Location, scan: str) -> tuple[LedgerEntry, Version | None]:
 
 
 def _renewed(path: Location, scan: str) -> None:
-    """Renew the claim on one scan, if there is one."""
+    """Renew the marker of one scan, if there is one."""
     for _ in range(TRIES):
         entry, seen = read_entry(path, scan)
-        if not entry.claim or swap(path, entry_bytes(replace(entry, claim=token_hex(8)), scan), seen=seen) is not None:
+        if not entry.marker or swap(path, entry_bytes(replace(entry, marker=token_hex(8)), scan), seen=seen) is not None:
             return
     raise RunError(Reason.BUSY, f"{path} is written by somebody else; let one program alone write there, then run the same command again")

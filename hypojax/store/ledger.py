@@ -98,7 +98,7 @@ def _cell(variable: Variable, value: Any) -> Any:  # noqa: ANN401  (any JSON val
 
 
 def regions_of_record(regions: Mapping[str, Mapping[str, Any]], *, status: str) -> dict[str, RegionEntry]:
-    """Regions as a record holds them: where a reason stands there is no number.
+    """Regions as a record holds them: where there is a reason there is no number.
 
     Parameters
     ----------
@@ -139,16 +139,16 @@ def _region(values: Mapping[str, Any]) -> RegionEntry:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """What stands in the ledger for one scan: its record, a claim on it, or both.
+    """What the ledger has of one scan: its record, an in-flight marker, or both.
 
     Parameters
     ----------
     record
         Says what became of the scan; None where nothing that is stored of it counts.
     begun
-        How often the scan was begun since it had a record that ended its turn.
-    claim
-        Names whoever is at work on it, or died of it; empty where nobody is.
+        How often the scan was begun since its last complete record.
+    marker
+        In-flight marker: names the process that is at work on it, or that died of it; empty where none is.
     origin
         What the index said when the record was written: ``input``, ``settings`` and ``provenance``. The index is rebuilt from that.
     derivatives
@@ -157,13 +157,13 @@ class LedgerEntry:
 
     record: ScanRecord | None = None
     begun: int = 0
-    claim: str = ""
+    marker: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
     derivatives: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_path(root: Location, scan: str) -> Location:
-    """Where the record of a scan stands in the store at ``root``."""
+    """Where the record of a scan lies in the store at ``root``."""
     return root / LEDGER / scan_key(scan) / NAME
 
 
@@ -173,11 +173,11 @@ def record_bytes(record: ScanRecord) -> bytes:
 
 
 def entry_bytes(entry: LedgerEntry, scan: str) -> bytes:
-    """The stored form of an entry: that of its record, with the claim beside it."""
+    """The stored form of an entry: that of its record, with the in-flight marker beside it."""
     own: dict[str, Any] = {**entry.record} if entry.record is not None else {"scan": scan}
     beside = {"origin": entry.origin, "derivatives": entry.derivatives}
-    claim = {"begun": entry.begun, "claim": entry.claim} if entry.claim else {}
-    return seal(group_document({**own, **{name: value for name, value in beside.items() if value}, **claim}))
+    marker = {"begun": entry.begun, "marker": entry.marker} if entry.marker else {}
+    return seal(group_document({**own, **{name: value for name, value in beside.items() if value}, **marker}))
 
 
 def read_record(root: Location, scan: str) -> ScanRecord | None:
@@ -201,12 +201,12 @@ def parse_entry(data: bytes, scan: str) -> LedgerEntry:
     """
     attributes = unseal(data)["attributes"]
     whole = set(ScanRecord.__annotations__) <= set(attributes)
-    if attributes.get("scan") != scan or not (whole or "claim" in attributes):
+    if attributes.get("scan") != scan or not (whole or "marker" in attributes):
         raise DamagedDocumentError(f"it is not the record of scan {scan!r}")
     return LedgerEntry(
         record=_record(attributes) if whole else None,
         begun=attributes.get("begun", 0),
-        claim=attributes.get("claim", ""),
+        marker=attributes.get("marker", ""),
         origin=attributes.get("origin", {}),
         derivatives=attributes.get("derivatives", {}),
     )

@@ -147,7 +147,7 @@ def root_bytes(
 
 
 def write_table(root: Location, table: xr.Dataset, *, index: Index, ledger_sha256: str, exports: Mapping[str, str] | None = None) -> None:
-    """Replace the table; nothing is touched where it stands already.
+    """Replace the table; nothing is touched where it is there already.
 
     Raises
     ------
@@ -268,7 +268,7 @@ def _stands(root: Location, document: bytes) -> bool:
 
 
 def _columns_before(root: Location) -> list[str]:
-    """Columns of the table that stands, or of the one that was being replaced when a run broke off."""
+    """Columns of the table that is there, or of the one that was being replaced when a run broke off."""
     try:
         description = read_root(root)
     except DamagedDocumentError:

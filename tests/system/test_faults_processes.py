@@ -46,7 +46,7 @@ def done(out: Path) -> int:
 
 
 def ledger(out: Path) -> dict[str, bytes]:
-    """Scan → the bytes of its record; a claim of who was at work is none."""
+    """Scan → the bytes of its record; a marker of who was at work is none."""
     entries = (out / "cohort.zarr" / "ledger").glob("*/zarr.json")
     return {path.parent.name: data for path in entries if b'"status"' in (data := path.read_bytes())}
 

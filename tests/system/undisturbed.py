@@ -48,7 +48,7 @@ def written(out: Path) -> dict[str, Any]:
     found["volumes.tsv"] = [{name: value for name, value in row.items() if name != MEASURED} for row in rows]
     told = [(row["scan"], row["region"]) for row in rows]
     assert len(set(told)) == len(told) == len(REGIONS) * len({row["scan"] for row in rows})
-    assert not any(key.endswith(".partial") or (isinstance(data, dict) and "claim" in data) for key, data in found.items()), sorted(found)
+    assert not any(key.endswith(".partial") or (isinstance(data, dict) and "marker" in data) for key, data in found.items()), sorted(found)
     return found
 
 

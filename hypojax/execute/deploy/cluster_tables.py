@@ -14,7 +14,7 @@ LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 def refuse(key: str, value: object, wanted: str) -> RunError:
-    """An error that names the key, what stands there and what should."""
+    """An error that names the key, the value found and what it should be."""
     return RunError(Reason.USAGE, f"{key} is {value!r}, it must be {wanted}")
 
 
@@ -121,7 +121,7 @@ class Kubernetes:
     namespace
         Where everything lives.
     tls_secret
-        Secret of the type ``kubernetes.io/tls`` with ``ca.crt`` besides ``tls.crt`` and ``tls.key``; only its name stands here.
+        Secret of the type ``kubernetes.io/tls`` with ``ca.crt`` besides ``tls.crt`` and ``tls.key``; only its name is given here.
     claim
         Claim of a volume that many nodes may write, mounted at ``mount``; none when empty, and input and output are buckets.
     mount
@@ -131,7 +131,7 @@ class Kubernetes:
     storage_class
         Class of the claim; the cluster's default when left out.
     credentials
-        Secret whose entries become environment variables (keys of a bucket); only its name stands here. None when left out.
+        Secret whose entries become environment variables (keys of a bucket); only its name is given here. None when left out.
     node_selector
         Labels that nodes of workers must have.
     tolerations

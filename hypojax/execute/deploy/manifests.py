@@ -168,7 +168,7 @@ RETRIES: Final = 20
 VERDICTS: Final = [2, 3]
 """Exit codes of `hypojax run` that another start would not change: some scans failed, or all."""
 
-PATIENCE: Final = {
+SCHEDULER_LIMITS: Final = {
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(ALLOWED_FAILURES),
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": WORKER_TTL,
 }
@@ -237,7 +237,7 @@ def _scheduler_pod(config: ClusterConfig) -> Object:
     address = f"127.0.0.1:{HTTP}" + (f",$(POD_IP):{HTTP}" if open_to_operator else "")
     args = ["dask", "scheduler", *tls_options(), "--port", str(PORT), "--dashboard-address", address]
     args += [] if config.dashboard and not open_to_operator else ["--no-dashboard"]
-    contained = container(config, "scheduler", args, size=SMALL, variables=PATIENCE, tls=True)
+    contained = container(config, "scheduler", args, size=SMALL, variables=SCHEDULER_LIMITS, tls=True)
     if open_to_operator:
         routes = "['distributed.http.scheduler.api', 'distributed.http.health']"
         own = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}

@@ -35,7 +35,7 @@ DOCKERFILE = """# hypojax with its weights. {made_by}
 #
 #     docker build --file FOLDER/image/Dockerfile --tag {name} .      in a checkout; FOLDER is this file's
 #
-# Every version stands in cluster/constraints.txt.
+# Every version is pinned in cluster/constraints.txt.
 FROM {base} AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
@@ -71,7 +71,7 @@ APPTAINER = """# hypojax with its weights. {made_by}
 #     apptainer build hypojax.sif FOLDER/image/apptainer.def          in a checkout; FOLDER is this file's
 #     apptainer run --nv hypojax.sif run bids/ out/
 #
-# Every version stands in cluster/constraints.txt. It runs as whoever starts it.
+# Every version is pinned in cluster/constraints.txt. It runs as whoever starts it.
 Bootstrap: docker
 From: {base}
 
@@ -180,7 +180,7 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc] # yaml is untyped
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    """Text of several lines as it stands."""
+    """Text of several lines as it is."""
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 

@@ -22,12 +22,12 @@ import jax
 
 from hypojax.cli import main
 
-jax.distributed.initialize(shutdown_timeout_seconds={patience})
+jax.distributed.initialize(shutdown_timeout_seconds={timeout})
 sys.exit(main([*sys.argv[1:], "--shard", f"{{jax.process_index() + 1}}/{{jax.process_count()}}"]))
 '''
 """The script of one host; its arguments are those of hypojax."""
 
-PATIENCE: Final = 7 * 24 * 3600
+SHUTDOWN_TIMEOUT: Final = 7 * 24 * 3600
 """Seconds that a host which is done waits for the slowest."""
 
 COORDINATOR: Final = 8476
@@ -36,7 +36,7 @@ COORDINATOR: Final = 8476
 
 def slice_script() -> str:
     """The script that each host of a slice runs."""
-    return SLICE.format(made_by=MADE_BY, patience=PATIENCE)
+    return SLICE.format(made_by=MADE_BY, timeout=SHUTDOWN_TIMEOUT)
 
 
 def tpu_resource(config: ClusterConfig) -> Object:
