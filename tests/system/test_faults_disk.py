@@ -63,7 +63,7 @@ def _mount(*options: str) -> int:
 
 
 def records(out: Path) -> dict[str, tuple[int, bytes]]:
-    """Scan → its record in the ledger: which file it is, and its bytes; a claim of who was at work is none."""
+    """Scan → its record in the ledger: which file it is, and its bytes; a marker of who was at work is none."""
     entries = (out / "cohort.zarr" / "ledger").glob("*/zarr.json")
     return {path.parent.name: (path.stat().st_ino, data) for path in entries if b'"status"' in (data := path.read_bytes())}
 
