@@ -254,13 +254,17 @@ def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndar
     """
     first, used = (matrix != 0).argmax(axis=1), (matrix != 0).sum(axis=1).max()
     shape = [-1 if other == axis else 1 for other in range(3)]
-    result = np.zeros([len(matrix) if other == axis else side for other, side in enumerate(volume.shape)], np.float32)
-    for step in range(int(used)):
+
+    def weighted(step: int) -> Float32[np.ndarray, "x y z"]:
         source = np.minimum(first + step, matrix.shape[1] - 1)
         weight = np.where(first + step < matrix.shape[1], matrix[np.arange(len(matrix)), source], 0)
         part = volume.take(source, axis)
         part *= weight.reshape(shape)
-        result += part
+        return part
+
+    result = weighted(0)
+    for step in range(1, int(used)):
+        result += weighted(step)
     return result
 
 

@@ -88,7 +88,7 @@ FLAG_TEXT: Final = Variable("flags", SCAN, "str", "", "Quality flags of a finish
 
 TABLE: Final = (
     Variable("volume_mm3", SCAN_REGION, "float64", "mm3", "Soft volume: sum of posteriors inside the structure's own support"),
-    Variable("volume_hard_mm3", SCAN_REGION, "float64", "mm3", "Hard volume: labelled voxels of the scan's own grid times their volume"),
+    Variable("volume_hard_mm3", SCAN_REGION, "float64", "mm3", "Hard volume: labelled voxels of the scan's own grid times their volume; as many are drawn as the soft volume amounts to, up to one"),
     Variable("uncertainty_mm3", SCAN_REGION, "float64", "mm3", "Standard deviation of the soft volume, were voxels draws of their posteriors, 2 x 2 x 2 of them drawn together"),
     Variable("missing_reason", SCAN_REGION, "str", "", "Why this region of a finished scan has no volume; empty where it has one"),
     Variable("status", SCAN, "str", "", "done, failed or pending"),

@@ -1,4 +1,4 @@
-"""`hypojax.volumes` against analytic phantoms, a naive loop and what must never change a volume."""
+"""`hypojax.volumes` against analytic phantoms and what must never change a volume."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hypojax.execute.measured import measure_scan
-from hypojax.grid import Grid, centred_grid, model_directions, to_voxel, to_world, voxel_sizes, voxel_volume, within_field_of_view
+from hypojax.grid import Grid, centred_grid, model_directions, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
 from hypojax.preprocessing.background import NOISE_OUTSIDE
 from hypojax.preprocessing.intensity import Statistics
@@ -27,8 +27,6 @@ from hypojax.volumes.structure import (
     clean_intracranial,
     fill_holes,
     largest_component,
-    native_labels,
-    native_mask,
     support,
     without_bridges,
 )
@@ -38,11 +36,6 @@ SOFT_TOLERANCE = 0.005
 
 SUBUNIT_TOLERANCE = 0.03
 """The same for a subunit of 60 to 110 mm³, whose faces the phantom places to a 64th of a voxel."""
-
-HARD_TOLERANCE = {"icv": 0.002, "hypothalamus": 0.10}
-"""Relative error of a hard volume at voxels up to 1.4 mm. Posteriors on 1 mm voxels, interpolated to voxels as large, are
-blurred; where a convex body is blurred its half-level outline shrinks by half the blur's variance times its curvature,
-here 0.1 mm of a hypothalamus whose volume over surface is 1.3 mm, and a fiftieth of that share of a head."""
 
 SCORED = {"low_quality_score"}
 """A phantom's ellipsoids are no hypothalamus that a network would draw: what the score says of them means nothing."""
@@ -115,8 +108,9 @@ def test_volumes_are_the_analytic_ones(sizes: tuple[float, ...], shape: tuple[in
         found = measured.volumes[region]
         assert_allclose(found.volume_mm3, exact, rtol=SUBUNIT_TOLERANCE if region in LABELS.values() else SOFT_TOLERANCE, err_msg=region)
         assert found.missing_reason == ""
-        if region in HARD_TOLERANCE and max(sizes) < 2:
-            assert_allclose(found.volume_hard_mm3, exact, rtol=HARD_TOLERANCE[region])
+        # As many voxels are drawn as the soft volume amounts to, up to one; of wholes up to half of one.
+        most = 0.5 if region in ("icv", "hypothalamus") else 1.0
+        assert abs(found.volume_hard_mm3 - found.volume_mm3) <= most * np.prod(sizes) + 1e-3
     assert ("thick_voxels" in measured.flags) == (max(sizes) > 2)
     assert set(measured.flags) <= {"thick_voxels", "low_contrast", *SCORED}
 
@@ -148,39 +142,6 @@ def test_quality_is_that_of_the_schema_and_finite(plain: Scene) -> None:
     assert_allclose(quality["quality_asymmetry"], (left - right) / (left + right), atol=0.005)
     assert 0.5 <= quality["quality_certainty"] <= 1
     assert quality["icv_cut_off"] == 0
-
-
-def naive_labels(posteriors: np.ndarray, grid: Grid, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
-    """Every voxel of the scan by itself: ten trilinear interpolations, then the rule."""
-    labels = np.zeros(shape, np.uint8)
-    padded = np.pad(posteriors, [(0, 0), *[(1, 1)] * 3])
-    for voxel in np.ndindex(*shape):
-        place = to_voxel(grid.affine, to_world(affine, np.array(voxel))) + 1
-        low = np.floor(place).astype(int)
-        if (low < 0).any() or (low + 1 >= padded.shape[1:]).any():
-            continue
-        part = place - low
-        found = np.zeros(10)
-        for corner in np.ndindex(2, 2, 2):
-            weight = np.prod(np.where(corner, part, 1 - part))
-            found += weight * padded[(slice(None), *(low + corner))]
-        if found.sum() > 0.5:
-            labels[voxel] = found.argmax() + 1
-    return labels
-
-
-@pytest.mark.parametrize("degrees", [0.0, 30.0])
-def test_label_maps_against_a_loop(degrees: float) -> None:
-    phantom = Phantom(rotation=(3.0, 2.0, 1.0))
-    box = Grid((30, 26, 30), affine_of((1.0, 1.0, 1.0), (30, 26, 30)) + np.outer([0, 5, -20, 0], [0, 0, 0, 1]))
-    posteriors = subunit_coverage(phantom, shape=box.shape, affine=box.affine)
-    shape, affine = (28, 30, 24), affine_of((0.9, 0.8, 1.0), (28, 30, 24), rotation(0, degrees))
-    affine[:3, 3] += [0.2, 5.1, -19.7]
-    expected = naive_labels(posteriors, box, shape, affine)
-    found = native_labels(posteriors, box, shape=shape, affine=affine)
-    assert (expected > 0).sum() > 500
-    # Float rounding may decide a voxel whose posteriors tie exactly.
-    assert (found != expected).sum() <= 2
 
 
 @pytest.mark.parametrize("turn", [None, rotation(1, 30)], ids=["straight", "oblique"])
@@ -410,14 +371,6 @@ def test_noise_of_known_noise_on_a_slope(shape: tuple[int, ...]) -> None:
     slope = np.indices(shape).sum(axis=0) * 3.0
     voxels = (slope + np.random.default_rng(0).normal(0, 7, shape)).astype(np.float32)
     assert_allclose(noise(voxels), 7, rtol=0.05)
-
-
-def test_a_posterior_outside_the_scan_leaves_an_empty_map() -> None:
-    grid = Grid((10, 10, 10), affine_of((2.0, 2.0, 2.0), (10, 10, 10)))
-    far = affine_of((1.0, 1.0, 1.0), (5, 5, 5))
-    far[:3, 3] += 500
-    assert not native_mask(np.ones(grid.shape, np.float32), grid, shape=(5, 5, 5), affine=far).any()
-    assert not native_labels(np.zeros((10, *grid.shape), np.float32), grid, shape=(5, 5, 5), affine=far).any()
 
 
 def test_nothing_is_changed_in_place(plain: Scene) -> None:

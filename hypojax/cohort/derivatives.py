@@ -44,6 +44,7 @@ Made by hypojax from T1-weighted MRI scans (`DatasetLinks` of `dataset_descripti
 the hypothalamus, `*_space-orig_seg-hypothalamus_dseg.nii.gz`, whose values `dseg.tsv` names, and a mask of the intracranial volume,
 `*_space-orig_label-ICV_mask.nii.gz`, both on the voxels of the scan; `dseg.json` and `mask.json` describe all label maps and masks.
 Where the intracranial volume cannot be known (the skull was removed, the head is cut off) there is no mask.
+The voxels of a structure times their volume are its volume in the table, up to one voxel.
 
 The table of the cohort, `../volumes.tsv`, has for each scan the file that its maps were made from (column `path`) and the volumes in mm^3.
 A scan that failed has no files here, and the table says why.

@@ -11,6 +11,7 @@ from hypojax.grid import Affine, Grid, to_world, voxel_sizes, voxel_volume, with
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import PARTS
 from hypojax.volumes.flags import image_flags, volume_flags
+from hypojax.volumes.label_map import native_labels, native_mask
 from hypojax.volumes.quality import (
     CoarseHead,
     blank_near,
@@ -24,7 +25,7 @@ from hypojax.volumes.quality import (
     partly_blank,
 )
 from hypojax.volumes.score import head_signs, hypothalamus_signs, released_model, views_apart
-from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial, native_labels, native_mask
+from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial
 
 CORRELATED_VOXELS: Final = 8.0
 """How many voxels of a posterior err together. With 2 × 2 × 2 the whole hypothalamus of the automatic label maps gets a
@@ -58,7 +59,8 @@ class RegionVolume:
     volume_mm3
         Soft volume: sum of cleaned posteriors; NaN when missing.
     volume_hard_mm3
-        Labelled voxels of the scan's own grid times their volume; NaN when missing.
+        Labelled voxels of the scan's own grid times their volume: the soft volume, up to one voxel (`hypojax.volumes.label_map`), or less
+        where the scan has no more voxels in which anything was found. NaN when missing.
     uncertainty_mm3
         Standard deviation of the soft volume; NaN when missing.
     missing_reason

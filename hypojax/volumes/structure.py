@@ -1,9 +1,8 @@
-"""What of a posterior belongs to the structure (its largest component and the rim round it), and its label map on the scan's own grid.
+"""What of a posterior belongs to the structure: its largest component and the rim round it.
 
 Posteriors enter as the networks give them (uint8, × 255) and leave *cleaned*: float32 between 0 and 1, zero outside the
-structure's support, so that everything after this room may simply sum them. For the label map they are interpolated on the scan's
-grid, then decided voxel by voxel: only the region that a structure can reach, the intracranial one in slabs, so that a large
-matrix costs little memory.
+structure's support, so that everything after this room may simply sum them. Their sum is the soft volume, and as much of them is
+drawn as a label map on the scan's own grid (`hypojax.volumes.label_map`).
 """
 
 from typing import Final
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy import ndimage
 
-from hypojax.grid import Affine, Grid, resample, to_voxel, to_world, voxel_sizes
+from hypojax.grid import Grid, voxel_sizes
 
 RIM: Final = 2.0
 """Millimetres round the largest component that still belong to the support. Posteriors of a sharp network fall from one
@@ -36,11 +35,6 @@ voxels of a coarse grid such ties are usual."""
 
 HALF: Final = 0.5 + TIE
 """Beyond it a voxel belongs to a structure: what is exactly one half is background on every processor."""
-
-SLAB: Final = 2_000_000
-"""Voxels of a mask decided at once: 8 MB of posterior."""
-
-Box = tuple[slice, slice, slice]
 
 CORNERS: Final = ndimage.generate_binary_structure(3, 3)
 """26-connectivity, for the hypothalamus: a sheet a voxel or two thick is one piece although some of its voxels meet only
@@ -93,7 +87,7 @@ def clean_intracranial(
 def label_voxels(posterior: Float[np.ndarray, "10 *n"]) -> UInt8[np.ndarray, "*n"]:
     """Label of every voxel: where the ten posteriors together pass one half, the likeliest subunit; else 0.
 
-    The most likely of eleven classes would shrink the whole, because background is one class and the hypothalamus ten. Of
+    So a side's pieces are told apart before anything is measured; what is drawn is decided otherwise (`hypojax.volumes.label_map`). The most likely of eleven classes would shrink the whole, because background is one class and the hypothalamus ten. Of
     subunits that tie the first is taken; what is exactly one half is background.
 
     >>> label_voxels(np.array([[0.3, 0.1]] * 2 + [[0.0, 0.0]] * 8)).tolist()
@@ -153,59 +147,3 @@ def bounding_box(mask: Bool[np.ndarray, "x y z"], *, margin: Int[np.ndarray, "3"
     low = np.maximum([span[0] for span in spans] - np.asarray(margin), 0)
     high = np.minimum([span[-1] + 1 for span in spans] + np.asarray(margin), mask.shape)
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
-
-
-def native_labels(
-    posteriors: Float32[np.ndarray, "10 x y z"], grid: Grid, *, shape: tuple[int, int, int], affine: Affine
-) -> UInt8[np.ndarray, "i j k"]:
-    """Hypothalamus labels on a scan's own grid (``shape``, ``affine`` as stored) from cleaned posteriors on ``grid``.
-
-    A voxel is hypothalamus where the ten interpolated posteriors together pass one half; then the likeliest subunit.
-    """
-    labels = np.zeros(shape, np.uint8)
-    source, around, box = _cropped(posteriors, grid, shape, affine)
-    part = _part(Grid(shape, affine), box)
-    if min(part.shape) > 0:
-        labels[box] = label_voxels(np.stack([resample(posterior, around.affine, part) for posterior in source]))
-    return labels
-
-
-def native_mask(
-    posterior: Float32[np.ndarray, "x y z"], grid: Grid, *, shape: tuple[int, int, int], affine: Affine
-) -> UInt8[np.ndarray, "i j k"]:
-    """Mask (0 or 1) on a scan's own grid (``shape``, ``affine`` as stored) where the interpolated posterior passes one half."""
-    mask = np.zeros(shape, np.uint8)
-    source, around, (rows, columns, depth) = _cropped(posterior[None], grid, shape, affine)
-    step = max(1, SLAB // max(1, (columns.stop - columns.start) * (depth.stop - depth.start)))
-    for start in range(rows.start, rows.stop, step):
-        slab = slice(start, min(start + step, rows.stop)), columns, depth
-        mask[slab] = resample(source[0], around.affine, _part(Grid(shape, affine), slab)) > HALF
-    return mask
-
-
-def _cropped(
-    posteriors: Float32[np.ndarray, "n x y z"], grid: Grid, shape: tuple[int, int, int], affine: Affine
-) -> tuple[Float32[np.ndarray, "n u v w"], Grid, Box]:
-    """Posteriors where any is not zero, their grid, and the voxels of a scan whose middle may lie in it, perhaps none.
-
-    As many zeros lie round them as interpolation to a scan's voxels looks at: beyond the model grid, too, nothing was found.
-    """
-    wide = int(np.ceil(voxel_sizes(affine).max() / voxel_sizes(grid.affine).min())) + 1
-    found = np.asarray(posteriors.any(axis=0))
-    rows, columns, depth = bounding_box(found) if found.any() else (slice(0, 1), slice(0, 1), slice(0, 1))
-    wider = [slice(part.start - wide, part.stop + wide) for part in (rows, columns, depth)]
-    around = _part(grid, (wider[0], wider[1], wider[2]))
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in around.shape], indexing="ij")).reshape(3, 8).T
-    index = to_voxel(affine, to_world(around.affine, corners))
-    low = np.clip(np.floor(index.min(axis=0)), 0, shape).astype(int)
-    high = np.clip(np.ceil(index.max(axis=0)) + 1, low, shape).astype(int)
-    reached = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
-    return np.pad(posteriors[:, rows, columns, depth], [(0, 0), *[(wide, wide)] * 3]), around, reached
-
-
-def _part(grid: Grid, box: Box) -> Grid:
-    """The grid of a box of voxels of another grid; it may reach beyond."""
-    affine = grid.affine.copy()
-    affine[:3, 3] = to_world(grid.affine, np.array([part.start for part in box]))
-    i, j, k = (part.stop - part.start for part in box)
-    return Grid((i, j, k), affine)

@@ -16,11 +16,12 @@ from jaxtyping import Float32, UInt8
 
 from hypojax.checkpoint import load_checkpoint
 from hypojax.evaluation import ScanScores, score_pair, tabulate
-from hypojax.grid import Affine, Grid, resample, to_world, within_field_of_view
+from hypojax.grid import Affine, Grid, to_world, within_field_of_view
 from hypojax.scans import read
 from hypojax.segmenter.segmenter import Segmentation, Segmenter
 from hypojax.store import ScanEntry
-from hypojax.volumes.structure import clean_hypothalamus, label_voxels
+from hypojax.volumes.label_map import native_labels
+from hypojax.volumes.structure import clean_hypothalamus
 
 NEVER_SEEN = "scans_colin27"
 
@@ -38,9 +39,9 @@ def grid_of(volume: np.ndarray, affine: Affine) -> Grid:
 
 
 def labels_on(grid: Grid, found: Segmentation, scan: Grid) -> UInt8[np.ndarray, "i j k"]:
-    """Our label map on another grid, cleaned as in a run; ``scan`` is the scan's own grid."""
+    """Our label map drawn on another grid as a run draws it on the scan's own grid, ``scan``."""
     posteriors = clean_hypothalamus(found.subunits, found.box_grid, within_field_of_view(found.box_grid, scan.shape, scan.affine))
-    return label_voxels(np.stack([resample(posterior, found.box_grid.affine, grid) for posterior in posteriors]))
+    return native_labels(posteriors, found.box_grid, shape=grid.shape, affine=grid.affine)
 
 
 def labelled_scans(data: Path) -> pd.DataFrame:
