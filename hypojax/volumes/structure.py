@@ -87,8 +87,9 @@ def clean_intracranial(
 def label_voxels(posterior: Float[np.ndarray, "10 *n"]) -> UInt8[np.ndarray, "*n"]:
     """Label of every voxel: where the ten posteriors together pass one half, the likeliest subunit; else 0.
 
-    So a side's pieces are told apart before anything is measured; what is drawn is decided otherwise (`hypojax.volumes.label_map`). The most likely of eleven classes would shrink the whole, because background is one class and the hypothalamus ten. Of
-    subunits that tie the first is taken; what is exactly one half is background.
+    The most likely of eleven classes would shrink the whole, because background is one class and the hypothalamus ten. Of
+    subunits that tie the first is taken; what is exactly one half is background. This tells the pieces of a side apart before anything
+    is measured; which voxels are drawn is decided otherwise (`hypojax.volumes.label_map`).
 
     >>> label_voxels(np.array([[0.3, 0.1]] * 2 + [[0.0, 0.0]] * 8)).tolist()
     [1, 0]
