@@ -128,6 +128,11 @@ def site_sums(formula: Formula, people: pd.DataFrame, volumes: xr.DataArray, *, 
         USAGE: the sums would tell of single people, or the formula is one that sums cannot serve.
     """
     _check_formula(formula)
+    if "subject" in people and (twice := people["subject"][people["subject"].duplicated()]).size:
+        raise RunError(
+            Reason.USAGE,
+            f"site {visible(site)}: {twice.nunique()} people have several scans, which sums would count as people: keep one of each",
+        )
     factors = list(dict.fromkeys(factor for term in formula.terms for factor in term.factors))
     values = {factor: factor_values(factor, people[factor.name]) for factor in factors if _has(people, factor)}
     y = volumes.transpose("scan", "region").values.astype(np.float64)

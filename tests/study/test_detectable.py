@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from r_reference import entry
+from r_reference import entry, known_input
 from scipy import stats
 from scipy.integrate import quad
 
 from hypojax.study.detectable import PERCENTS, people_a_group, power_at, power_of_groups, smallest_d, smallest_difference
+from hypojax.study.planning import power
+from hypojax.study.study_settings import StudySettings
 
 
 @pytest.mark.parametrize("groups", ["n7_n21", "n24_n40"])
@@ -28,6 +30,18 @@ def test_r_ancova(shared: Path) -> None:
     for percent in PERCENTS:
         known.check(power_at(percent / 100 * mean, se, float(df)), "power_for_percent", f"percent_{percent:.0f}", "power")
     known.check(smallest_difference(se, float(df)), "smallest_effect_power_80")
+
+
+def test_r_from_a_table(shared: Path) -> None:
+    """The same from the cohort itself: the design, the error and the adjusted mean are the model's own."""
+    known, people = entry(shared, "power_ancova"), known_input(shared, "cohort.csv")
+    settings = StudySettings(region=("hypothalamus",), unit="mm3")
+    found = power(people, "volume ~ group + age + sex + icv", settings=settings).sel(region="hypothalamus")
+    one = found.sel(contrast="group: patient - control")
+    known.check({"se": float(one.se), "df": float(one.df), "reference_mean": float(one.reference_mean)})
+    known.check({"smallest_effect_power_80": float(one.smallest), "smallest_effect_power_80_percent": float(one.smallest_percent)})
+    for percent in PERCENTS:
+        known.check(float(one.power.sel(percent=percent)), "power_for_percent", f"percent_{percent:.0f}", "power")
 
 
 @pytest.mark.parametrize("df", [1.0, 3.0, 40.0, 1e6])
@@ -49,8 +63,8 @@ def test_no_hole_in_the_tail(df: float, ratio: float) -> None:
 
 def test_smallest_difference_is_the_inverse() -> None:
     for df in (1.0, 2.0, 7.3, 59.0, 1e5):
-        for power in (0.1, 0.5, 0.8, 0.99):
-            assert power_at(smallest_difference(2.5, df, power=power), 2.5, df) == pytest.approx(power, abs=1e-9)
+        for wanted in (0.1, 0.5, 0.8, 0.99):
+            assert power_at(smallest_difference(2.5, df, power=wanted), 2.5, df) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_nothing_known() -> None:

@@ -125,6 +125,7 @@ def test_a_file_has_no_person(tmp_path: Path) -> None:
             "have group b and sex F",
         ),
         (lambda table: table.assign(score=[1] * 3 + [0] * (len(table) - 3)), "volume ~ score", "have score 1"),
+        (lambda table: table.assign(subject=["a"] * 2 + list(range(len(table) - 2))), "volume ~ age", "1 people have several scans"),
         (lambda table: table, "volume ~ group:age", "write a\\*b"),
         (lambda table: table, "volume ~ spline(age, 3)", "or a spline"),
         (lambda table: table, "volume ~ height", "no column 'height'"),
