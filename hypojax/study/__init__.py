@@ -10,15 +10,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from hypojax.study.detectable import power_at, power_of_groups, smallest_difference
     from hypojax.study.effect import Effect, effects_dataset, effects_table
+    from hypojax.study.equivalence import equivalence_test
+    from hypojax.study.group_model import compare
+    from hypojax.study.harmonisation import apply_harmonisation, harmonise
+    from hypojax.study.longitudinal import change
+    from hypojax.study.norms import fit_norms
+    from hypojax.study.norms_scores import apply_norms
     from hypojax.study.sample import Sample, read_sample
+    from hypojax.study.study_federated import write_summaries
     from hypojax.study.study_norms import NormsResult, write_norms
     from hypojax.study.study_run import StudyResult, analyse, write_study
     from hypojax.study.study_settings import StudySettings
 
 _MODULES: Final = {
+    "detectable": ("power_at", "power_of_groups", "smallest_difference"),
     "effect": ("Effect", "effects_dataset", "effects_table"),
+    "equivalence": ("equivalence_test",),
+    "group_model": ("compare",),
+    "harmonisation": ("apply_harmonisation", "harmonise"),
+    "longitudinal": ("change",),
+    "norms": ("fit_norms",),
+    "norms_scores": ("apply_norms",),
     "sample": ("Sample", "read_sample"),
+    "study_federated": ("write_summaries",),
     "study_norms": ("NormsResult", "write_norms"),
     "study_run": ("StudyResult", "analyse", "write_study"),
     "study_settings": ("StudySettings",),
@@ -28,8 +44,9 @@ _MODULES: Final = {
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "Effect", "NormsResult", "Sample", "StudyResult", "StudySettings", "analyse", "effects_dataset", "effects_table", "read_sample",
-    "write_norms", "write_study",
+    "Effect", "NormsResult", "Sample", "StudyResult", "StudySettings", "analyse", "apply_harmonisation", "apply_norms", "change", "compare",
+    "effects_dataset", "effects_table", "equivalence_test", "fit_norms", "harmonise", "power_at", "power_of_groups", "read_sample",
+    "smallest_difference", "write_norms", "write_study", "write_summaries",
 ]  # fmt: skip
 
 

@@ -8,13 +8,16 @@ import pandas as pd
 
 from hypojax.study.wording import SHOWN_UNITS, SIGNIFICANT, amount, between, figure, interval, names_of, p_text, records, region_name
 
-SLOPES: Final = ("slope", "change", "annual_change")
+SLOPES: Final = ("slope",)
 """Quantities that are no difference between groups."""
 
-PRIMARY: Final = ("difference", "interaction", *SLOPES)
+CHANGES: Final = ("change_difference", "change_slope", "change_interaction", "change_mean")
+"""Quantities of the change per year of people."""
+
+PRIMARY: Final = ("difference", "interaction", *SLOPES, *CHANGES)
 """Quantities that carry the test of a term; others express the same effect in other units."""
 
-EXPRESSIONS: Final = ("percent", "hedges_g", "hedges_g_adjusted")
+EXPRESSIONS: Final = ("percent", "hedges_g", "hedges_g_adjusted", *(f"{name}_percent" for name in CHANGES))
 
 Rows = Mapping[str, Any]
 
@@ -88,6 +91,8 @@ def verdict(row: Rows) -> str:
 
 def _claim(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
     value = float(row["estimate"])
+    if row["quantity"] in CHANGES:
+        return _change(row, others)
     if row["quantity"] == "interaction":
         return f"the effect of {row['term'].replace(':', ' differs with ')} by {amount(value, row['unit'], sign=True)} ({row['contrast']})"
     if row["quantity"] in SLOPES or not row["contrast"]:
@@ -100,6 +105,8 @@ def _claim(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> 
 
 def _not_shown(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
     value = amount(float(row["estimate"]), row["unit"], sign=True)
+    if row["quantity"] in CHANGES:
+        return f"not shown: {_change(row, others)}"
     if row["quantity"] == "interaction":
         return f"no interaction {row['term']} was shown; estimate {value}"
     if row["quantity"] in SLOPES or not row["contrast"]:
@@ -107,6 +114,19 @@ def _not_shown(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str])
     case, control = names_of(str(row["contrast"]))
     percent = f" ({amount(float(others['percent']['estimate']), '%', sign=True)})" if "percent" in others else ""
     return f"no difference between {_with_count(case, counts)} and {_with_count(control, counts)} was shown; estimate {value}{percent}"
+
+
+def _change(row: Rows, others: Mapping[str, Rows]) -> str:
+    """A change per year of people, or how it differs."""
+    value = amount(float(row["estimate"]), row["unit"], sign=True)
+    percent = others.get(f"{row['quantity']}_percent")
+    share = f" ({amount(float(percent['estimate']), percent['unit'], sign=True)})" if percent else ""
+    if row["quantity"] == "change_mean":
+        return f"mean change {value}{share} in {row['contrast']}"
+    case, control = names_of(str(row["contrast"]))
+    if row["quantity"] == "change_difference" and control:
+        return f"a difference in change of {value}{share} between {case} and {control}"
+    return f"the change goes with {row['term']}{_of(row)}: {value}{share}"
 
 
 def _evidence(row: Rows, others: Mapping[str, Rows], confidence: float) -> str:

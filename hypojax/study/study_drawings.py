@@ -51,8 +51,8 @@ def _wanted(found: Findings, models: Sequence[FittedModel]) -> Iterator[Drawn]:
     """The figures that these findings give."""
     unit = str(found.sample.volumes.attrs.get("units", ""))
     asked = found.effects[found.effects["term"] == found.term]
-    quantity = "percent" if (asked["quantity"] == "percent").any() else "difference"
-    if (asked["quantity"] == quantity).any():
+    quantity = next((name for name in ("percent", "difference", "change_difference") if (asked["quantity"] == name).any()), "")
+    if quantity:
         yield "differences", "Adjusted differences of every region with 95 % intervals", lambda: forest_figure(asked, quantity=quantity)
     column = column_of(found.term)
     groups = [model for model in models if found.contrasts and levels_in(model.design, column)]

@@ -83,4 +83,4 @@ class Findings:
         """Columns of the model."""
         from hypojax.study.formula import parse
 
-        return parse(self.formula).names
+        return parse(self.formula.removeprefix("change per year of ")).names

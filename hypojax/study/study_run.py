@@ -14,6 +14,7 @@ from hypojax.study.effect import Effect, effects_dataset, effects_table
 from hypojax.study.group_model import compare_models
 from hypojax.study.sample import Sample, read_sample
 from hypojax.study.sensitivity import head_size_table, other_people
+from hypojax.study.study_change import change_study
 from hypojax.study.study_checks import check_sentences, diagnosed, diagnostics_table, influence_table, most_influential
 from hypojax.study.study_drawings import draw
 from hypojax.study.study_extras import Extra, Source, harmonised, scored
@@ -169,6 +170,8 @@ def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findin
     """Effects and all that belongs to them, and the models that they come from."""
     sample = source if isinstance(source, Sample) else read_sample(source, settings)
     say(f"{len(sample.people):,} scans, {sample.volumes.sizes['region']} regions")
+    if settings.change:
+        return change_study(sample, settings), ()
     measured, site_extra = sample, Extra()
     if settings.harmonise:
         sample, site_extra = harmonised(source, sample, settings)

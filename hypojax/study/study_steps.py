@@ -24,6 +24,9 @@ POWER_COLUMNS: Final = ("region", "contrast", "unit", "se", "df", "n", "smallest
 
 GROUP: Final = "group"
 
+DIFFERENCES: Final = ("difference", "change_difference")
+"""Quantities that compare groups."""
+
 
 def main_term(effects: pd.DataFrame, formula: str, sample: Sample) -> str:
     """The term that is the question: that of the groups where it is in the model, else the first term of the formula that has effects."""
@@ -52,13 +55,16 @@ def contrasts_of(effects: pd.DataFrame, term: str) -> dict[str, tuple[str, str]]
     >>> contrasts_of(effects, "group"), contrasts_of(effects, "age")
     ({'AD - HC': ('AD', 'HC')}, {})
     """
-    found = effects[(effects["term"] == term) & (effects["quantity"] == "difference") & effects["contrast"].str.contains(" - ")]
+    found = effects[(effects["term"] == term) & effects["quantity"].isin(DIFFERENCES) & effects["contrast"].str.contains(" - ")]
     return {str(contrast): names_of(str(contrast)) for contrast in dict.fromkeys(found["contrast"])}
 
 
-def balance_table_of(sample: Sample, contrasts: Mapping[str, tuple[str, str]], *, term: str, formula: str) -> pd.DataFrame:
+def balance_table_of(
+    sample: Sample, contrasts: Mapping[str, tuple[str, str]], *, term: str, formula: str, people: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Every case group beside its controls in age, sex, head size, site, the covariates of the formula, and in how many are flagged."""
-    people, column = sample.people, column_of(term)
+    flagged = sample.flagged if people is None else sample.flagged[:0]
+    people, column = sample.people if people is None else people, column_of(term)
     if not contrasts or column not in people:
         return pd.DataFrame()
     own = {sample.took.get(name) for name in (GROUP, *COVARIATES)} | {column, GROUP}
@@ -66,8 +72,8 @@ def balance_table_of(sample: Sample, contrasts: Mapping[str, tuple[str, str]], *
         name for name in dict.fromkeys((*COVARIATES, *parse(formula).names)) if name in people and (name in COVARIATES or name not in own)
     ]
     wanted = people[[name for name in comparable(people[named]) if name != column]].copy()
-    if 0 < sample.flagged.sum() < len(sample.flagged):
-        wanted["flagged"] = np.where(sample.flagged, "yes", "no")
+    if 0 < flagged.sum() < len(flagged):
+        wanted["flagged"] = np.where(flagged, "yes", "no")
     return balance_of_groups(wanted, people[column].astype(str), contrasts=contrasts)
 
 
@@ -111,7 +117,7 @@ def power_table(effects: pd.DataFrame, term: str) -> pd.DataFrame:
     Columns `POWER_COLUMNS` and ``power_2`` … (`PERCENTS`): two-sided t-test at .05 with the standard error and degrees of freedom of the
     model; percent of the adjusted mean of the controls, which is taken as known.
     """
-    chosen = effects[(effects["term"] == term) & (effects["quantity"] == "difference")]
+    chosen = effects[(effects["term"] == term) & effects["quantity"].isin(DIFFERENCES)]
     rows = []
     for row in records(chosen):
         same = (effects["term"] == term) & (effects["region"] == row["region"]) & (effects["contrast"] == row["contrast"])

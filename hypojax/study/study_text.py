@@ -194,7 +194,8 @@ def _power(found: Findings) -> list[Block]:
         [
             region_name(str(row["region"])),
             str(row["contrast"]),
-            f"{amount(row['smallest'], row['unit'])} ({amount(row['smallest_percent'], '%')})",
+            amount(row["smallest"], row["unit"])
+            + (f" ({amount(row['smallest_percent'], '%')})" if isfinite(row["smallest_percent"]) else ""),
             *(f"{row[name]:.2f}" if isfinite(row[name]) else "–" for name in percents),
         ]
         for row in records(table)

@@ -42,7 +42,7 @@ def test_the_planted_difference_is_found_and_written_with_everything_around_it(t
     table = pd.read_csv(tmp_path / "effects.tsv", sep="\t", na_values=NOT_AVAILABLE)
     with xr.open_dataset(tmp_path / "effects.nc") as stored:
         row = table[(table["region"] == "hypothalamus") & (table["quantity"] == "difference") & (table["term"] == "group")].iloc[0]
-        one = stored.sel(region="hypothalamus", term="group", contrast=row["contrast"], quantity="difference", method=row["method"])
+        one = stored.sel({name: row[name] for name in ("region", "term", "contrast", "quantity", "method")})
         assert float(one["estimate"]) == pytest.approx(row["estimate"])
 
 
@@ -128,3 +128,23 @@ def test_sums_of_two_sites_give_the_answer_of_all(tmp_path: Path, capsys: pytest
         "method"
     )
     assert pooled["estimate"] == pytest.approx(float(estimate), rel=1e-8)
+
+
+def test_the_change_of_people_is_a_study_too(shared: Path) -> None:
+    settings = StudySettings(
+        formula="volume ~ group + age_baseline + sex", change="years", subject="subject", region=("volume",), unit="mm3"
+    )
+    found = analyse(str(shared / "stats_reference" / "inputs" / "repeated.csv"), settings=settings)
+    assert "a difference in change of" in found.answers[0]
+    assert "mm³ a year" in found.answers[0]
+    people = found.findings.table("change")
+    assert people["subject"].nunique() == 32
+    assert people["change"].isna().sum() == 1  # one person came once: a row, and no change
+
+
+def test_sites_are_harmonised_before_the_model_and_the_method_says_so(shared: Path) -> None:
+    settings = StudySettings(group="group", harmonise=True, region=("subunits",), unit="mm3")
+    found = analyse(str(shared / "stats_reference" / "inputs" / "sites.csv"), settings=settings)
+    assert set(found.findings.effects["method"]) == {"ComBat + linear model, HC3, t"}
+    assert {"sites", "site_residuals"} <= set(found.findings.tables)
+    assert any("were harmonised by ComBat" in sentence for sentence in found.findings.remarks["harmonisation"])
