@@ -18,6 +18,9 @@ from hypojax.study.terms import VOLUME
 
 VOLUMES, UNCERTAINTY, MISSING_REASON, HEAD = "volume_mm3", "uncertainty_mm3", "missing_reason", "icv"
 
+BRAIN_MASK: Final = "brain_mask_mm3"
+"""Volume of the voxels that are not zero, of skull-stripped scans: a stated proxy of the head size."""
+
 KEPT: Final = ("hypojax_version", "weights_sha256")
 """Attributes of a cohort that its volumes carry on."""
 
@@ -48,7 +51,7 @@ def cohort_volumes(cohort: xr.Dataset, settings: StudySettings, *, outcome: str 
     volumes = _by_region(cohort, VOLUMES, scans).astype(np.float64)
     why = _by_region(cohort, MISSING_REASON, scans).fillna("")
     volumes = volumes.where(np.isfinite(volumes.to_numpy()) & (why.reindex(columns=volumes.columns, fill_value="") == ""))
-    raw = _columns(cohort, (*people_names(cohort), DATASET.name), scans)
+    raw = _columns(cohort, (*people_names(cohort), DATASET.name, BRAIN_MASK), scans)
     ids = scan_ids(raw.reset_index(names="scan"), settings, place="the cohort")
     asked = asked_names(settings.region, outcome)
     chosen, notes = asked_regions(asked, list(volumes.columns), is_one=outcome not in (None, VOLUME), is_default=False)

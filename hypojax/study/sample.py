@@ -17,7 +17,7 @@ from hypojax.study.grouping import Grouping, grouping_of
 from hypojax.study.joining import with_pheno
 from hypojax.study.measurements import Measurements, service_columns
 from hypojax.study.numbers_read import cell_texts
-from hypojax.study.scan_flow import FlowRow, Mask, left_out
+from hypojax.study.scan_flow import FlowRow, Mask, left_out, missing_volumes
 from hypojax.study.sources import measurements_of
 from hypojax.study.study_settings import StudySettings
 
@@ -135,7 +135,15 @@ def read_sample(source: xr.Dataset | pd.DataFrame | str | Path, settings: StudyS
     why = ["no " + ", ".join(name for name, gone in zip(needed, row, strict=True) if gone) for row in absent.to_numpy(dtype=bool)]
     flow.leave_out("without covariates", absent.any(axis=1).to_numpy(dtype=bool), why)
     flow.end(flagged, doubted)
-    notes = (*found.notes, *said, *taken.notes, *rated, *grouping.notes, *_head_size_note(people[service], taken.people, found))
+    notes = (
+        *found.notes,
+        *said,
+        *taken.notes,
+        *rated,
+        *grouping.notes,
+        *missing_volumes(found, kept),
+        *_head_size_note(people[service], taken.people, found),
+    )
     people = taken.people[kept].assign(group=grouping.groups) if "group" in taken.people else taken.people[kept]
     if "group" in taken.people and taken.took["group"] != "group":
         people[taken.took["group"]] = grouping.groups

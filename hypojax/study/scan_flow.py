@@ -121,6 +121,24 @@ def left_out(found: Measurements, people: pd.DataFrame) -> tuple[ScanFlow, Mask,
     return flow, np.array([text.casefold() not in NO_FLAGS for text in flags], dtype=bool), _equal(rating, DOUBT), notes
 
 
+def missing_volumes(found: Measurements, kept: Mask) -> list[str]:
+    """A sentence on the regions without a volume in some of the scans that are analysed; regions with the same scans in one."""
+    gone = found.volumes[list(found.regions)].isna().to_numpy()[kept]
+    alike: dict[bytes, list[int]] = {}
+    for number in np.flatnonzero(gone.any(axis=0)).tolist():
+        alike.setdefault(gone[:, number].tobytes(), []).append(number)
+    said = []
+    for numbers in alike.values():
+        names = [visible(found.regions[number]) for number in numbers]
+        region = found.regions[numbers[0]]
+        words = found.why_missing[region].to_numpy(dtype=object)[kept] if region in found.why_missing else []
+        why = ", ".join(f"{word} ({count})" for word, count in Counter(str(word) for word in words if word).most_common(SHOWN))
+        listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        count = int(gone[:, numbers[0]].sum())
+        said.append(f"{listed}: no volume in {count} of {counted(len(gone), 'scan')}{f': {why}' if why else ''}")
+    return said
+
+
 def _equal(values: np.ndarray, word: str) -> Mask:
     return np.array([value == word for value in values], dtype=bool)
 

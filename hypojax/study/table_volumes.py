@@ -94,6 +94,8 @@ def _regions(frame: pd.DataFrame, settings: StudySettings, outcome: str | None) 
     """Regions of a wide table; wholes that it has not are the sums of their parts; a column ``volume`` is one where there is no other."""
     asked = asked_names(settings.region, outcome)
     columns, notes = region_columns(frame.columns, _own_columns(frame, asked, settings))
+    if settings.icv in frame and region_of(str(settings.icv)) == "icv":
+        columns["icv"] = str(settings.icv)
     if VOLUME in frame and not set(columns) - {"icv"}:
         columns, asked = {**columns, VOLUME: VOLUME}, (VOLUME,)
     numbers, said = _numbers(frame, columns)

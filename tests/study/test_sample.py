@@ -69,6 +69,18 @@ def test_scans_without_a_covariate_stay_in_and_are_counted() -> None:
     assert flow(read_sample(people, StudySettings(formula="hypothalamus ~ gender"))) == {"found": 6, "without volume": 2, "analysed": 4}
 
 
+def test_a_region_without_a_volume_in_some_scans_is_said(tmp_path: Path) -> None:
+    people = PEOPLE.assign(hypothalamus_left=[1.0, np.nan, 1, 1, np.inf, 1], hypothalamus=[900.0, np.nan, 800, 800, np.nan, 1])
+    assert said(read_sample(people), "hypothalamus, hypothalamus_left: no volume in 2 of 6 scans")
+    small_store(tmp_path / "cohort.zarr")
+    cohort = open_table(tmp_path)
+    assert said(read_sample(cohort), "icv: no volume in 1 of 2 scans: skull_stripped (1)")
+    masked = cohort.assign(brain_mask_mm3=("scan", np.arange(5.0) + 1e6))
+    assert read_sample(masked, StudySettings(icv="brain_mask_mm3")).people["icv"].tolist() == [1e6, 1e6 + 1]
+    heads = PEOPLE.assign(TIV=1.0)
+    assert float(read_sample(heads, StudySettings(icv="TIV")).volumes.sel(region="icv")[0]) == 1.0
+
+
 def test_nobody_is_dropped_in_silence(shared: Path) -> None:
     known = entry(shared, "ols_cohort_missing")
     table = shared / "stats_reference" / "inputs" / "cohort_missing.csv"
@@ -257,7 +269,7 @@ def test_participants_tables_of_all_kinds_are_joined_by_subject(tmp_path: Path, 
     assert sample.people["sex"].tolist()[:4] == ["F", "M", "F", "M"]
     assert flow(sample) == {"found": 6, "without covariates": 1, "analysed": 5}
     assert said(sample, "its ids are numbers and were matched with zeros before them (1 as 01)")
-    assert said(sample, "1 of 6 scans have no row (sub-05); 1 of its rows match no scan ('77')")
+    assert said(sample, "1 of 6 scans without a row (sub-05); 1 row without a scan ('77')")
 
 
 def test_sessions_are_joined_by_session_and_a_table_that_differs_is_said(tmp_path: Path) -> None:
