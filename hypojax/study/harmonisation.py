@@ -100,7 +100,6 @@ def harmonise(
         *check_sites(counts, settings.reference_site),
         *_without(rows),
         *_repeated(sample),
-        KEEP_SITE,
     ]
     sites, codes = tuple(counts.index), pd.Categorical(site[rows], categories=list(counts.index)).codes.astype(np.int64)
     covariates = design.matrix[:, 1:]
@@ -205,7 +204,8 @@ def _kept_formula(text: str | None, people: pd.DataFrame, with_icv: bool) -> tup
     gone = [name for name in ("site", *(["icv"] if with_icv else [])) if name in asked.names]
     why = {"site": "its differences are what is removed", "icv": "the intracranial volume is harmonised itself"}
     kept = replace(asked.without(*gone), has_intercept=True)
-    return kept, [f"terms with {name} are not among what is kept: {why[name]}" for name in gone]
+    without_site = [KEEP_SITE] * bool(text and "site" not in asked.names)
+    return kept, [*(f"terms with {name} are not among what is kept: {why[name]}" for name in gone), *without_site]
 
 
 def _curved(model: Formula, smooth: Sequence[str], people: pd.DataFrame, site: pd.Series, volumes: xr.DataArray) -> Design:

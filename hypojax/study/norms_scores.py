@@ -1,7 +1,7 @@
 """Centiles and z-scores of people by norms, with intervals and a mark on those for whom the norms do not speak."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ OTHER_UNIT: Final = 5.0
 
 
 def apply_norms(
-    norms: xr.Dataset, source: Source, *, transfer: Sequence[str] | None = None, settings: StudySettings | None = None
+    norms: xr.Dataset, source: Source, *, transfer: Sequence[str] | Literal["controls"] | None = None, settings: StudySettings | None = None
 ) -> xr.Dataset:
     """Centile and z-score of each person and region.
 
@@ -43,8 +43,8 @@ def apply_norms(
     source
         Dataset of `hypojax.open_cohort`, table, or sample, with volumes in the unit of the norms.
     transfer
-        Scans of controls at each new site. The mean and SD of their z-scores are taken as those of the site's differences to the norms, and
-        removed from all scans of the site. At least ten a site.
+        Scans of controls at each new site, or ``controls`` for all of the sample. The mean and SD of their z-scores are taken as those of the
+        site's differences to the norms, and removed from all scans of the site. At least ten a site.
     settings
         How columns are found; its ``confidence``.
 
@@ -66,6 +66,8 @@ def apply_norms(
     regions = [str(region) for region in norms["region"].to_numpy() if region in sample.volumes["region"].to_numpy()]
     _check_sample(norms, sample, regions)
     people = sample.people
+    if transfer == "controls":
+        transfer = people.index[(people["group"] == sample.controls()).to_numpy()].tolist()
     location, scale = (_designed(norms, name, people) for name in ("location_design", "scale_design"))
     volumes = sample.volumes.sel(region=regions).to_numpy().astype(float)
     scores, errors, expected = (np.full(volumes.shape, np.nan) for _ in range(3))
@@ -89,6 +91,26 @@ def apply_norms(
     notes += [f"{missing} of {len(people)} scans have no scores, since age, sex or head size is missing"] * bool(missing)
     about = {"unit": norms.attrs["unit"], "confidence": settings.confidence, "notes": "\n".join([*sample.notes, *notes])}
     return _with_transfers(dataset, transfers, regions).assign_attrs(about)
+
+
+def transfer_sentences(scores: xr.Dataset, regions: Sequence[str]) -> list[str]:
+    """By what the norms were moved to each site, or that they were not.
+
+    Parameters
+    ----------
+    scores
+        From `apply_norms`.
+    regions
+        Those that are named.
+    """
+    said = []
+    for site in scores["site"].to_numpy():
+        one = scores.sel(site=site)
+        of = [f"{region} {float(one['transfer_shift'].sel(region=region)):+.2f}" for region in regions]
+        n = int(one["transfer_n"].max())
+        moved = f"The norms were moved to site {site} by its {n} controls (their mean z before: {', '.join(of)})"
+        said.append(f"{moved}; intervals of z hold what that leaves unknown.")
+    return said + [line for line in scores.attrs["notes"].splitlines() if line.startswith("sites that the norms do not know")]
 
 
 def norms_fit(norms: xr.Dataset, region: str) -> CentileFit:

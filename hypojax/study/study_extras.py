@@ -14,7 +14,7 @@ from hypojax.reason import Reason, RunError, visible
 from hypojax.study.design_record import design_from_text
 from hypojax.study.harmonisation import harmonise, harmonised_sample
 from hypojax.study.norms import curve_points
-from hypojax.study.norms_scores import apply_norms, norms_fit
+from hypojax.study.norms_scores import apply_norms, norms_fit, transfer_sentences
 from hypojax.study.sample import Sample, read_sample
 from hypojax.study.shash import at_score
 from hypojax.study.site_differences import site_differences
@@ -84,7 +84,7 @@ def scored(source: Source, sample: Sample, settings: StudySettings) -> Extra:
     """
     norms = open_norms(str(settings.norms))
     full = _with_all_regions(source, sample, settings)
-    scores = apply_norms(norms, full, settings=settings)
+    scores = apply_norms(norms, full, transfer="controls" if settings.transfer else None, settings=settings)
     table = (
         scores.drop_dims([dim for dim in scores.dims if dim not in ("scan", "region")])
         .to_dataframe(dim_order=["scan", "region"])
@@ -95,7 +95,7 @@ def scored(source: Source, sample: Sample, settings: StudySettings) -> Extra:
         table.insert(2, "group", people["group"].reindex(table["scan"]).to_numpy())
     tables = {"people": table, "norms_curves": _curves(norms), "norms_people": _points(norms, scores, people)}
     wanted = [region for region in sample.volumes["region"].values.tolist() if region in scores["region"].values]
-    return Extra(tables, {}, tuple(_norms_sentences(table, wanted)))
+    return Extra(tables, {}, (*_norms_sentences(table, wanted), *transfer_sentences(scores, wanted)))
 
 
 def open_norms(path: str) -> xr.Dataset:

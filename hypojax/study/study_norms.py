@@ -10,9 +10,9 @@ import xarray as xr
 from hypojax.reporting import TextTable
 from hypojax.storage import Disk, on_disk, place
 from hypojax.study.norms import fit_norms
-from hypojax.study.sample import Sample, read_sample
 from hypojax.study.study_extras import Source
 from hypojax.study.study_settings import StudySettings
+from hypojax.study.whole_sample import whole_sample
 from hypojax.study.wording import region_name
 
 
@@ -60,7 +60,7 @@ def write_norms(
         ``USAGE``: norms cannot be made of these data; ``NOT_WRITABLE`` or ``DISK_FULL``.
     """
     settings = settings or StudySettings()
-    sample = source if isinstance(source, Sample) else read_sample(source, settings)
+    sample = whole_sample(source, settings)
     if callback is not None:
         callback(f"{len(sample.people):,} scans, {sample.volumes.sizes['region']} regions; fitting centiles takes seconds a region")
     norms = fit_norms(sample, settings=settings)

@@ -49,6 +49,8 @@ class StudySettings:
         Columns of age (years), sex and head size. Default: columns with usual names.
     norms
         Norms file made by `hypojax norms`: centiles and z-scores of every person are added.
+    transfer
+        Move the norms to each site by the z-scores of its controls, ten or more; without it they count as people of the sites of the norms.
     confidence
         Coverage of the intervals.
     weights
@@ -77,6 +79,7 @@ class StudySettings:
     sex: str | None = None
     icv: str | None = None
     norms: str | None = None
+    transfer: bool = False
     confidence: float = 0.95
     weights: bool = False
     seed: int = 0

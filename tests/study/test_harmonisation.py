@@ -138,6 +138,8 @@ def test_the_intracranial_volume_is_harmonised_and_so_not_kept(sample: Sample) -
     found = harmonise(sample, "volume ~ group + age + sex + icv + site")
     assert np.allclose(found["volume"], harmonise(sample)["volume"])
     assert "terms with icv are not among what is kept" in found.attrs["notes"]
+    assert "keep the site among the terms" not in found.attrs["notes"]
+    assert "keep the site among the terms" in harmonise(sample, "volume ~ group + age").attrs["notes"]
     ready = harmonised_sample(sample, found)
     assert np.allclose(ready.people["icv"], found["volume"].sel(region="icv"))
     assert np.array_equal(ready.volumes, found["volume"].sel(region=ready.volumes["region"]))

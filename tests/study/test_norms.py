@@ -143,3 +143,17 @@ def test_intervals_of_new_people_cover_what_they_say(n: int) -> None:
         found = apply_norms(fit_norms(sample_of(table, ["a"]), shape="normal", df=2), sample_of(new, ["a"])).isel(region=0)
         held.append((found["z_low"].to_numpy() < [-2, 1]) & (found["z_high"].to_numpy() > [-2, 1]))
     assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_centiles_of_4000_people_hold_what_they_say() -> None:
+    below, held = [], []
+    for seed in range(20):
+        norms = fit_norms(sample_of(simulated(4000, 100 + seed)[0], ["thalamus"]))
+        new, true = simulated(4000, 200 + seed)
+        found = apply_norms(norms, sample_of(new, ["thalamus"])).isel(region=0)
+        below.append([float((found["centile"] < share).mean()) for share in (5, 50, 95)])
+        held.append(((found["z_low"].to_numpy() < true) & (true < found["z_high"].to_numpy())).mean())
+    assert np.mean(below, axis=0) == pytest.approx([0.05, 0.5, 0.95], abs=0.006)
+    assert np.mean(held) > 0.88  # the curve is not one of the model

@@ -12,7 +12,7 @@ from r_reference import ixi
 from hypojax.reason import RunError
 from hypojax.study.calibration import calibration
 from hypojax.study.norms import fit_norms
-from hypojax.study.norms_scores import apply_norms
+from hypojax.study.norms_scores import apply_norms, transfer_sentences
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,17 @@ def test_ixi_norms_of_two_sites_are_transferred_to_the_third(people: pd.DataFram
     before = calibration(raw["z"][others], age).groupby("region").first()
     assert table["z_mean"].abs().max() < before["z_mean"].abs().max()
     assert (moved["z_se"] > raw["z_se"] / moved["transfer_scale"].isel(site=0)).all()
+
+
+def test_the_controls_of_a_sample_carry_the_transfer_and_that_is_said(people: pd.DataFrame, norms: xr.Dataset) -> None:
+    third = people[people["site"] == "HH"].assign(group="patient")
+    third.loc[third.index[:30], "group"] = "control"
+    sample = sample_of(third, ["brain"])
+    found = apply_norms(norms, sample, transfer="controls")
+    xr.testing.assert_identical(found, apply_norms(norms, sample, transfer=third.index[:30].tolist()))
+    (sentence,) = transfer_sentences(found, ["brain"])
+    assert "moved to site HH by its 30 controls" in sentence
+    assert "do not know: HH" in transfer_sentences(apply_norms(norms, sample), ["brain"])[0]
 
 
 def test_people_beyond_the_trained_ages_and_head_sizes_are_marked(people: pd.DataFrame, norms: xr.Dataset) -> None:
