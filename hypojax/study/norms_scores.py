@@ -43,8 +43,8 @@ def apply_norms(
     source
         Dataset of `hypojax.open_cohort`, table, or sample, with volumes in the unit of the norms.
     transfer
-        Scans of controls at each new site, or ``controls`` for all of the sample. The mean and SD of their z-scores are taken as those of the
-        site's differences to the norms, and removed from all scans of the site. At least ten a site.
+        Scans of controls at each new site, or ``controls`` for all of the sample. The mean and SD of their z-scores are taken as those of
+        the site's differences to the norms, and removed from all scans of the site. At least ten a site.
     settings
         How columns are found; its ``confidence``.
 
