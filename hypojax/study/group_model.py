@@ -22,13 +22,13 @@ from hypojax.study.sex_interaction import interaction_by_sex
 from hypojax.study.study_model import StudyModel, choose_model, clusters_of, model_formula
 from hypojax.study.study_settings import StudySettings
 
-__all__ = ["Comparison", "compare", "compare_effects", "compare_models", "fitted_models", "model_formula"]
+__all__ = ["ModelComparison", "compare", "compare_effects", "compare_models", "fitted_models", "model_formula"]
 
 Source = xr.Dataset | pd.DataFrame | Sample | str | Path
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """A comparison as it was made.
 
     Parameters
@@ -94,7 +94,7 @@ def fitted_models(sample: Sample, settings: StudySettings) -> list[FittedModel]:
     return fit_regions(sample, settings, choose_model(sample, settings)).models
 
 
-def compare_models(sample: Sample, settings: StudySettings) -> Comparison:
+def compare_models(sample: Sample, settings: StudySettings) -> ModelComparison:
     """Fit the model to all regions and report it.
 
     Parameters
@@ -119,7 +119,7 @@ def compare_models(sample: Sample, settings: StudySettings) -> Comparison:
     if settings.permutations:
         effects, more = with_fwer(effects, asked, sample, settings, model)
         said = [*said, *more]
-    return Comparison(tuple(with_fdr(effects)), tuple(found.models), model, tuple(dict.fromkeys([*notes, *said])))
+    return ModelComparison(tuple(with_fdr(effects)), tuple(found.models), model, tuple(dict.fromkeys([*notes, *said])))
 
 
 def _reported(

@@ -16,9 +16,9 @@ import scipy
 import xarray as xr
 
 from hypojax.reason import Reason, RunError, visible
-from hypojax.study.calibration import calibration
 from hypojax.study.centile_fit import CentileFit
 from hypojax.study.design_record import design_text
+from hypojax.study.norms_calibration import calibration
 from hypojax.study.norms_model import LEAST_PEOPLE, NormsModel, ShapeChoice, fit_region, norms_model, possible_df
 from hypojax.study.quantile_regression import fit_quantile
 from hypojax.study.sample import Sample
