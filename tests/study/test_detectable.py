@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from hypojax.study.detectable import PERCENTS, people_a_group, power_at, power_of_groups, smallest_d, smallest_difference
-from hypojax.study.planning import power
+from hypojax.study.design_power import power
 from hypojax.study.study_settings import StudySettings
 
 
