@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from hypojax.study.design_power import power
     from hypojax.study.detectable import power_at, power_of_groups, smallest_difference
     from hypojax.study.effect import Effect, effects_dataset, effects_table
     from hypojax.study.equivalence import equivalence_test
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hypojax.study.study_settings import StudySettings
 
 _MODULES: Final = {
+    "design_power": ("power",),
     "detectable": ("power_at", "power_of_groups", "smallest_difference"),
     "effect": ("Effect", "effects_dataset", "effects_table"),
     "equivalence": ("equivalence_test",),
@@ -45,7 +47,7 @@ _HOME: Final = {name: module for module, names in _MODULES.items() for name in n
 
 __all__ = [
     "Effect", "NormsResult", "Sample", "StudyResult", "StudySettings", "analyse", "apply_harmonisation", "apply_norms", "change", "compare",
-    "effects_dataset", "effects_table", "equivalence_test", "fit_norms", "harmonise", "power_at", "power_of_groups", "read_sample",
+    "effects_dataset", "effects_table", "equivalence_test", "fit_norms", "harmonise", "power", "power_at", "power_of_groups", "read_sample",
     "smallest_difference", "write_norms", "write_study", "write_summaries",
 ]  # fmt: skip
 
