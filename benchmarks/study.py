@@ -21,8 +21,8 @@ import pandas as pd
 from figures import machine
 
 from hypojax.schema import REGIONS
-from hypojax.study.group_model import Comparison, compare_models
-from hypojax.study.sample import Sample, read_sample
+from hypojax.study.models.group_model import Comparison, compare_models
+from hypojax.study.people.sample import Sample, read_sample
 from hypojax.study.study_settings import StudySettings
 
 FORMULA = "volume ~ group + age + sex + icv + education"

@@ -28,7 +28,8 @@ def test_no_two_classes_have_one_name() -> None:
 def test_files_hold_one_thing_whole() -> None:
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert [path for path, count in lines.items() if count > LARGE] == []
-    fragments = [path for path, count in lines.items() if count < SMALL]
+    # `__init__` of a room says what it is and what of it is public: its length tells nothing.
+    fragments = [path for path, count in lines.items() if count < SMALL and not path.endswith("__init__.py")]
     assert len(fragments) < FRAGMENTS, fragments
 
 

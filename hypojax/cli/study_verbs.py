@@ -113,8 +113,8 @@ class NormsVerb(Verb):
 
 def _federated(verb: StudyVerb, screen: Screen) -> int:
     """Sums of one site, or the answer from the sums of several."""
-    from hypojax.study.study_federated import pooled_study, write_summaries
-    from hypojax.study.wording import records
+    from hypojax.study.writing.study_federated import pooled_study, write_summaries
+    from hypojax.study.writing.wording import records
 
     if verb.summaries is not None:
         written, notes = write_summaries(verb.source, verb.summaries, settings=verb.settings)

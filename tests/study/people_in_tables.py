@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import xarray as xr
 
-from hypojax.study.sample import Sample
+from hypojax.study.people.sample import Sample
 
 
 def sample_of(table: pd.DataFrame, regions: Sequence[str], *, unit: str = "mm3") -> Sample:

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from r_reference import entry, known_input
 
-from hypojax.study.adjusted import FittedModel, adjusted_means, adjusted_volumes, age_lines
-from hypojax.study.design import build_design
-from hypojax.study.formula import parse
-from hypojax.study.linear import covariance, fit
+from hypojax.study.formulas.design import build_design
+from hypojax.study.formulas.formula import parse
+from hypojax.study.models.adjusted import FittedModel, adjusted_means, adjusted_volumes, age_lines
+from hypojax.study.models.linear import covariance, fit
 
 
 def model(people: pd.DataFrame, formula: str, kind: str = "classical") -> FittedModel:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from r_reference import entry, known_input
 
-from hypojax.study.adjusted_means import fieller_limits, percent_of_log, percent_of_mean, reference_rows
-from hypojax.study.design import build_design
-from hypojax.study.formula import parse
-from hypojax.study.linear import contrast_effects, covariance, fit
+from hypojax.study.formulas.design import build_design
+from hypojax.study.formulas.formula import parse
+from hypojax.study.models.adjusted_means import fieller_limits, percent_of_log, percent_of_mean, reference_rows
+from hypojax.study.models.linear import contrast_effects, covariance, fit
 
 REFERENCES = {"group": "control", "sex": "F"}
 

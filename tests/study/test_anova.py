@@ -8,9 +8,9 @@ import pytest
 from r_reference import entry, ixi, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.anova import anova_table, welch_anova
-from hypojax.study.design import build_design
-from hypojax.study.formula import parse
+from hypojax.study.formulas.design import build_design
+from hypojax.study.formulas.formula import parse
+from hypojax.study.models.anova import anova_table, welch_anova
 
 NAMES = {"sum_sq": "sum_sq", "df": "df", "statistic": "F", "p": "p"}
 REFERENCES = {"group": "control", "sex": "F"}

@@ -7,7 +7,7 @@ import xarray as xr
 from r_reference import entry, known_input
 
 from hypojax.schema import REGIONS
-from hypojax.study.asymmetry import asymmetry_of, pairs_of_sides
+from hypojax.study.models.asymmetry import asymmetry_of, pairs_of_sides
 
 
 def test_r(shared: Path) -> None:

@@ -8,8 +8,8 @@ from r_reference import entry, ixi
 from scipy.stats import norm
 
 from hypojax.reason import RunError
-from hypojax.study.centile_fit import Shape, fit_centiles, score_error
-from hypojax.study.shash import Shash, at_score, cdf, quantile, score
+from hypojax.study.centiles.centile_fit import Shape, fit_centiles, score_error
+from hypojax.study.centiles.shash import Shash, at_score, cdf, quantile, score
 
 LOCATION = ("intercept", "a", "a2", "male")
 

@@ -10,11 +10,11 @@ from r_reference import entry, known_input
 from scipy import stats
 
 from hypojax.reason import RunError
-from hypojax.study.change_model import change_model
-from hypojax.study.effect import Effect
-from hypojax.study.formula import parse
-from hypojax.study.mixed import fit_mixed
-from hypojax.study.person_change import person_changes
+from hypojax.study.formulas.formula import parse
+from hypojax.study.models.effect import Effect
+from hypojax.study.models.mixed import fit_mixed
+from hypojax.study.over_time.change_model import change_model
+from hypojax.study.over_time.person_change import person_changes
 
 
 def modelled(shared: Path, formula: str) -> list[Effect]:

@@ -1,14 +1,14 @@
-"""`hypojax.study.columns`: what is taken for group, age, sex, head size and site is said, and codes are never guessed."""
+"""`hypojax.study.people.columns`: what is taken for group, age, sex, head size and site is said, and codes are never guessed."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from hypojax.reason import RunError
-from hypojax.study.columns import read_ages, read_sexes, take_columns
-from hypojax.study.grouping import grouping_of
-from hypojax.study.numbers_read import read_names, read_numbers
-from hypojax.study.region_columns import region_of, unit_of
+from hypojax.study.people.columns import read_ages, read_sexes, take_columns
+from hypojax.study.people.grouping import grouping_of
+from hypojax.study.people.numbers_read import read_names, read_numbers
+from hypojax.study.people.region_columns import region_of, unit_of
 from hypojax.study.study_settings import StudySettings
 
 

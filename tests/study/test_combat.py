@@ -8,7 +8,7 @@ import pytest
 from r_reference import Entry, entry, known_input
 from scipy.stats import t
 
-from hypojax.study.combat import Combat, fit_combat, remove_sites
+from hypojax.study.sites.combat import Combat, fit_combat, remove_sites
 
 SITES = ("S1", "S2", "S3")
 

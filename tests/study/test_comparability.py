@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from r_reference import entry, ixi, known_input
 
-from hypojax.study.comparability import balance_of_groups, comparable, imbalances, signed_difference
+from hypojax.study.models.comparability import balance_of_groups, comparable, imbalances, signed_difference
 
 CONTRAST = {"patient - control": ("patient", "control")}
 

@@ -1,4 +1,4 @@
-"""`hypojax.study.design`: R's columns, their names and their numbers; and what is left out or refused is said."""
+"""`hypojax.study.formulas.design`: R's columns, their names and their numbers; and what is left out or refused is said."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 from r_reference import entry, ixi, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.design import build_design, check_rank
-from hypojax.study.formula import parse
+from hypojax.study.formulas.design import build_design, check_rank
+from hypojax.study.formulas.formula import parse
 
 CONTROLS = {"group": "control"}
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from hypojax.reason import RunError
-from hypojax.study.design import build_design
-from hypojax.study.design_record import design_from_text, design_text
-from hypojax.study.formula import parse
+from hypojax.study.formulas.design import build_design
+from hypojax.study.formulas.design_record import design_from_text, design_text
+from hypojax.study.formulas.formula import parse
 
 
 def test_a_design_comes_back() -> None:

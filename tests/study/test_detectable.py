@@ -9,8 +9,8 @@ from r_reference import entry, known_input
 from scipy import stats
 from scipy.integrate import quad
 
-from hypojax.study.design_power import power
-from hypojax.study.detectable import PERCENTS, people_a_group, power_at, power_of_groups, smallest_d, smallest_difference
+from hypojax.study.models.design_power import power
+from hypojax.study.models.detectable import PERCENTS, people_a_group, power_at, power_of_groups, smallest_d, smallest_difference
 from hypojax.study.study_settings import StudySettings
 
 

@@ -7,8 +7,8 @@ import pytest
 from plain_designs import plain_design
 from r_reference import entry, known_input
 
-from hypojax.study.diagnostics import change_without, diagnose, findings
-from hypojax.study.linear import fit
+from hypojax.study.models.diagnostics import change_without, diagnose, findings
+from hypojax.study.models.linear import fit
 
 TERMS = ["(Intercept)", "group", "age", "sex", "icv"]
 GROUP = np.array([0, 1.0, 0, 0, 0])

@@ -8,7 +8,7 @@ from plain_designs import plain_design
 from r_reference import entry, ixi, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.effect_size import (
+from hypojax.study.models.effect_size import (
     equal_variances,
     exact_correction,
     hedges_g,
@@ -17,7 +17,7 @@ from hypojax.study.effect_size import (
     partial_eta_squared,
     welch,
 )
-from hypojax.study.linear import covariance, fit
+from hypojax.study.models.linear import covariance, fit
 
 GROUP = np.array([0, 1.0, 0, 0, 0])
 

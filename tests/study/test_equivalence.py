@@ -7,7 +7,7 @@ import pytest
 from r_reference import entry
 
 from hypojax.reason import RunError
-from hypojax.study.equivalence import equivalence_test
+from hypojax.study.models.equivalence import equivalence_test
 
 
 @pytest.mark.parametrize("case", ["thalamus_adjusted", "thalamus_welch", "hypothalamus_adjusted", "thalamus_adjusted_hc3"])

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from hypojax.study.exchange import Exchange
-from hypojax.study.linear import contrast_effects, covariance, fit, satterthwaite_df
-from hypojax.study.permutation import PermutedModel, permute
+from hypojax.study.models.exchange import Exchange
+from hypojax.study.models.linear import contrast_effects, covariance, fit, satterthwaite_df
+from hypojax.study.models.permutation import PermutedModel, permute
 
 pytestmark = pytest.mark.long
 

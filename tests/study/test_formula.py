@@ -1,4 +1,4 @@
-"""`hypojax.study.formula`: what formulas say, and that whatever else is refused with its place and never run."""
+"""`hypojax.study.formulas.formula`: what formulas say, and that whatever else is refused with its place and never run."""
 
 import sys
 from contextlib import suppress
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypojax.reason import Reason, RunError
-from hypojax.study.formula import MOST_TERMS, Factor, Formula, Term, parse
-from hypojax.study.terms import FactorKind
+from hypojax.study.formulas.formula import MOST_TERMS, Factor, Formula, Term, parse
+from hypojax.study.formulas.terms import FactorKind
 
 NAMES = ["group", "age", "sex", "Age (y)", "701", "größe", "年齢", "it's", "a:b", "import os"]
 KINDS: list[tuple[FactorKind, float]] = [("plain", 0), ("category", 0), ("log", 0), ("power", 2), ("power", 0.5), ("spline", 4)]

@@ -9,9 +9,9 @@ import pytest
 from r_reference import entry, ixi, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.effect import Effect, effects_table
-from hypojax.study.group_model import compare, compare_models
-from hypojax.study.sample import read_sample
+from hypojax.study.models.effect import Effect, effects_table
+from hypojax.study.models.group_model import compare, compare_models
+from hypojax.study.people.sample import read_sample
 from hypojax.study.study_settings import StudySettings
 
 REGIONS = ("hypothalamus", "hippocampus", "thalamus", "amygdala")
@@ -190,9 +190,9 @@ def test_a_difference_in_a_model_with_an_interaction_is_the_mean_over_the_other_
     crossed = row(effects, term="group:sex", quantity="interaction")
     slope = row(effects, term="age", quantity="slope")
     assert (crossed["contrast"], slope["contrast"]) == ("patient - control, M - F", "at the mean")
-    from hypojax.study.design import build_design
-    from hypojax.study.formula import parse
-    from hypojax.study.linear import fit
+    from hypojax.study.formulas.design import build_design
+    from hypojax.study.formulas.formula import parse
+    from hypojax.study.models.linear import fit
 
     design = build_design(parse("volume ~ group * sex + age * group"), table, references={"group": "control"})
     b = dict(zip(design.columns, fit(design.matrix, table[["hypothalamus"]].to_numpy()).coefficients[:, 0], strict=True))

@@ -11,8 +11,8 @@ from r_reference import Entry, entry, known_input
 
 from hypojax.reason import RunError
 from hypojax.schema import LABELS
-from hypojax.study.harmonisation import apply_harmonisation, harmonise, harmonised_sample
-from hypojax.study.sample import Sample
+from hypojax.study.people.sample import Sample
+from hypojax.study.sites.harmonisation import apply_harmonisation, harmonise, harmonised_sample
 from hypojax.study.study_settings import StudySettings
 
 REGIONS = [*LABELS.values(), "icv"]

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from hypojax.schema import LABELS, REGIONS
-from hypojax.study.harmonised_features import features_of, recomputed
+from hypojax.study.sites.harmonised_features import features_of, recomputed
 
 
 def volumes(regions: tuple[str, ...], n: int = 6) -> xr.DataArray:

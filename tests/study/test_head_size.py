@@ -8,7 +8,7 @@ import pytest
 from r_reference import Entry, entry, ixi, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.head_size import METHODS, correct_head_size, head_size_correlation
+from hypojax.study.models.head_size import METHODS, correct_head_size, head_size_correlation
 
 NAMES = {
     "residual": "residual_control_slope",

@@ -9,7 +9,7 @@ from plain_designs import plain_design
 from r_reference import entry, ixi, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.linear import complete_patterns, contrast_effects, covariance, fit, satterthwaite_df
+from hypojax.study.models.linear import complete_patterns, contrast_effects, covariance, fit, satterthwaite_df
 
 TERMS = ("group", "age", "sex", "icv")
 

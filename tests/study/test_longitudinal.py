@@ -9,8 +9,8 @@ import pytest
 from r_reference import entry, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.longitudinal import change, change_findings, first_scans, mixed_change
-from hypojax.study.sample import read_sample
+from hypojax.study.over_time.longitudinal import change, change_findings, first_scans, mixed_change
+from hypojax.study.people.sample import read_sample
 from hypojax.study.study_settings import StudySettings
 
 SETTINGS = StudySettings(region=("hypothalamus",), change="years", unit="mm3")

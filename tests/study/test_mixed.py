@@ -9,7 +9,7 @@ import pytest
 from r_reference import Entry, entry, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.mixed import MixedFit, fit_mixed
+from hypojax.study.models.mixed import MixedFit, fit_mixed
 
 COLUMNS = ("(Intercept)", "grouppatient", "years", "age_c", "sexM", "icv_z", "grouppatient:years")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from r_reference import entry, known_input
 
-from hypojax.study.effect import Effect
-from hypojax.study.multiplicity import adjust, with_fdr
+from hypojax.study.models.effect import Effect
+from hypojax.study.models.multiplicity import adjust, with_fdr
 
 
 @pytest.mark.parametrize("method", ["BH", "BY", "holm", "bonferroni", "hochberg"])

@@ -11,9 +11,9 @@ from people_in_tables import sample_of
 from r_reference import entry, ixi
 
 from hypojax.reason import RunError
-from hypojax.study.norms import fit_norms
-from hypojax.study.norms_scores import apply_norms
-from hypojax.study.shash import Shash, at_score
+from hypojax.study.centiles.norms import fit_norms
+from hypojax.study.centiles.norms_scores import apply_norms
+from hypojax.study.centiles.shash import Shash, at_score
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from hypojax.study.norms_calibration import age_bands, binomial_interval, calibration
+from hypojax.study.centiles.norms_calibration import age_bands, binomial_interval, calibration
 
 
 def scores(values: np.ndarray) -> xr.DataArray:

@@ -10,9 +10,9 @@ from people_in_tables import sample_of
 from r_reference import ixi
 
 from hypojax.reason import RunError
-from hypojax.study.norms import fit_norms
-from hypojax.study.norms_calibration import calibration
-from hypojax.study.norms_scores import apply_norms, transfer_sentences
+from hypojax.study.centiles.norms import fit_norms
+from hypojax.study.centiles.norms_calibration import calibration
+from hypojax.study.centiles.norms_scores import apply_norms, transfer_sentences
 
 
 @pytest.fixture(scope="module")

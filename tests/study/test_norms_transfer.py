@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hypojax.reason import RunError
-from hypojax.study.norms_transfer import moved_scores, site_transfers
+from hypojax.study.centiles.norms_transfer import moved_scores, site_transfers
 
 
 def people(counts: dict[str, int]) -> pd.DataFrame:

@@ -9,9 +9,9 @@ from plain_designs import plain_design
 from r_reference import entry, known_input
 
 from hypojax.reason import RunError
-from hypojax.study.exchange import Exchange
-from hypojax.study.linear import contrast_effects, covariance, fit
-from hypojax.study.permutation import PermutedModel, contrast_basis, freedman_lane, permute
+from hypojax.study.models.exchange import Exchange
+from hypojax.study.models.linear import contrast_effects, covariance, fit
+from hypojax.study.models.permutation import PermutedModel, contrast_basis, freedman_lane, permute
 
 REGIONS = ["hypothalamus", "hippocampus", "thalamus"]
 

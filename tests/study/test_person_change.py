@@ -8,7 +8,7 @@ import pytest
 from r_reference import entry, known_input
 
 from hypojax.metrics import bland_altman, icc21, icc31, minimal_detectable_change, within_subject_cv, within_subject_sd
-from hypojax.study.person_change import person_changes, root_mean_square, slope_errors
+from hypojax.study.over_time.person_change import person_changes, root_mean_square, slope_errors
 
 
 def test_r_each_person(shared: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from r_reference import entry, ixi
 
-from hypojax.study.quantile_regression import fit_quantile
+from hypojax.study.centiles.quantile_regression import fit_quantile
 
 
 def test_known_answers(shared: Path) -> None:

@@ -1,4 +1,4 @@
-"""`hypojax.study.sample`: who is in a study, and what became of everybody else; from cohorts, wide and long tables, of any tool."""
+"""`hypojax.study.people.sample`: who is in a study, and what became of everybody else; from cohorts, wide and long tables, of any tool."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from hypojax.cohort import export_table, open_cohort
 from hypojax.cohort.opening import open_table
 from hypojax.reason import RunError
 from hypojax.schema import LABELS, REGIONS
-from hypojax.study.sample import Sample, read_sample
+from hypojax.study.people.sample import Sample, read_sample
 from hypojax.study.study_settings import StudySettings
 
 PEOPLE = pd.DataFrame(

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.special import log_ndtr, ndtr
 from scipy.stats import norm
 
-from hypojax.study.shash import Shash, at_score, cdf, log_density, log_density_slopes, quantile, score, score_slopes
+from hypojax.study.centiles.shash import Shash, at_score, cdf, log_density, log_density_slopes, quantile, score, score_slopes
 
 NAMES = ("location", "log scale", "epsilon", "log delta")
 

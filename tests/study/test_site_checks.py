@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hypojax.reason import RunError
-from hypojax.study.site_checks import check_confounding, check_sites
+from hypojax.study.sites.site_checks import check_confounding, check_sites
 
 
 def test_a_tiny_site_is_refused_by_its_name_and_number() -> None:

@@ -9,8 +9,8 @@ from r_reference import entry, ixi, known_input
 from scipy import stats
 
 from hypojax.schema import LABELS
-from hypojax.study.harmonisation import harmonise
-from hypojax.study.site_differences import site_differences, welch_f
+from hypojax.study.sites.harmonisation import harmonise
+from hypojax.study.sites.site_differences import site_differences, welch_f
 
 
 def test_welch_f(shared: Path) -> None:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from r_reference import entry, ixi
 
 from hypojax.reason import RunError
-from hypojax.study.design import build_design
-from hypojax.study.formula import parse
-from hypojax.study.linear import covariance, fit
-from hypojax.study.pooled_sums import PooledFit, pool_sums, pooled_effects
-from hypojax.study.site_sums import SiteSums, site_sums
+from hypojax.study.formulas.design import build_design
+from hypojax.study.formulas.formula import parse
+from hypojax.study.models.linear import covariance, fit
+from hypojax.study.sites.pooled_sums import PooledFit, pool_sums, pooled_effects
+from hypojax.study.sites.site_sums import SiteSums, site_sums
 
 FORMULAS = ("volume ~ group + age + sex + icv", "volume ~ group*age + icv", "volume ~ group*sex + log(icv) + age**2", "volume ~ age")
 

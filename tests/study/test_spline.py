@@ -1,4 +1,4 @@
-"""`hypojax.study.spline`: partition of unity, straight lines, and what SciPy's splines give."""
+"""`hypojax.study.formulas.spline`: partition of unity, straight lines, and what SciPy's splines give."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.interpolate import BSpline, CubicSpline
 
 from hypojax.reason import RunError
-from hypojax.study.spline import NaturalSpline, cubic_basis, roughness, spline_knots
+from hypojax.study.formulas.spline import NaturalSpline, cubic_basis, roughness, spline_knots
 
 KNOTS = np.array([18.0, 30.0, 41.5, 60.0, 88.0])
 WIDE = np.linspace(0.0, 110.0, 221)

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from hypojax.study.effect import Effect, effects_table
-from hypojax.study.study_answers import answers, short_rows, verdict
+from hypojax.study.models.effect import Effect, effects_table
+from hypojax.study.writing.study_answers import answers, short_rows, verdict
 
 METHOD = "linear model, HC3, t"
 COUNTS = {"hypothalamus": {"patient": "n = 24", "control": "n = 40"}}

@@ -6,8 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hypojax.study.effect import Effect, effects_table
-from hypojax.study.study_figures import age_figure, checks_figure, forest_figure, groups_figure, norms_figure, save_figure, sites_figure
+from hypojax.study.models.effect import Effect, effects_table
+from hypojax.study.writing.study_figures import (
+    age_figure,
+    checks_figure,
+    forest_figure,
+    groups_figure,
+    norms_figure,
+    save_figure,
+    sites_figure,
+)
 
 pytest.importorskip("matplotlib")
 

@@ -14,7 +14,7 @@ from hypojax.cli import main
 from hypojax.cli.verb import OK, USAGE
 from hypojax.reason import RunError
 from hypojax.study import StudySettings, analyse, write_study
-from hypojax.study.study_run import write_findings
+from hypojax.study.writing.study_run import write_findings
 from hypojax.tables.cells import NOT_AVAILABLE
 
 GROUP = np.array(["control"] * 40 + ["patient"] * 40)

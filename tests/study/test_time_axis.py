@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hypojax.reason import RunError
-from hypojax.study.time_axis import time_axis
+from hypojax.study.over_time.time_axis import time_axis
 
 
 def test_order_of_sources() -> None:

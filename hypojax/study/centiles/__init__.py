@@ -1,0 +1,1 @@
+"""Norms: centile curves by age and sex, and where a person lies on them."""

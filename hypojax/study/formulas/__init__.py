@@ -1,0 +1,1 @@
+"""Formulas, and the design matrices that they give."""

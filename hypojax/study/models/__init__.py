@@ -1,0 +1,1 @@
+"""Models of all regions at once, and what is reported of them."""

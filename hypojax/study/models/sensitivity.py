@@ -1,0 +1,100 @@
+"""Does the answer depend on choices? The same comparison without some people, and with other corrections for head size."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final, get_args
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from hypojax.reason import RunError
+from hypojax.study.models.effect import COLUMNS, effects_table
+from hypojax.study.models.group_model import compare_effects
+from hypojax.study.people.sample import Sample
+from hypojax.study.study_settings import HeadSize, StudySettings
+
+QUANTITIES: Final = ("difference", "percent", "interaction", "slope")
+"""What is repeated of a term."""
+
+AS_REPORTED: Final = "as reported"
+
+METHODS: Final[tuple[HeadSize, ...]] = get_args(HeadSize)
+
+
+def other_people(
+    sample: Sample, settings: StudySettings, *, term: str, influential: Sequence[str] = (), by_sex: bool = False
+) -> tuple[pd.DataFrame, list[str]]:
+    """The effects of a term without flagged scans, without doubted ones, without influential ones, and within one sex.
+
+    Parameters
+    ----------
+    sample, settings
+        As they were analysed.
+    term
+        The term that is the question.
+    influential
+        Scans that move the answer most.
+    by_sex
+        Whether to repeat it in each sex, as where the groups differ in sex.
+
+    Returns
+    -------
+    Rows of ``effects.tsv`` with the column ``analysis`` first, and a sentence for each analysis that could not be made.
+    """
+    tables, said = [], []
+    for name, keep in _parts(sample, influential, by_sex=by_sex):
+        if keep.all():
+            continue
+        left = int((~keep).sum())
+        if not keep.any():
+            said.append(f"{name.capitalize()} nobody is left, so the answer cannot be repeated.")
+            continue
+        try:
+            effects = compare_effects(sample.part(keep), replace(settings, permutations=0, equivalence=None))
+        except RunError as error:
+            said.append(f"{name.capitalize()} ({left} scans fewer): not possible, {error}.".replace("..", "."))
+            continue
+        tables.append(_of_term(effects_table(effects), term, f"{name} (−{left})"))
+    return (pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["analysis", *COLUMNS])), said
+
+
+def head_size_table(sample: Sample, settings: StudySettings, *, term: str) -> tuple[pd.DataFrame, list[str]]:
+    """The effects of a term with every correction for head size; the region that is the head size itself is left out.
+
+    Returns
+    -------
+    Rows of ``effects.tsv`` with the column ``analysis`` first, and a sentence for each correction that could not be made.
+    """
+    if "icv" not in sample.people or sample.people["icv"].notna().sum() == 0:
+        return pd.DataFrame(columns=["analysis", *COLUMNS]), []
+    tables, said = [], []
+    for method in METHODS:
+        try:
+            effects = compare_effects(sample, replace(settings, head_size=method, permutations=0, equivalence=None))
+        except RunError as error:
+            said.append(f"Head size as {method}: not possible, {error}.".replace("..", "."))
+            continue
+        table = _of_term(effects_table(effects), term, method + (" (reported)" if method == settings.head_size else ""))
+        tables.append(table[table["region"] != "icv"])
+    return (pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["analysis", *COLUMNS])), said
+
+
+def _parts(sample: Sample, influential: Sequence[str], *, by_sex: bool) -> Iterator[tuple[str, Bool[np.ndarray, " scan"]]]:
+    """Names of analyses and who is in them."""
+    flagged, doubted = sample.flagged.to_numpy(bool), sample.doubted.to_numpy(bool)
+    yield "without flagged scans", ~flagged
+    yield "without doubted scans", ~doubted
+    if flagged.any() and doubted.any():
+        yield "without flagged and doubted scans", ~(flagged | doubted)
+    if influential:
+        yield f"without {', '.join(influential)}, the most influential", ~sample.people.index.isin(list(influential))
+    if by_sex and "sex" in sample.people and sample.people["sex"].nunique() == 2:
+        for sex in sorted(sample.people["sex"].dropna().unique()):
+            yield f"{sex} only", (sample.people["sex"] == sex).to_numpy()
+
+
+def _of_term(table: pd.DataFrame, term: str, analysis: str) -> pd.DataFrame:
+    chosen = table[(table["term"] == term) & table["quantity"].isin(QUANTITIES)]
+    chosen.insert(0, "analysis", analysis)
+    return chosen

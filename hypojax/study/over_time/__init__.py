@@ -1,0 +1,1 @@
+"""Change over time: a slope for each person, compared between groups."""

@@ -1,0 +1,1 @@
+"""Several sites: ComBat, and estimates from sums that tell of no person."""

@@ -1,0 +1,66 @@
+"""A study of change over time: the change per year of each person, compared between groups, in place of the volumes themselves."""
+
+from math import isfinite
+from typing import Final
+
+import pandas as pd
+import xarray as xr
+
+from hypojax.study.models.effect import effects_table
+from hypojax.study.over_time.longitudinal import ChangeFindings, change_dataset, change_findings
+from hypojax.study.people.sample import Sample
+from hypojax.study.study_settings import StudySettings
+from hypojax.study.writing.study_findings import Findings
+from hypojax.study.writing.study_methods import versions
+from hypojax.study.writing.study_steps import balance_table_of, contrasts_of, flow_table, main_term, power_table
+
+PER_PERSON: Final = ("change", "change_percent", "change_se", "scans", "years")
+"""Columns of ``change.tsv``, beside subject and region."""
+
+
+def change_study(sample: Sample, settings: StudySettings) -> Findings:
+    """What a study of change finds; as `hypojax.study.change`, with the tables around it.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: no time, nobody with two scans, or too few people for the formula.
+    """
+    found = change_findings(sample, settings)
+    formula = str(found.formula)
+    effects = effects_table(found.effects)
+    term = main_term(effects, formula, sample)
+    contrasts = contrasts_of(effects, term)
+    dataset = change_dataset(found)
+    tables = {
+        "flow": flow_table(sample),
+        "balance": balance_table_of(sample, contrasts, term=term, formula=formula, people=found.people),
+        "power": power_table(effects, term),
+        "change": change_table(dataset),
+    }
+    notes = tuple(dict.fromkeys((*sample.notes, *found.notes)))
+    kept = {name: table for name, table in tables.items() if len(table)}
+    return Findings(
+        sample, settings, f"change per year of {formula}", term, effects, contrasts, kept, {"change": dataset},
+        remarks={"change": tuple(_spreads(found, dataset))}, notes=notes, versions=versions(),
+    )  # fmt: skip
+
+
+def change_table(dataset: xr.Dataset) -> pd.DataFrame:
+    """One row a person and region; people without a change have their row, with the number of their scans."""
+    names = [name for name in PER_PERSON if name in dataset]
+    return dataset[names].to_dataframe(dim_order=["subject", "region"]).reset_index()[["subject", "region", *names]]
+
+
+def _spreads(found: ChangeFindings, dataset: xr.Dataset) -> list[str]:
+    """What of the spread of changes the error of scans alone would give, and what the change is."""
+    said = ["The change of a person is the least-squares slope of the volumes on years; people with one scan have none, and are counted."]
+    for region in found.regions:
+        if "spread" not in dataset or "spread_by_error" not in dataset or region.startswith(("left_", "right_")):
+            continue
+        between, error = (float(dataset[name].sel(region=region)) for name in ("spread", "spread_by_error"))
+        if isfinite(between) and isfinite(error):
+            said.append(
+                f"{region}: changes spread by {between:.3g} between people (SD), of which errors of scans alone would give {error:.3g}."
+            )
+    return said

@@ -1,0 +1,90 @@
+"""Making a norms file: all that ``hypojax norms`` does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from hypojax.reporting import TextTable
+from hypojax.storage import Disk, on_disk, place
+from hypojax.study.centiles.norms import fit_norms
+from hypojax.study.people.whole_sample import whole_sample
+from hypojax.study.study_settings import StudySettings
+from hypojax.study.writing.study_extras import Source
+from hypojax.study.writing.wording import region_name
+
+
+@dataclass(frozen=True)
+class NormsResult:
+    """Norms and where they were written.
+
+    Parameters
+    ----------
+    norms
+        As `hypojax.study.fit_norms` gives them.
+    notes
+        Who was taken, what was left out.
+    brief
+        People, shape and calibration of every region, for a terminal.
+    paths
+        The file.
+    """
+
+    norms: xr.Dataset
+    notes: tuple[str, ...]
+    brief: TextTable
+    paths: tuple[Path, ...]
+
+
+def write_norms(
+    source: Source, *, out: Disk, settings: StudySettings | None = None, callback: Callable[[str], None] | None = None
+) -> NormsResult:
+    """Fit norms on a cohort or a table and write them as one netCDF file.
+
+    Parameters
+    ----------
+    source
+        Output folder of a run, a table file, the Dataset of `hypojax.open_cohort`, or a pandas table.
+    out
+        File for the norms.
+    settings
+        Which columns and regions are taken.
+    callback
+        Is given a sentence at each step.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: norms cannot be made of these data; ``NOT_WRITABLE`` or ``DISK_FULL``.
+    """
+    settings = settings or StudySettings()
+    sample = whole_sample(source, settings)
+    if callback is not None:
+        callback(f"{len(sample.people):,} scans, {sample.volumes.sizes['region']} regions; fitting centiles takes seconds a region")
+    norms = fit_norms(sample, settings=settings)
+    path = on_disk(out)
+    place(path, bytes(norms.to_netcdf(engine="h5netcdf")))
+    return NormsResult(norms, tuple(filter(None, str(norms.attrs["notes"]).split("\n"))), _brief(norms), (path,))
+
+
+def _brief(norms: xr.Dataset) -> TextTable:
+    """One row a region."""
+    rows = []
+    for region in norms["region"].values.tolist():
+        one = norms.sel(region=region)
+        middle = one["curve"].sel(share=0.5).isel(sex=0)
+        ends = [f"{float(middle.isel(curve_age=place)):,.0f}" for place in (0, -1)]
+        rows.append(
+            [
+                region_name(region),
+                f"{int(one['n'])}",
+                str(one["shape"].values),
+                " to ".join(ends),
+                f"{float(np.round(one['log_likelihood'], 1)):,.1f}",
+            ]
+        )
+    ages = norms["curve_age"].values
+    header = ("region", "people", "shape", f"median at {ages[0]:.0f} and {ages[-1]:.0f} years ({norms['sex'].values[0]})", "log-likelihood")
+    return TextTable(header, rows, title="Norms")

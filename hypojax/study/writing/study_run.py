@@ -1,0 +1,218 @@
+"""A whole study: read, check, model, draw, write; all that ``hypojax study`` does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from hypojax.reporting import TextTable, html, markdown
+from hypojax.storage import Disk, on_disk, place
+from hypojax.study.models.adjusted import FittedModel
+from hypojax.study.models.effect import Effect, effects_dataset, effects_table
+from hypojax.study.models.group_model import compare_models
+from hypojax.study.models.sensitivity import head_size_table, other_people
+from hypojax.study.people.sample import Sample, read_sample
+from hypojax.study.study_settings import StudySettings
+from hypojax.study.writing.study_change import change_study
+from hypojax.study.writing.study_checks import check_sentences, diagnosed, diagnostics_table, influence_table, most_influential
+from hypojax.study.writing.study_drawings import draw
+from hypojax.study.writing.study_extras import Extra, Source, harmonised, scored
+from hypojax.study.writing.study_findings import Findings
+from hypojax.study.writing.study_methods import versions
+from hypojax.study.writing.study_steps import (
+    analysed_people,
+    balance_table_of,
+    contrasts_of,
+    differs_in_sex,
+    equivalence_sentences,
+    flow_table,
+    head_size_sentences,
+    main_term,
+    power_table,
+)
+from hypojax.study.writing.study_text import answer_sentences, screen_table, study_page, warnings
+from hypojax.study.writing.wording import records
+from hypojax.tables.writer import tsv
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study found and where it was written.
+
+    Parameters
+    ----------
+    findings
+        Everything, as tables and Datasets.
+    effects
+        ``effects.nc``: region, term, contrast, quantity, method.
+    answers, warnings, notes
+        Sentences: the answer of each region, groups that are not alike, what was left out or decided.
+    brief
+        The answer as a table for a terminal.
+    paths
+        Files that were written.
+    """
+
+    findings: Findings
+    effects: xr.Dataset
+    answers: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    brief: TextTable
+    paths: tuple[Path, ...] = ()
+
+    @property
+    def formula(self) -> str:
+        """The model that was fitted."""
+        return self.findings.formula
+
+    @property
+    def analysed(self) -> dict[str, int]:
+        """Group → people analysed; all together where there is no group."""
+        return self.findings.counts or {"all": len(self.findings.sample.people)}
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of ``effects.tsv``."""
+        return records(self.findings.effects)
+
+
+def write_study(
+    source: Source, *, out: Disk | None = None, settings: StudySettings | None = None, callback: Say | None = None
+) -> StudyResult:
+    """Analyse a cohort or a table and write ``study/``: all that ``hypojax study`` does.
+
+    Parameters
+    ----------
+    source
+        Output folder of a run, a table file, the Dataset of `hypojax.open_cohort`, or a pandas table.
+    out
+        Folder for the results; by default ``study`` in the folder of the run, or in the current one for a table.
+    settings
+        What is asked, and how.
+    callback
+        Is given a sentence at each step.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: the question cannot be answered with these data; the sentence says why. ``NOT_WRITABLE`` or ``DISK_FULL``.
+    """
+    folder = on_disk(out) if out is not None else default_folder(source)
+    found, models = _analysed(source, settings or StudySettings(), callback or _silent)
+    figures, drawn, said = draw(found, models, folder)
+    found = replace(found, figures=figures, notes=(*found.notes, *said))
+    return replace(result_of(found), paths=(*write_findings(found, folder), *drawn))
+
+
+def analyse(source: Source, *, settings: StudySettings | None = None, callback: Say | None = None) -> StudyResult:
+    """Everything that `write_study` finds, without writing and without figures.
+
+    Parameters
+    ----------
+    source, settings, callback
+        As there.
+    """
+    return result_of(_analysed(source, settings or StudySettings(), callback or _silent)[0])
+
+
+def result_of(found: Findings) -> StudyResult:
+    """Findings with their sentences."""
+    effects = effects_dataset([Effect(**row) for row in records(found.effects)])
+    said = tuple(answer_sentences(found))
+    return StudyResult(found, effects, said, tuple(warnings(found)), found.notes, screen_table(found))
+
+
+def write_findings(found: Findings, folder: Path) -> tuple[Path, ...]:
+    """Write the tables, Datasets and pages of a study into a folder.
+
+    Raises
+    ------
+    RunError
+        ``NOT_WRITABLE`` or ``DISK_FULL``.
+    """
+    page = study_page(found)
+    effects = result_of(found).effects
+    contents = {
+        "study.md": markdown(page).encode(),
+        "study.html": html(page).encode(),
+        "effects.tsv": tsv(found.effects),
+        "effects.nc": netcdf(effects),
+        **{f"{name}.tsv": tsv(table) for name, table in found.tables.items()},
+        **{f"{name}.nc": netcdf(dataset) for name, dataset in found.datasets.items()},
+    }
+    for name, content in contents.items():
+        place(folder / name, content)
+    return tuple(folder / name for name in contents)
+
+
+def netcdf(dataset: xr.Dataset) -> bytes:
+    """A Dataset as netCDF 4."""
+    return bytes(dataset.to_netcdf(engine="h5netcdf"))
+
+
+def default_folder(source: Source) -> Path:
+    """Where results go: beside the cohort, or in the current folder for a table.
+
+    >>> default_folder("volumes.tsv").name
+    'study'
+    """
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        return Path(source) / "study"
+    return Path("study")
+
+
+def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findings, Sequence[FittedModel]]:
+    """Effects and all that belongs to them, and the models that they come from."""
+    sample = source if isinstance(source, Sample) else read_sample(source, settings)
+    say(f"{len(sample.people):,} scans, {sample.volumes.sizes['region']} regions")
+    if settings.change:
+        return change_study(sample, settings), ()
+    measured, site_extra = sample, Extra()
+    if settings.harmonise:
+        sample, site_extra = harmonised(source, sample, settings)
+        say("volumes of the sites are harmonised")
+    compared = compare_models(sample, settings)
+    formula = str(compared.model.formula)
+    effects = effects_table(compared.effects)
+    if settings.harmonise:
+        effects["method"] = "ComBat + " + effects["method"]
+    term = main_term(effects, formula, sample)
+    contrasts = contrasts_of(effects, term)
+    checks = diagnosed(compared.models, term)
+    balance = balance_table_of(sample, contrasts, term=term, formula=formula)
+    say("effects estimated; repeating them with other people and other corrections for head size")
+    people, not_made = other_people(sample, settings, term=term, influential=most_influential(checks), by_sex=differs_in_sex(balance))
+    sizes, not_sized = head_size_table(sample, settings, term=term)
+    tables = {
+        "flow": flow_table(sample),
+        "balance": balance,
+        "power": power_table(effects, term),
+        "sensitivity": people,
+        "head_size": sizes,
+        "diagnostics": diagnostics_table(checks),
+        "influence": influence_table(checks),
+    }
+    remarks = {"sensitivity": (*not_made, *not_sized), "head_size": head_size_sentences(sample, formula, settings.head_size)}
+    norms_extra = scored(source, measured, settings) if settings.norms else Extra()
+    remarks |= {"harmonisation": site_extra.sentences, "norms": norms_extra.sentences}
+    tables |= {**site_extra.tables, **norms_extra.tables}
+    if settings.equivalence is not None:
+        remarks["equivalence"] = tuple(equivalence_sentences(effects, term, settings.equivalence))
+    kept = {name: table for name, table in tables.items() if len(table)}
+    smallest = min(sample.people["group"].value_counts(), default=0) if contrasts and "group" in sample.people else 0
+    found = Findings(
+        sample, settings, formula, term, effects, contrasts, kept, {**site_extra.datasets, **norms_extra.datasets},
+        checks=tuple(check_sentences(checks, unit=str(sample.volumes.attrs.get("units", "")), smallest=int(smallest))),
+        remarks=remarks, notes=tuple(dict.fromkeys((*sample.notes, *compared.notes))), versions=versions(),
+        analysed=analysed_people(compared.models, term),
+    )  # fmt: skip
+    return found, compared.models
+
+
+def _silent(_: str) -> None:
+    pass
