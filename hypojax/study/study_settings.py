@@ -42,7 +42,7 @@ class StudySettings:
     permutations
         Number of permutations for family-wise p-values; 0: none.
     equivalence
-        Bound of the equivalence test, mm3: is the group difference smaller than this?
+        Bound of the equivalence test, mm3 (of the change: mm3 a year): is the group difference smaller than this?
     unit
         Unit of the volumes of a table made elsewhere: mm3, cm3 or mL.
     age, sex, icv

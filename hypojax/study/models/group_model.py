@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Float64
 
 from hypojax.study.models.adjusted import FittedModel
 from hypojax.study.models.effect import Effect, effects_dataset
@@ -122,6 +124,12 @@ def compare_models(sample: Sample, settings: StudySettings) -> ModelComparison:
     return ModelComparison(tuple(with_fdr(effects)), tuple(found.models), model, tuple(dict.fromkeys([*notes, *said])))
 
 
+def _measured(model: FittedModel, sample: Sample) -> Float64[np.ndarray, "row region"]:
+    """Volumes of the people of a model as they were measured: not corrected for head size, no logarithms."""
+    rows = pd.Index(sample.people.index).get_indexer(model.people.index)
+    return np.asarray(sample.volumes.sel(region=list(model.regions)).transpose("scan", "region").values, np.float64)[rows]
+
+
 def _reported(
     asked: Sequence[tuple[FittedModel, list[Question]]], sample: Sample, settings: StudySettings, model: StudyModel
 ) -> list[Effect]:
@@ -137,7 +145,7 @@ def _reported(
             questions,
             method=method,
             unit=unit,
-            sizes=sizes,
+            measured=_measured(one, sample) if sizes else None,
             clusters=clusters_of(one.people["subject"].tolist()) if model.repeated else None,
             confidence=settings.confidence,
         )

@@ -22,6 +22,9 @@ COLLINEAR: Final = 1e-10
 FULL_LEVERAGE: Final = 1e-9
 """A row whose leverage is closer to 1 than this is fitted exactly, whatever its volume."""
 
+ROUNDING: Final = 1e-12
+"""Share of the length of the volumes below which residuals are rounding."""
+
 ROWS: Final = 20_000
 """Rows worked on at once where every row makes a matrix."""
 
@@ -118,10 +121,15 @@ def fit(
     inverse_r = linalg.solve_triangular(r, np.eye(count))
     coefficients = inverse_r @ (q.T @ (volumes * root))
     fitted = design @ coefficients
-    residuals = volumes - fitted
+    residuals = _rounded(volumes - fitted, volumes)
     sigma = np.sqrt(weights @ residuals**2 / (rows - count))
     leverage = np.einsum("rc,rc->r", q, q)
     return LinearFit(coefficients, residuals, fitted, sigma, rows - count, leverage, design, weights, inverse_r @ inverse_r.T)
+
+
+def _rounded(residuals: Float64[np.ndarray, "row region"], volumes: Float64[np.ndarray, "row region"]) -> Float64[np.ndarray, "row region"]:
+    """Residuals, exactly 0 in regions where they are rounding alone: a model that fits exactly has no error to test with."""
+    return np.where(np.linalg.norm(residuals, axis=0) > ROUNDING * np.linalg.norm(volumes, axis=0), residuals, 0.0)
 
 
 def _check(
@@ -365,13 +373,13 @@ def contrast_effects(
 def student(
     estimate: Float64[np.ndarray, " region"], se: Float64[np.ndarray, " region"], df: float, *, confidence: float = 0.95
 ) -> Estimates:
-    """Estimates with standard errors, tested against 0 with t on ``df`` degrees of freedom.
+    """Estimates with standard errors, tested against 0 with t on ``df`` degrees of freedom; an error of 0 is none, and nothing is tested.
 
     >>> found = student(np.array([2.0]), np.array([1.0]), 10.0)
     >>> round(float(found.p[0]), 4), round(float(found.low[0]), 4)
     (0.0734, -0.2281)
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = np.where(se > 0, estimate / se, np.nan)
+    se = np.where(se > 0, se, np.nan)
+    statistic = estimate / se
     half = stats.t.ppf((1 + confidence) / 2, df) * se
     return Estimates(estimate, se, statistic, df, 2 * stats.t.sf(np.abs(statistic), df), estimate - half, estimate + half)

@@ -118,7 +118,7 @@ def effects_of(
     *,
     method: str,
     unit: str,
-    sizes: bool,
+    measured: Float64[np.ndarray, "row region"] | None = None,
     clusters: Int64[np.ndarray, " row"] | None = None,
     confidence: float = 0.95,
 ) -> list[Effect]:
@@ -132,8 +132,9 @@ def effects_of(
         Contrasts of it.
     method, unit
         As in `Effect`; a slope is in this unit for one unit of its column.
-    sizes
-        Whether Hedges' g is given: not for repeated scans of a subject, nor for weighted volumes.
+    measured
+        Volumes of the people of the model as they were measured, for Hedges' g; without them there is none, as for repeated scans of a
+        subject and for weighted volumes.
     clusters
         Number of the subject of each row, where errors are clustered: the degrees of freedom are then Satterthwaite's.
     confidence
@@ -146,8 +147,8 @@ def effects_of(
         rows = {question.quantity: _rows(numbers, unit)}
         if question.reference is not None:
             rows["percent"] = _percent(model, question.weights, question.reference, numbers, confidence)
-        if question.factor is not None and sizes:
-            rows["hedges_g"] = _sized(_raw_g(model, question.factor.name, question.levels, confidence))
+        if question.factor is not None and measured is not None:
+            rows["hedges_g"] = _sized(_raw_g(model, measured, question.factor.name, question.levels, confidence))
             rows["hedges_g_adjusted"] = _sized(hedges_g_adjusted(model.fit, question.weights, confidence=confidence))
         for number, region in enumerate(model.regions):
             for quantity, values in rows.items():
@@ -181,9 +182,10 @@ def _percent(
     return {"estimate": share.estimate, "unit": "%", "se": share.se, "df": share.df, "ci_low": share.low, "ci_high": share.high}
 
 
-def _raw_g(model: FittedModel, name: str, levels: tuple[str, str], confidence: float) -> EffectSize:
-    """Hedges' g of the volumes as they are, of the people in the model."""
-    volumes = model.fit.fitted + model.fit.residuals
+def _raw_g(
+    model: FittedModel, volumes: Float64[np.ndarray, "row region"], name: str, levels: tuple[str, str], confidence: float
+) -> EffectSize:
+    """Hedges' g of the volumes as they were measured, of the people in the model."""
     level = factor_values(Factor(name, "category"), model.people[name])
     cases, controls = (volumes[level == one] for one in levels)
     return hedges_g(cases, controls, confidence=confidence)

@@ -133,6 +133,8 @@ def _fitted(task: _Task, sample: Sample, settings: StudySettings, model: StudyMo
         if not exact.size:
             errors = covariance(found, "CR3" if model.repeated else "HC3", clusters=clusters)
             df = float(found.df if clusters is None else clusters.max())
+            if still := [name for name, sigma in zip(task.regions, found.sigma, strict=True) if not sigma > 0]:
+                notes.append(f"{', '.join(still)}: the model fits all volumes exactly (are they all the same?), so nothing is tested")
             return FittedModel(task.regions, design, found, errors, people, df)
         rows[np.flatnonzero(rows)[exact]] = False
         named = [str(one) for one in people.index[exact]]

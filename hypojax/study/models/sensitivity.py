@@ -9,6 +9,8 @@ import pandas as pd
 from jaxtyping import Bool
 
 from hypojax.reason import RunError
+from hypojax.study.formulas.formula import parse
+from hypojax.study.formulas.terms import Factor, Term
 from hypojax.study.models.effect import COLUMNS, effects_table
 from hypojax.study.models.group_model import compare_effects
 from hypojax.study.people.sample import Sample
@@ -71,13 +73,24 @@ def head_size_table(sample: Sample, settings: StudySettings, *, term: str) -> tu
     tables, said = [], []
     for method in METHODS:
         try:
-            effects = compare_effects(sample, replace(settings, head_size=method, permutations=0, equivalence=None))
+            asked = replace(settings, head_size=method, formula=_with_head_size(sample, settings, method), permutations=0)
+            effects = compare_effects(sample, asked)
         except RunError as error:
             said.append(f"Head size as {method}: not possible, {error}.".replace("..", "."))
             continue
-        table = _of_term(effects_table(effects), term, method + (" (reported)" if method == settings.head_size else ""))
+        is_reported = method == settings.head_size and asked.formula == settings.formula
+        table = _of_term(effects_table(effects), term, method + (" (reported)" if is_reported else ""))
         tables.append(table[table["region"] != "icv"])
     return (pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["analysis", *COLUMNS])), said
+
+
+def _with_head_size(sample: Sample, settings: StudySettings, method: HeadSize) -> str | None:
+    """The formula with head size as a term, where it is to be the covariate and is none there."""
+    if settings.formula is None or method != "covariate":
+        return settings.formula
+    formula = parse(settings.formula)
+    is_there = bool({"icv", sample.took.get("icv", "icv")} & set(formula.names))
+    return settings.formula if is_there else str(formula.plus(Term((Factor("icv"),))))
 
 
 def _parts(sample: Sample, influential: Sequence[str], *, by_sex: bool) -> Iterator[tuple[str, Bool[np.ndarray, " scan"]]]:

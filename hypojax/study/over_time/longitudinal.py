@@ -1,5 +1,6 @@
 """Change over time of a cohort with several scans a subject: who has it, how fast, by group, and what error alone would give."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -117,7 +118,7 @@ def change_findings(sample: Sample, settings: StudySettings) -> ChangeFindings:
             references=sample.references,
             confidence=settings.confidence,
         )
-    notes = [axis.sentence, *_counts(changes, people), *_moved(sample.people, subjects), *notes]
+    notes = [axis.sentence, *_counts(changes, people), *_still(changes, regions), *_moved(sample.people, subjects), *notes]
     return ChangeFindings(with_fdr(effects), people, changes, _errors(sample, axis, subjects, changes), regions, unit, model, tuple(notes))
 
 
@@ -222,6 +223,13 @@ def _counts(changes: Changes, people: pd.DataFrame) -> list[str]:
         named = ", ".join(map(visible, alone[:SHOWN])) + more
         said.append(f"{len(alone)} without two volumes at different times count as having no change, not a change of 0: {named}")
     return said
+
+
+def _still(changes: Changes, regions: Sequence[str]) -> list[str]:
+    """A sentence on regions that never change, as where a head size was measured once and copied."""
+    known = np.isfinite(changes.slope)
+    still = [name for name, slope, has in zip(regions, changes.slope.T, known.T, strict=True) if has.any() and not slope[has].any()]
+    return [f"{', '.join(still)}: the same at all scans of every person, so no change is tested"] if still else []
 
 
 def _moved(people: pd.DataFrame, subjects: np.ndarray) -> list[str]:

@@ -91,13 +91,14 @@ def person_changes(volumes: Rows, years: Float64[np.ndarray, " row"], subjects: 
         off = np.where(known, t - middle[by.code], 0.0)
         squares = _total(off**2, by)
         some = squares > 0
-        slope = np.where(some, _total(off * y, by) / squares, np.nan)
         first, last = _ends(known, by)
+        begin, end = _at(y, first), _at(y, last)
+        since = np.where(known, y - begin[by.code], 0.0)  # exactly 0 where nothing changes, so that rounding is not taken for change
+        slope = np.where(some, _total(off * since, by) / squares, np.nan)
         years_between = np.where(n > 0, _at(t, last) - _at(t, first), np.nan)
         base = mean + slope * (_at(t, first) - middle)
-        begin, end = _at(y, first), _at(y, last)
         per_year = np.where(some, (end - begin) / years_between, np.nan)
-        left = np.where(known & some[by.code], y - mean[by.code] - slope[by.code] * off, 0.0)
+        left = np.where(known & some[by.code], since - (_total(since, by) / n)[by.code] - slope[by.code] * off, 0.0)
         residual = _pooled(_total(left**2, by), np.where(some, n - 2, 0))
         percents = (100 * slope / base, 100 * per_year / begin, 100 * per_year / ((begin + end) / 2))
     return Changes(

@@ -183,7 +183,8 @@ def _grouping(taken: Taken, settings: StudySettings, kept: Mask) -> Grouping:
 def _needed(people: pd.DataFrame, formula: Formula | None, settings: StudySettings) -> list[str]:
     """Columns that a scan needs to be in the model: those of the formula, or those of the usual model that exist."""
     if formula is not None:
-        return [name for name in formula.names if name in people]
+        corrected = ["icv"] if settings.head_size in ("residual", "proportion", "power") else []
+        return [name for name in dict.fromkeys((*formula.names, *corrected)) if name in people]
     unused = {"icv"} if settings.head_size == "none" else set()
     found = [name for name in COVARIATES if name in people and name not in unused]
     return [name for name in found if people[name].nunique() > 1]

@@ -1,7 +1,7 @@
 """Volumes and people of a table that any tool wrote, wide or long."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -33,6 +33,10 @@ PEOPLE_NAMES: Final = frozenset(name for names in (*USUAL.values(), SUBJECT_NAME
 """Usual names of columns that are about people."""
 
 NO_UNIT: Final = "the table does not say the unit of its volumes: they have none here; name it with --unit mm3, cm3 or mL"
+
+
+HEADS_ML: Final = (300.0, 4000.0)
+"""Between these lies the median intracranial volume of any people in mL; in mm3 it is a thousand times as much."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,13 @@ def table_volumes(table: TableFile, settings: StudySettings, *, outcome: str | N
     ids = scan_ids(frame, settings, place=table.place)
     indexed = frame.set_axis(pd.Index(ids.scans, dtype=object), axis=0)
     found = _regions(indexed, settings, outcome)
-    said = {unit_of(found.columns[name]) for name in found.chosen if name in found.columns} - {""}
-    units = settings.unit or units or (said.pop() if len(said) == 1 else "")
+    said = {name: unit_of(found.columns[name]) for name in found.chosen if name in found.columns and unit_of(found.columns[name])}
+    told = {unit for name, unit in said.items() if name != "icv" or len(said) == 1}
+    units = settings.unit or units or (told.pop() if len(told) == 1 else "")
+    factor, rescaled = _head_size_factor(found, units)
+    if factor != 1:
+        found = replace(found, numbers=found.numbers.assign(icv=found.numbers["icv"] * factor))
+        indexed = indexed.assign(**{found.columns["icv"]: found.numbers["icv"]})
     uncertain = uncertainty_columns(indexed.columns, found.numbers.columns)
     used = {name for region, name in found.columns.items() if region in REGIONS and region != "icv"} | set(uncertain.values())
     others = [name for name in indexed.columns if name not in used]
@@ -81,8 +90,29 @@ def table_volumes(table: TableFile, settings: StudySettings, *, outcome: str | N
         units=units,
         meanings=table.meanings,
         took=ids.took,
-        notes=(*table.notes, *ids.notes, *found.notes, *([] if units else [NO_UNIT])),
+        notes=(*table.notes, *ids.notes, *found.notes, *rescaled, *([] if units else [NO_UNIT])),
     )
+
+
+def _head_size_factor(found: _Regions, units: str) -> tuple[float, list[str]]:
+    """What the intracranial volumes must be multiplied by to be in the unit of the other volumes, and a note.
+
+    Tables often have them in mL beside regions in mm3. The name of the column says the unit, else the size of the numbers does.
+    """
+    median = float(found.numbers["icv"].median()) if "icv" in found.columns else float("nan")
+    if not units or not np.isfinite(median):
+        return 1.0, []
+    own = unit_of(found.columns["icv"])
+    low, high = HEADS_ML
+    is_ml = own in ("mL", "cm3") if own else low <= median <= high
+    is_mm3 = own == "mm3" if own else 1000 * low <= median <= 1000 * high
+    factor = 1000.0 if units == "mm3" and is_ml else 0.001 if units != "mm3" and is_mm3 else 1.0
+    if factor == 1:
+        return factor, []
+    what = (
+        f"the unit in its name is {own}" if own else f"its median, {median:,.0f}, is an intracranial volume in {'mL' if is_ml else 'mm3'}"
+    )
+    return factor, [f"column {visible(found.columns['icv'])!r}: {what}, so it is taken times {factor:g}, in {units} as the other volumes"]
 
 
 def _one_row_a_scan(table: TableFile, settings: StudySettings) -> tuple[pd.DataFrame, pd.DataFrame, str]:

@@ -30,6 +30,9 @@ PRIMARY: Final = ("difference", "interaction", *SLOPES, *CHANGES)
 
 EXPRESSIONS: Final = ("percent", "hedges_g", "hedges_g_adjusted", *(f"{name}_percent" for name in CHANGES))
 
+LOG: Final = " in log volume"
+"""What is said behind an effect on the logarithm of volumes, which has no unit."""
+
 Rows = Mapping[str, Any]
 
 
@@ -72,8 +75,9 @@ def paragraph(row: Rows, others: Mapping[str, Rows], *, smallest: Rows, counts: 
     """
     name = region_name(str(row["region"]))
     title = name[:1].upper() + name[1:]
-    if not isfinite(row["estimate"]):
-        return f"{title}: no estimate could be made of {row['contrast'] or row['term']} (n = {int(row['n'])})."
+    if not isfinite(row["estimate"]) or not isfinite(row["p"]):
+        what = "estimate could be made" if not isfinite(row["estimate"]) else "test could be made (there is no spread)"
+        return f"{title}: no {what} of {row['contrast'] or row['term']} (n = {int(row['n'])})."
     claim = _claim(row, others, counts) if is_shown(row) else _not_shown(row, others, counts)
     tested = f"{title}: {claim} ({_evidence(row, others, confidence)})."
     said = [tested, _after_correction(row), "" if is_shown(row) else _power(row, smallest)]
@@ -103,21 +107,21 @@ def verdict(row: Rows) -> str:
 def _claim(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
     value = float(row["estimate"])
     if row["quantity"] in CHANGES:
-        return _change(row, others)
+        return _change(row, others, counts)
     if row["quantity"] == "interaction":
-        return f"the effect of {row['term'].replace(':', ' differs with ')} by {amount(value, row['unit'], sign=True)} ({row['contrast']})"
+        return f"the effect of {row['term'].replace(':', ' differs with ')} by {_amount(row, value, sign=True)} ({row['contrast']})"
     if row["quantity"] in SLOPES or not row["contrast"]:
-        return f"{amount(value, row['unit'], sign=True)} for each unit of {row['term']}{_of(row)}"
+        return f"{_amount(row, value, sign=True)} for each unit of {row['term']}{_of(row)}"
     case, control = names_of(str(row["contrast"]))
     percent = f" ({amount(abs(float(others['percent']['estimate'])), '%')})" if "percent" in others else ""
-    size = f"{amount(abs(value), row['unit'])}{percent} {'smaller' if value < 0 else 'larger'}"
+    size = f"{_amount(row, abs(value))}{percent} {'smaller' if value < 0 else 'larger'}"
     return f"{size} in {_with_count(case, counts)} than in {_with_count(control, counts)}"
 
 
 def _not_shown(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
-    value = amount(float(row["estimate"]), row["unit"], sign=True)
+    value = _amount(row, float(row["estimate"]), sign=True)
     if row["quantity"] in CHANGES:
-        return f"not shown: {_change(row, others)}"
+        return f"not shown: {_change(row, others, counts)}"
     if row["quantity"] == "interaction":
         return f"no interaction {row['term']} was shown; estimate {value}"
     if row["quantity"] in SLOPES or not row["contrast"]:
@@ -127,16 +131,16 @@ def _not_shown(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str])
     return f"no difference between {_with_count(case, counts)} and {_with_count(control, counts)} was shown; estimate {value}{percent}"
 
 
-def _change(row: Rows, others: Mapping[str, Rows]) -> str:
+def _change(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
     """A change per year of people, or how it differs."""
     value = amount(float(row["estimate"]), row["unit"], sign=True)
     percent = others.get(f"{row['quantity']}_percent")
     share = f" ({amount(float(percent['estimate']), percent['unit'], sign=True)})" if percent else ""
     if row["quantity"] == "change_mean":
-        return f"mean change {value}{share} in {row['contrast']}"
+        return f"mean change {value}{share} in {_with_count(str(row['contrast']), counts)}"
     case, control = names_of(str(row["contrast"]))
     if row["quantity"] == "change_difference" and control:
-        return f"a difference in change of {value}{share} between {case} and {control}"
+        return f"a difference in change of {value}{share} between {_with_count(case, counts)} and {_with_count(control, counts)}"
     return f"the change goes with {row['term']}{_of(row)}: {value}{share}"
 
 
@@ -169,7 +173,7 @@ def _power(row: Rows, smallest: Rows) -> str:
         return "This does not show that there is none."
     percent = smallest.get("smallest_percent", float("nan"))
     share = f" ({amount(percent, '%')})" if isfinite(percent) else ""
-    size = f"{amount(smallest['smallest'], row['unit'])}{share}"
+    size = f"{_amount(row, smallest['smallest'])}{share}"
     return f"This does not show that there is none: with 80 % power these data could have shown {size} or more, either way."
 
 
@@ -182,6 +186,11 @@ def _smallest(detectable: pd.DataFrame, row: Rows) -> Rows:
 
 def _with_count(group: str, counts: Mapping[str, str]) -> str:
     return f"{group} ({counts[group]})" if group in counts else group
+
+
+def _amount(row: Rows, value: float, *, sign: bool = False) -> str:
+    """A volume with its unit; of a model of log volumes, that it is one of these."""
+    return f"{amount(value, row['unit'], sign=sign)}{LOG if 'log volume' in row['method'] else ''}"
 
 
 def _of(row: Rows) -> str:
@@ -199,7 +208,7 @@ def short_rows(effects: pd.DataFrame, *, terms: Sequence[str] = ()) -> list[list
         found.append([
             region_name(str(row["region"])),
             str(row["contrast"] or row["term"]),
-            f"{_cell(row)} {SHOWN_UNITS.get(row['unit'], row['unit'])}".strip(),
+            f"{_cell(row)} {SHOWN_UNITS.get(row['unit'], row['unit'])}".strip() + (LOG if "log volume" in row["method"] else ""),
             _cell(records(percents)[0]) if len(percents) else "",
             p_text(row["p"]).removeprefix("= "),
             p_text(row["p_fdr"]).removeprefix("= ") if isfinite(row["p_fdr"]) else "",
@@ -209,7 +218,7 @@ def short_rows(effects: pd.DataFrame, *, terms: Sequence[str] = ()) -> list[list
     return found
 
 
-SHORT_HEADER: Final = ("region", "contrast", "difference (95 % interval)", "%", "p", "p FDR", "n", "")
+SHORT_HEADER: Final = ("region", "contrast", "difference (interval)", "%", "p", "p FDR", "n", "")
 
 
 def _cell(row: Rows) -> str:

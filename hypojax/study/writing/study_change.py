@@ -3,6 +3,7 @@
 from math import isfinite
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -10,9 +11,18 @@ from hypojax.study.models.effect import effects_table
 from hypojax.study.over_time.longitudinal import ChangeFindings, change_dataset, change_findings
 from hypojax.study.people.sample import Sample
 from hypojax.study.study_settings import StudySettings
-from hypojax.study.writing.study_findings import Findings
+from hypojax.study.writing.study_findings import Findings, GroupSize
 from hypojax.study.writing.study_methods import versions
-from hypojax.study.writing.study_steps import balance_table_of, contrasts_of, flow_table, main_term, power_table
+from hypojax.study.writing.study_steps import (
+    balance_table_of,
+    column_of,
+    contrasts_of,
+    equivalence_sentences,
+    flow_table,
+    main_term,
+    power_table,
+)
+from hypojax.tables import text_of
 
 PER_PERSON: Final = ("change", "change_percent", "change_se", "scans", "years")
 """Columns of ``change.tsv``, beside subject and region."""
@@ -40,9 +50,12 @@ def change_study(sample: Sample, settings: StudySettings) -> Findings:
     }
     notes = tuple(dict.fromkeys((*sample.notes, *found.notes)))
     kept = {name: table for name, table in tables.items() if len(table)}
+    remarks = {"change": tuple(_spreads(found, dataset))}
+    if settings.equivalence is not None:
+        remarks["equivalence"] = tuple(equivalence_sentences(effects, term, settings.equivalence))
     return Findings(
         sample, settings, f"change per year of {formula}", term, effects, contrasts, kept, {"change": dataset},
-        remarks={"change": tuple(_spreads(found, dataset))}, notes=notes, versions=versions(),
+        remarks=remarks, notes=notes, versions=versions(), analysed=_analysed(found, term),
     )  # fmt: skip
 
 
@@ -50,6 +63,20 @@ def change_table(dataset: xr.Dataset) -> pd.DataFrame:
     """One row a person and region; people without a change have their row, with the number of their scans."""
     names = [name for name in PER_PERSON if name in dataset]
     return dataset[names].to_dataframe(dim_order=["subject", "region"]).reset_index()[["subject", "region", *names]]
+
+
+def _analysed(found: ChangeFindings, term: str) -> dict[str, dict[str, GroupSize]]:
+    """Region → group → people with a change and all covariates."""
+    column = column_of(term)
+    if column not in found.people:
+        return {}
+    names = [name for name in found.formula.names if name in found.people]
+    known = np.isfinite(found.changes.slope) & found.people[names].notna().all(axis=1).to_numpy()[:, None]
+    groups = found.people[column].map(text_of)
+    return {
+        region: {str(group): GroupSize(int(count), int(count)) for group, count in groups[has].value_counts().items()}
+        for region, has in zip(found.regions, known.T, strict=True)
+    }
 
 
 def _spreads(found: ChangeFindings, dataset: xr.Dataset) -> list[str]:

@@ -109,7 +109,7 @@ def _of_region(here: xr.Dataset, region: str, unit: str) -> Iterator[str]:
         word = shape if normal < SIGNIFICANT else "were not shown to depart from the normal distribution"
         yield f"{name}: residuals {word} (Shapiro-Wilk, p {p_text(normal)})."
     if np.isfinite(even):
-        word = "differ between people; HC3 errors allow for it" if even < SIGNIFICANT else "were not shown to differ"
+        word = "differ between people; the robust errors allow for it" if even < SIGNIFICANT else "were not shown to differ"
         yield f"{name}: variances {word} (Breusch-Pagan by Koenker, p {p_text(even)})."
     odd = here["outlier_p"].to_series()
     if (odd < SIGNIFICANT).any():

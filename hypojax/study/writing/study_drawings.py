@@ -61,7 +61,8 @@ def _wanted(found: Findings, models: Sequence[FittedModel]) -> Iterator[Drawn]:
     asked = found.effects[found.effects["term"] == found.term]
     quantity = next((name for name in ("percent", "difference", "change_difference") if (asked["quantity"] == name).any()), "")
     if quantity:
-        yield "differences", "Adjusted differences of every region with 95 % intervals", lambda: forest_figure(asked, quantity=quantity)
+        caption = f"Adjusted differences of every region with {100 * found.settings.confidence:g} % intervals"
+        yield "differences", caption, lambda: forest_figure(asked, quantity=quantity)
     column = column_of(found.term)
     groups = [model for model in models if found.contrasts and levels_in(model.design, column)]
     if groups:

@@ -43,13 +43,20 @@ DRAWN: Final = 1000
 """Points beyond which an SVG holds them as an image."""
 
 
+def _corrected_p(effects: pd.DataFrame, region: str, contrast: str) -> float:
+    """The p-value of a difference, corrected over regions where it was."""
+    tested = effects[(effects["region"] == region) & (effects["contrast"] == contrast) & effects["p"].notna()]
+    p = tested["p_fdr"].where(tested["p_fdr"].notna(), tested["p"])
+    return float(p.iloc[0]) if len(p) else float("nan")
+
+
 def forest_figure(effects: pd.DataFrame, *, quantity: str = "percent") -> "Figure":
-    """Group differences of every region with their 95 % intervals, one colour a contrast.
+    """Group differences of every region with their intervals, one colour a contrast; filled where the difference is significant.
 
     Parameters
     ----------
     effects
-        Rows of ``effects.tsv``; those of the quantity are drawn.
+        Rows of ``effects.tsv``; those of the quantity are drawn. Percentages have no test of their own: theirs is that of the difference.
     """
     found = effects[(effects["quantity"] == quantity) & np.isfinite(effects["estimate"].astype(float))]
     regions, contrasts = list(dict.fromkeys(found["region"])), list(dict.fromkeys(found["contrast"]))
@@ -62,13 +69,13 @@ def forest_figure(effects: pd.DataFrame, *, quantity: str = "percent") -> "Figur
         at = np.array([regions.index(region) for region in rows["region"]]) + shift
         colour = COLOURS[(order + 1) % len(COLOURS)]
         axes.hlines(at, rows["ci_low"], rows["ci_high"], color=colour, linewidth=2)
-        sure = (rows["p_fdr"].where(rows["p_fdr"].notna(), rows["p"]) < 0.05).to_numpy()
+        sure = np.array([_corrected_p(effects, region, contrast) < 0.05 for region in rows["region"]], dtype=bool)
         axes.scatter(rows["estimate"], at, s=42, color=colour, label=contrast, zorder=3)
         axes.scatter(rows["estimate"][~sure], at[~sure], s=16, color="white", zorder=4)
     axes.set_yticks(range(len(regions)), [region_name(region) for region in regions])
     axes.set_ylim(len(regions) - 0.4, -0.6)
     unit = str(found["unit"].iloc[0]) if len(found) else "%"
-    axes.set_xlabel(f"adjusted difference ({SHOWN_UNITS.get(unit, unit) or '1'}) with 95 % interval; filled: p corrected < .05", fontsize=9)
+    axes.set_xlabel(f"adjusted difference ({SHOWN_UNITS.get(unit, unit) or '1'}) with interval; filled: p FDR < .05", fontsize=9)
     if contrasts:
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.14 - 0.5 / max(1, len(regions))), fontsize=9)
     _plain(axes)

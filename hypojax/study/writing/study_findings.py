@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import pandas as pd
 import xarray as xr
@@ -10,9 +10,24 @@ import xarray as xr
 from hypojax.reporting import Figure
 from hypojax.study.people.sample import Sample
 from hypojax.study.study_settings import StudySettings
-from hypojax.tables import text_of
 
 NO_TABLE: Final = pd.DataFrame()
+
+
+class GroupSize(NamedTuple):
+    """How many of a group are in the model of a region: scans, and the people that they are of."""
+
+    scans: int
+    people: int
+
+    @property
+    def words(self) -> str:
+        """In words.
+
+        >>> GroupSize(24, 24).words, GroupSize(47, 14).words
+        ('n = 24', '47 scans of 14 people')
+        """
+        return f"n = {self.scans}" if self.scans == self.people else f"{self.scans} scans of {self.people} people"
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Findings:
     notes
         What was left out or decided.
     analysed
-        Region → group → who is in the model, in words.
+        Region → group → how many are in its model.
     versions
         Software → version.
     figures
@@ -62,7 +77,7 @@ class Findings:
     checks: tuple[str, ...] = ()
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    analysed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    analysed: Mapping[str, Mapping[str, GroupSize]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
 
@@ -72,11 +87,14 @@ class Findings:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Group → people analysed, the largest first; empty where no groups are compared."""
-        column = self.term.removeprefix("C(").removesuffix(")")
-        if not self.contrasts or column not in self.sample.people:
-            return {}
-        return {text_of(name): int(count) for name, count in self.sample.people[column].value_counts().items()}
+        """Group → people in the model of the region that has most, controls first; empty where no groups are compared."""
+        most = max(self.analysed.values(), key=lambda sizes: sum(size.scans for size in sizes.values()), default={})
+        return {name: size.people for name, size in most.items()} if self.contrasts else {}
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether people have several scans in a model."""
+        return any(size.scans != size.people for sizes in self.analysed.values() for size in sizes.values())
 
     @property
     def covariates(self) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from importlib import metadata
 from typing import Final
 
+import pandas as pd
+
 from hypojax.study.writing.study_findings import Findings
 from hypojax.study.writing.wording import listed
 
@@ -12,7 +14,8 @@ REFERENCES: Final = {
     "HC3": "MacKinnon JG, White H (1985). Some heteroskedasticity-consistent covariance matrix estimators with improved finite sample "
     "properties. J Econom 29: 305-325. Long JS, Ervin LH (2000). Using heteroscedasticity consistent standard errors in the linear "
     "regression model. Am Stat 54: 217-224.",
-    "clustered": "Cameron AC, Miller DL (2015). A practitioner's guide to cluster-robust inference. J Hum Resour 50: 317-372.",
+    "clustered": "Bell RM, McCaffrey DF (2002). Bias reduction in standard errors for linear regression with multi-stage samples. Surv "
+    "Methodol 28: 169-181. Cameron AC, Miller DL (2015). A practitioner's guide to cluster-robust inference. J Hum Resour 50: 317-372.",
     "mixed": "Laird NM, Ware JH (1982). Random-effects models for longitudinal data. Biometrics 38: 963-974. Satterthwaite FE (1946). An "
     "approximate distribution of estimates of variance components. Biometrics Bull 2: 110-114.",
     "permutation": "Freedman D, Lane D (1983). A nonstochastic interpretation of reported significance levels. J Bus Econ Stat 1: 292-298. "
@@ -97,13 +100,15 @@ def limits(found: Findings) -> list[str]:
 
 
 def _model(found: Findings) -> str:
-    people = found.sample.people
-    n = int(found.effects["n"].max()) if len(found.effects) else len(people)
-    groups = f" ({', '.join(f'{count:,} {name}' for name, count in found.counts.items())})" if found.counts else ""
+    n = found.effects["n"] if len(found.effects) else pd.Series([len(found.sample.people)])
+    scans = f"{n.max():,}" if n.nunique() == 1 else f"{n.min():,} to {n.max():,} (as many as have a volume of the region)"
+    who = "people" if found.settings.change else "scans"
+    sizes = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
+    groups = f" ({'at most ' if n.nunique() > 1 else ''}{sizes}{' people' if found.is_repeated else ''})" if sizes else ""
     weights = _weights(found)
     what = f"Volumes were measured with {weights}. " if weights else ""
     head = " ".join(found.remarks.get("head_size", ()))
-    return f"{what}The model {found.formula} was fitted to {n:,} scans{groups}. {head}".strip()
+    return f"{what}The model {found.formula} was fitted to {scans} {who}{groups}. {head}".strip()
 
 
 def _weights(found: Findings) -> str:
@@ -116,10 +121,17 @@ def _weights(found: Findings) -> str:
 
 def _tests(found: Findings) -> str:
     method = listed(dict.fromkeys(found.effects["method"].astype(str)))
+    is_log = "log volume" in method
     said = [f"Tests: {method}, two-sided."]
     if "HC3" in method:
         said.append("Errors are robust against unequal variances (HC3); t has n - p degrees of freedom.")
-    if "percent" in set(found.effects["quantity"]):
+    if "clustered" in method:
+        said.append("Errors are robust and clustered by subject (CR3); t has Satterthwaite's degrees of freedom (Bell and McCaffrey 2002).")
+    if "weighted" in method:
+        said.append("Scans are weighted by 1 / (standard uncertainty of the volume)².")
+    if is_log and "percent" in set(found.effects["quantity"]):
+        said.append("Percent: 100 (exp(b) - 1) of the coefficient b, a ratio of geometric means.")
+    elif "percent" in set(found.effects["quantity"]):
         said.append(
             "Percent: of the mean of the controls, adjusted with equal weights of the levels of factors, its error included (delta method)."
         )

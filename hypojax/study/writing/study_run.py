@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from hypojax.reason import Reason, RunError
 from hypojax.reporting import TextTable, html, markdown
 from hypojax.storage import Disk, on_disk, place
 from hypojax.study.models.adjusted import FittedModel
@@ -171,6 +172,7 @@ def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findin
     sample = source if isinstance(source, Sample) else read_sample(source, settings)
     say(f"{len(sample.people):,} scans, {sample.volumes.sizes['region']} regions")
     if settings.change:
+        _check_change(settings)
         return change_study(sample, settings), ()
     measured, site_extra = sample, Extra()
     if settings.harmonise:
@@ -184,7 +186,8 @@ def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findin
     term = main_term(effects, formula, sample)
     contrasts = contrasts_of(effects, term)
     checks = diagnosed(compared.models, term)
-    balance = balance_table_of(sample, contrasts, term=term, formula=formula)
+    first = sample.people.drop_duplicates("subject") if compared.model.repeated else None  # people are compared, not scans
+    balance = balance_table_of(sample, contrasts, term=term, formula=formula, people=first)
     say("effects estimated; repeating them with other people and other corrections for head size")
     people, not_made = other_people(sample, settings, term=term, influential=most_influential(checks), by_sex=differs_in_sex(balance))
     sizes, not_sized = head_size_table(sample, settings, term=term)
@@ -204,14 +207,31 @@ def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findin
     if settings.equivalence is not None:
         remarks["equivalence"] = tuple(equivalence_sentences(effects, term, settings.equivalence))
     kept = {name: table for name, table in tables.items() if len(table)}
-    smallest = min(sample.people["group"].value_counts(), default=0) if contrasts and "group" in sample.people else 0
+    analysed = analysed_people(compared.models, term)
+    smallest = min((size.people for sizes in analysed.values() for size in sizes.values()), default=0) if contrasts else 0
+    unit = "1" if compared.model.formula.is_log else str(sample.volumes.attrs.get("units", ""))
     found = Findings(
         sample, settings, formula, term, effects, contrasts, kept, {**site_extra.datasets, **norms_extra.datasets},
-        checks=tuple(check_sentences(checks, unit=str(sample.volumes.attrs.get("units", "")), smallest=int(smallest))),
+        checks=tuple(check_sentences(checks, unit=unit, smallest=smallest)),
         remarks=remarks, notes=tuple(dict.fromkeys((*sample.notes, *compared.notes))), versions=versions(),
-        analysed=analysed_people(compared.models, term),
+        analysed=analysed,
     )  # fmt: skip
     return found, compared.models
+
+
+def _check_change(settings: StudySettings) -> None:
+    """Refuse what a study of change would pass over."""
+    asked = {
+        "--permutations": settings.permutations > 0,
+        "--harmonise": settings.harmonise,
+        "--weights": settings.weights,
+        "--norms": settings.norms is not None,
+        f"--head-size {settings.head_size}": settings.head_size not in ("covariate", "none"),
+    }
+    if wrong := [name for name, is_asked in asked.items() if is_asked]:
+        raise RunError(
+            Reason.USAGE, f"{' and '.join(wrong)} cannot be had with --change, which compares the change per year of people; leave out"
+        )
 
 
 def _silent(_: str) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from hypojax.reason import Reason, RunError
 from hypojax.study.formulas.formula import parse
 from hypojax.study.models.adjusted import FittedModel, levels_in
 from hypojax.study.models.comparability import NOTICEABLE, balance_of_groups, comparable
@@ -14,6 +15,7 @@ from hypojax.study.models.equivalence import equivalence_test
 from hypojax.study.models.head_size import SENTENCES
 from hypojax.study.people.sample import Sample
 from hypojax.study.study_settings import HeadSize
+from hypojax.study.writing.study_findings import GroupSize
 from hypojax.study.writing.wording import amount, interval, names_of, p_text, records, region_name
 from hypojax.tables import text_of
 
@@ -77,16 +79,15 @@ def balance_table_of(
     return balance_of_groups(wanted, people[column].astype(str), contrasts=contrasts)
 
 
-def analysed_people(models: Sequence[FittedModel], term: str) -> dict[str, dict[str, str]]:
-    """Region → group → who is in its model, in words: ``n = 24``, or scans and people where people have several."""
-    found: dict[str, dict[str, str]] = {}
+def analysed_people(models: Sequence[FittedModel], term: str) -> dict[str, dict[str, GroupSize]]:
+    """Region → group → how many are in its model."""
+    found: dict[str, dict[str, GroupSize]] = {}
     for model in models:
         column = column_of(term)
         counts = {}
         for level in levels_in(model.design, column):
             own = model.people[model.people[column].map(text_of) == level]
-            subjects = own["subject"].nunique() if "subject" in own else len(own)
-            counts[level] = f"n = {len(own)}" if subjects == len(own) else f"{len(own)} scans of {subjects} people"
+            counts[level] = GroupSize(len(own), int(own["subject"].nunique()) if "subject" in own else len(own))
         found |= dict.fromkeys(model.regions, counts)
     return found
 
@@ -124,15 +125,30 @@ def power_table(effects: pd.DataFrame, term: str) -> pd.DataFrame:
         percent = effects[same & (effects["quantity"] == "percent")]
         unit_percent = abs(row["estimate"] / percent["estimate"].iloc[0]) if len(percent) and percent["estimate"].iloc[0] else float("nan")
         smallest = float(smallest_difference(row["se"], row["df"]))
-        powers = [float(power_at(value * unit_percent, row["se"], row["df"])) for value in PERCENTS]
-        rows.append([*(row[name] for name in POWER_COLUMNS[:6]), smallest, smallest / unit_percent, *powers])
+        if "log volume" in row["method"]:  # the coefficient of a logarithm is no share of a mean
+            share, sizes = 100 * np.expm1(smallest), [float(np.log1p(value / 100)) for value in PERCENTS]
+        else:
+            share, sizes = smallest / unit_percent, [value * unit_percent for value in PERCENTS]
+        powers = [float(power_at(size, row["se"], row["df"])) for size in sizes]
+        rows.append([*(row[name] for name in POWER_COLUMNS[:6]), smallest, share, *powers])
     return pd.DataFrame(rows, columns=[*POWER_COLUMNS, *(f"power_{value:g}" for value in PERCENTS)])
 
 
-def equivalence_sentences(effects: pd.DataFrame, term: str, bound: float) -> list[str]:
-    """Two one-sided tests of each difference against a bound, in words (Schuirmann 1987)."""
+def equivalence_sentences(effects: pd.DataFrame, term: str, bound_mm3: float) -> list[str]:
+    """Two one-sided tests of each difference (of the change per year, too) against a bound in mm3, in words (Schuirmann 1987).
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: the differences are those of logarithms, which a bound in mm3 is nothing to.
+    """
     said = []
-    for row in records(effects[(effects["term"] == term) & (effects["quantity"] == "difference")]):
+    for row in records(effects[(effects["term"] == term) & effects["quantity"].isin(DIFFERENCES)]):
+        if row["unit"] == "1":
+            raise RunError(
+                Reason.USAGE, "--equivalence is in mm3, and this model is of the logarithm of volumes; take the volumes themselves"
+            )
+        bound = bound_mm3 / (1000 if row["unit"].removesuffix("/year") in ("cm3", "mL") else 1)
         if not np.isfinite(row["se"]):
             continue
         found = equivalence_test(row["estimate"], row["se"], row["df"], bound=bound)

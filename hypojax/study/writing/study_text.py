@@ -86,9 +86,8 @@ def warnings(found: Findings) -> list[str]:
 
 def answer_sentences(found: Findings) -> list[str]:
     """The paragraph of every region asked for."""
-    return answers(
-        found.effects, term=found.term, detectable=found.table("power"), counts=found.analysed, confidence=found.settings.confidence
-    )
+    counts = {region: {group: size.words for group, size in sizes.items()} for region, sizes in found.analysed.items()}
+    return answers(found.effects, term=found.term, detectable=found.table("power"), counts=counts, confidence=found.settings.confidence)
 
 
 def _title(found: Findings) -> str:
