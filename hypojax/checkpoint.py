@@ -94,7 +94,7 @@ def _read(path: Path, digest: str) -> Checkpoint:
         header = json.loads(stored.metadata()[HEADER_KEY])
         arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
     about = header.pop("network")
-    network = UNetConfig(outputs=about["outputs"], widths=tuple(about["widths"]), stem=about["stem"])
+    network = UNetConfig(outputs=about["outputs"], widths=tuple(about["widths"]), stem=about["stem"], coarse=about.get("coarse", 0))
     _, empty = blueprint(network)
     names = _named(empty)
     if {name: leaf.shape for name, leaf in names.items()} != {name: array.shape for name, array in arrays.items()}:

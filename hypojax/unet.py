@@ -135,9 +135,14 @@ def mean_pool(x: Volume) -> Rescaled:
 
 def repeat_up(x: Volume) -> Rescaled:
     """Every voxel becomes 2×2×2 voxels (a transposed convolution would cost tens of times more on CPU)."""
+    return repeated(x, 2)
+
+
+def repeated(x: Volume, factor: int) -> Rescaled:
+    """Every voxel becomes ``factor``³ voxels."""
     n, d, h, w, c = x.shape
-    spread = jnp.broadcast_to(x[:, :, None, :, None, :, None], (n, d, 2, h, 2, w, 2, c))
-    return spread.reshape(n, 2 * d, 2 * h, 2 * w, c)
+    spread = jnp.broadcast_to(x[:, :, None, :, None, :, None], (n, d, factor, h, factor, w, factor, c))
+    return spread.reshape(n, factor * d, factor * h, factor * w, c)
 
 
 def _depth_shifts(x: Volume) -> list[Volume]:
@@ -171,11 +176,14 @@ class UNetConfig:
     stem
         Space-to-depth factor before the first and after the last layer (1: none). A factor of 2 moves all work to
         half the resolution and still answers at the full one.
+    coarse
+        So many of the outputs, the last ones, change slowly in space: they are answered from the second finest level, and repeated.
     """
 
     outputs: int
     widths: tuple[int, ...] = (16, 32, 64, 96)
     stem: int = 1
+    coarse: int = 0
 
     @property
     def multiple(self) -> int:
@@ -254,7 +262,8 @@ class UNet(nnx.Module):
         )
         self.lateral = nnx.List(Pointwise(coarse, fine, rngs=rngs) for fine, coarse in pairwise(widths))
         self.up = nnx.List(Block(width, width, rngs=rngs) for width in widths[:-1])
-        self.head = Pointwise(widths[0], config.outputs * channels, rngs=rngs, scale=0.1)
+        self.head = Pointwise(widths[0], (config.outputs - config.coarse) * channels, rngs=rngs, scale=0.1)
+        self.coarse = Pointwise(widths[1], config.coarse, rngs=rngs, scale=0.1) if config.coarse else None
 
     def __call__(self, x: Float[Array, "n d h w 1"]) -> Float[Array, "n d h w o"]:
         """Logits for normalised intensities; each side a multiple of ``config.multiple``."""
@@ -263,9 +272,13 @@ class UNet(nnx.Module):
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else mean_pool(x))
             skips.append(x)
+        broad = x
         for level in reversed(range(len(self.up))):
-            x = self.up[level](skips[level] + repeat_up(self.lateral[level](x)))
-        return depth_to_space(self.head(x), self.config.stem)
+            broad, x = x, self.up[level](skips[level] + repeat_up(self.lateral[level](x)))
+        fine = depth_to_space(self.head(x), self.config.stem)
+        if self.coarse is None:
+            return fine
+        return jnp.concatenate([fine, repeated(self.coarse(broad), 2 * self.config.stem)], axis=-1)
 
 
 @cache

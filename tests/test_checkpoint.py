@@ -13,7 +13,7 @@ from hypojax.reason import Reason, RunError
 from hypojax.release import SUMS, released_folder
 from hypojax.unet import UNet, UNetConfig
 
-NETWORK = UNetConfig(outputs=2, widths=(4, 8))
+NETWORK = UNetConfig(outputs=2, widths=(4, 8), coarse=1)
 
 
 def weights_of(seed: int) -> PyTree:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
-from hypojax.segmenter.forward import Batch, box_outputs, exhausted, place_of
+from hypojax.segmenter.forward import Batch, box_outputs, exhausted, head_outputs, place_of, template_mm
 from hypojax.unet import UNet
 
 PATIENCE = 10.0
@@ -93,6 +93,31 @@ def test_sides_are_exchanged_back_in_the_mirrored_box() -> None:
     np.testing.assert_array_equal(posteriors[0], expected)
     half = 4 * 4 * 3 * BOX_SPACING**3
     np.testing.assert_allclose(volumes[0, :, [left - 1, right - 1]], half, rtol=1e-5)  # of each view
+
+
+@pytest.mark.parametrize(("outputs", "place"), [(2, 1), (6, 2)])
+def test_the_place_is_read_from_its_own_output(outputs: int, place: int) -> None:
+    """Head networks of two outputs, and of six with a second protocol before the place: cranium is the first of both."""
+
+    class Known(UNet):
+        def __init__(self) -> None:
+            pass
+
+        def __call__(self, images: jax.Array) -> jax.Array:
+            logits = jnp.zeros((*images.shape[:4], outputs)).at[..., 0].set(20.0)
+            return logits.at[:, 1, 2, 3, place].set(50.0)
+
+    cranium, found, located = head_outputs(Known(), jnp.zeros((2, 4, 4, 6, 1)))
+    assert np.asarray(cranium).min() == 255
+    np.testing.assert_allclose(found, [[1, 2, 3]] * 2, atol=1e-4)
+    np.testing.assert_allclose(located, 1, atol=1e-6)
+
+
+def test_coordinates_are_means_of_blocks_in_mm() -> None:
+    logits = jnp.zeros((1, 4, 4, 4, 6)).at[..., 3:].set(jnp.array([0.1, -0.5, 1.0])).at[0, :2, :2, 0, 3].set(0.3)
+    found = np.asarray(template_mm(logits))
+    np.testing.assert_allclose(found[0, 1, 1, 1], [5, -25, 50], atol=1e-4)
+    np.testing.assert_allclose(found[0, 0, 0, 0], [10, -25, 50], atol=1e-4)
 
 
 def test_the_place_is_the_mean_within_twelve_millimetres_of_the_likeliest_voxel() -> None:

@@ -106,11 +106,28 @@ def test_repeat_then_pool_is_nothing() -> None:
     np.testing.assert_allclose(mean_pool(repeat_up(x)), x, atol=1e-6)
 
 
-@pytest.mark.parametrize("config", [UNetConfig(outputs=3, widths=(4, 8)), UNetConfig(outputs=2, widths=(4, 8), stem=2)])
+@pytest.mark.parametrize(
+    "config",
+    [
+        UNetConfig(outputs=3, widths=(4, 8)),
+        UNetConfig(outputs=2, widths=(4, 8), stem=2),
+        UNetConfig(outputs=6, widths=(4, 8, 8), stem=2, coarse=3),
+    ],
+)
 def test_shape_and_multiple(config: UNetConfig) -> None:
     side = 2 * config.multiple
     network = UNet(config, rngs=nnx.Rngs(0))
     assert network(jnp.zeros((2, side, side, 2 * side, 1))).shape == (2, side, side, 2 * side, config.outputs)
+
+
+def test_coarse_outputs_are_those_of_blocks() -> None:
+    """The last outputs are alike in each block of four voxels a side, and differ between blocks; the others differ within them."""
+    network = UNet(UNetConfig(outputs=3, widths=(4, 8, 8), stem=2, coarse=1), rngs=nnx.Rngs(0))
+    found = np.asarray(network(jax.random.normal(jax.random.key(0), (1, 8, 8, 16, 1))))[0].reshape(2, 4, 2, 4, 4, 4, 3)
+    within, between = np.ptp(found, axis=(1, 3, 5)), np.ptp(found.mean(axis=(1, 3, 5)), axis=(0, 1, 2))
+    assert within[..., 2].max() == 0
+    assert within[..., :2].min() > 0
+    assert between[2] > 0
 
 
 def test_far_voxels_do_not_change_a_result() -> None:

@@ -20,10 +20,31 @@ from jaxtyping import Array, Float, Float32, PyTree, UInt8
 from hypojax.checkpoint import Checkpoint
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
 from hypojax.segmenter.compile_cache import collector_paused
-from hypojax.unet import UNet, blueprint
+from hypojax.unet import UNet, blueprint, mean_pool
 
 PLACE_RADIUS: Final = 12.0
 """Millimetres round the likeliest voxel within which the place of the hypothalamus is averaged."""
+
+ICV: Final = 0
+"""Output of the head network: cranium with the border that head label maps give it."""
+
+BRAIN_EXTRACTION: Final = 1
+"""Cranium with the border that masks of brain extraction give it."""
+
+PLACE: Final = 2
+"""Place of the hypothalamus (logits of a softmax over space)."""
+
+COORDINATES: Final = slice(3, 6)
+"""Where in the template (MNI152NLin2009cAsym, RAS+) a voxel lies, in units of `TEMPLATE_SCALE`."""
+
+HEAD_OUTPUTS: Final = ("icv", "brain_extraction", "place of the hypothalamus", "template x", "template y", "template z")
+"""Names of the outputs of the head network."""
+
+FIRST_OUTPUTS: Final = 2
+"""Outputs of head networks that know one protocol and no template: cranium and place."""
+
+TEMPLATE_SCALE: Final = 50.0
+"""Millimetres that one unit of a coordinate output is: the network's outputs are of the order of one."""
 
 EXHAUSTED: Final = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY")
 """How errors of XLA and of CUDA below it say that memory did not suffice."""
@@ -99,8 +120,13 @@ def head_outputs(
 ) -> tuple[UInt8[Array, "n a s r"], Float[Array, "n 3"], Float[Array, " n"]]:
     """Intracranial posterior × 255, place of the hypothalamus (voxels), and how much of its posterior lies there."""
     logits = network(images)
-    place, located = jax.vmap(place_of)(logits[..., 1])
-    return _bytes(jax.nn.sigmoid(logits[..., 0])), place, located
+    place, located = jax.vmap(place_of)(logits[..., 1 if logits.shape[-1] == FIRST_OUTPUTS else PLACE])
+    return _bytes(jax.nn.sigmoid(logits[..., ICV])), place, located
+
+
+def template_mm(logits: Float[Array, "n a s r 6"]) -> Float[Array, "n i j k 3"]:
+    """Coordinates in the template (mm, RAS+) of blocks of 2×2×2 voxels."""
+    return TEMPLATE_SCALE * mean_pool(logits[..., COORDINATES])
 
 
 def place_of(logits: Float[Array, "a s r"]) -> tuple[Float[Array, "3"], Float[Array, ""]]:

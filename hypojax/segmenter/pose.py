@@ -16,7 +16,12 @@ from jaxtyping import Array, Float, Float64
 from hypojax.grid import Affine, Grid, directions
 
 WIDTHS: Final = (80.0, 57.0, 40.0, 28.0, 20.0, 14.0, 10.0, 8.0, 8.0, 8.0)
-"""Distances (mm) at which a voxel counts a quarter, iteration by iteration; heads differ from an affine of the template by 3 to 5 mm."""
+"""Least distances (mm) at which a voxel counts a quarter, iteration by iteration; no head is closer to an affine of the template than
+3 to 5 mm."""
+
+SPREAD: Final = 1.5
+"""Nor do these distances shrink below so many times the root mean square of what counts: a network that is unsure everywhere must not be
+believed where it happens to agree with itself."""
 
 RIDGE: Final = 1e-6
 """Share of the identity added to the normal equations: an empty mask must give numbers."""
@@ -90,10 +95,12 @@ def _fitted(
     design = jnp.column_stack([(points - middle) / 100, jnp.ones(len(points))])
     wanted = coordinates - aim
 
-    def step(kept: Float[Array, " v"], width: Float[Array, ""]) -> tuple[Float[Array, " v"], Float[Array, "4 3"]]:
+    def step(kept: Float[Array, " v"], least: Float[Array, ""]) -> tuple[Float[Array, " v"], Float[Array, "4 3"]]:
         solution = _least_squares(design, wanted, weights * kept)
         distance = ((design @ solution - wanted) ** 2).sum(-1)
-        return (width**2 / (width**2 + distance)) ** 2, solution
+        spread = (weights * kept * distance).sum() / jnp.maximum((weights * kept).sum(), 1e-6)
+        width = jnp.maximum(least**2, SPREAD**2 * spread)
+        return (width / (width + distance)) ** 2, solution
 
     kept, _ = jax.lax.scan(step, jnp.ones_like(weights), jnp.array(WIDTHS))
     solution = _least_squares(design, wanted, weights * kept)
