@@ -1,14 +1,18 @@
 """`hypojax.study.people.columns`: what is taken for group, age, sex, head size and site is said, and codes are never guessed."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from r_reference import entry
 
 from hypojax.reason import RunError
 from hypojax.study.people.columns import read_ages, read_sexes, take_columns
 from hypojax.study.people.grouping import grouping_of
 from hypojax.study.people.numbers_read import read_names, read_numbers
 from hypojax.study.people.region_columns import region_of, unit_of
+from hypojax.study.people.table_file import read_frame
 from hypojax.study.study_settings import StudySettings
 
 
@@ -151,3 +155,15 @@ def test_groups_that_are_not_known_are_listed_with_their_counts() -> None:
 )
 def test_regions_are_known_in_spellings_of_other_tools(column: str, region: str | None, unit: str) -> None:
     assert (region_of(column), unit_of(column)) == (region, unit)
+
+
+def test_people_of_ds002748_are_those_counted_by_hand(shared: Path) -> None:
+    known = entry(shared, "ds002748_shared")
+    for name in ("bids", "roi"):
+        table = read_frame(shared / name / "ds002748" / "participants.tsv").frame
+        taken = take_columns(table, StudySettings(), meanings={})
+        known.check({"n": len(table), "n_by_group": taken.people["group"].value_counts().to_dict()}, name)
+        known.check({one.lower(): count for one, count in taken.people["sex"].value_counts().items()}, name, "n_by_gender")
+        ages = taken.people["age"]
+        known.check({"mean": ages.mean(), "sd": ages.std(), "min": ages.min(), "max": ages.max()}, name, "age")
+        assert "each of" in grouping_of(taken.people["group"], "group").problem

@@ -123,3 +123,23 @@ def test_a_percentage_is_drawn_as_significant_as_its_difference() -> None:
     found = analyse(table(), settings=replace(PLAIN, region=("hypothalamus",)))
     rows = found.findings.effects.query("term == 'group'")
     assert _corrected_p(rows, "hypothalamus", "patient - control") == one(found, "hypothalamus", "difference")["p_fdr"] < 0.05
+
+
+def test_what_is_said_of_head_size_is_what_was_done() -> None:
+    given = table()
+    alone = analyse(given.drop(columns="group"), settings=replace(PLAIN, region=("hypothalamus",), head_size="residual"))
+    said = alone.findings.remarks["head_size"]
+    assert "controls" not in said[0]
+    assert "take that as known" in said[1]
+    same = analyse(given.assign(icv=1.5e6), settings=PLAIN)
+    assert same.findings.remarks["head_size"] == ("Volumes are not corrected for head size, which is the same number in all scans.",)
+    assert not any("nan" in sentence for sentence in same.findings.checks)
+    assert "no test could be made" in same.answers[-1]
+
+
+def test_scans_without_the_uncertainty_that_weighs_them_are_counted() -> None:
+    given = table().assign(hypothalamus_left=lambda rows: rows["hypothalamus"] / 2, hypothalamus_uncertainty=20.0)
+    given.loc[[2, 3], "hypothalamus_uncertainty"] = np.nan
+    found = analyse(given, settings=replace(PLAIN, region=("hypothalamus",), weights=True))
+    assert any("hypothalamus: 2 of 48 scans have no uncertainty" in note and "left out" in note for note in found.notes)
+    assert any("hypothalamus_left" in note and "leave out --weights" in note for note in found.notes)

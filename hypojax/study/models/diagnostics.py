@@ -53,8 +53,8 @@ def diagnose(
     """
     rows, columns = found.design.shape
     free = np.where(found.leverage > 1 - FULL_LEVERAGE, np.nan, 1 - found.leverage)[:, None]
-    scaled = found.residuals * np.sqrt(found.weights)[:, None] / (found.sigma * np.sqrt(free))
     with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = found.residuals * np.sqrt(found.weights)[:, None] / (found.sigma * np.sqrt(free))
         studentised = scaled * np.sqrt((found.df - 1) / np.maximum(found.df - scaled**2, 0.0))
     outlier = np.minimum(2 * stats.t.sf(np.abs(studentised), found.df - 1) * rows, 1.0)
     koenker, original, df = _breusch_pagan(found)

@@ -57,7 +57,8 @@ def hedges_g(
     found, pooled = _pooled_difference(cases, controls, confidence)
     unit = float(np.sqrt(1 / len(cases) + 1 / len(controls)))
     low, high = noncentral_t_limits(found.statistic, found.df, confidence=confidence)
-    j, d = exact_correction(found.df), found.estimate / pooled
+    with np.errstate(divide="ignore", invalid="ignore"):
+        j, d = exact_correction(found.df), found.estimate / pooled
     se = np.sqrt(unit**2 + d**2 / (2 * (len(cases) + len(controls))))
     return EffectSize(j * d, j * se, j * unit * low, j * unit * high)
 

@@ -120,6 +120,13 @@ def _fitted(task: _Task, sample: Sample, settings: StudySettings, model: StudyMo
     """Fit some regions, without people whom the model fits exactly."""
     weights = _weights(sample, settings, task)
     rows = task.rows & (weights > 0)
+    if without := int((task.rows & ~rows).sum()):
+        said = (
+            f"{', '.join(task.regions)}: {without} of {int(task.rows.sum())} scans have no uncertainty of the volume, which --weights needs"
+        )
+        if not rows.any():
+            raise RunError(Reason.USAGE, f"{said}; leave out --weights")
+        notes.append(f"{said}: left out of the model")
     for _ in range(ROUNDS):
         people = sample.people[rows]
         design = build_design(task.formula, people, references=sample.references)

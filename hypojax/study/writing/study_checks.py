@@ -118,8 +118,8 @@ def _of_region(here: xr.Dataset, region: str, unit: str) -> Iterator[str]:
     if "without" in here:
         change = here["without"].to_series()
         who = str(change.abs().idxmax()) if change.notna().any() else ""
-        if who:
-            estimate, se = float(here["estimate"]), float(here["se"])
+        estimate, se = float(here["estimate"]), float(here["se"])
+        if who and se > 0:
             moved = f"{amount(estimate + change[who], unit, sign=True)} instead of {amount(estimate, unit, sign=True)}"
             size = f"a change of {abs(change[who]) / se:.2f} standard errors"
             yield f"{name}: the most influential is {who}; without this scan the estimate is {moved} ({size})."

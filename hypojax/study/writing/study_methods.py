@@ -5,6 +5,7 @@ from typing import Final
 
 import pandas as pd
 
+from hypojax.study.models.exchange import ALWAYS_ALL
 from hypojax.study.writing.study_findings import Findings
 from hypojax.study.writing.wording import listed
 
@@ -101,10 +102,10 @@ def limits(found: Findings) -> list[str]:
 
 def _model(found: Findings) -> str:
     n = found.effects["n"] if len(found.effects) else pd.Series([len(found.sample.people)])
-    scans = f"{n.max():,}" if n.nunique() == 1 else f"{n.min():,} to {n.max():,} (as many as have a volume of the region)"
+    scans = f"{n.max():,}" if n.nunique() == 1 else f"{n.min():,} to {n.max():,}"
     who = "people" if found.settings.change else "scans"
     sizes = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
-    groups = f" ({'at most ' if n.nunique() > 1 else ''}{sizes}{' people' if found.is_repeated else ''})" if sizes else ""
+    groups = f" ({'region by region, at most ' if n.nunique() > 1 else ''}{sizes}{' people' if found.is_repeated else ''})" if sizes else ""
     weights = _weights(found)
     what = f"Volumes were measured with {weights}. " if weights else ""
     head = " ".join(found.remarks.get("head_size", ()))
@@ -137,13 +138,15 @@ def _tests(found: Findings) -> str:
         )
     if "hedges_g_adjusted" in set(found.effects["quantity"]):
         said.append(
-            "Adjusted Hedges' g: the coefficient over the residual standard deviation, times the exact correction for small samples."
+            "Adjusted Hedges' g: the coefficient over the residual standard deviation, times the exact correction for small samples; "
+            "intervals of g (noncentral t) take the variances of the groups as equal."
         )
     if found.effects["p_fdr"].notna().any():
         said.append("p-values were corrected over regions by the false discovery rate, wholes and subunits apart.")
     if found.settings.permutations:
         said.append(
-            f"Family-wise p-values come from {found.settings.permutations:,} permutations of residuals (seed {found.settings.seed})."
+            f"Family-wise p-values come from {found.settings.permutations:,} permutations of residuals (seed {found.settings.seed}), "
+            f"or from all where there are at most {ALWAYS_ALL:,}."
         )
     return " ".join(said)
 

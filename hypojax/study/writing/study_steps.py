@@ -99,12 +99,18 @@ def flow_table(sample: Sample) -> pd.DataFrame:
 
 def head_size_sentences(sample: Sample, formula: str, method: HeadSize) -> tuple[str, ...]:
     """What was done about head size, in a sentence."""
-    taken = {"icv", sample.took.get("icv", "icv")}
+    taken, names = {"icv", sample.took.get("icv", "icv")}, set(parse(formula).names)
     if "icv" not in sample.people:
         return ("Volumes are not corrected for head size, which is not known: groups that differ in head size differ in these volumes.",)
-    if method == "covariate" and not taken & set(parse(formula).names):
+    if method == "covariate" and sample.people["icv"].nunique() < 2:
+        return ("Volumes are not corrected for head size, which is the same number in all scans.",)
+    if method == "covariate" and not taken & names:
         return ("Volumes are not corrected for head size, which is no term of the model.",)
-    return (f"{SENTENCES[method][:1].upper()}{SENTENCES[method][1:]}.",)
+    said = SENTENCES[method]
+    if sample.reference is None or not {GROUP, sample.took.get(GROUP, GROUP)} & names:  # without groups all people stand for the controls
+        said = said.replace("in controls", "in all people").replace("controls' mean", "mean")
+    known = ("Errors of the model take that as known, and are slightly too small.",) if method in ("residual", "power") else ()
+    return (f"{said[:1].upper()}{said[1:]}.", *known)
 
 
 def differs_in_sex(balance: pd.DataFrame) -> bool:
