@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import floats, integers
+from jaxtyping import Array, Float
 from scipy import ndimage
 
 from hypojax.preprocessing import intensity
-from hypojax.schema import BOX_SHAPE
+from hypojax.schema import BOX_SHAPE, HEAD_SPACING
+from hypojax.segmenter.forward import TEMPLATE_SCALE
+from hypojax.segmenter.pose import block_positions
 from hypojax.training import augmentation, head
 from hypojax.training.augmentation import AppearanceConfig, WarpConfig, grid_positions, linear_lookup, nearest_lookup, random_warp, to_index
 from hypojax.training.box import BoxConfig, Boxes, box_example, plain_box, random_scalp
-from hypojax.training.stage import box_loss, hard_dice, head_loss, soft_dice
+from hypojax.training.stage import box_loss, hard_dice, head_loss, pose_loss, pose_losses, soft_dice
 
 INTERPOLATION = 1e-4
 ALIGNED = 0.999
@@ -240,6 +243,10 @@ def test_a_ghost_is_a_faint_copy_along_one_axis(seed: int) -> None:
     assert (bright != [9, 11, 13]).sum() == 1
 
 
+TO_TEMPLATE = np.array([[0.0, 0.1, 1.1, 2.0], [1.0, 0.0, 0.0, -18.0], [0.0, 1.2, 0.0, 5.0]])
+"""From anterior, superior, right to a template that is larger, shifted and a little sheared."""
+
+
 def head_maps() -> head.HeadMaps:
     """One map: a ball of white matter in CSF, in a shell of scalp; the hypothalamus off the middle."""
     radius = np.sqrt(((np.indices((240, 240, 208)) - np.array([119.5, 119.5, 103.5])[:, None, None, None]) ** 2).sum(0))
@@ -252,6 +259,8 @@ def head_maps() -> head.HeadMaps:
         extracerebral=jnp.array([False, False, False, True]),
         fluid=jnp.array([False, False, True, False]),
         prior=jnp.asarray(head.tissue_prior(values), jnp.float32),
+        to_template=jnp.asarray([TO_TEMPLATE]),
+        posed=jnp.array([True]),
     )
 
 
@@ -267,6 +276,24 @@ def test_a_head_made_from_a_map_knows_its_volume_and_place() -> None:
     ]
     expected = (np.array([130.0, 110.0, 103.5]) - np.array([119.5, 119.5, 103.5])) / 2 + np.array([55.5, 55.5, 47.5])
     np.testing.assert_allclose(middle, expected, atol=0.1)
+
+
+@pytest.mark.slow
+def test_coordinates_of_turned_and_mirrored_heads_are_an_affine_that_does_not_mirror() -> None:
+    """Without elastic parts coordinates are an affine of the example's voxels; at the hypothalamus they are its place in the template."""
+    warp = replace(STILL.warp, turned=1.0, turn=60.0, carried=10.0)
+    config = head.HeadConfig(stripped=0.0, warp=warp, appearance=STILL.appearance)
+    make = jax.jit(lambda key: head.map_example(key, head_maps(), config))
+    truth = TO_TEMPLATE @ np.array([10.5, -9.5, 0.0, 1.0])
+    for made in map(make, jax.random.split(jax.random.key(0), 4)):
+        template, there = np.asarray(made.template), np.asarray(made.posed) > 0.5
+        positions = block_positions(config.shape, HEAD_SPACING, 2)[there.ravel()]
+        design = np.column_stack([positions, np.ones(len(positions))])
+        found, *_ = np.linalg.lstsq(design, template[there], rcond=None)
+        np.testing.assert_allclose(design @ found, template[there], atol=0.01)
+        assert np.linalg.det(found[:3]) > 0
+        place = np.asarray(made.place).reshape(48, 2, 48, 2, 40, 2).sum((1, 3, 5))
+        np.testing.assert_allclose(np.abs((place[..., None] * template).sum((0, 1, 2))), np.abs(truth), atol=0.3)
 
 
 @pytest.mark.slow
@@ -312,15 +339,43 @@ def test_losses_are_least_at_the_truth() -> None:
     good, bad = 20 * target, 20 * jnp.roll(target, 1, axis=-1)
     assert float(box_loss(good, target)) < 0.05 < float(box_loss(bad, target))
     np.testing.assert_allclose(hard_dice(good, target), 1)
-    mask = target[..., 0]
-    place = mask / mask.sum()
-    logits = jnp.stack([20 * (2 * mask - 1), 20 * mask], axis=-1)
-    assert float(head_loss(logits, mask, place, weight=jnp.ones_like(mask))) < float(
-        head_loss(-logits, mask, place, weight=jnp.ones_like(mask))
-    )
+
+
+def head_target(*, channel: int, weight: float) -> head.HeadExample:
+    """A small example: random cranium, and coordinates that grow along each axis."""
+    mask = (jax.random.uniform(jax.random.key(0), (4, 4, 4)) > 0.5).astype(jnp.float32)
+    template = jnp.stack(jnp.meshgrid(*[30.0 * jnp.arange(2)] * 3, indexing="ij"), axis=-1)
+    counted = jnp.full((4, 4, 4), weight)
+    return head.HeadExample(mask[..., None], mask, counted, jnp.asarray(channel), mask / mask.sum(), template, jnp.full((2, 2, 2), weight))
+
+
+def head_logits(target: head.HeadExample) -> Float[Array, "x y z 6"]:
+    """What a network that knows everything would say of an example."""
+    sure = 20 * (2 * target.intracranial - 1)
+    coordinates = jnp.repeat(jnp.repeat(jnp.repeat(target.template, 2, 0), 2, 1), 2, 2) / TEMPLATE_SCALE
+    return jnp.concatenate([jnp.stack([sure, sure, 20 * target.intracranial], axis=-1), coordinates], axis=-1)
+
+
+def test_each_loss_of_the_head_is_least_at_the_truth() -> None:
+    target = head_target(channel=0, weight=1.0)
+    logits = head_logits(target)
+    good, bad = pose_losses(logits, target), pose_losses(-logits, target)
+    assert (np.asarray(good) < np.asarray(bad)).all()
+    np.testing.assert_allclose(good[jnp.array([0, 1, 3])], 0, atol=0.01)
+    assert float(pose_loss(logits, target)) == pytest.approx(float(good.sum()))
+    both = logits[..., jnp.array([0, 2])]
+    assert float(head_loss(both, target)) < float(head_loss(-both, target))
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_an_example_teaches_its_own_channel_alone(channel: int) -> None:
+    """No gradient reaches the output of the other protocol."""
+    gradient = jax.grad(lambda x: pose_loss(x, head_target(channel=channel, weight=1.0)))(jnp.ones((4, 4, 4, 6)))
+    reached = np.abs(gradient).max((0, 1, 2)) > 0
+    assert reached.tolist() == [channel == 0, channel == 1, True, True, True, True]
 
 
 def test_unknown_intracranial_volume_gives_no_gradient() -> None:
-    place = jnp.zeros((4, 4, 4))
-    gradient = jax.grad(lambda x: head_loss(x, place, place, weight=jnp.zeros((4, 4, 4))))(jnp.ones((4, 4, 4, 2)))
-    np.testing.assert_array_equal(gradient, 0)
+    unknown = head_target(channel=0, weight=0.0)._replace(place=jnp.zeros((4, 4, 4)))
+    for loss, outputs in ((head_loss, 2), (pose_loss, 6)):
+        np.testing.assert_array_equal(jax.grad(lambda x, loss=loss: loss(x, unknown))(jnp.ones((4, 4, 4, outputs))), 0)

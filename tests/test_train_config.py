@@ -31,7 +31,16 @@ def write(folder: Path, content: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["box", "distil", "head", "head_held_out"])
+NETWORKS = {
+    "box": UNetConfig(outputs=11),
+    "distil": UNetConfig(outputs=11),
+    "head": UNetConfig(outputs=2, stem=2),
+    "head_held_out": UNetConfig(outputs=2, stem=2),
+    "head_pose": UNetConfig(outputs=6, stem=2, coarse=3),
+}
+
+
+@pytest.mark.parametrize("name", ["box", "distil", "head", "head_held_out", "head_pose"])
 def test_each_shipped_configuration_is_read_and_says_its_command(name: str) -> None:
     path = RELEASED if name == "box" else MAINTENANCE / f"{name}.toml"
     config = read_config(Path("box") if name == "box" else path)
@@ -39,7 +48,7 @@ def test_each_shipped_configuration_is_read_and_says_its_command(name: str) -> N
     assert f"hypojax train {'box' if name == 'box' else f'pipelines/maintenance/{name}.toml'}" in opening
     assert all(word in opening for word in ("Hardware:", "Time:", "Result:"))
     assert config.stage == ("head" if "head" in name else "box")
-    assert config.loop.network == UNetConfig(outputs=2, stem=2) if "head" in name else UNetConfig(outputs=11)
+    assert config.loop.network == NETWORKS[name]
 
 
 def test_what_a_table_leaves_out_keeps_the_default_of_its_place(tmp_path: Path) -> None:
@@ -72,7 +81,7 @@ def test_what_a_table_leaves_out_keeps_the_default_of_its_place(tmp_path: Path) 
         (SMALLEST + "[box]\nwarp = 3", "box.warp", "must be a table: [box.warp]"),
         (SMALLEST + "[head]\nreal = 0.5", "[head]", "has no effect"),
         ("folds = 1\n" + SMALLEST, "folds", "2 or more"),
-        ("stage = 'head'\n[loop.network]\noutputs = 11", "loop.network.outputs", "needs 2"),
+        ("stage = 'head'\n[loop.network]\noutputs = 11", "loop.network.outputs", "needs 2 or 6"),
     ],
 )  # fmt: skip
 def test_errors_name_file_and_key(tmp_path: Path, content: str, key: str, what: str) -> None:

@@ -197,11 +197,12 @@ def test_the_head_learns_and_is_validated_too(tmp_path: Path) -> None:
         examples / "maps.npz", labels=coarse[None], values=np.array([0, 2, 24, 507]), centres=np.array([[111.0, 100, 95]]),
         intracranial=np.array([False, True, True, False]), names=np.array(["m"]),
     )  # fmt: skip
+    np.savez(examples / "poses.npz", names=np.array(["m", "a"]), to_template=np.stack([np.eye(3, 4)] * 2))
     (examples / "folds.tsv").write_text("name\tfold\na\t0\nb\t1\nc\t1\nroi\t0\n")
     path = tmp_path / "head.toml"
     path.write_text(
         "stage = 'head'\nfolds = 2\n[loop]\nsteps = 4\nevery = 2\nvalidate = 2\nwarmup = 1\nbatch = 1\n"
-        "[loop.network]\noutputs = 2\nwidths = [4, 8]\n[head]\nshape = [32, 32, 32]\n"
+        "[loop.network]\noutputs = 6\nwidths = [4, 8]\n[head]\nshape = [32, 32, 32]\n"
     )
     config = replace(read_config(path), examples=examples, out=tmp_path / "out")
     outcome = train_network(config, fold=0)
@@ -210,4 +211,4 @@ def test_the_head_learns_and_is_validated_too(tmp_path: Path) -> None:
     assert 0 <= outcome.best.scores["dice"] <= 1
     assert 0 < outcome.best.scores["place_mm"] < 200
     table = json.loads((tmp_path / "out" / "fold0" / "record.json").read_text())
-    assert set(table["examples_sha256"]) == {"heads.npz", "maps.npz"}
+    assert set(table["examples_sha256"]) == {"heads.npz", "maps.npz", "poses.npz"}

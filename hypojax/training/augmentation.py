@@ -35,6 +35,12 @@ class WarpConfig:
         Standard deviation of the displacements at the control points, mm.
     control
         Control points a side of the elastic field.
+    turned
+        Share of examples that are turned about any axis instead, and shifted farther.
+    turn
+        Largest angle of these, degrees (uniform).
+    carried
+        Largest shift of these along each axis, mm (uniform).
     """
 
     rotation: float = 8.0
@@ -43,6 +49,9 @@ class WarpConfig:
     shift: float = 6.0
     elastic: float = 1.5
     control: int = 6
+    turned: float = 0.0
+    turn: float = 60.0
+    carried: float = 30.0
 
 
 def grid_positions(shape: tuple[int, int, int], spacing: float) -> Positions:
@@ -55,9 +64,23 @@ def random_affine(key: PRNGKeyArray, config: WarpConfig) -> tuple[Float[Array, "
     """A random matrix (rotation, scale, shear) and shift (mm)."""
     turn, stretch, skew, move = jax.random.split(key, 4)
     rotation = Rotation.from_euler("xyz", config.rotation * jax.random.normal(turn, (3,)), degrees=True).as_matrix()
+    reach = jnp.asarray(config.shift)
+    if config.turned:
+        far, angle, axis = jax.random.split(jax.random.fold_in(key, 4), 3)
+        turned = jax.random.bernoulli(far, config.turned)
+        rotation = jnp.where(turned, _any_rotation(angle, axis, config.turn), rotation)
+        reach = jnp.where(turned, config.carried, config.shift)
     scale = jnp.diag(jnp.exp(config.scale * jax.random.normal(stretch, (3,))))
     shear = jnp.eye(3) + jnp.triu(config.shear * jax.random.normal(skew, (3, 3)), 1)
-    return rotation @ shear @ scale, jax.random.uniform(move, (3,), minval=-config.shift, maxval=config.shift)
+    return rotation @ shear @ scale, jax.random.uniform(move, (3,), minval=-reach, maxval=reach)
+
+
+def _any_rotation(angle: PRNGKeyArray, axis: PRNGKeyArray, largest: float) -> Float[Array, "3 3"]:
+    """A rotation about any axis by up to ``largest`` degrees."""
+    vector = jax.random.normal(axis, (3,))
+    turn = jnp.radians(jax.random.uniform(angle, maxval=largest))
+    matrix: Float[Array, "3 3"] = Rotation.from_rotvec(turn * vector / jnp.linalg.norm(vector)).as_matrix()
+    return matrix
 
 
 def random_field(key: PRNGKeyArray, shape: tuple[int, int, int], *, control: int, channels: int) -> Float[Array, "x y z c"]:

@@ -22,6 +22,7 @@ FOLDS: Final = "folds.tsv"
 BOXES: Final = "boxes.npz"
 MAPS: Final = "maps.npz"
 HEADS: Final = "heads.npz"
+POSES: Final = "poses.npz"
 
 BOX_SIDE: Final = 72
 """Side of a stored box, mm and voxels: the box of inference, tilted and moved as far as examples are."""
@@ -110,7 +111,7 @@ def plain_boxes(folder: Path, *, held_out: Collection[str], name: str = BOXES) -
 def load_maps(folder: Path, *, held_out: Collection[str] = ()) -> HeadMaps:
     """Head label maps to learn from, with what their classes are: all but those held out."""
     with _stored(folder / MAPS) as stored:
-        return _maps(stored, _kept(stored["names"], held_out, folder / MAPS))
+        return _maps(stored, _kept(stored["names"], held_out, folder / MAPS), folder)
 
 
 def held_out_maps(folder: Path, *, held_out: Collection[str]) -> HeadMaps:
@@ -119,12 +120,39 @@ def held_out_maps(folder: Path, *, held_out: Collection[str]) -> HeadMaps:
         chosen = np.isin(stored["names"], list(held_out))
         if not chosen.any():
             raise RunError(Reason.NOTHING_FOUND, f"none of the {len(chosen)} label maps in {folder / MAPS} was kept from training")
-        return _maps(stored, chosen)
+        return _maps(stored, chosen, folder)
 
 
-def _maps(stored: Mapping[str, np.ndarray], chosen: Bool[np.ndarray, " n"]) -> HeadMaps:
+def poses(folder: Path, names: np.ndarray) -> tuple[Float32[np.ndarray, "n 3 4"], Bool[np.ndarray, " n"]]:
+    """From positions on an example's grid to the template (see `hypojax.training.head`), zero where not known, and where it is known.
+
+    Without a file of poses none is known.
+    """
+    known: dict[str, np.ndarray] = {}
+    if (folder / POSES).exists():
+        with _stored(folder / POSES) as stored:
+            known = dict(zip(stored["names"].tolist(), stored["to_template"], strict=True))
+    matrices = np.array([known.get(str(name), np.zeros((3, 4))) for name in names], np.float32)
+    return matrices.reshape(-1, 3, 4), np.isin(names, list(known))
+
+
+def require_poses(folder: Path) -> None:
+    """Refuse a folder without poses: a network of six outputs would learn no coordinates, and nobody would notice.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``.
+    """
+    if not (folder / POSES).is_file():
+        how = "make it with python -m pipelines.maintenance.head_poses, or train a network of two outputs"
+        raise RunError(Reason.NOTHING_FOUND, f"{folder / POSES} is not there, which a head network of six outputs learns from; {how}")
+
+
+def _maps(stored: Mapping[str, np.ndarray], chosen: Bool[np.ndarray, " n"], folder: Path) -> HeadMaps:
     """Some of the stored label maps."""
     values = stored["values"]
+    to_template, posed = poses(folder, stored["names"][chosen])
     return HeadMaps(
         labels=jnp.asarray(stored["labels"][chosen]),
         centres=jnp.asarray(stored["centres"][chosen], jnp.float32),
@@ -132,28 +160,33 @@ def _maps(stored: Mapping[str, np.ndarray], chosen: Bool[np.ndarray, " n"]) -> H
         extracerebral=jnp.asarray((values >= FIRST_EXTRACEREBRAL) & ~stored["intracranial"]),
         fluid=jnp.asarray(np.isin(values, CSF)),
         prior=jnp.asarray(tissue_prior(values), jnp.float32),
+        to_template=jnp.asarray(to_template),
+        posed=jnp.asarray(posed),
     )
 
 
 def load_heads(folder: Path, *, held_out: Collection[str] = ()) -> RealHeads:
     """Real heads to learn from: all but those held out."""
     with _stored(folder / HEADS) as stored:
-        return _heads(stored, _kept(stored["names"], held_out, folder / HEADS))
+        return _heads(stored, _kept(stored["names"], held_out, folder / HEADS), folder)
 
 
 def held_out_heads(folder: Path, *, held_out: Collection[str]) -> RealHeads:
     """Real heads to validate on."""
     with _stored(folder / HEADS) as stored:
-        return _heads(stored, np.isin(stored["names"], list(held_out)))
+        return _heads(stored, np.isin(stored["names"], list(held_out)), folder)
 
 
-def _heads(stored: Mapping[str, np.ndarray], chosen: Bool[np.ndarray, " n"]) -> RealHeads:
+def _heads(stored: Mapping[str, np.ndarray], chosen: Bool[np.ndarray, " n"], folder: Path) -> RealHeads:
     """Some of the stored heads."""
+    to_template, posed = poses(folder, stored["names"][chosen])
     return RealHeads(
         images=jnp.asarray(stored["images"][chosen]),
         centres=jnp.asarray(stored["centres"][chosen], jnp.float32),
         intracranial=jnp.asarray(stored["intracranial"][chosen]),
         known=jnp.asarray(stored["intracranial_known"][chosen]),
+        to_template=jnp.asarray(to_template),
+        posed=jnp.asarray(posed),
     )
 
 

@@ -1,7 +1,8 @@
 """Training examples of the whole head: images made from label maps (after Billot 2023), and real heads re-acquired.
 
-Label maps know the intracranial volume exactly, real heads how a skull base looks and where the hypothalamus lies. What an
-example does not know has no weight in its loss.
+Label maps know the intracranial volume exactly, real heads how a skull base looks and where the hypothalamus lies; each teaches a channel
+of its own, for their borders differ. Both know where in the template a voxel lies, by an affine. What an example does not know has no
+weight in its loss.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from hypojax.schema import HEAD_SHAPE, HEAD_SPACING
 from hypojax.training.augmentation import (
@@ -26,9 +27,12 @@ from hypojax.training.augmentation import (
     random_noise,
     random_resolution,
     random_warp,
+    settled,
     standardise,
     to_index,
 )
+from hypojax.training.surroundings import SurroundingsConfig, random_surroundings
+from hypojax.unet import mean_pool
 
 MAP_SPACING = 1.0
 PLACE_WIDTH = 4.0
@@ -64,6 +68,8 @@ class HeadMaps(NamedTuple):
         For each class, whether it is so.
     prior
         For each class, the usual intensity in a T1-weighted image (white matter is 1).
+    to_template, posed
+        From positions (mm from the middle of the grid) to the template (mm, RAS+), and whether that is known.
     """
 
     labels: UInt8[Array, "map i j k"]
@@ -72,24 +78,63 @@ class HeadMaps(NamedTuple):
     extracerebral: Bool[Array, " c"]
     fluid: Bool[Array, " c"]
     prior: Float[Array, " c"]
+    to_template: Float[Array, "map 3 4"]
+    posed: Bool[Array, " map"]
 
 
 class RealHeads(NamedTuple):
-    """Whole heads on the 2 mm grid, z-scored; share of each voxel that is intracranial × 255, where that is known."""
+    """Whole heads on the 2 mm grid, z-scored; share of each voxel that is intracranial × 255 (``known``), or brain that was left.
+
+    ``to_template`` and ``posed`` as `HeadMaps` has them.
+    """
 
     images: Float[Array, "head x y z"]
     centres: Float[Array, "head 3"]
     intracranial: UInt8[Array, "head x y z"]
     known: Bool[Array, " head"]
+    to_template: Float[Array, "head 3 4"]
+    posed: Bool[Array, " head"]
 
 
 class HeadExample(NamedTuple):
-    """One example: image, soft intracranial mask, where that counts, and the place of the hypothalamus (sums to one)."""
+    """One example.
+
+    Parameters
+    ----------
+    image
+        Normalised intensities.
+    intracranial
+        Share of every voxel that lies in the cranium.
+    weight
+        Where that counts.
+    channel
+        Which output it teaches: 0 that of the label maps, 1 that of the masks of real heads.
+    place
+        Of the hypothalamus; sums to one, or is zero where it cannot be seen.
+    template
+        Where in the template (mm, RAS+) blocks of 2×2×2 voxels lie.
+    posed
+        Where that counts: the share of a block that is brain in view.
+    """
 
     image: Float[Array, "x y z 1"]
     intracranial: Float[Array, "x y z"]
     weight: Float[Array, "x y z"]
+    channel: Int[Array, ""]
     place: Float[Array, "x y z"]
+    template: Float[Array, "p q r 3"]
+    posed: Float[Array, "p q r"]
+
+
+class Truth(NamedTuple):
+    """What is known of an example before it is imaged."""
+
+    intracranial: Float[Array, "x y z"]
+    known: Float[Array, ""]
+    channel: int
+    place: Float[Array, "x y z"]
+    template: Float[Array, "p q r 3"]
+    posed: Float[Array, ""]
 
 
 @dataclass(frozen=True)
@@ -111,8 +156,10 @@ class HeadConfig:
         saturated, or burn.
     shape
         Voxels of an example (2 mm): less than the head grid, since nothing in the network depends on its extent.
-    warp, appearance
-        Ranges of the spatial transforms and of the acquisition.
+    deepest
+        Largest share of the field of view that is blank on one side.
+    warp, appearance, surroundings
+        Ranges of the spatial transforms, of the acquisition, and of what lies around the brain.
     """
 
     real: float = 0.5
@@ -121,10 +168,12 @@ class HeadConfig:
     defaced: float = 0.2
     scalp: float = 0.6
     shape: tuple[int, int, int] = (96, 96, 80)
+    deepest: float = 0.35
     warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=14.0, scale=0.07, shift=16.0, elastic=3.0, control=7))
     appearance: AppearanceConfig = field(
         default_factory=lambda: AppearanceConfig(bias=0.2, blur=0.7, slice=3.0, noise=0.06, crop=0.15, gain=0.1)
     )
+    surroundings: SurroundingsConfig = field(default_factory=SurroundingsConfig)
 
 
 def tissue_prior(values: Int[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:
@@ -155,7 +204,8 @@ def map_example(key: PRNGKeyArray, maps: HeadMaps, config: HeadConfig) -> HeadEx
     """An image made from a random label map."""
     pick, warp_key, paint_key, look_key, flip_key, strip_key = jax.random.split(key, 6)
     which = jax.random.randint(pick, (), 0, maps.labels.shape[0])
-    positions = _mirrored(flip_key, random_warp(warp_key, config.shape, spacing=HEAD_SPACING, config=config.warp))
+    side = _side(flip_key)
+    positions = settled(random_warp(warp_key, config.shape, spacing=HEAD_SPACING, config=config.warp) * jnp.stack([1.0, 1.0, side]))
     stripped = jax.random.bernoulli(strip_key, config.stripped)
     means = _class_means(paint_key, maps, config.free)
     means = jnp.where(stripped & (~maps.intracranial | maps.fluid), 0.0, means)
@@ -163,29 +213,41 @@ def map_example(key: PRNGKeyArray, maps: HeadMaps, config: HeadConfig) -> HeadEx
     patches = random_field(jax.random.fold_in(paint_key, 1), config.shape, control=20, channels=1)[..., 0]
     image = jnp.maximum(image + 0.3 * jnp.where(stripped, 0.0, outer) * patches, 0)
     place = _place(positions, maps.centres[which], maps.labels.shape[1:], MAP_SPACING)
+    template = _in_template(positions, maps.to_template[which], side)
     known = jnp.where(stripped, 0.0, 1.0)
-    return _reacquire(look_key, image, intracranial=intracranial, known=known, place=place, config=config)
+    truth = Truth(intracranial, known, 0, place, template, maps.posed[which].astype(jnp.float32))
+    return _reacquire(look_key, image, truth, config)
 
 
 def real_example(key: PRNGKeyArray, real: RealHeads, config: HeadConfig) -> HeadExample:
     """A random real head, warped and re-acquired."""
     pick, warp_key, look_key, flip_key = jax.random.split(key, 4)
     which = jax.random.randint(pick, (), 0, real.images.shape[0])
-    positions = _mirrored(flip_key, random_warp(warp_key, config.shape, spacing=HEAD_SPACING, config=config.warp))
-    source = jnp.stack([real.images[which], real.intracranial[which].astype(real.images.dtype) / 255], axis=-1)
+    side = _side(flip_key)
+    positions = settled(random_warp(warp_key, config.shape, spacing=HEAD_SPACING, config=config.warp) * jnp.stack([1.0, 1.0, side]))
+    chosen = settled(real.images[which].astype(jnp.float32))
+    source = settled(jnp.stack([chosen, real.intracranial[which].astype(jnp.float32) / 255], axis=-1))
     index = to_index(positions, HEAD_SHAPE, HEAD_SPACING)
-    warped = linear_lookup(source, index, fill=jnp.stack([real.images[which].min().astype(jnp.float32), jnp.zeros(())]))
+    warped = linear_lookup(source, index, fill=jnp.stack([chosen.min(), jnp.zeros(())]))
     place = _place(positions, real.centres[which], HEAD_SHAPE, HEAD_SPACING)
     known = real.known[which].astype(jnp.float32)
     gain = jnp.exp(config.scalp * known * jax.random.normal(jax.random.fold_in(look_key, 0)))
     image = warped[..., 0] - warped[..., 0].min()
     image = image * (warped[..., 1] + (1 - warped[..., 1]) * gain)
-    return _reacquire(look_key, image, intracranial=warped[..., 1], known=known, place=place, config=config)
+    template = _in_template(positions, real.to_template[which], side)
+    truth = Truth(warped[..., 1], known, 1, place, template, real.posed[which].astype(jnp.float32))
+    return _reacquire(look_key, image, truth, config)
 
 
-def _mirrored(key: PRNGKeyArray, positions: Float[Array, "x y z 3"]) -> Float[Array, "x y z 3"]:
-    """Left and right swapped every other time (nothing here has a side)."""
-    return jnp.where(jax.random.bernoulli(key), positions * jnp.array([1.0, 1.0, -1.0]), positions)
+def _side(key: PRNGKeyArray) -> Float[Array, ""]:
+    """-1 every other time: left and right swapped."""
+    return jnp.where(jax.random.bernoulli(key), -1.0, 1.0)
+
+
+def _in_template(positions: Float[Array, "x y z 3"], to_template: Float[Array, "3 4"], side: Float[Array, ""]) -> Float[Array, "p q r 3"]:
+    """Where in the template blocks of voxels lie; of a mirrored head, in the mirrored template: there right is right again."""
+    found = mean_pool(positions[None])[0] @ to_template[:, :3].T + to_template[:, 3]
+    return found * jnp.stack([side, 1.0, 1.0])
 
 
 def _class_means(key: PRNGKeyArray, maps: HeadMaps, free: float) -> Float[Array, " c"]:
@@ -216,41 +278,26 @@ def _place(positions: Float[Array, "x y z 3"], centre: Float[Array, "3"], shape:
     return jnp.where(bump.max() > 0.5, bump / jnp.maximum(bump.sum(), 1e-6), 0.0)
 
 
-def _reacquire(
-    key: PRNGKeyArray,
-    image: Float[Array, "x y z"],
-    *,
-    intracranial: Float[Array, "x y z"],
-    known: Float[Array, ""],
-    place: Float[Array, "x y z"],
-    config: HeadConfig,
-) -> HeadExample:
-    """Perhaps no face; another contrast, coil, resolution, noise and field of view; then the z-score."""
-    keys = jax.random.split(key, 8)
-    image = jnp.where(removed_face(keys[7], intracranial, config.defaced * known), image.min(), image)
-    return _imaged(keys, image, intracranial=intracranial, known=known, place=place, config=config.appearance)
+def _reacquire(key: PRNGKeyArray, image: Float[Array, "x y z"], truth: Truth, config: HeadConfig) -> HeadExample:
+    """Perhaps no face; another contrast, surroundings, coil, resolution, noise and field of view; then the z-score."""
+    keys = jax.random.split(key, 9)
+    image = jnp.where(removed_face(keys[7], truth.intracranial, config.defaced * truth.known), image.min(), image)
+    look = config.appearance
+    image = settled(random_curve(keys[0], settled(image), look))
+    image = settled(random_surroundings(keys[8], image, truth.intracranial, config.surroundings))
+    for number, vary in ((1, random_bias), (2, random_resolution), (6, random_ghost), (3, random_noise)):
+        image = settled(vary(keys[number], image, look))
+    image, seen = random_crop(keys[4], image, look, deepest=config.deepest)
+    return _taught(settled(standardise(keys[5], image, look, stride=2)), seen, truth)
 
 
-def _imaged(
-    keys: Key[Array, "8"],
-    image: Float[Array, "x y z"],
-    *,
-    intracranial: Float[Array, "x y z"],
-    known: Float[Array, ""],
-    place: Float[Array, "x y z"],
-    config: AppearanceConfig,
-) -> HeadExample:
-    """`_reacquire` after the face."""
-    image = random_curve(keys[0], image, config)
-    image = random_bias(keys[1], image, config)
-    image = random_resolution(keys[2], image, config)
-    image = random_ghost(keys[6], image, config)
-    image = random_noise(keys[3], image, config)
-    image, seen = random_crop(keys[4], image, config, deepest=0.35)
-    image = standardise(keys[5], image, config, stride=2)
-    visible = place * seen
+def _taught(image: Float[Array, "x y z"], seen: Bool[Array, "x y z"], truth: Truth) -> HeadExample:
+    """An image with what can be learnt of it where it is ``seen``."""
+    visible = truth.place * seen
     place = jnp.where(visible.sum() > 0.9, visible / jnp.maximum(visible.sum(), 1e-6), 0.0)
-    return HeadExample(image[..., None], intracranial, known * seen, place)
+    posed = truth.posed * mean_pool((truth.intracranial * seen)[None, ..., None])[0, ..., 0]
+    channel = jnp.asarray(truth.channel, jnp.int32)
+    return HeadExample(image[..., None], truth.intracranial, truth.known * seen, channel, place, truth.template, posed)
 
 
 def removed_face(key: PRNGKeyArray, intracranial: Float[Array, "x y z"], chance: Float[Array, ""]) -> Bool[Array, "x y z"]:

@@ -11,13 +11,16 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
 
 from hypojax.schema import HEAD_SPACING
-from hypojax.segmenter.forward import place_of
+from hypojax.segmenter.forward import BRAIN_EXTRACTION, FIRST_OUTPUTS, ICV, PLACE, place_of, template_mm
 from hypojax.training import box, head
-from hypojax.training.examples import HEADS, MAPS, held_out_heads, load_boxes, load_heads, load_maps, plain_boxes
+from hypojax.training.examples import HEADS, MAPS, POSES, held_out_heads, load_boxes, load_heads, load_maps, plain_boxes, require_poses
 from hypojax.training.loop import Example, Loss, Score
 from hypojax.training.train_config import TrainConfig
 from hypojax.training.train_log import SCORE
 from hypojax.unet import UNetConfig, blueprint
+
+NEAR_MM = 2.0
+"""Distances in the template larger than this count as such, smaller ones as their square."""
 
 SMOOTH = 1.0
 """Voxels added to both sides of a Dice ratio, so that an empty structure is defined and its gradient finite."""
@@ -43,23 +46,45 @@ def box_loss(logits: Float[Array, "x y z 11"], target: Float[Array, "x y z 11"])
     return 30 * entropy.mean() + (1 - soft_dice(probability, target[..., 1:])).mean() + (1 - whole[0]) + 0.3 * volume
 
 
-def head_loss(
-    logits: Float[Array, "x y z 2"],
-    intracranial: Float[Array, "x y z"],
-    place: Float[Array, "x y z"],
-    *,
-    weight: Float[Array, "x y z"],
-) -> Float[Array, ""]:
-    """Cross-entropy and Dice of the intracranial volume where ``weight`` is one, plus cross-entropy over space of the place.
+def head_loss(logits: Float[Array, "x y z 2"], target: head.HeadExample) -> Float[Array, ""]:
+    """Cross-entropy and Dice of the intracranial volume where that counts, plus cross-entropy over space of the place.
 
-    ``place`` sums to one, or is all zero where the hypothalamus cannot be seen.
+    Both protocols teach the one output.
     """
-    entropy = jnp.maximum(logits[..., 0], 0) - logits[..., 0] * intracranial + jnp.log1p(jnp.exp(-jnp.abs(logits[..., 0])))
-    known = weight.sum() / weight.size
-    probability = jax.nn.sigmoid(logits[..., 0]) * weight
-    dice = soft_dice(probability[..., None], (intracranial * weight)[..., None])[0]
-    where = -(place * jax.nn.log_softmax(logits[..., 1].ravel()).reshape(place.shape)).sum()
-    return 3 * (entropy * weight).mean() + known * (1 - dice) + 0.1 * where
+    entropy, dice, place = _head_parts(logits[..., 0], logits[..., 1], target)
+    return 3 * entropy + dice + 0.1 * place
+
+
+def pose_loss(logits: Float[Array, "x y z 6"], target: head.HeadExample) -> Float[Array, ""]:
+    """The sum of `pose_losses`."""
+    return pose_losses(logits, target).sum()
+
+
+def pose_losses(logits: Float[Array, "x y z 6"], target: head.HeadExample) -> Float[Array, "4"]:
+    """As `head_loss`, each protocol on an output of its own, and the distance of template coordinates from the true ones.
+
+    The cross-entropy outweighs Dice, which would make every uncertain voxel lean to one side, and the volume with it.
+    """
+    logit = jnp.where(target.channel == 0, logits[..., ICV], logits[..., BRAIN_EXTRACTION])
+    entropy, dice, place = _head_parts(logit, logits[..., PLACE], target)
+    apart = jnp.sqrt(((template_mm(logits[None])[0] - target.template) ** 2).sum(-1) + NEAR_MM**2) - NEAR_MM
+    distance = (apart * target.posed).sum() / (target.posed.sum() + SMOOTH)
+    return jnp.stack([10 * entropy, 0.3 * dice, 0.1 * place, 0.06 * distance])
+
+
+def _head_parts(
+    logit: Float[Array, "x y z"], place: Float[Array, "x y z"], target: head.HeadExample
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """Cross-entropy and Dice of the cranium where ``target.weight`` is one, and cross-entropy over space of the place.
+
+    The place of the target sums to one, or is all zero where the hypothalamus cannot be seen.
+    """
+    entropy = jnp.maximum(logit, 0) - logit * target.intracranial + jnp.log1p(jnp.exp(-jnp.abs(logit)))
+    known = target.weight.sum() / target.weight.size
+    probability = jax.nn.sigmoid(logit) * target.weight
+    dice = soft_dice(probability[..., None], (target.intracranial * target.weight)[..., None])[0]
+    where = -(target.place * jax.nn.log_softmax(place.ravel()).reshape(target.place.shape)).sum()
+    return (entropy * target.weight).mean(), known * (1 - dice), where
 
 
 def hard_dice(logits: Float[Array, "x y z 11"], target: Float[Array, "x y z 11"]) -> Float[Array, "2"]:
@@ -156,7 +181,7 @@ def _box_stage(config: TrainConfig, held_out: Collection[str], validated: Collec
 
 
 def _head_stage(config: TrainConfig, held_out: Collection[str], validated: Collection[str]) -> Stage:
-    """The intracranial volume and the place of the hypothalamus."""
+    """The cranium by either protocol, the place of the hypothalamus, and coordinates in the template."""
     data = (load_maps(config.examples, held_out=held_out), load_heads(config.examples, held_out=held_out))
     heads = held_out_heads(config.examples, held_out=validated)
 
@@ -164,10 +189,11 @@ def _head_stage(config: TrainConfig, held_out: Collection[str], validated: Colle
         made = head.head_example(key, *data, config.head)
         return made.image, made
 
-    def loss(logits: Array, target: head.HeadExample) -> Array:
-        return head_loss(logits, target.intracranial, target.place, weight=target.weight)
-
-    return Stage(example, loss, data, head_scorer(config.loop.network, heads) if len(heads.known) else None, (MAPS, HEADS))
+    scorer = head_scorer(config.loop.network, heads) if len(heads.known) else None
+    if config.loop.network.outputs == FIRST_OUTPUTS:
+        return Stage(example, head_loss, data, scorer, (MAPS, HEADS))
+    require_poses(config.examples)
+    return Stage(example, pose_loss, data, scorer, (MAPS, HEADS, POSES))
 
 
 def _forward(network: UNetConfig) -> partial[Array]:
@@ -190,7 +216,8 @@ def _head_scores(
 ) -> Float[Array, "2"]:
     """Dice of the intracranial volume at one half, and the distance (mm) between the place found and the true one."""
     logits = forward(weights, image.astype(jnp.float32)[..., None])
-    ours, theirs = logits[..., 0] > 0, intracranial > 127
-    place, _ = place_of(logits[..., 1])
+    cranium, where = (0, 1) if logits.shape[-1] == FIRST_OUTPUTS else (BRAIN_EXTRACTION, PLACE)
+    ours, theirs = logits[..., cranium] > 0, intracranial > 127
+    place, _ = place_of(logits[..., where])
     dice = 2 * (ours & theirs).sum() / jnp.maximum(ours.sum() + theirs.sum(), 1)
     return jnp.stack([dice, HEAD_SPACING * jnp.linalg.norm(place - centre)])

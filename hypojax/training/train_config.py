@@ -6,14 +6,16 @@ from typing import Any, Final, Literal
 
 from hypojax.reason import Reason, RunError
 from hypojax.schema import BOX_SHAPE, LABELS
+from hypojax.segmenter.forward import FIRST_OUTPUTS, HEAD_OUTPUTS
 from hypojax.settings import build, read_toml
 from hypojax.storage import Disk
 from hypojax.training.box import BoxConfig
 from hypojax.training.head import HeadConfig
 from hypojax.unet import UNetConfig
 
-OUTPUTS: Final = {"box": 1 + len(LABELS), "head": 2}
-"""Channels of logits of each stage: background and subunits; intracranial volume and place."""
+OUTPUTS: Final = {"box": (1 + len(LABELS),), "head": (FIRST_OUTPUTS, len(HEAD_OUTPUTS))}
+"""Channels of logits that each stage may have: background and subunits; cranium and place, or the cranium by either protocol, place, and
+coordinates in the template."""
 
 RELEASED: Final = Path(__file__).with_name("box.toml")
 """How the released box network was trained."""
@@ -127,8 +129,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Refuse settings that do not go together."""
         network, shape = self.loop.network, self.example.shape
-        if network.outputs != OUTPUTS[self.stage]:
-            raise RunError(Reason.USAGE, f"loop.network.outputs is {network.outputs}, the stage {self.stage!r} needs {OUTPUTS[self.stage]}")
+        if network.outputs not in (known := OUTPUTS[self.stage]):
+            needed = " or ".join(map(str, known))
+            raise RunError(Reason.USAGE, f"loop.network.outputs is {network.outputs}, the stage {self.stage!r} needs {needed}")
         if any(side % network.multiple for side in shape):
             raise RunError(Reason.USAGE, f"{self.stage}.shape is {list(shape)}, this network needs multiples of {network.multiple}")
         if self.stage == "box" and any(side > whole for side, whole in zip(shape, BOX_SHAPE, strict=True)):

@@ -8,15 +8,23 @@ from hypojax.checkpoint import save_checkpoint, sha256
 from hypojax.preprocessing.intensity import NORMALISATION
 from hypojax.release import STAGES, SUMS, released_folder
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LABELS, MODEL_AXES
+from hypojax.segmenter.forward import FIRST_OUTPUTS, HEAD_OUTPUTS
 from hypojax.storage import Disk, on_disk
 from hypojax.training.train_log import LOG
 from hypojax.training.train_record import as_table, released_weights
 
 DESCRIBED: Final[dict[str, dict[str, Any]]] = {
-    "head": {"grid": {"shape": HEAD_SHAPE, "spacing_mm": HEAD_SPACING}, "outputs": ["icv", "place of the hypothalamus"]},
-    "box": {"grid": {"shape": BOX_SHAPE, "spacing_mm": BOX_SPACING}, "outputs": ["background", *LABELS.values()]},
+    "head": {"grid": {"shape": HEAD_SHAPE, "spacing_mm": HEAD_SPACING}},
+    "box": {"grid": {"shape": BOX_SHAPE, "spacing_mm": BOX_SPACING}},
 }
-"""What the header of each stage says of its input and output."""
+"""What the header of each stage says of its input."""
+
+NAMES: Final[dict[int, tuple[str, ...]]] = {
+    FIRST_OUTPUTS: ("icv", "place of the hypothalamus"),
+    len(HEAD_OUTPUTS): HEAD_OUTPUTS,
+    1 + len(LABELS): ("background", *LABELS.values()),
+}
+"""Names of the outputs of networks that have so many."""
 
 
 def write_weights(out: Disk, *, box: Disk | None = None, head: Disk | None = None) -> Path:
@@ -60,6 +68,7 @@ def write_run(run: Path, out: Path, name: str) -> str:
     header = {
         "stage": record.stage,
         **DESCRIBED[record.stage],
+        "outputs": NAMES[record.loop.network.outputs],
         "axes": MODEL_AXES,
         "normalisation": NORMALISATION[record.stage],
         "normalisation_constants": record.normalisation,

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
+from scipy import ndimage
 
 from hypojax.grid import Grid, centred_grid, model_directions, resample, to_voxel, to_world
 from hypojax.matching import folds
@@ -26,9 +27,12 @@ from pipelines.maintenance.head_label_maps import load, maps
 
 NEVER = "colin27"
 
+BLANK = 0.3
+"""Standard deviations of tissue above the darkest voxel from which on a voxel of a skull-stripped head is brain."""
+
 
 def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
-    """Whole heads on the head grid, z-scored as at inference, with their intracranial mask where there is one."""
+    """Whole heads on the head grid, z-scored as at inference, with their intracranial mask, or all that is left of them."""
     rows = []
     for name, scan, teacher in _labelled_heads(data):
         volume, affine = load(scan)
@@ -37,7 +41,7 @@ def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
         labels, label_affine = load(teacher)
         centre = to_voxel(head.grid.affine, to_world(label_affine, np.argwhere(labels > 0).mean(axis=0)))
         source = _mask_file(name, data, masks)
-        mask = _mask_on(head.grid, source) if source.exists() else np.zeros(image.shape, np.uint8)
+        mask = _mask_on(head.grid, source) if source.exists() else _stripped_brain(image)
         rows.append((name, image.astype(np.float16), centre, mask, source.exists()))
         print(name, "hypothalamus at", centre.round(1), flush=True)
     names, images, centres, intracranial, known = zip(*rows, strict=True)
@@ -103,6 +107,11 @@ def _mask_on(grid: Grid, source: Path) -> UInt8[np.ndarray, "a s r"]:
     """Share of every voxel of a grid that a stored mask covers, times 255."""
     mask, affine = load(source)
     return np.clip(np.round(255 * resample((mask > 0).astype(np.float32), affine, grid)), 0, 255).astype(np.uint8)
+
+
+def _stripped_brain(image: Float32[np.ndarray, "a s r"]) -> UInt8[np.ndarray, "a s r"]:
+    """What is left of a skull-stripped head, times 255: it says where the brain lies, not how large the cranium is."""
+    return 255 * ndimage.binary_fill_holes(ndimage.binary_opening(image > image.min() + BLANK)).astype(np.uint8)
 
 
 def main(data: Path, masks: Path, out: Path) -> None:
