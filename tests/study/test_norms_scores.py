@@ -51,6 +51,7 @@ def test_the_controls_of_a_sample_carry_the_transfer_and_that_is_said(people: pd
     found = apply_norms(norms, sample, transfer="controls")
     xr.testing.assert_identical(found, apply_norms(norms, sample, transfer=third.index[:30].tolist()))
     (sentence,) = transfer_sentences(found, ["brain"])
+    assert "by construction" in sentence
     assert "moved to site HH by its 30 controls" in sentence
     assert "do not know: HH" in transfer_sentences(apply_norms(norms, sample), ["brain"])[0]
 

@@ -53,7 +53,7 @@ def test_people_without_the_head_size_that_corrects_are_counted_and_raw_g_stays_
     found = analyse(given, settings=settings)
     flow = {row.what: row.count for row in found.findings.sample.flow}
     assert (flow["without covariates"], flow["analysed"]) == (3, 45)
-    assert "was fitted to 45 scans (22 control, 23 patient)" in methods(found.findings)[0]
+    assert "was fitted to 45 scans (control n = 22, patient n = 23)" in methods(found.findings)[0]
     raw = analyse(given.dropna(), settings=replace(settings, head_size="none"))
     assert one(found, "hypothalamus", "hedges_g")["estimate"] == pytest.approx(one(raw, "hypothalamus", "hedges_g")["estimate"])
     assert one(found, "hypothalamus", "hedges_g_adjusted")["estimate"] < one(raw, "hypothalamus", "hedges_g_adjusted")["estimate"]
@@ -98,7 +98,7 @@ def test_repeated_scans_are_no_people_in_the_balance_and_change_says_who_is_in_i
     assert repeated.analysed == {"control": 12, "patient": 12}
     assert "CR3" in methods(repeated.findings)[1]
     change = analyse(rows, settings=replace(settings, change="years", equivalence=3.0))
-    assert "was fitted to 24 people (12 control, 12 patient)" in methods(change.findings)[0]
+    assert "was fitted to 24 people (control n = 12, patient n = 12)" in methods(change.findings)[0]
     assert "patient (n = 12) and control (n = 12)" in change.answers[0]
     assert len(change.findings.remarks["equivalence"]) == 1
     still = change.findings.effects.query("region == 'icv'")

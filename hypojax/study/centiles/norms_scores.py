@@ -109,7 +109,8 @@ def transfer_sentences(scores: xr.Dataset, regions: Sequence[str]) -> list[str]:
         of = [f"{region} {float(one['transfer_shift'].sel(region=region)):+.2f}" for region in regions]
         n = int(one["transfer_n"].max())
         moved = f"The norms were moved to site {site} by its {n} controls (their mean z before: {', '.join(of)})"
-        said.append(f"{moved}; intervals of z hold what that leaves unknown.")
+        own = "these controls now have a mean z of 0 and an SD of 1 by construction, which shows nothing"
+        said.append(f"{moved}; intervals of z hold what that leaves unknown; {own}.")
     return said + [line for line in scores.attrs["notes"].splitlines() if line.startswith("sites that the norms do not know")]
 
 
@@ -193,7 +194,7 @@ def _marks(
     if "site" in people and trained:
         other_site = ~people["site"].astype(str).isin(trained | set(transfers)).to_numpy()
         shown = ", ".join(visible(str(site)) for site in sorted(set(people["site"].astype(str)[other_site])))
-        notes += [f"sites that the norms do not know: {shown}; name controls of each for a transfer"] * bool(other_site.any())
+        notes += [f"sites that the norms do not know: {shown}; move the norms there by its controls (--transfer)"] * bool(other_site.any())
     elif not transfers:
         notes.append("the site is not known: the norms are taken as if these scans were of their sites")
     marks = {"outside_age": outside_age, "outside_head_size": outside_head, "other_site": other_site}

@@ -189,7 +189,7 @@ def _norms_sentences(table: pd.DataFrame, regions: Sequence[str]) -> list[str]:
             if len(z):
                 low, high = (int((z < -OUTSIDE).sum()), int((z > OUTSIDE).sum()))
                 who = f"{region_name(region).capitalize()}{f', {group}' if group is not None else ''}"
-                mean = f"mean z {figure(float(z.mean()), '1', sign=True)} (SD {figure(float(z.std()), '1')})"
+                mean = f"mean z {figure(round(float(z.mean()), 3) + 0.0, '1', sign=True)} (SD {figure(float(z.std()), '1')})"
                 said.append(f"{who}: {mean}; {low} of {len(z)} below −1.96 and {high} above 1.96, where 5 % together are expected.")
     beyond = table.loc[table["extrapolated"].astype(bool), "scan"].unique()
     if len(beyond):

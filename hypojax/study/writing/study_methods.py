@@ -104,8 +104,10 @@ def _model(found: Findings) -> str:
     n = found.effects["n"] if len(found.effects) else pd.Series([len(found.sample.people)])
     scans = f"{n.max():,}" if n.nunique() == 1 else f"{n.min():,} to {n.max():,}"
     who = "people" if found.settings.change else "scans"
-    sizes = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
-    groups = f" ({'region by region, at most ' if n.nunique() > 1 else ''}{sizes}{' people' if found.is_repeated else ''})" if sizes else ""
+    sizes = ", ".join(f"{name} n = {count:,}" for name, count in found.counts.items())
+    groups = (
+        f" ({'region by region, at most ' if n.nunique() > 1 else ''}{sizes}{', in people' if found.is_repeated else ''})" if sizes else ""
+    )
     weights = _weights(found)
     what = f"Volumes were measured with {weights}. " if weights else ""
     head = " ".join(found.remarks.get("head_size", ()))
