@@ -1,6 +1,7 @@
 """What a study says of its numbers is what they are: units, who is in, effect sizes by their name, nothing passed over in silence."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from hypojax.reason import RunError
 from hypojax.study import StudySettings, analyse
 from hypojax.study.models.linear import contrast_effects, covariance, fit
 from hypojax.study.over_time.person_change import person_changes
+from hypojax.study.writing.study_federated import write_summaries
 from hypojax.study.writing.study_figures import _corrected_p
 from hypojax.study.writing.study_methods import methods
 from hypojax.study.writing.study_run import StudyResult
@@ -143,3 +145,12 @@ def test_scans_without_the_uncertainty_that_weighs_them_are_counted() -> None:
     found = analyse(given, settings=replace(PLAIN, region=("hypothalamus",), weights=True))
     assert any("hypothalamus: 2 of 48 scans have no uncertainty" in note and "left out" in note for note in found.notes)
     assert any("hypothalamus_left" in note and "leave out --weights" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [StudySettings(head_size="residual"), StudySettings(weights=True), StudySettings(change="time"), StudySettings(equivalence=40.0)],
+)
+def test_what_sums_of_sites_cannot_hold_is_refused(tmp_path: Path, settings: StudySettings) -> None:
+    with pytest.raises(RunError, match="cannot be had from sums"):
+        write_summaries(table(), tmp_path / "sums.json", settings=settings)

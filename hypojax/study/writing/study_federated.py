@@ -27,7 +27,8 @@ from hypojax.study.writing.wording import listed
 from hypojax.tables.writer import tsv
 
 HOW = (
-    "Classical errors with t on people less coefficients: sums do not hold what robust errors need. Estimates are those of all people "
+    "Classical errors with t on people less coefficients: sums do not hold what robust errors need. Where a small "
+    "group varies more than the others, classical errors are too small and find too much. Estimates are those of all people "
     "together, with a term for the site; nothing about one person was shared."
 )
 
@@ -54,6 +55,7 @@ def write_summaries(source: Source, path: Disk, *, settings: StudySettings | Non
         ``USAGE``: there are too few people, or cells of fewer than five.
     """
     settings = settings or StudySettings()
+    _check_sums(settings)
     if isinstance(source, str) and not source:
         raise RunError(Reason.USAGE, "hypojax study --summaries needs SOURCE, for example: hypojax study out/ --summaries site-a.json")
     sample = source if isinstance(source, Sample) else read_sample(source, settings)
@@ -67,6 +69,21 @@ def write_summaries(source: Source, path: Disk, *, settings: StudySettings | Non
     where = on_disk(path)
     place(where, made.to_json().encode())
     return where, (*notes, f"site {made.site}: sums of {made.people} people, model {made.formula}")
+
+
+def _check_sums(settings: StudySettings) -> None:
+    """Refuse what a study of sums would pass over."""
+    asked = {
+        f"--head-size {settings.head_size}": settings.head_size not in ("covariate", "none"),
+        "--harmonise": settings.harmonise,
+        "--weights": settings.weights,
+        "--norms": settings.norms is not None,
+        "--change": settings.change is not None,
+        "--permutations": settings.permutations > 0,
+        "--equivalence": settings.equivalence is not None,
+    }
+    if wrong := [name for name, is_asked in asked.items() if is_asked]:
+        raise RunError(Reason.USAGE, f"{' and '.join(wrong)} cannot be had from sums of sites, which hold a linear model: leave it out")
 
 
 def read_summaries(paths: Sequence[Disk]) -> list[SiteSums]:
@@ -108,6 +125,7 @@ def pooled_study(
         ``USAGE``: the sums do not fit together.
     """
     settings = settings or StudySettings()
+    _check_sums(settings)
     sites = read_summaries(paths)
     fitted = pool_sums(sites, references=_references(sites, settings))
     effects = effects_table(with_fdr(pooled_effects(fitted, confidence=settings.confidence)))
