@@ -100,7 +100,10 @@ class Screen:
         if self._document is not None:
             self._document.setdefault("errors", []).append(sentence)
         quiet, self._messages.quiet = self._messages.quiet, False
-        self._messages.print(f"[bold red]error:[/bold red] {escape(sentence)}", highlight=False, soft_wrap=True)
+        first, *rest = sentence.split("\n    ")  # a formula with a mark under its fault has lines of its own
+        self._messages.print(f"[bold red]error:[/bold red] {escape(first)}", highlight=False, soft_wrap=True)
+        for line in rest:
+            self.say(f"    {line}")
         self._messages.quiet = quiet
 
     def detail(self, text: str) -> None:

@@ -1,9 +1,12 @@
 """Settings of a study: arguments of the library, options of ``hypojax study`` and part of its record."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 from tyro.conf import UseAppendAction
+
+from hypojax.reason import Reason, RunError
 
 HeadSize = Literal["covariate", "residual", "proportion", "power", "none"]
 
@@ -84,3 +87,26 @@ class StudySettings:
     weights: bool = False
     seed: int = 0
     strict_tables: bool = False
+
+
+def check_settings(settings: StudySettings) -> None:
+    """Refuse numbers that no study can be made with, before anything is read.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: the option, the value, and what it has to be.
+
+    Examples
+    --------
+    >>> check_settings(StudySettings(confidence=95.0))
+    Traceback (most recent call last):
+    hypojax.reason.RunError: --confidence 95: give a share between 0 and 1, such as 0.95
+    """
+    if not 0 < settings.confidence < 1:
+        raise RunError(Reason.USAGE, f"--confidence {settings.confidence:g}: give a share between 0 and 1, such as 0.95")
+    for name, number in (("permutations", settings.permutations), ("seed", settings.seed)):
+        if number < 0:
+            raise RunError(Reason.USAGE, f"--{name} {number}: give 0 or a whole number above it")
+    if settings.equivalence is not None and not (isfinite(settings.equivalence) and settings.equivalence > 0):
+        raise RunError(Reason.USAGE, f"--equivalence {settings.equivalence:g}: give a number above 0 in the unit of the volumes")

@@ -161,8 +161,8 @@ def _read_text(path: Location, data: bytes, kinds: Kinds, units: Units) -> Table
     content, comments = _without_comments(content)
     names = _trimmed(content.records) if content.records else ()
     if not any(names):
-        why = "names no columns in its first line" if data.strip() else "is empty"
-        raise RunError(Reason.USAGE, f"table {visible(str(path))} {why}; write their names there")
+        why = "names no columns in its first line; write their names there" if data.strip() else "is empty; give one with a row a scan"
+        raise RunError(Reason.USAGE, f"table {visible(str(path))} {why}")
     lines = content.lines[1:]
     rows, ragged = _squared(content.records[1:], names, lines)
     columns, repeated = _named(rows, names, content.lines[0])

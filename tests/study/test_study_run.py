@@ -81,6 +81,8 @@ def test_no_difference_shown_is_the_answer_for_ds002748(shared: Path) -> None:
         ({}, StudySettings(formula="volume ~ group + agee"), "agee"),
         ({}, StudySettings(group="group", region=("hypothalamos",)), "hypothalamus"),
         ({}, StudySettings(group="group", cases=("MCI",)), "MCI"),
+        ({}, StudySettings(group="group", confidence=95.0), "--confidence 95"),
+        ({}, StudySettings(group="group", permutations=-1), "--permutations -1"),
         ({}, StudySettings(group="group", norms="/nowhere/norms.nc"), "hypojax norms"),
     ],
 )
@@ -148,3 +150,38 @@ def test_sites_are_harmonised_before_the_model_and_the_method_says_so(shared: Pa
     assert set(found.findings.effects["method"]) == {"ComBat + linear model, HC3, t"}
     assert {"sites", "site_residuals"} <= set(found.findings.tables)
     assert any("were harmonised by ComBat" in sentence for sentence in found.findings.remarks["harmonisation"])
+
+
+def test_nothing_of_an_earlier_study_stays_beside_another_and_other_files_do(tmp_path: Path) -> None:
+    """A table of one question beside the page of another would be read as its own."""
+    (tmp_path / "notes.tsv").write_text("mine")
+    write_study(cohort(), out=tmp_path, settings=StudySettings(group="group", region=("hypothalamus",)))
+    assert (tmp_path / "balance.tsv").is_file()
+    found = write_study(cohort(), out=tmp_path, settings=StudySettings(formula="volume ~ age + icv", region=("hypothalamus",)))
+    there = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert there == {path.relative_to(tmp_path).as_posix() for path in found.paths} | {"notes.tsv"}
+    assert "balance.tsv" not in there
+    assert any("balance.tsv" in note for note in found.notes)
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(RunError, match="is a file; name a folder"):
+        write_study(str(tmp_path / "absent.tsv"), out=tmp_path / "taken" / "study", settings=StudySettings())
+
+
+def test_the_table_for_a_terminal_fits_into_it() -> None:
+    shown = analyse(cohort(), settings=StudySettings(group="group")).brief
+    assert shown.title.endswith("by group, patient - control, mm³")
+    assert (
+        max(sum(map(len, row)) + 3 * len(row) + 1 for row in (shown.header, *shown.rows)) <= 82
+    )  # two more: a region of two words is folded
+
+
+def test_a_column_about_people_is_no_outcome() -> None:
+    """In mm3 it would be a wrong number that looks right."""
+    table = pd.DataFrame(
+        {"participant_id": list("abcdef"), "group": ["HC", "AD"] * 3, "age": range(60, 66), "hypothalamus": range(800, 806)}
+    )
+    with pytest.raises(RunError, match="'age' is the age of the people, and no volume"):
+        analyse(table, settings=StudySettings(formula="age ~ group", unit="mm3"))

@@ -127,6 +127,7 @@ def read_sample(source: xr.Dataset | pd.DataFrame | str | Path, settings: StudyS
     people, meanings, said = with_pheno(found.people, settings)
     service = service_columns(people)
     taken = take_columns(people.drop(columns=service), settings, meanings={**found.meanings, **meanings})
+    _refuse_covariate(formula, taken)
     flow, flagged, doubted, rated = left_out(found, people[service])
     kept = flow.kept
     grouping = _grouping(taken, settings, kept)
@@ -159,6 +160,15 @@ def read_sample(source: xr.Dataset | pd.DataFrame | str | Path, settings: StudyS
         reference=grouping.reference,
         group_problem=grouping.problem,
     )
+
+
+def _refuse_covariate(formula: Formula | None, taken: Taken) -> None:
+    """Refuse a formula whose outcome is a column about people: it is no volume, and its unit would be false."""
+    roles = {column: role for role, column in taken.took.items() if role in (*COVARIATES, "subject", "session", "time") and role != "icv"}
+    if formula is not None and formula.outcome in roles:
+        column = visible(str(formula.outcome))
+        why = f"the outcome {column!r} is the {roles[formula.outcome]} of the people, and no volume"
+        raise RunError(Reason.USAGE, f"formula: {why}; write volume, or the name of a region, before the ~")
 
 
 def _grouping(taken: Taken, settings: StudySettings, kept: Mask) -> Grouping:

@@ -107,10 +107,12 @@ def groups_figure(people: pd.DataFrame, means: pd.DataFrame, *, unit: str, adjus
                 low, middle, high = (float(row[name].iloc[0]) for name in ("ci_low", "mean", "ci_high"))
                 axes.vlines(order + 0.3, low, high, color="black", linewidth=2)
                 axes.scatter([order + 0.3], [middle], color="black", s=26, zorder=3)
-        axes.set_xticks(range(len(groups)), groups, rotation=20 if max(map(len, groups), default=0) > 8 else 0)
+        counts = people[people["region"] == region]["group"].value_counts()
+        names = [f"{group}\nn = {counts.get(group, 0)}" for group in groups]
+        axes.set_xticks(range(len(groups)), names, rotation=20 if max(map(len, groups), default=0) > 12 else 0)
         axes.set_xlim(-0.5, len(groups) - 0.3)
         axes.set_title(region_name(region), fontsize=10)
-        axes.set_ylabel(SHOWN_UNITS.get(unit, unit), fontsize=9)
+        axes.set_ylabel(_volume(unit, "adjusted volume"), fontsize=9)
         _plain(axes)
     figure.suptitle(f"Volumes adjusted for {adjusted_for}: people, mean and 95 % interval", fontsize=11)
     figure.tight_layout()
@@ -135,14 +137,14 @@ def age_figure(people: pd.DataFrame, bands: pd.DataFrame, *, unit: str) -> "Figu
             band = bands[(bands["region"] == region) & (bands["group"] == group)].sort_values("age")
             colour = COLOURS[order % len(COLOURS)]
             axes.scatter(own["age"], own["adjusted"], s=14, color=colour, alpha=_alpha(len(own)), linewidths=0, rasterized=len(own) > DRAWN)
-            axes.plot(band["age"], band["fit"], color=colour, linewidth=1.8, label=group)
+            axes.plot(band["age"], band["fit"], color=colour, linewidth=1.8, label=f"{group}, n = {len(own)}" if group else "")
             axes.fill_between(band["age"], band["ci_low"], band["ci_high"], color=colour, alpha=0.15, linewidth=0)
         axes.set_title(region_name(region), fontsize=10)
         axes.set_xlabel("age, years", fontsize=9)
-        axes.set_ylabel(SHOWN_UNITS.get(unit, unit), fontsize=9)
+        axes.set_ylabel(_volume(unit, "adjusted volume"), fontsize=9)
         _plain(axes)
     if regions and any(groups):
-        panels[0].legend(frameon=False, fontsize=9)
+        panels[0].legend(fontsize=9, framealpha=0.8, edgecolor="none")
     figure.tight_layout()
     return figure
 
@@ -197,7 +199,7 @@ def sites_figure(before: pd.DataFrame, after: pd.DataFrame, *, unit: str) -> "Fi
         axes.axhline(0, color="#ccc", linewidth=1, zorder=0)
         axes.set_xticks(range(len(sites)), sites, rotation=30 if max(map(len, sites), default=0) > 5 else 0, fontsize=8)
         axes.set_title(region_name(region), fontsize=10)
-        axes.set_ylabel(SHOWN_UNITS.get(unit, unit), fontsize=9)
+        axes.set_ylabel(_volume(unit, "residual"), fontsize=9)
         _plain(axes)
     figure.suptitle("Residuals by site before (grey) and after (blue) harmonisation", fontsize=11)
     figure.tight_layout()
@@ -229,7 +231,7 @@ def norms_figure(curves: pd.DataFrame, people: pd.DataFrame, *, unit: str) -> "F
             axes.scatter(who["age"], who["volume"], s=14, color=colour, linewidths=0, label=group, alpha=_alpha(len(who)))
         axes.set_title(f"{region_name(region)}{f', {sex}' if sex else ''}", fontsize=10)
         axes.set_xlabel("age, years", fontsize=9)
-        axes.set_ylabel(SHOWN_UNITS.get(unit, unit), fontsize=9)
+        axes.set_ylabel(_volume(unit), fontsize=9)
         _plain(axes)
     if kinds and any(groups):
         panels[0].legend(frameon=False, fontsize=8)
@@ -259,6 +261,15 @@ def _grid(count: int, *, width: float, height: float) -> "tuple[Figure, list[Axe
     for axes in panels[count:]:
         axes.set_axis_off()
     return figure, panels
+
+
+def _volume(unit: str, what: str = "volume") -> str:
+    """What an axis of volumes shows, with its unit where that is known.
+
+    >>> _volume("mm3"), _volume("", "residual")
+    ('volume, mm³', 'residual')
+    """
+    return ", ".join(filter(None, (what, SHOWN_UNITS.get(unit, unit))))
 
 
 def _plain(axes: "Axes") -> None:

@@ -11,9 +11,10 @@ from hypojax.reporting import TextTable
 from hypojax.storage import Disk, on_disk, place
 from hypojax.study.centiles.norms import fit_norms
 from hypojax.study.people.whole_sample import whole_sample
-from hypojax.study.study_settings import StudySettings
+from hypojax.study.study_settings import StudySettings, check_settings
 from hypojax.study.writing.study_extras import Source
 from hypojax.study.writing.wording import region_name
+from hypojax.tables.cells import counted
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,11 @@ def write_norms(
         ``USAGE``: norms cannot be made of these data; ``NOT_WRITABLE`` or ``DISK_FULL``.
     """
     settings = settings or StudySettings()
+    check_settings(settings)
     sample = whole_sample(source, settings)
     if callback is not None:
-        callback(f"{len(sample.people):,} scans, {sample.volumes.sizes['region']} regions; fitting centiles takes seconds a region")
+        scans, regions = counted(len(sample.people), "scan"), counted(sample.volumes.sizes["region"], "region")
+        callback(f"{scans}, {regions}; fitting centiles takes seconds a region")
     norms = fit_norms(sample, settings=settings)
     path = on_disk(out)
     place(path, bytes(norms.to_netcdf(engine="h5netcdf")))

@@ -15,7 +15,8 @@ from hypojax.study.models.effect import Effect, effects_dataset, effects_table
 from hypojax.study.models.group_model import compare_models
 from hypojax.study.models.sensitivity import head_size_table, other_people
 from hypojax.study.people.sample import Sample, read_sample
-from hypojax.study.study_settings import StudySettings
+from hypojax.study.study_settings import StudySettings, check_settings
+from hypojax.study.writing.earlier_study import refuse_file, replace_earlier
 from hypojax.study.writing.study_change import change_study
 from hypojax.study.writing.study_checks import check_sentences, diagnosed, diagnostics_table, influence_table, most_influential
 from hypojax.study.writing.study_drawings import draw
@@ -35,6 +36,7 @@ from hypojax.study.writing.study_steps import (
 )
 from hypojax.study.writing.study_text import answer_sentences, screen_table, study_page, warnings
 from hypojax.study.writing.wording import records
+from hypojax.tables.cells import counted
 from hypojax.tables.writer import tsv
 
 Say = Callable[[str], None]
@@ -104,10 +106,14 @@ def write_study(
         ``USAGE``: the question cannot be answered with these data; the sentence says why. ``NOT_WRITABLE`` or ``DISK_FULL``.
     """
     folder = on_disk(out) if out is not None else default_folder(source)
+    refuse_file(folder)
     found, models = _analysed(source, settings or StudySettings(), callback or _silent)
     figures, drawn, said = draw(found, models, folder)
     found = replace(found, figures=figures, notes=(*found.notes, *said))
-    return replace(result_of(found), paths=(*write_findings(found, folder), *drawn))
+    paths = (*write_findings(found, folder), *drawn)
+    record, removed = replace_earlier(folder, paths, found.settings, dict(found.versions))
+    result = result_of(found)
+    return replace(result, notes=(*result.notes, *removed), paths=(*paths, record))
 
 
 def analyse(source: Source, *, settings: StudySettings | None = None, callback: Say | None = None) -> StudyResult:
@@ -169,8 +175,9 @@ def default_folder(source: Source) -> Path:
 
 def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findings, Sequence[FittedModel]]:
     """Effects and all that belongs to them, and the models that they come from."""
+    check_settings(settings)
     sample = source if isinstance(source, Sample) else read_sample(source, settings)
-    say(f"{len(sample.people):,} scans, {sample.volumes.sizes['region']} regions")
+    say(f"{counted(len(sample.people), 'scan')}, {counted(sample.volumes.sizes['region'], 'region')}")
     if settings.change:
         _check_change(settings)
         return change_study(sample, settings), ()

@@ -13,7 +13,7 @@ from hypojax.study.models.comparability import imbalances
 from hypojax.study.writing.study_answers import PRIMARY, SHORT_HEADER, answers, paragraph, short_rows
 from hypojax.study.writing.study_findings import Findings
 from hypojax.study.writing.study_methods import limits, methods, references
-from hypojax.study.writing.wording import amount, figure, interval, listed, p_text, plain_number, records, region_name
+from hypojax.study.writing.wording import SHOWN_UNITS, amount, figure, interval, listed, p_text, plain_number, records, region_name
 
 SIDES: Final = ("left_", "right_")
 
@@ -71,11 +71,28 @@ def assumptions(found: Findings) -> list[str]:
 
 
 def screen_table(found: Findings) -> TextTable:
-    """The answer as a table for a terminal."""
-    kept = (0, 1, 2, 3, 4, 5, 7)
-    rows = [[row[number] for number in kept] for row in short_rows(found.effects, terms=[found.term])]
-    rows = [[*row[:3], row[3].partition(" (")[0], *row[4:]] for row in rows]
-    return TextTable([SHORT_HEADER[number] for number in kept], rows, title=_title(found))
+    """The answer as a table that fits into 80 columns: what all rows have in common stands in its title."""
+    asked = records(found.effects[found.effects["quantity"].isin(PRIMARY) & found.effects["term"].eq(found.term)])
+    units, contrasts = ({str(row[name]) for row in asked} for name in ("unit", "contrast"))
+    header = ["region", "difference", "interval", "%", "p", "p FDR"]
+    rows = []
+    for row, cells in zip(asked, short_rows(found.effects, terms=[found.term]), strict=True):
+        value, _, ends = cells[2].partition(" (")
+        unit = f" {SHOWN_UNITS.get(row['unit'], row['unit'])}" if len(units) > 1 else ""
+        rows.append(
+            [
+                cells[0],
+                *([cells[1]] if len(contrasts) > 1 else []),
+                f"{value}{unit}",
+                ends.partition(")")[0],
+                cells[3].partition(" (")[0],
+                *cells[4:6],
+            ]
+        )
+    if len(contrasts) > 1:
+        header.insert(1, "contrast")
+    common = [next(iter(names)) for names in (contrasts, [SHOWN_UNITS.get(unit, unit) for unit in units]) if len(names) == 1]
+    return TextTable(header, rows, title=", ".join(filter(None, (_title(found), *common))))
 
 
 def warnings(found: Findings) -> list[str]:

@@ -1,7 +1,7 @@
 """Numbers and names of a study in words: p-values, intervals, volumes with their sign, regions and contrasts."""
 
 from collections.abc import Iterable
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import Any, Final
 
 import pandas as pd
@@ -13,6 +13,9 @@ DIGITS: Final = {"mm3": 1, "cm3": 3, "mL": 3, "%": 1, "1": 2}
 
 LARGE: Final = 10_000.0
 """Volume in mm3 from which decimals say nothing."""
+
+NOTHING: Final = 1e-9
+"""Beneath it a number is the rounding of a computer."""
 
 SHOWN_UNITS: Final = {"mm3": "mm³", "cm3": "cm³", "1": "", "mm3/year": "mm³ a year", "%/year": "% a year"}
 
@@ -46,19 +49,28 @@ def figure(value: float, unit: str, *, sign: bool = False, size: float = 0.0) ->
 
     Numbers beside one of ``size`` get its decimals.
 
-    >>> figure(-67.52, "mm3"), figure(float("nan"), "%"), figure(0.0001234, "")
-    ('−67.5', '–', '0.0001234')
+    >>> figure(-67.52, "mm3"), figure(float("nan"), "%"), figure(0.0001234, ""), figure(-59750.2, ""), figure(1.9e-17, "mm3")
+    ('−67.5', '–', '0.0001234', '−59,750', '0.0')
     """
     if not isfinite(value):
         return "–"
     plus = "+" if sign else ""
     digits = DIGITS.get(unit.removesuffix("/year"))
     if digits is None:
-        return f"{value:{plus}.4g}".replace("-", "−")
+        return _significant(value, plus, max(abs(value), size)).replace("-", "−")
+    if abs(value) < NOTHING:
+        value = 0.0
     if value and abs(value) < 0.5 * 10**-digits and unit != "%":
         return f"{value:{plus}.2g}".replace("-", "−")
     large = max(abs(value), size) >= LARGE and unit == "mm3"
     return f"{value:{plus},.{0 if large else digits}f}".replace("-", "−")
+
+
+def _significant(value: float, plus: str, size: float) -> str:
+    """Four significant figures without an exponent, but in tiny numbers; with the decimals of a number of ``size`` beside it."""
+    if not 0.001 <= size < 1e15:
+        return f"{value:{plus}.4g}"
+    return f"{value:{plus},.{max(0, 3 - floor(log10(size)))}f}"
 
 
 def interval(low: float, high: float, unit: str) -> str:
@@ -73,8 +85,8 @@ def interval(low: float, high: float, unit: str) -> str:
 def between(low: float, high: float, unit: str) -> str:
     """An interval without its unit, both ends with the same decimals.
 
-    >>> between(-16196.2, -815.34, "mm3")
-    '−16,196 to −815'
+    >>> between(-16196.2, -815.34, "mm3"), between(-16.2564, 39.296, "")
+    ('−16,196 to −815', '−16.26 to 39.30')
     """
     size = max(abs(low), abs(high))
     return f"{figure(low, unit, size=size)} to {figure(high, unit, size=size)}"
