@@ -15,6 +15,7 @@ from hypojax.study.writing.study_federated import write_summaries
 from hypojax.study.writing.study_figures import _corrected_p
 from hypojax.study.writing.study_methods import methods
 from hypojax.study.writing.study_run import StudyResult
+from hypojax.study.writing.study_text import assumptions
 
 PLAIN = StudySettings(unit="mm3", region=("hypothalamus", "icv"))
 
@@ -103,6 +104,7 @@ def test_repeated_scans_are_no_people_in_the_balance_and_change_says_who_is_in_i
     assert "was fitted to 24 people (control n = 12, patient n = 12)" in methods(change.findings)[0]
     assert "patient (n = 12) and control (n = 12)" in change.answers[0]
     assert len(change.findings.remarks["equivalence"]) == 1
+    assert any("Negative: more loss" in sentence for sentence in assumptions(change.findings))
     still = change.findings.effects.query("region == 'icv'")
     assert still["p"].isna().all()  # copied head sizes do not change, and rounding is no change
     first = change.findings.effects.query("region == 'hypothalamus' and quantity == 'change_difference'").iloc[0]

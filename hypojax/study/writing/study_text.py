@@ -60,7 +60,8 @@ def assumptions(found: Findings) -> list[str]:
     said.append(f"Model: {found.formula}.")
     if found.contrasts:
         controls = listed(dict.fromkeys(control for _, control in found.contrasts.values()))
-        said.append(f"Compared: {listed(found.contrasts)}; the reference is {controls}. Negative: smaller in the case group.")
+        negative = "more loss (or less growth)" if found.settings.change else "smaller"
+        said.append(f"Compared: {listed(found.contrasts)}; the reference is {controls}. Negative: {negative} in the case group.")
     said.append(f"Method: {listed(dict.fromkeys(found.effects['method']))}; intervals cover {100 * settings.confidence:g} %.")
     said += list(found.remarks.get("head_size", ()))
     said.append("Flagged and doubted scans are in; scans rejected by hand and duplicates are not; the flow of counts says how many.")
