@@ -47,3 +47,7 @@ def test_shares_are_rounded_up_or_down_and_sum_to_the_total(shares: list[float],
         assert (np.abs(counts - given_ / given_.sum() * total) < 1 + 1e-6).all()
     else:
         assert not counts.any()
+
+
+def test_the_smallest_share_there_is_gets_all() -> None:
+    assert largest_remainder(np.array([0.0, 5e-324]), 3).tolist() == [0, 3]

@@ -336,7 +336,7 @@ def _row(measured: Measurement, *, known: np.ndarray, flags: np.ndarray) -> Row:
     """Volumes, quality and flags of a scan as the table has them."""
     regions = region_entries(measured).values()
     volumes = {v.name: [str(entry[v.name]) if v.dtype == "str" else entry[v.name] for entry in regions] for v in REGIONAL}
-    quality = {v.name: measured.quality[v.name] for v in QUALITY}
+    quality = {v.name: measured.quality.get(v.name, np.nan) for v in QUALITY}
     return {**volumes, **quality, FLAGGED.name: known | np.isin(flags, list(measured.flags)), "status": "done"}
 
 

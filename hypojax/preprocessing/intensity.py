@@ -64,7 +64,9 @@ def otsu_threshold(values: Num[np.ndarray, "*n"]) -> float:
     5.0
     """
     low, high = np.percentile(values, CLIP)
-    if not high > low:
+    # The edges of bins are numbers of the values' own type: between percentiles that differ by rounding alone there are too few of these.
+    steps = np.spacing(np.asarray(max(abs(low), abs(high)), np.result_type(0.0, values)))
+    if not high - low > BINS * steps:
         return float(low)
     counts, edges = np.histogram(values, bins=BINS, range=(float(low), float(high)))
     centres = (edges[:-1] + edges[1:]) / 2

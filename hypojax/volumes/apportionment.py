@@ -34,6 +34,7 @@ def largest_remainder(shares: Float64[np.ndarray, " n"], total: int) -> Int64[np
     """
     if not shares.sum() > 0:
         return np.zeros(len(shares), np.int64)
+    shares = shares / shares.max()  # the smallest numbers have no reciprocal
     exact = np.round(shares * (total / shares.sum()), 9)
     counts = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: total - int(counts.sum())]] += 1

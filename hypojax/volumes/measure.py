@@ -158,8 +158,8 @@ def measure(
     }
     quality["quality_score"] = released_model().score(signs)
     reasons, reason_flags = _missing(volume, affine, box, mask=mask > 0, coarse=coarse, quality=quality, sides=sides)
-    stripped = reasons.get("icv") == Reason.SKULL_STRIPPED
-    quality["brain_mask_mm3"] = brain_mask_mm3(volume, affine) if stripped else float("nan")
+    if reasons.get("icv") == Reason.SKULL_STRIPPED:
+        quality["brain_mask_mm3"] = brain_mask_mm3(volume, affine)
     volumes = _volumes(head, box, labels=labels, mask=mask, affine=affine, reasons=reasons, views=views)
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
     flags = (*image_flags(quality, longest_edge=float(voxel_sizes(affine).max())), *reason_flags, *volume_flags(found))
