@@ -185,3 +185,9 @@ def test_a_column_about_people_is_no_outcome() -> None:
     )
     with pytest.raises(RunError, match="'age' is the age of the people, and no volume"):
         analyse(table, settings=StudySettings(formula="age ~ group", unit="mm3"))
+
+
+def test_a_volume_that_is_the_same_in_all_scans_is_refused() -> None:
+    table = pd.DataFrame({"participant_id": list("abcdef"), "group": ["HC", "AD"] * 3, "hypothalamus": 800.0})
+    with pytest.raises(RunError, match="hypothalamus: all 6 scans have the volume 800"):
+        analyse(table, settings=StudySettings(group="group", unit="mm3"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, visible
 from hypojax.reporting import TextTable, html, markdown
 from hypojax.storage import Disk, on_disk, place
 from hypojax.study.models.adjusted import FittedModel
@@ -177,6 +177,7 @@ def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findin
     """Effects and all that belongs to them, and the models that they come from."""
     check_settings(settings)
     sample = source if isinstance(source, Sample) else read_sample(source, settings)
+    _refuse_constant(sample)
     say(f"{counted(len(sample.people), 'scan')}, {counted(sample.volumes.sizes['region'], 'region')}")
     if settings.change:
         _check_change(settings)
@@ -239,6 +240,15 @@ def _check_change(settings: StudySettings) -> None:
         raise RunError(
             Reason.USAGE, f"{' and '.join(wrong)} cannot be had with --change, which compares the change per year of people; leave out"
         )
+
+
+def _refuse_constant(sample: Sample) -> None:
+    """Refuse a region whose volume is the same in all scans: no model can be fitted to it."""
+    for region in sample.volumes["region"].values.tolist():
+        known = sample.volumes.sel(region=region).dropna("scan").values
+        if known.size > 1 and known.min() == known.max():
+            why = f"all {known.size} scans have the volume {known[0]:g}, so there is nothing to compare"
+            raise RunError(Reason.USAGE, f"region {visible(str(region))}: {why}; correct the column, or name other regions with --region")
 
 
 def _silent(_: str) -> None:
