@@ -13,7 +13,7 @@ from r_reference import entry
 from hypojax.cli import main
 from hypojax.cli.verb import OK, USAGE
 from hypojax.reason import RunError
-from hypojax.study import StudySettings, analyse, write_study
+from hypojax.study import StudySettings, analyse, write_norms, write_study
 from hypojax.study.writing.study_run import write_findings
 from hypojax.tables.cells import NOT_AVAILABLE
 
@@ -191,3 +191,10 @@ def test_a_volume_that_is_the_same_in_all_scans_is_refused() -> None:
     table = pd.DataFrame({"participant_id": list("abcdef"), "group": ["HC", "AD"] * 3, "hypothalamus": 800.0})
     with pytest.raises(RunError, match="hypothalamus: all 6 scans have the volume 800"):
         analyse(table, settings=StudySettings(group="group", unit="mm3"))
+
+
+def test_norms_say_how_well_calibrated_they_are(tmp_path: Path) -> None:
+    settings = StudySettings(region=("hypothalamus",))
+    brief = write_norms(cohort(1.0).drop_vars("group"), out=tmp_path / "norms.nc", settings=settings).brief
+    assert brief.header[-2:] == ("beyond ±1.96", "by age band")
+    assert all(row[-2].endswith("%") for row in brief.rows)

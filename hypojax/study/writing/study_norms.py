@@ -85,9 +85,25 @@ def _brief(norms: xr.Dataset) -> TextTable:
                 f"{int(one['n'])}",
                 str(one["shape"].values),
                 " to ".join(ends),
-                f"{float(np.round(one['log_likelihood'], 1)):,.1f}",
+                *_beyond(norms, region),
             ]
         )
     ages = norms["curve_age"].values
-    header = ("region", "people", "shape", f"median at {ages[0]:.0f} and {ages[-1]:.0f} years ({norms['sex'].values[0]})", "log-likelihood")
-    return TextTable(header, rows, title="Norms")
+    header = (
+        "region",
+        "people",
+        "shape",
+        f"median at {ages[0]:.0f} and {ages[-1]:.0f} years ({norms['sex'].values[0]})",
+        "beyond ±1.96",
+        "by age band",
+    )
+    return TextTable(header, rows, title="Norms: of the people they were made of, 5 % should lie beyond ±1.96 in every band of age")
+
+
+def _beyond(norms: xr.Dataset, region: str) -> tuple[str, str]:
+    """Share of people beyond ±1.96 standard deviations, of all and in each band of age."""
+    rows = norms.isel(calibration_row=np.flatnonzero(norms["calibration_region"].values == region))
+    shares = [f"{100 * share:.1f} %" for share in rows["calibration_outside"].values.tolist()]
+    low, high = rows["calibration_age_from"].values.tolist(), rows["calibration_age_to"].values.tolist()
+    bands = [f"{start:g}-{end:g}: {share}" for start, end, share in zip(low[1:], high[1:], shares[1:], strict=True)]
+    return shares[0], ", ".join(bands)
