@@ -198,3 +198,10 @@ def test_norms_say_how_well_calibrated_they_are(tmp_path: Path) -> None:
     brief = write_norms(cohort(1.0).drop_vars("group"), out=tmp_path / "norms.nc", settings=settings).brief
     assert brief.header[-2:] == ("beyond ±1.96", "by age band")
     assert all(row[-2].endswith("%") for row in brief.rows)
+
+
+def test_norms_are_moved_to_a_site_that_has_controls_only(tmp_path: Path) -> None:
+    settings = StudySettings(region=("hypothalamus",), norms=str(tmp_path / "norms.nc"), transfer=True)
+    everybody = cohort(1.0).assign(group=("scan", np.full(80, "HC")))
+    write_norms(everybody, out=tmp_path / "norms.nc", settings=StudySettings(region=("hypothalamus",)))
+    assert not analyse(everybody, settings=settings).findings.table("people").empty

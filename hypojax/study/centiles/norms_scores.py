@@ -16,9 +16,11 @@ from hypojax.study.centiles.norms import EVERYBODY, curve_points
 from hypojax.study.centiles.norms_transfer import Transfer, moved_scores, site_transfers
 from hypojax.study.centiles.shash import quantile, score
 from hypojax.study.formulas.design_record import design_from_text
+from hypojax.study.people.grouping import CONTROL_NAMES
 from hypojax.study.people.sample import Sample
 from hypojax.study.people.whole_sample import Source, whole_sample
 from hypojax.study.study_settings import StudySettings
+from hypojax.tables import plain
 
 SAME: Final = 1e-6
 """Relative difference of the curves in the file and those computed from its coefficients, from which the file is not trusted."""
@@ -67,7 +69,7 @@ def apply_norms(
     _check_sample(norms, sample, regions)
     people = sample.people
     if transfer == "controls":
-        transfer = people.index[(people["group"] == sample.controls()).to_numpy()].tolist()
+        transfer = _control_scans(sample)
     location, scale = (_designed(norms, name, people) for name in ("location_design", "scale_design"))
     volumes = sample.volumes.sel(region=regions).to_numpy().astype(float)
     scores, errors, expected = (np.full(volumes.shape, np.nan) for _ in range(3))
@@ -120,6 +122,15 @@ def norms_fit(norms: xr.Dataset, region: str) -> CentileFit:
     numbers = [float(one[name]) for name in ("epsilon", "delta", "log_likelihood")]
     location, log_scale, covariance = (one[name].to_numpy() for name in ("location", "log_scale", "covariance"))
     return CentileFit(location, log_scale, numbers[0], numbers[1], "shash", numbers[2], covariance, int(one["n"]))
+
+
+def _control_scans(sample: Sample) -> list[str]:
+    """Scans of controls; all with a group, where the only one has a usual name of controls."""
+    groups = sample.people.get("group")
+    if groups is not None and groups.nunique() == 1 and plain(str(groups.dropna().iloc[0])) in CONTROL_NAMES:
+        return [str(scan) for scan in groups.dropna().index]
+    controls = sample.controls()
+    return [str(scan) for scan in sample.people.index[(sample.people["group"] == controls).to_numpy()]]
 
 
 def _check_file(norms: xr.Dataset) -> None:
