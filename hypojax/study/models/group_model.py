@@ -15,6 +15,7 @@ from jaxtyping import Float64
 
 from hypojax.study.models.adjusted import FittedModel
 from hypojax.study.models.effect import Effect, effects_dataset
+from hypojax.study.models.group_asymmetry import asymmetry_by_group
 from hypojax.study.models.model_effects import Question, effects_of, questions_of
 from hypojax.study.models.model_permutations import with_fwer
 from hypojax.study.models.multiplicity import with_fdr
@@ -70,8 +71,8 @@ def compare(source: Source, formula: str | None = None, *, settings: StudySettin
     Dataset over region, term, contrast, quantity and method (`hypojax.study.models.effect`). Quantities of a category: ``difference`` of
     adjusted means (unit of the volumes), ``percent`` of the adjusted mean of the reference (every number at its mean, levels of other
     categories with equal weight; interval by the delta method), ``hedges_g`` of the raw volumes, ``hedges_g_adjusted`` of the adjusted
-    difference in residual standard deviations; of a number ``slope``, unit of the volumes for one unit of it; ``interaction``. Attributes
-    ``formula`` and ``notes``.
+    difference in residual standard deviations, ``asymmetry`` of the indices of left against right; of a number ``slope``, unit of the
+    volumes for one unit of it; ``interaction``. Attributes ``formula`` and ``notes``.
 
     Raises
     ------
@@ -121,6 +122,9 @@ def compare_models(sample: Sample, settings: StudySettings) -> ModelComparison:
     if settings.permutations:
         effects, more = with_fwer(effects, asked, sample, settings, model)
         said = [*said, *more]
+    indices, of_sides, unmade = asymmetry_by_group(sample, settings, model)
+    effects += _reported(of_sides, indices, replace(settings, weights=False), model)
+    said = [*said, *unmade]
     return ModelComparison(tuple(with_fdr(effects)), tuple(found.models), model, tuple(dict.fromkeys([*notes, *said])))
 
 

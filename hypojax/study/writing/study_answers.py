@@ -104,6 +104,21 @@ def verdict(row: Rows) -> str:
     return "hint" if isfinite(row["p_fdr"]) and row["p_fdr"] >= SIGNIFICANT else "difference"
 
 
+def asymmetry_sentence(row: Rows) -> str:
+    """Left against right of one structure: how the groups differ in the index.
+
+    >>> from hypojax.study.models.effect import Effect
+    >>> found = Effect("posterior", "group", "AD - HC", "asymmetry", "", 1.5, "%", p=0.139, ci_low=-0.5, ci_high=3.5, n=64)
+    >>> asymmetry_sentence(found._asdict())
+    'Posterior, left against right: a difference between AD and HC was not shown; index +1.5 points (−0.5 to 3.5; p = .14; n = 64).'
+    """
+    case, control = names_of(str(row["contrast"]))
+    shown = f"a difference between {case} and {control} was {'shown' if row['p'] < SIGNIFICANT else 'not shown'}"
+    numbers = f"{figure(row['estimate'], '%', sign=True)} points ({between(row['ci_low'], row['ci_high'], '%')}; p {p_text(row['p'])}"
+    structure = region_name(str(row["region"])).capitalize()
+    return f"{structure}, left against right: {shown}; index {numbers}; n = {int(row['n'])})."
+
+
 def _claim(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
     value = float(row["estimate"])
     if row["quantity"] in CHANGES:

@@ -10,7 +10,8 @@ import pandas as pd
 from hypojax.reporting import Bullets, Heading, Page, Paragraph, TextTable
 from hypojax.reporting.page import Block
 from hypojax.study.models.comparability import imbalances
-from hypojax.study.writing.study_answers import PRIMARY, SHORT_HEADER, answers, paragraph, short_rows
+from hypojax.study.models.group_asymmetry import ASYMMETRY
+from hypojax.study.writing.study_answers import PRIMARY, SHORT_HEADER, answers, asymmetry_sentence, paragraph, short_rows
 from hypojax.study.writing.study_findings import Findings
 from hypojax.study.writing.study_methods import limits, methods, references
 from hypojax.study.writing.wording import SHOWN_UNITS, amount, figure, interval, listed, p_text, plain_number, records, region_name
@@ -155,7 +156,7 @@ def _answer(found: Findings) -> list[Block]:
     rows = short_rows(found.effects, terms=[found.term])
     emphasis = tuple("strong" if row[-1] == "difference" else "" for row in rows)
     table = TextTable(SHORT_HEADER, rows, emphasis=emphasis)  # type: ignore[arg-type]  # words of Emphasis
-    further = [*found.remarks.get("equivalence", ()), *_by_sex(found)]
+    further = [*found.remarks.get("equivalence", ()), *_by_sex(found), *_sides(found)]
     return [*blocks, *([Bullets(further)] if further else []), table, Paragraph(OF_ALL_TERMS)]
 
 
@@ -164,6 +165,11 @@ def _by_sex(found: Findings) -> list[str]:
     crossed = found.effects[found.effects["quantity"].eq("interaction") & found.effects["term"].str.contains("sex")]
     crossed = crossed[~crossed["region"].str.startswith(SIDES)]
     return [paragraph(row, {}, smallest={}, counts={}, confidence=found.settings.confidence) for row in records(crossed)[:SHOWN]]
+
+
+def _sides(found: Findings) -> list[str]:
+    """Left against right, for the first structures."""
+    return [asymmetry_sentence(row) for row in records(found.effects[found.effects["quantity"].eq(ASYMMETRY)])[:SHOWN]]
 
 
 def _choices(found: Findings) -> list[Block]:
