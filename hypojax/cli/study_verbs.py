@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import OK, Verb
 from hypojax.reason import Reason, RunError
-from hypojax.study.study_settings import StudySettings
+from hypojax.study.study_settings import NormsSettings, StudySettings
 
 Source = Annotated[Positional[str], arg(metavar="SOURCE", help_behavior_hint="")]
 Options = OmitArgPrefixes[StudySettings]
@@ -90,7 +90,7 @@ class NormsVerb(Verb):
 
     source: Source = ""
     """Folder of a run, or a table."""
-    settings: Options = field(default_factory=StudySettings)
+    settings: OmitArgPrefixes[NormsSettings] = field(default_factory=NormsSettings)
     """Which columns and regions are taken."""
     out: Path = Path("norms.nc")
     """File for the norms."""
@@ -101,7 +101,7 @@ class NormsVerb(Verb):
             raise RunError(Reason.USAGE, "hypojax norms needs SOURCE, for example: hypojax norms reference/ --out norms.nc")
         from hypojax.study import write_norms
 
-        found = write_norms(self.source, out=self.out, settings=self.settings, callback=screen.say)
+        found = write_norms(self.source, out=self.out, settings=self.settings.as_study(), callback=screen.say)
         for note in found.notes:
             screen.say(f"note: {note}")
         shown = found.brief

@@ -1,6 +1,6 @@
 """Settings of a study: arguments of the library, options of ``hypojax study`` and part of its record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Literal
 
@@ -48,8 +48,12 @@ class StudySettings:
         Bound of the equivalence test, mm3 (of the change: mm3 a year): is the group difference smaller than this?
     unit
         Unit of the volumes of a table made elsewhere: mm3, cm3 or mL.
-    age, sex, icv
-        Columns of age (years), sex and head size. Default: columns with usual names.
+    age
+        Column of age in years. Default: a column with a usual name.
+    sex
+        Column of sex. Default: a column with a usual name (sex, gender).
+    icv
+        Column of head size. Default: the measured intracranial volume, or a column with a usual name (icv, eTIV, ...).
     norms
         Norms file made by `hypojax norms`: centiles and z-scores of every person are added.
     transfer
@@ -87,6 +91,58 @@ class StudySettings:
     weights: bool = False
     seed: int = 0
     strict_tables: bool = False
+
+
+@dataclass(frozen=True)
+class NormsSettings:
+    """Settings of norms: which columns and regions are taken.
+
+    Parameters
+    ----------
+    region
+        Regions: names of them, or hypothalamus (whole, left, right), subunits (the ten), all. Where only regions of hypojax are asked
+        for, norms are made of all of them.
+    group
+        Column of groups: norms are fitted on the controls. Default: a column with a usual name.
+    cases
+        Values of the group column that are cases; all others are controls.
+    pheno
+        Table of further columns, joined by subject.
+    site
+        Column of the site or scanner.
+    subject
+        Column of the subject, for people with several scans: the first of each counts.
+    unit
+        Unit of the volumes of a table made elsewhere: mm3, cm3 or mL.
+    age
+        Column of age in years. Default: a column with a usual name.
+    sex
+        Column of sex. Default: a column with a usual name (sex, gender).
+    icv
+        Column of head size. Default: the measured intracranial volume, or a column with a usual name (icv, eTIV, ...).
+    strict_tables
+        Refuse tables with faults; by default the faulty values are left out and named.
+    """
+
+    region: tuple[str, ...] = ("hypothalamus", "icv")
+    group: str | None = None
+    cases: UseAppendAction[tuple[str, ...]] = ()
+    pheno: str | None = None
+    site: str | None = None
+    subject: str | None = None
+    unit: Literal["mm3", "cm3", "mL"] | None = None
+    age: str | None = None
+    sex: str | None = None
+    icv: str | None = None
+    strict_tables: bool = False
+
+    def as_study(self) -> StudySettings:
+        """The same as settings of a study, in which the others have their defaults.
+
+        >>> NormsSettings(unit="mL").as_study().unit
+        'mL'
+        """
+        return StudySettings(**{each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def check_settings(settings: StudySettings) -> None:

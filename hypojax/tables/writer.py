@@ -46,8 +46,13 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def markdown_text(text: str) -> str:
-    """Text from files in Markdown: on one line, without bars and HTML."""
-    return re.sub(r"[ \t]+", " ", escape(visible(" ".join(text.split())), quote=False)).replace("|", "\\|")
+    """Text from files in Markdown: on one line, without bars and HTML. What begins no tag stays, as in ``p < .001``.
+
+    >>> markdown_text("p < .001"), markdown_text("<b>x</b> > y")
+    ('p < .001', '&lt;b&gt;x&lt;/b&gt; > y')
+    """
+    plain = re.sub(r"[ \t]+", " ", escape(visible(" ".join(text.split())), quote=False)).replace("|", "\\|")
+    return re.sub(r"(?<= )&(lt|gt);(?= )", lambda found: "<" if found[1] == "lt" else ">", plain)
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a column of objects holds
