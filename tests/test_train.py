@@ -18,7 +18,7 @@ from hypojax.segmenter.forward import TEMPLATE_SCALE
 from hypojax.segmenter.pose import block_positions
 from hypojax.training import augmentation, head
 from hypojax.training.augmentation import AppearanceConfig, WarpConfig, grid_positions, linear_lookup, nearest_lookup, random_warp, to_index
-from hypojax.training.box import BoxConfig, Boxes, box_example, plain_box, random_scalp
+from hypojax.training.box import BoxConfig, Boxes, box_example, plain_box, random_scalp, swollen
 from hypojax.training.stage import box_loss, hard_dice, head_loss, pose_loss, pose_losses, soft_dice
 
 INTERPOLATION = 1e-4
@@ -379,3 +379,16 @@ def test_unknown_intracranial_volume_gives_no_gradient() -> None:
     unknown = head_target(channel=0, weight=0.0)._replace(place=jnp.zeros((4, 4, 4)))
     for loss, outputs in ((head_loss, 2), (pose_loss, 6)):
         np.testing.assert_array_equal(jax.grad(lambda x, loss=loss: loss(x, unknown))(jnp.ones((4, 4, 4, outputs))), 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_swollen_hypothalamus_changes_within_and_not_far_away_and_never_folds(seed: int) -> None:
+    positions = grid_positions((72, 72, 72), 1.0)
+    assert np.array_equal(swollen(jax.random.key(seed), positions, 0.0), positions)
+    moved = np.asarray(swollen(jax.random.key(seed), positions, 10.0), np.float64)  # as far as it goes either way
+    slopes = np.stack([np.stack(np.gradient(moved[..., axis]), axis=-1) for axis in range(3)], axis=-2)
+    change = np.linalg.det(slopes)
+    assert change.min() > 0.2
+    middle = change[36, 36, 36]
+    assert middle == pytest.approx(np.exp(0.9), rel=0.15) or middle == pytest.approx(np.exp(-0.9), rel=0.15)  # three edges of 0.3
+    np.testing.assert_allclose(moved[0, 0, 0], positions[0, 0, 0], atol=1e-3)
