@@ -173,3 +173,10 @@ def test_any_voxels_of_any_type_and_scaling_go_through_or_are_refused_with_a_rea
     except HypojaxError:
         return
     assert 0 <= row["nonfinite_voxels"] < voxels.size
+
+
+def test_a_mark_beyond_what_float32_holds_is_left_out_without_a_warning() -> None:
+    voxels = phantom_voxels().astype(np.float32)
+    voxels[0, 0, 0] = 7.9711807e37
+    found = intensities(voxels, slope=75099424161792.0, intercept=1e30)
+    assert np.isfinite(found).all()

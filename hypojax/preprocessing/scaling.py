@@ -103,7 +103,8 @@ def intensities(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: fl
         if found.ordinary:
             scale(stored, target, slope, intercept)
         else:
-            target[...] = _moved(_scaled(stored, slope, intercept), found)
+            with np.errstate(over="ignore", invalid="ignore"):  # of what is left out
+                target[...] = _moved(_scaled(stored, slope, intercept), found)
         if found.left_out:
             values = _scaled(stored, slope, intercept)
             counted = (values >= found.low) & (values <= found.high)

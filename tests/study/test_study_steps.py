@@ -138,7 +138,8 @@ def test_what_is_said_of_head_size_is_what_was_done() -> None:
     same = analyse(given.assign(icv=1.5e6), settings=PLAIN)
     assert same.findings.remarks["head_size"] == ("Volumes are not corrected for head size, which is the same number in all scans.",)
     assert not any("nan" in sentence for sentence in same.findings.checks)
-    assert "no test could be made" in same.answers[-1]
+    assert any("region icv: all 48 scans have the volume 1.5e+06" in note for note in same.notes)
+    assert set(same.findings.effects["region"]) == {"hypothalamus"}
 
 
 def test_scans_without_the_uncertainty_that_weighs_them_are_counted() -> None:

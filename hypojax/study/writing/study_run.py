@@ -177,7 +177,7 @@ def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findin
     """Effects and all that belongs to them, and the models that they come from."""
     check_settings(settings)
     sample = source if isinstance(source, Sample) else read_sample(source, settings)
-    _refuse_constant(sample)
+    sample = _without_constants(sample)
     say(f"{counted(len(sample.people), 'scan')}, {counted(sample.volumes.sizes['region'], 'region')}")
     if settings.change:
         _check_change(settings)
@@ -242,13 +242,19 @@ def _check_change(settings: StudySettings) -> None:
         )
 
 
-def _refuse_constant(sample: Sample) -> None:
-    """Refuse a region whose volume is the same in all scans: no model can be fitted to it."""
+def _without_constants(sample: Sample) -> Sample:
+    """The sample without regions whose volume is the same in all scans, which no model can be fitted to; refused where none is left."""
+    kept, said = [], []
     for region in sample.volumes["region"].values.tolist():
         known = sample.volumes.sel(region=region).dropna("scan").values
         if known.size > 1 and known.min() == known.max():
             why = f"all {known.size} scans have the volume {known[0]:g}, so there is nothing to compare"
-            raise RunError(Reason.USAGE, f"region {visible(str(region))}: {why}; correct the column, or name other regions with --region")
+            said.append(f"region {visible(str(region))}: {why}")
+        else:
+            kept.append(region)
+    if not kept:
+        raise RunError(Reason.USAGE, f"{said[0]}; correct the column, or name other regions with --region")
+    return replace(sample, volumes=sample.volumes.sel(region=kept), notes=(*sample.notes, *said)) if said else sample
 
 
 def _silent(_: str) -> None:
