@@ -22,7 +22,6 @@ fetch() {
 }
 
 measure() {
-    local site
     site=$(mktemp -d)
     trap 'rm -rf "$site"' EXIT
     if ! python3 -c 'import hypojax; hypojax.__version__' 2> "$site/why"; then
