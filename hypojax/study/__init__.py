@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hypojax.study.models.effect import Effect, effects_dataset, effects_table
     from hypojax.study.models.equivalence import equivalence_test
     from hypojax.study.models.group_model import compare
+    from hypojax.study.models.mixed_regions import mixed_model
     from hypojax.study.over_time.longitudinal import change
     from hypojax.study.people.sample import Sample, read_sample
     from hypojax.study.sites.harmonisation import apply_harmonisation, harmonise
@@ -31,6 +32,7 @@ _MODULES: Final = {
     "models.effect": ("Effect", "effects_dataset", "effects_table"),
     "models.equivalence": ("equivalence_test",),
     "models.group_model": ("compare",),
+    "models.mixed_regions": ("mixed_model",),
     "sites.harmonisation": ("apply_harmonisation", "harmonise"),
     "over_time.longitudinal": ("change",),
     "centiles.norms": ("fit_norms",),
@@ -47,8 +49,8 @@ _HOME: Final = {name: module for module, names in _MODULES.items() for name in n
 
 __all__ = [
     "Effect", "NormsResult", "Sample", "StudyResult", "StudySettings", "analyse", "apply_harmonisation", "apply_norms", "change", "compare",
-    "effects_dataset", "effects_table", "equivalence_test", "fit_norms", "harmonise", "power", "power_at", "power_of_groups", "read_sample",
-    "smallest_difference", "write_norms", "write_study", "write_summaries",
+    "effects_dataset", "effects_table", "equivalence_test", "fit_norms", "harmonise", "mixed_model", "power", "power_at", "power_of_groups",
+    "read_sample", "smallest_difference", "write_norms", "write_study", "write_summaries",
 ]  # fmt: skip
 
 
