@@ -21,7 +21,7 @@ import pandas as pd
 from figures import machine
 
 from hypojax.schema import REGIONS
-from hypojax.study.models.group_model import Comparison, compare_models
+from hypojax.study.models.group_model import ModelComparison, compare_models
 from hypojax.study.people.sample import Sample, read_sample
 from hypojax.study.study_settings import StudySettings
 
@@ -57,14 +57,14 @@ def timed(what: str) -> Iterator[None]:
     print(f"{what}: {time.perf_counter() - start:.1f} s (peak memory so far {peak:.2f} GB)", flush=True)
 
 
-def ours(table: pd.DataFrame, *, permutations: int, regions: tuple[str, ...] = ("all",)) -> tuple[Sample, Callable[[], Comparison]]:
+def ours(table: pd.DataFrame, *, permutations: int, regions: tuple[str, ...] = ("all",)) -> tuple[Sample, Callable[[], ModelComparison]]:
     """A sample, and its comparison."""
     settings = StudySettings(region=regions, formula=FORMULA, permutations=permutations, unit="mm3")
     sample = read_sample(table, settings)
     return sample, lambda: compare_models(sample, settings)
 
 
-def beside_statsmodels(table: pd.DataFrame, found: Comparison) -> None:
+def beside_statsmodels(table: pd.DataFrame, found: ModelComparison) -> None:
     """HC3 of every region in a loop, held against ours."""
     import statsmodels.formula.api as smf
 
