@@ -26,9 +26,9 @@ from hypojax.evaluation.evaluation_page import NOTES, evaluation_page, tables
 from hypojax.evaluation.scores import METRICS
 from hypojax.evaluation.summary import strata, subjects_of, wilson
 from hypojax.metrics import PairedAgreement, bland_altman, bootstrap, icc21, icc31, paired_agreement
+from hypojax.pages import html, markdown
 from hypojax.phantom import Phantom, render
 from hypojax.reason import Reason, RunError
-from hypojax.reporting import html, markdown
 from hypojax.scans import write_nifti
 from hypojax.store import ScanEntry
 from hypojax.store.evaluations import EVALUATIONS

@@ -22,8 +22,8 @@ from hypojax.monitoring.difference import adjusted_ratio, holm, paired_ratio, ra
 from hypojax.monitoring.drift_page import drift_page, sentences, verdict
 from hypojax.monitoring.limits import Choice
 from hypojax.monitoring.measures import covariates
+from hypojax.pages import html, markdown
 from hypojax.reason import RunError
-from hypojax.reporting import html, markdown
 
 STATISTICS = {"mean": 0.0, "mean_low": -0.01, "mean_high": 0.01, "median": 0.0, "worst": -0.1}
 

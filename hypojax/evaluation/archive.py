@@ -18,7 +18,7 @@ import xarray as xr
 from hypojax.evaluation.evaluation_page import evaluation_page
 from hypojax.evaluation.maps import STORE
 from hypojax.evaluation.summary import GROUP, GROUP_METRIC, SUMMARY
-from hypojax.reporting import html, markdown
+from hypojax.pages import html, markdown
 from hypojax.schema import SCAN_REGION
 from hypojax.storage import Disk, on_disk, place
 from hypojax.store import append_evaluation, read_evaluations

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from hypojax.evaluation.summary import EVERYONE
-from hypojax.reporting import Bullets, Heading, Page, TextTable, number
+from hypojax.pages import Bullets, Heading, Page, TextTable, number
 
 WHOLES: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right")
 """Regions shown for strata; the Dataset has them all."""

@@ -13,8 +13,8 @@ from hypojax.matching.balance import UNBALANCED, balance_table
 from hypojax.matching.sets import TEST, folds, hold_out, matched_pairs
 from hypojax.matching.split_plan import SplitPlan
 from hypojax.matching.subjects import SUBJECT, read_participants
+from hypojax.pages import Bullets, Page, Paragraph, TextTable, markdown
 from hypojax.reason import Reason, RunError
-from hypojax.reporting import Bullets, Page, Paragraph, TextTable, markdown
 from hypojax.storage import Disk, on_disk, place
 from hypojax.tables import typed_column
 from hypojax.tables.cells import counted

@@ -41,7 +41,7 @@ from hypojax.monitoring.measures import (
     one_a_subject,
     repeats,
 )
-from hypojax.reporting import html, markdown
+from hypojax.pages import html, markdown
 from hypojax.storage import Disk, on_disk, place
 from hypojax.tables.writer import tsv
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from hypojax.metrics import Interval
 from hypojax.monitoring.finding import DriftResult, Finding, trend_rows, trend_sentences
-from hypojax.reporting import Bullets, Figure, Heading, Page, Paragraph, TextTable, interval_figure, per_cent
-from hypojax.reporting.figures import IntervalRow
-from hypojax.reporting.page import Block, Emphasis
+from hypojax.pages import Bullets, Figure, Heading, Page, Paragraph, TextTable, interval_figure, per_cent
+from hypojax.pages.figures import IntervalRow
+from hypojax.pages.page import Block, Emphasis
 from hypojax.tables.cells import counted
 
 FRACTIONS: Final = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}

@@ -12,7 +12,7 @@ import numpy as np
 
 import hypojax
 from hypojax import demonstration as demo
-from hypojax.reporting import coronal_figure
+from hypojax.pages import coronal_figure
 from hypojax.scans import read
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from hypojax.reporting import Figure
+from hypojax.pages import Figure
 from hypojax.study.models.adjusted import FittedModel, adjusted_means, adjusted_volumes, age_lines, levels_in
 from hypojax.study.writing.study_figures import (
     age_figure,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from hypojax.pages import Bullets, Heading, Page, Paragraph, TextTable, html, markdown
+from hypojax.pages.page import Block
 from hypojax.reason import Reason, RunError, visible
-from hypojax.reporting import Bullets, Heading, Page, Paragraph, TextTable, html, markdown
-from hypojax.reporting.page import Block
 from hypojax.storage import Disk, on_disk, place
 from hypojax.study.formulas.formula import parse
 from hypojax.study.models.effect import effects_table

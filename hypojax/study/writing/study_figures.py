@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from hypojax.reporting.figures import blank_figure
+from hypojax.pages.figures import blank_figure
 from hypojax.storage import place
 from hypojax.study.writing.wording import SHOWN_UNITS, region_name
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import pandas as pd
 import xarray as xr
 
-from hypojax.reporting import Figure
+from hypojax.pages import Figure
 from hypojax.study.people.sample import Sample
 from hypojax.study.study_settings import StudySettings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from hypojax.reporting import TextTable
+from hypojax.pages import TextTable
 from hypojax.storage import Disk, on_disk, place
 from hypojax.study.centiles.norms import fit_norms
 from hypojax.study.people.whole_sample import whole_sample

@@ -7,8 +7,8 @@ from typing import Any
 
 import xarray as xr
 
+from hypojax.pages import TextTable, html, markdown
 from hypojax.reason import Reason, RunError, visible
-from hypojax.reporting import TextTable, html, markdown
 from hypojax.storage import Disk, on_disk, place
 from hypojax.study.models.adjusted import FittedModel
 from hypojax.study.models.effect import Effect, effects_dataset, effects_table

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from hypojax.reporting import Bullets, Heading, Page, Paragraph, TextTable
-from hypojax.reporting.page import Block
+from hypojax.pages import Bullets, Heading, Page, Paragraph, TextTable
+from hypojax.pages.page import Block
 from hypojax.study.models.comparability import imbalances
 from hypojax.study.models.group_asymmetry import ASYMMETRY
 from hypojax.study.writing.study_answers import PRIMARY, SHORT_HEADER, answers, asymmetry_sentence, paragraph, short_rows

@@ -1,4 +1,4 @@
-"""`hypojax.reporting`: the picture is written, and shows labels where they lie."""
+"""`hypojax.pages`: the picture is written, and shows labels where they lie."""
 
 import sys
 from pathlib import Path
@@ -9,9 +9,9 @@ from affines import affine_of, reorder
 from matplotlib import image as png
 from matplotlib.colors import to_rgb
 
+from hypojax.pages.figures import COLOURS, INTRACRANIAL_COLOUR, coronal_figure
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
 from hypojax.reason import HypojaxError, Reason
-from hypojax.reporting.figures import COLOURS, INTRACRANIAL_COLOUR, coronal_figure
 from hypojax.volumes.structure import label_voxels
 
 COLOUR_TOLERANCE = 0.12

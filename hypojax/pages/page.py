@@ -1,6 +1,6 @@
 """A page to read as plain data, and its two forms: HTML in one file that needs nothing else, and Markdown.
 
-Rooms that report something (evaluation, monitoring) make a `Page` of text; how it looks is in ``page.html``, once.
+Rooms that report something (evaluation, monitoring) make a `Page` of text; how it looks is in ``templates/page.html``, once.
 """
 
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def html(page: Page) -> str:
     """
     from jinja2 import Environment, FileSystemLoader
 
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, keep_trailing_newline=True)
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, keep_trailing_newline=True)
     blocks = [(type(block).__name__, block) for block in page.blocks]
     return environment.get_template("page.html").render(page=page, blocks=blocks)
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Num, UInt8
 
 from hypojax.grid import Affine, Grid, centred_grid, coronal_view, model_directions, resample, to_world
+from hypojax.pages.page import per_cent
 from hypojax.reason import HypojaxError, Reason
-from hypojax.reporting.page import per_cent
 from hypojax.schema import LABELS, SUBUNITS
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Drawings of scans and cohorts for papers, with matplotlib (extra ``report``)."""
