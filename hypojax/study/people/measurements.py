@@ -6,10 +6,10 @@ from typing import Final
 
 import pandas as pd
 
+from hypojax.cohort.ratings import WORDS
 from hypojax.schema import FLAG_TEXT
 from hypojax.storage import Location
 from hypojax.study.people.numbers_read import cell_texts
-from hypojax.study.people.ratings import WORDS
 from hypojax.study.people.table_file import Meanings
 
 STATUS, REASON, MESSAGE, DUPLICATE, RATING = "status", "reason", "message", "duplicate_of", "rating"

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from hypojax.cohort.ratings import DOUBT, REJECT, latest_ratings, read_ratings
 from hypojax.reason import Reason, RunError, visible
 from hypojax.schema import FLAG_TEXT
 from hypojax.study.people.measurements import DUPLICATE, MESSAGE, RATING, REASON, STATUS, Measurements
 from hypojax.study.people.numbers_read import cell_texts
-from hypojax.study.people.ratings import DOUBT, REJECT, latest_ratings, read_ratings
 from hypojax.tables.cells import counted
 
 Mask = Bool[np.ndarray, " scan"]

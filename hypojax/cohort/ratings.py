@@ -7,9 +7,8 @@ import pandas as pd
 
 from hypojax.reason import RunError, visible
 from hypojax.storage import Location
-from hypojax.study.people.numbers_read import cell_texts
 from hypojax.tables import read_table
-from hypojax.tables.cells import counted
+from hypojax.tables.cells import MISSING, counted
 
 RATINGS: Final = "qc.tsv"
 
@@ -53,13 +52,13 @@ def latest_ratings(ratings: pd.DataFrame, scans: Sequence[str]) -> tuple[pd.Seri
     >>> latest_ratings(pd.DataFrame(said), ["a", "b"])[0].tolist()
     ['doubt', '']
     """
-    words = [WORDS.get(cell.casefold(), "") for cell in cell_texts(ratings["rating"])]
-    strange = sorted({cell for cell, word in zip(cell_texts(ratings["rating"]), words, strict=True) if cell and not word})
+    words = [WORDS.get(cell.casefold(), "") for cell in _texts(ratings["rating"])]
+    strange = sorted({cell for cell, word in zip(_texts(ratings["rating"]), words, strict=True) if cell and not word})
     notes = (
         [f"{counted(len(strange), 'kind')} of ratings not known and not used: {', '.join(map(visible, strange[:3]))}"] if strange else []
     )
     table = pd.DataFrame(
-        {"scan": cell_texts(ratings["scan"]), "rater": cell_texts(ratings["rater"]), "rating": words, "time": cell_texts(ratings["time"])}
+        {"scan": _texts(ratings["scan"]), "rater": _texts(ratings["rater"]), "rating": words, "time": _texts(ratings["time"])}
     )
     unknown = len(set(table["scan"]) - set(scans))
     notes += [f"ratings: {counted(unknown, 'scan')} of them not among these"] if unknown else []
@@ -67,3 +66,9 @@ def latest_ratings(ratings: pd.DataFrame, scans: Sequence[str]) -> tuple[pd.Seri
     found = {word: set(last.index.get_level_values("scan")[last["rating"] == word]) for word in (ACCEPT, DOUBT, REJECT)}
     held = [next((word for word in (REJECT, DOUBT, ACCEPT) if scan in found[word]), "") for scan in scans]
     return pd.Series(held, index=list(scans), dtype=object), notes
+
+
+def _texts(column: pd.Series) -> list[str]:
+    """Cells as text without blanks at their ends; empty where they are missing."""
+    texts = ["" if gone else str(cell).strip() for cell, gone in zip(column, column.isna(), strict=True)]
+    return ["" if text in MISSING else text for text in texts]
