@@ -1,0 +1,191 @@
+"""Sections through the 1 mm box of a scan: its intensities, labels as its label map has them, and their outlines, without any drawing.
+
+Labels are made by the rule of the scan's own label map (`hypojax.volumes.label_map`) on a grid of 0.5 mm that lies in the box, so that
+what is drawn amounts to the volumes of the table. The label map on the scan's own voxels has the same volumes; its surface may lie up to
+half a voxel from the one drawn here, since its voxels are other ones.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float32, Float64, Num, UInt8
+from scipy import ndimage
+
+from hypojax.grid import Grid
+from hypojax.reason import ScanError
+from hypojax.schema import BOX_SHAPE, BOX_SPACING, LABELS
+from hypojax.volumes.label_map import native_labels
+from hypojax.volumes.structure import clean_hypothalamus
+
+PLANES: Final[dict[str, int]] = {"coronal": 0, "sagittal": 2, "axial": 1}
+"""Plane of a section → the axis of a model grid that it is cut across, in the order of a page."""
+
+FINE: Final = 2
+"""Steps of the labels in a millimetre. Every second one lies in the middle of a voxel of the box."""
+
+NEAR: Final = 12
+"""Millimetres round the hypothalamus whose intensities choose the window."""
+
+WINDOW: Final = (2.0, 99.0)
+"""Percentiles there that are drawn black and white: between fluid and white matter, so that grey matter is grey."""
+
+TAPER: Final = (0.25, 0.5, 0.25)
+"""By which the steps of labels are smoothed along an outline; what is too small for it keeps its steps."""
+
+MARGIN: Final = 3
+"""Steps of the labels round an outline that are looked at."""
+
+
+class Outline(NamedTuple):
+    """The closed outline of one label in a section: ``points`` (column, row) in mm from its upper left corner."""
+
+    label: int
+    points: Float64[np.ndarray, "n 2"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section through the box, as a picture has it: rows from top to bottom, the left of the head on the left.
+
+    Parameters
+    ----------
+    plane
+        ``coronal``, ``sagittal`` (front on the right) or ``axial`` (front on top).
+    offset
+        mm from the middle of the hypothalamus: to the front, to the right, upwards.
+    image
+        Intensities, a value a millimetre.
+    labels
+        Labels, `FINE` steps a millimetre; the first lies in the middle of the first value of ``image``.
+    """
+
+    plane: str
+    offset: int
+    image: Float32[np.ndarray, "rows columns"]
+    labels: UInt8[np.ndarray, "fine_rows fine_columns"]
+
+    @property
+    def outlines(self) -> Iterator[Outline]:
+        """The outlines of all labels, one a connected piece or hole."""
+        for label, place in enumerate(ndimage.find_objects(self.labels), start=1):
+            if place is not None:
+                for points in contours(self.labels == label, place):
+                    yield Outline(label, (points / FINE + 0.5) * BOX_SPACING)
+
+
+@dataclass(frozen=True)
+class ScanBox:
+    """The box of one scan.
+
+    Parameters
+    ----------
+    image
+        Intensities (z-score), 1 mm.
+    labels
+        Labels of the hypothalamus, `FINE` steps a millimetre, from the middle of the first voxel to the middle of the last.
+    """
+
+    image: Float32[np.ndarray, "a s r"]
+    labels: UInt8[np.ndarray, "u v w"]
+
+    @cached_property
+    def middle(self) -> tuple[int, int, int]:
+        """The voxel of the box in the middle of the hypothalamus."""
+        a, s, r = np.round(np.argwhere(self.labels > 0).mean(axis=0) / FINE).astype(int).tolist()
+        return a, s, r
+
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """Intensities that are drawn black and white."""
+        reach = [slice(max(0, index - NEAR), index + NEAR + 1) for index in self.middle]
+        low, high = np.percentile(self.image[tuple(reach)], WINDOW)
+        return float(low), float(max(high, low + 1e-3))
+
+    def sections(self, plane: str) -> list[Section]:
+        """Sections across the hypothalamus, one a millimetre: from front to back, from left to right, from top to bottom."""
+        axis = PLANES[plane]
+        found = np.flatnonzero(np.moveaxis(self.labels, axis, 0)[::FINE].any(axis=(1, 2)))
+        order = found if plane == "sagittal" else found[::-1]
+        return [self.section(plane, int(index) - self.middle[axis]) for index in order]
+
+    def section(self, plane: str, offset: int) -> Section:
+        """One section, ``offset`` mm from the middle of the hypothalamus."""
+        axis = PLANES[plane]
+        index = self.middle[axis] + offset
+        return Section(plane, offset, _upright(self.image.take(index, axis), plane), _upright(self.labels.take(index * FINE, axis), plane))
+
+
+def read_box(cohort: xr.Dataset, scan: str) -> ScanBox | None:
+    """The box of a scan of a cohort, with its labels; None where the scan has no posterior (see `missing_sentence`).
+
+    Parameters
+    ----------
+    cohort
+        As `hypojax.open_cohort` gives it.
+    scan
+        Its id.
+
+    Raises
+    ------
+    ScanError
+        What is stored of it cannot be read.
+    """
+    row = cohort[["image", "posterior", "box_affine"]].sel(scan=scan).compute(scheduler="synchronous")
+    posterior = row["posterior"].sel(region=list(LABELS.values())).values
+    if np.isnan(posterior).any() or not (posterior > 0).any():
+        return None
+    grid = Grid(BOX_SHAPE, row["box_affine"].values.astype(np.float64))
+    labels = box_labels(np.round(posterior * 255).astype(np.uint8), grid)
+    return ScanBox(np.nan_to_num(row["image"].values, nan=float(np.nanmin(row["image"].values))), labels) if labels.any() else None
+
+
+def box_labels(subunits: UInt8[np.ndarray, "10 x y z"], grid: Grid) -> UInt8[np.ndarray, "u v w"]:
+    """Labels of the box, `FINE` steps a millimetre, from posteriors × 255: as many voxels of each as its soft volume amounts to.
+
+    Voxels of the box beyond the field of view, which the arrays of a cohort do not know, count as within.
+    """
+    fine = grid.affine.copy()
+    fine[:3, :3] /= FINE
+    i, j, k = (FINE * (n - 1) + 1 for n in grid.shape)
+    return native_labels(clean_hypothalamus(subunits, grid, np.ones(grid.shape, bool)), grid, shape=(i, j, k), affine=fine)
+
+
+def missing_sentence(cohort: xr.Dataset, scan: str) -> str:
+    """Why a scan has no pictures, in a sentence; empty where it has some."""
+    row = cohort[["status", "reason"]].sel(scan=scan)
+    status, reason = str(row["status"].item()), str(row["reason"].item()).replace("_", " ")
+    if status == "failed":
+        return f"There is no picture, since the scan could not be measured ({reason})."
+    if status != "done":
+        return "There is no picture yet, since the scan has not been measured."
+    try:
+        found = read_box(cohort, scan)
+    except ScanError:
+        return "There is no picture, since what is stored of the scan cannot be read; do the run again with --check."
+    return "" if found else "There is no picture, since no hypothalamus is stored of this scan."
+
+
+def contours(mask: Num[np.ndarray, "rows columns"], place: tuple[slice, ...]) -> list[Float64[np.ndarray, "n 2"]]:
+    """Closed smooth outlines (column, row) of a mask; ``place`` is the part of it that holds all of it. What is inside is on their right.
+
+    Raises
+    ------
+    ImportError
+        contourpy, which comes with the extra ``report``, is not installed.
+    """
+    from contourpy import contour_generator
+
+    top, left = (part.start - MARGIN for part in place)
+    exact = np.pad(mask[place].astype(np.float32), MARGIN)
+    smooth = ndimage.correlate1d(ndimage.correlate1d(exact, TAPER, axis=0), TAPER, axis=1)
+    share = smooth if smooth.max() > 0.5 else exact
+    return [np.asarray(line) + np.array([left, top]) for line in contour_generator(z=share).lines(0.5)]
+
+
+def _upright(plane: Num[np.ndarray, "u v"], name: str) -> Num[np.ndarray, "rows columns"]:
+    """A section as a picture has it: the axis that runs upwards from bottom to top."""
+    return plane.T[::-1] if name == "sagittal" else plane[::-1]

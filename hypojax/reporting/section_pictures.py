@@ -1,0 +1,154 @@
+"""Pictures of sections through the hypothalamus of a scan: grey WebP, outlines of the subunits over them as SVG.
+
+Drawn from the 1 mm box of the cohort (`hypojax.plot.sections`, which says how what is drawn here relates to the label map of the scan).
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from typing import Final, NamedTuple
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float32, Float64
+
+from hypojax.plot.sections import PLANES, Section, missing_sentence, read_box
+from hypojax.reason import HypojaxError, Reason, ScanError
+from hypojax.schema import SUBUNITS
+
+SCALE: Final = 6
+"""Pixels a millimetre."""
+
+QUALITY: Final = 72
+"""Of WebP: sections of 40 mm take 3 kB."""
+
+INSET: Final = 0.6
+"""Pixels that an outline lies inside its structure, so that those of two that touch lie side by side."""
+
+SIDES: Final[dict[str, tuple[str, str]]] = {"coronal": ("L", "R"), "sagittal": ("P", "A"), "axial": ("L", "R")}
+"""What is on the left and on the right of a section: left, right, posterior, anterior."""
+
+TOWARDS: Final[dict[str, tuple[str, str]]] = {
+    "coronal": ("in front of", "behind"),
+    "sagittal": ("to the right of", "to the left of"),
+    "axial": ("above", "below"),
+}
+"""Where a section with a distance above and below zero lies, seen from the middle of the hypothalamus."""
+
+
+class SectionPicture(NamedTuple):
+    """A picture of one section, and what is drawn over it.
+
+    Parameters
+    ----------
+    title
+        Where it lies, seen from the middle of the hypothalamus: ``+6 mm``, + to the front, to the right, upwards.
+    image
+        Grey WebP.
+    width, height
+        Its pixels, which are the units of ``outlines``.
+    outlines
+        SVG elements: paths of the classes ``outline subunit-N`` (1 to 5, the same left and right) or ``outline icv``.
+    alt
+        What the picture shows, in a sentence.
+    sides
+        Letters of the left and the right edge (``L``, ``R``), which the page writes.
+    millimetre
+        Pixels of a millimetre.
+    """
+
+    title: str
+    image: bytes
+    width: int
+    height: int
+    outlines: str
+    alt: str
+    sides: tuple[str, str]
+    millimetre: float
+
+    @property
+    def source(self) -> str:
+        """The image as the ``src`` of an ``img``."""
+        return f"data:image/webp;base64,{base64.b64encode(self.image).decode()}"
+
+
+def scan_sections(cohort: xr.Dataset, scan: str) -> Mapping[str, list[SectionPicture]]:
+    """Pictures of all sections through the hypothalamus of a scan, one a millimetre.
+
+    Parameters
+    ----------
+    cohort
+        As `hypojax.open_cohort` gives it.
+    scan
+        Its id.
+
+    Returns
+    -------
+    ``coronal`` (front to back), ``sagittal`` (left to right) and ``axial`` (top to bottom); nothing where the scan has no posterior,
+    which `no_pictures` explains.
+
+    Raises
+    ------
+    HypojaxError
+        USAGE: the extra ``report`` is not installed.
+    """
+    try:
+        box = read_box(cohort, scan)
+    except ScanError:
+        return {}
+    return {plane: [_picture(section, box.window) for section in box.sections(plane)] for plane in PLANES} if box else {}
+
+
+def no_pictures(cohort: xr.Dataset, scan: str) -> str:
+    """Why a scan has no pictures, in a sentence; empty where it has some."""
+    return missing_sentence(cohort, scan)
+
+
+def encoded(image: Float32[np.ndarray, "rows columns"], window: tuple[float, float], *, scale: int) -> tuple[bytes, int, int]:
+    """Intensities between black and white as a grey WebP, enlarged smoothly ``scale`` times; its width and height.
+
+    Raises
+    ------
+    HypojaxError
+        USAGE: the extra ``report`` is not installed.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise HypojaxError(Reason.USAGE, "pictures need Pillow; run: python -m pip install 'hypojax[report]'") from error
+    low, high = window
+    grey = np.clip((image - low) * (255 / (high - low)), 0, 255).astype(np.float32)
+    rows, columns = grey.shape
+    large = Image.fromarray(grey).resize((columns * scale, rows * scale), Image.Resampling.BICUBIC)
+    file = BytesIO()
+    Image.fromarray(np.clip(np.asarray(large), 0, 255).astype(np.uint8)).save(file, "WEBP", quality=QUALITY, method=2)
+    return file.getvalue(), columns * scale, rows * scale
+
+
+def svg_path(lines: Iterable[Float64[np.ndarray, "n 2"]], kind: str, *, inset: float = INSET) -> str:
+    """Closed lines (column, row; pixels) as one SVG path of the class ``outline`` and ``kind``; nothing without lines."""
+    data = "".join(f"M{' '.join(f'{x:g},{y:g}' for x, y in _inset(line, inset).round(1).tolist())}Z" for line in lines)
+    return f'<path class="outline {kind}" d="{data}"/>' if data else ""
+
+
+def _picture(section: Section, window: tuple[float, float]) -> SectionPicture:
+    """A section as WebP and SVG."""
+    image, width, height = encoded(section.image, window, scale=SCALE)
+    lines: dict[int, list[Float64[np.ndarray, "n 2"]]] = {}
+    for label, points in section.outlines:
+        lines.setdefault((label - 1) % len(SUBUNITS) + 1, []).append(points * SCALE)
+    paths = "".join(svg_path(found, f"subunit-{number}") for number, found in sorted(lines.items()))
+    names = ", ".join(SUBUNITS[number - 1].replace("_", " ") for number in sorted(lines))
+    front, back = TOWARDS[section.plane]
+    place = f"{abs(section.offset)} mm {front if section.offset > 0 else back}" if section.offset else "through"
+    alt = f"{section.plane.capitalize()} section {place} the middle of the hypothalamus, with the outlines of: {names}"
+    title = f"{section.offset:+d} mm".replace("-", "−") if section.offset else "0 mm"
+    return SectionPicture(title, image, width, height, paths, alt, SIDES[section.plane], float(SCALE))
+
+
+def _inset(line: Float64[np.ndarray, "n 2"], distance: float) -> Float64[np.ndarray, "n 2"]:
+    """A closed line moved inwards, and without its last point, which is its first."""
+    points = line[:-1]
+    along = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0)
+    inwards = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    return points + inwards * (distance / np.maximum(np.hypot(*inwards.T), 1e-9))[:, None]
