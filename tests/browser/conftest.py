@@ -1,0 +1,46 @@
+"""Fixtures of browser tests: one browser a module, and a page that lets no error and no request pass."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from browsing import WIDE, Watch, chromium, missing
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder have the marker ``browser``; without a browser they are skipped."""
+    why = missing()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if why:
+                item.add_marker(pytest.mark.skip(reason=f"no browser: {why}"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Headless Chromium; closed after the module, because its event loop would be in the way of other tests."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """What went wrong on the page so far; a test that expects a fault takes it out."""
+    return Watch()
+
+
+@pytest.fixture
+def page(browser: "Browser", watch: Watch) -> "Iterator[Page]":
+    """A blank page; the test fails if anything on it is an error, or asks for something that is not on this machine."""
+    context = browser.new_context(viewport={"width": WIDE, "height": 1000})
+    found = context.new_page()
+    watch.attach(found)
+    context.on("page", watch.attach)
+    yield found
+    context.close()
+    assert not watch.faults, "\n".join(watch.faults)
