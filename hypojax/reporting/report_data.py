@@ -117,7 +117,7 @@ def read_report_data(place: Place, settings: ReportSettings, *, ratings: Locatio
     RunError
         ``NOTHING_FOUND``: there is no cohort; ``STORE_DAMAGED``; ``USAGE``: a scan or column that was named does not exist.
     """
-    from hypojax.study.people.ratings import read_ratings
+    from hypojax.cohort.ratings import read_ratings
 
     folder = _folder(locate(place))
     cohort = read_snapshot(place)
