@@ -9,7 +9,8 @@ from affines import affine_of, reorder
 from matplotlib import image as png
 from matplotlib.colors import to_rgb
 
-from hypojax.pages.figures import COLOURS, INTRACRANIAL_COLOUR, coronal_figure
+from hypojax.pages.figures import coronal_figure
+from hypojax.pages.palette import INTRACRANIAL_COLOUR, SUBUNIT_COLOURS
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
 from hypojax.reason import HypojaxError, Reason
 from hypojax.volumes.structure import label_voxels
@@ -42,7 +43,7 @@ def pixels(path: Path, colour: str) -> np.ndarray:
 def test_every_structure_is_outlined_and_the_picture_is_always_the_same(head: Head, tmp_path: Path) -> None:
     first = coronal_figure(*head, tmp_path / "deep" / "down" / "a.png")
     assert first.read_bytes().startswith(b"\x89PNG")
-    assert all(len(pixels(first, colour)) > 20 for colour in (*COLOURS, INTRACRANIAL_COLOUR))
+    assert all(len(pixels(first, colour)) > 20 for colour in (*SUBUNIT_COLOURS, INTRACRANIAL_COLOUR))
     assert coronal_figure(*head, tmp_path / "b.png").read_bytes() == first.read_bytes()
 
 
@@ -54,7 +55,7 @@ def test_left_is_on_the_left_however_the_scan_is_stored(head: Head, tmp_path: Pa
     turned = reorder(volume, affine, (1, 2, 0), flips)[1]
     stored = [reorder(array, affine, (1, 2, 0), flips)[0] for array in (volume, one_side, inside)]
     path = coronal_figure(stored[0], turned, stored[1], stored[2], tmp_path / "one.png")
-    outlined, skull = pixels(path, COLOURS[4]), pixels(path, INTRACRANIAL_COLOUR)
+    outlined, skull = pixels(path, SUBUNIT_COLOURS[4]), pixels(path, INTRACRANIAL_COLOUR)
     quarter = png.imread(path).shape[1] // 4
     half = png.imread(path).shape[0] // 2
     in_head = outlined[(outlined[:, 1] < quarter) & (outlined[:, 0] < half)][:, 1].mean()

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Num, UInt8
 
 from hypojax.grid import Affine, Grid, centred_grid, coronal_view, model_directions, resample, to_world
 from hypojax.pages.page import per_cent
+from hypojax.pages.palette import INTRACRANIAL_COLOUR, SUBUNIT_COLOURS
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import LABELS, SUBUNITS
 
@@ -35,11 +36,6 @@ SPACING: Final = 0.2
 
 WINDOW: Final = (1.0, 99.0)
 """Percentiles of the head slice that are shown black and white."""
-
-COLOURS: Final = ("#e69f00", "#56b4e9", "#d55e00", "#009e73", "#f0e442")
-"""One colour per subunit, the same left and right, distinguishable with colour blindness too (Okabe and Ito 2008)."""
-
-INTRACRANIAL_COLOUR: Final = "#cc79a7"
 
 WIDTH, LABEL, ROW = 900, 330, 22
 """Of the figure of intervals: its width, that of its labels, and the height of a row, pixels."""
@@ -93,7 +89,7 @@ def coronal_figure(
         _draw(axis, resample(volume, affine, grid)[0], (float(window[0]), float(window[1])))
         _outline(axis, _share(intracranial > 0, affine, grid), INTRACRANIAL_COLOUR)
         for value in LABELS:
-            _outline(axis, _share(hypothalamus == value, affine, grid), COLOURS[(value - 1) % len(SUBUNITS)])
+            _outline(axis, _share(hypothalamus == value, affine, grid), SUBUNIT_COLOURS[(value - 1) % len(SUBUNITS)])
         axis.set_title(place, fontsize=8, pad=2)
     _legend(axes.flat[-1])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,21 +111,24 @@ def interval_figure(rows: Sequence[IntervalRow], *, limit: float) -> str:
     def at(value: float) -> float:
         return LABEL + (WIDTH - LABEL - 20) * (value + reach) / (2 * reach)
 
-    band = f'<rect x="{at(-limit):.1f}" y="0" width="{at(limit) - at(-limit):.1f}" height="{height - ROW}" fill="#eef3f7"/>'
-    axis = f'<line x1="{at(0.0):.1f}" x2="{at(0.0):.1f}" y1="0" y2="{height - ROW}" stroke="#888"/>'
+    bottom = height - ROW
+    band = f'<rect class="band" x="{at(-limit):.1f}" y="0" width="{at(limit) - at(-limit):.1f}" height="{bottom}"/>'
+    axis = f'<line class="axis" x1="{at(0.0):.1f}" x2="{at(0.0):.1f}" y1="0" y2="{bottom}"/>'
     ticks = "".join(
-        f'<text x="{at(value):.1f}" y="{height - 5}" text-anchor="middle" fill="#555">{per_cent(value)}</text>'
+        f'<text class="faint" x="{at(value):.1f}" y="{height - 5}" text-anchor="middle">{per_cent(value)}</text>'
         for value in (-reach, -reach / 2, 0.0, reach / 2, reach)
     )
     marks = ""
     for order, row in enumerate(rows):
-        y, colour = ROW * (order + 1), "#d55e00" if row.strong else "#0072b2"
+        y = ROW * (order + 1)
         label = row.label if len(row.label) <= LONGEST_LABEL else f"{row.label[: LONGEST_LABEL - 1]}…"
+        marks += f'<g class="{"strong" if row.strong else ""}"><title>{escape(row.label)}</title>'
         marks += f'<text x="{LABEL - 10}" y="{y + 4}" text-anchor="end">{escape(label)}</text>'
-        marks += f'<line x1="{at(row.low):.1f}" x2="{at(row.high):.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
-        marks += f'<circle cx="{at(row.estimate):.1f}" cy="{y}" r="4" fill="{colour}"/>'
+        marks += f'<line class="interval" stroke-width="2" x1="{at(row.low):.1f}" x2="{at(row.high):.1f}" y1="{y}" y2="{y}"/>'
+        marks += f'<circle class="mark" cx="{at(row.estimate):.1f}" cy="{y}" r="4"/></g>'
     title = "<title>Differences in per cent with 95 % intervals; shaded: within the limit</title>"
-    return f'<svg viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">{title}{band}{axis}{marks}{ticks}</svg>'
+    head = f'<svg class="drawing" viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">'
+    return f"{head}{title}{band}{axis}{marks}{ticks}</svg>"
 
 
 def blank_figure(width: float = 12.0, height: float = 6.4) -> "Figure":
@@ -201,7 +200,7 @@ def _legend(axis: "Axes") -> None:
     """What the colours mean."""
     axis.set_axis_off()
     names = [name.replace("_", " ") for name in SUBUNITS]
-    for row, (name, colour) in enumerate([*zip(names, COLOURS, strict=True), ("intracranial volume", INTRACRANIAL_COLOUR)]):
+    for row, (name, colour) in enumerate([*zip(names, SUBUNIT_COLOURS, strict=True), ("intracranial volume", INTRACRANIAL_COLOUR)]):
         axis.plot([0.08, 0.2], [0.85 - row * 0.11] * 2, color=colour, linewidth=3)
         axis.text(0.25, 0.85 - row * 0.11, name, verticalalignment="center", fontsize=9)
     axis.text(

@@ -1,14 +1,14 @@
 """A page to read as plain data, and its two forms: HTML in one file that needs nothing else, and Markdown.
 
-Rooms that report something (evaluation, monitoring) make a `Page` of text; how it looks is in ``templates/page.html``, once.
+Rooms that report something (evaluation, monitoring) make a `Page` of text; how it looks is in ``templates``, once.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isinf, isnan
-from pathlib import Path
 from typing import Literal
 
+from hypojax.pages.rendering import render_page
 from hypojax.tables.writer import markdown_table, markdown_text
 
 Emphasis = Literal["", "strong", "faint"]
@@ -97,11 +97,8 @@ def html(page: Page) -> str:
     >>> "<p>a &lt; b</p>" in html(Page("Title", [Paragraph("a < b")]))
     True
     """
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, keep_trailing_newline=True)
     blocks = [(type(block).__name__, block) for block in page.blocks]
-    return environment.get_template("page.html").render(page=page, blocks=blocks)
+    return render_page("page.html", {"page": page, "blocks": blocks})
 
 
 def markdown(page: Page) -> str:
