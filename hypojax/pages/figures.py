@@ -14,7 +14,7 @@ from jaxtyping import Float32, Num, UInt8
 from hypojax.grid import Affine, Grid, centred_grid, coronal_view, model_directions, resample, to_world
 from hypojax.pages.page import per_cent
 from hypojax.pages.palette import INTRACRANIAL_COLOUR, SUBUNIT_COLOURS
-from hypojax.reason import HypojaxError, Reason
+from hypojax.reason import HypojaxError, Reason, visible
 from hypojax.schema import LABELS, SUBUNITS
 
 if TYPE_CHECKING:
@@ -121,8 +121,9 @@ def interval_figure(rows: Sequence[IntervalRow], *, limit: float) -> str:
     marks = ""
     for order, row in enumerate(rows):
         y = ROW * (order + 1)
-        label = row.label if len(row.label) <= LONGEST_LABEL else f"{row.label[: LONGEST_LABEL - 1]}…"
-        marks += f'<g class="{"strong" if row.strong else ""}"><title>{escape(row.label)}</title>'
+        whole = visible(row.label)
+        label = whole if len(whole) <= LONGEST_LABEL else f"{whole[: LONGEST_LABEL - 1]}…"
+        marks += f'<g class="{"strong" if row.strong else ""}"><title>{escape(whole)}</title>'
         marks += f'<text x="{LABEL - 10}" y="{y + 4}" text-anchor="end">{escape(label)}</text>'
         marks += f'<line class="interval" stroke-width="2" x1="{at(row.low):.1f}" x2="{at(row.high):.1f}" y1="{y}" y2="{y}"/>'
         marks += f'<circle class="mark" cx="{at(row.estimate):.1f}" cy="{y}" r="4"/></g>'
