@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float32, Float64, Num, UInt8
+from jaxtyping import Bool, Float32, Float64, Num, UInt8
 from scipy import ndimage
 
 from hypojax.grid import Grid
 from hypojax.reason import ScanError
-from hypojax.schema import BOX_SHAPE, BOX_SPACING, LABELS
+from hypojax.schema import BOX_SHAPE, BOX_SPACING, LABELS, SUBUNITS
 from hypojax.volumes.label_map import native_labels
 from hypojax.volumes.structure import clean_hypothalamus
 
@@ -30,8 +30,11 @@ FINE: Final = 2
 NEAR: Final = 12
 """Millimetres round the hypothalamus whose intensities choose the window."""
 
-WINDOW: Final = (2.0, 99.0)
-"""Percentiles there that are drawn black and white: between fluid and white matter, so that grey matter is grey."""
+WHITE: Final = 99.5
+"""Percentile of these that is drawn white."""
+
+BLACK: Final = (10.0, 40.0)
+"""Percentiles of these between which black lies, whatever is labelled hypothalamus."""
 
 TAPER: Final = (0.25, 0.5, 0.25)
 """By which the steps of labels are smoothed along an outline; what is too small for it keeps its steps."""
@@ -41,7 +44,7 @@ MARGIN: Final = 3
 
 
 class Outline(NamedTuple):
-    """The closed outline of one label in a section: ``points`` (column, row) in mm from its upper left corner."""
+    """The closed outline of one label in a section: ``points`` (column, row) in mm from its upper left corner, each once."""
 
     label: int
     points: Float64[np.ndarray, "n 2"]
@@ -94,16 +97,21 @@ class ScanBox:
 
     @cached_property
     def middle(self) -> tuple[int, int, int]:
-        """The voxel of the box in the middle of the hypothalamus."""
-        a, s, r = np.round(np.argwhere(self.labels > 0).mean(axis=0) / FINE).astype(int).tolist()
+        """The voxel of the box in the middle of the hypothalamus: halfway between the middles of its two sides."""
+        right = self.labels > len(SUBUNITS)
+        sides = [np.argwhere(side).mean(axis=0) for side in (right, (self.labels > 0) & ~right) if side.any()]
+        a, s, r = np.round(np.mean(sides, axis=0) / FINE).astype(int).tolist()
         return a, s, r
 
     @cached_property
     def window(self) -> tuple[float, float]:
-        """Intensities that are drawn black and white."""
+        """Intensities that are drawn black and white, chosen so that the hypothalamus, which is grey matter, is mid-grey."""
         reach = [slice(max(0, index - NEAR), index + NEAR + 1) for index in self.middle]
-        low, high = np.percentile(self.image[tuple(reach)], WINDOW)
-        return float(low), float(max(high, low + 1e-3))
+        near = self.image[tuple(reach)]
+        lowest, highest, white = np.percentile(near, [*BLACK, WHITE]).tolist()
+        grey = float(np.median(self.image[self.labels[::FINE, ::FINE, ::FINE] > 0]))
+        black = min(max(2 * grey - white, lowest), highest)
+        return black, max(white, black + 1e-3)
 
     def sections(self, plane: str) -> list[Section]:
         """Sections across the hypothalamus, one a millimetre: from front to back, from left to right, from top to bottom."""
@@ -169,8 +177,10 @@ def missing_sentence(cohort: xr.Dataset, scan: str) -> str:
     return "" if found else "There is no picture, since no hypothalamus is stored of this scan."
 
 
-def contours(mask: Num[np.ndarray, "rows columns"], place: tuple[slice, ...]) -> list[Float64[np.ndarray, "n 2"]]:
-    """Closed smooth outlines (column, row) of a mask; ``place`` is the part of it that holds all of it. What is inside is on their right.
+def contours(mask: Bool[np.ndarray, "rows columns"], place: tuple[slice, ...]) -> list[Float64[np.ndarray, "n 2"]]:
+    """Closed smooth outlines (column, row) of a mask, all of which lies in ``place``; what is inside is on the right of an outline.
+
+    What smoothing takes off the corners is given back all round: outlines enclose as much as the mask holds.
 
     Raises
     ------
@@ -183,7 +193,27 @@ def contours(mask: Num[np.ndarray, "rows columns"], place: tuple[slice, ...]) ->
     exact = np.pad(mask[place].astype(np.float32), MARGIN)
     smooth = ndimage.correlate1d(ndimage.correlate1d(exact, TAPER, axis=0), TAPER, axis=1)
     share = smooth if smooth.max() > 0.5 else exact
-    return [np.asarray(line) + np.array([left, top]) for line in contour_generator(z=share).lines(0.5)]
+    lines = [np.asarray(line)[:-1] + np.array([left, top]) for line in contour_generator(z=share).lines(0.5)]
+    length = sum(float(np.hypot(*(line - np.roll(line, 1, axis=0)).T).sum()) for line in lines)
+    lost = np.count_nonzero(mask[place]) - sum(map(enclosed_area, lines))
+    return [moved(line, -lost / length) for line in lines]
+
+
+def enclosed_area(line: Float64[np.ndarray, "n 2"]) -> float:
+    """Area of a closed line, each point once; negative where it is the outline of a hole.
+
+    >>> enclosed_area(np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 1.0], [0.0, 1.0]]))
+    2.0
+    """
+    (x, y), (next_x, next_y) = line.T, np.roll(line, -1, axis=0).T
+    return float((x * next_y - next_x * y).sum() / 2)
+
+
+def moved(line: Float64[np.ndarray, "n 2"], distance: float) -> Float64[np.ndarray, "n 2"]:
+    """A closed line, each point once, moved inwards."""
+    along = np.roll(line, -1, axis=0) - np.roll(line, 1, axis=0)
+    inwards = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    return line + inwards * (distance / np.maximum(np.hypot(*inwards.T), 1e-9))[:, None]
 
 
 def _upright(plane: Num[np.ndarray, "u v"], name: str) -> Num[np.ndarray, "rows columns"]:

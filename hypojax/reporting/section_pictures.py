@@ -12,14 +12,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float32, Float64
 
-from hypojax.plot.sections import PLANES, Section, missing_sentence, read_box
+from hypojax.plot.sections import PLANES, Section, missing_sentence, moved, read_box
 from hypojax.reason import HypojaxError, Reason, ScanError
-from hypojax.schema import SUBUNITS
+from hypojax.schema import LABELS
 
 SCALE: Final = 6
 """Pixels a millimetre."""
 
-QUALITY: Final = 72
+QUALITY: Final = 78
 """Of WebP: sections of 40 mm take 3 kB."""
 
 INSET: Final = 0.6
@@ -48,7 +48,7 @@ class SectionPicture(NamedTuple):
     width, height
         Its pixels, which are the units of ``outlines``.
     outlines
-        SVG elements: paths of the classes ``outline subunit-N`` (1 to 5, the same left and right) or ``outline icv``.
+        SVG elements: paths of the classes ``outline subunit-N`` (1 to 10, as in a label map) or ``outline icv``.
     alt
         What the picture shows, in a sentence.
     sides
@@ -127,7 +127,7 @@ def encoded(image: Float32[np.ndarray, "rows columns"], window: tuple[float, flo
 
 def svg_path(lines: Iterable[Float64[np.ndarray, "n 2"]], kind: str, *, inset: float = INSET) -> str:
     """Closed lines (column, row; pixels) as one SVG path of the class ``outline`` and ``kind``; nothing without lines."""
-    data = "".join(f"M{' '.join(f'{x:g},{y:g}' for x, y in _inset(line, inset).round(1).tolist())}Z" for line in lines)
+    data = "".join(_closed(moved(line, inset)) for line in lines)
     return f'<path class="outline {kind}" d="{data}"/>' if data else ""
 
 
@@ -136,9 +136,9 @@ def _picture(section: Section, window: tuple[float, float]) -> SectionPicture:
     image, width, height = encoded(section.image, window, scale=SCALE)
     lines: dict[int, list[Float64[np.ndarray, "n 2"]]] = {}
     for label, points in section.outlines:
-        lines.setdefault((label - 1) % len(SUBUNITS) + 1, []).append(points * SCALE)
-    paths = "".join(svg_path(found, f"subunit-{number}") for number, found in sorted(lines.items()))
-    names = ", ".join(SUBUNITS[number - 1].replace("_", " ") for number in sorted(lines))
+        lines.setdefault(label, []).append(points * SCALE)
+    paths = "".join(svg_path(found, f"subunit-{label}") for label, found in lines.items())
+    names = ", ".join(LABELS[label].replace("_", " ") for label in lines)
     front, back = TOWARDS[section.plane]
     place = f"{abs(section.offset)} mm {front if section.offset > 0 else back}" if section.offset else "through"
     alt = f"{section.plane.capitalize()} section {place} the middle of the hypothalamus, with the outlines of: {names}"
@@ -146,9 +146,13 @@ def _picture(section: Section, window: tuple[float, float]) -> SectionPicture:
     return SectionPicture(title, image, width, height, paths, alt, SIDES[section.plane], float(SCALE))
 
 
-def _inset(line: Float64[np.ndarray, "n 2"], distance: float) -> Float64[np.ndarray, "n 2"]:
-    """A closed line moved inwards, and without its last point, which is its first."""
-    points = line[:-1]
-    along = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0)
-    inwards = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    return points + inwards * (distance / np.maximum(np.hypot(*inwards.T), 1e-9))[:, None]
+def _closed(points: Float64[np.ndarray, "n 2"]) -> str:
+    """A closed path of SVG with tenths of a pixel, each point seen from the one before it.
+
+    >>> _closed(np.array([[1.0, 2.0], [3.5, 2.0], [3.5, 1.96]]))
+    'M1 2l2.5 0 0 0z'
+    """
+    tenths = np.rint(points * 10).astype(int)
+    x, y = tenths[0].tolist()
+    steps = " ".join(f"{step / 10:g}" for step in np.diff(tenths, axis=0).ravel().tolist())
+    return f"M{x / 10:g} {y / 10:g}l{steps}z"
