@@ -5,9 +5,11 @@ whatever repeats a subject has. Intervals are of 95 % unless asked otherwise; wh
 `paired_agreement` takes them from a bootstrap over subjects.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from statistics import NormalDist
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Num, Shaped
@@ -216,6 +218,54 @@ def slope(values: Num[np.ndarray, "pair"], *, on: Num[np.ndarray, "pair"], confi
     rest = y - estimate * x
     reach = _t_quantile(len(x) - 2, confidence) * float(np.sqrt(rest @ rest / (len(x) - 2) / (x @ x)))
     return Interval(estimate, estimate - reach, estimate + reach)
+
+
+def cohen_kappa(
+    first: Shaped[np.ndarray, "scan"],
+    second: Shaped[np.ndarray, "scan"],
+    *,
+    levels: Sequence[str],
+    weights: Literal["none", "linear"] = "none",
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """Cohen's kappa of two raters: agreement beyond chance (Cohen 1960, 1968), interval by Fleiss, Cohen and Everitt (1969).
+
+    Parameters
+    ----------
+    first, second
+        What each said of the same scans.
+    levels
+        All ratings, in order.
+    weights
+        Whether all disagreements weigh alike, or in proportion to how many levels apart they are.
+    confidence
+        Of the interval, that of large samples.
+
+    Returns
+    -------
+    NaN where both gave all scans one rating; ends are NaN where they agree on all, which no large-sample interval covers.
+
+    Examples
+    --------
+    >>> said = np.array(["a", "a", "b", "b"]), np.array(["a", "b", "b", "b"])
+    >>> round(cohen_kappa(*said, levels=["a", "b"]).estimate, 3)
+    0.5
+    """
+    n, k = len(first), len(levels)
+    table = np.array([[np.sum((first == row) & (second == column)) for column in levels] for row in levels]) / max(n, 1)
+    apart = np.abs(np.subtract.outer(np.arange(k), np.arange(k))) / max(1, k - 1)
+    weight = 1 - (apart if weights == "linear" else apart > 0)
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+    chance = float(rows @ weight @ columns)
+    if n == 0 or np.isclose(chance, 1):
+        return UNKNOWN
+    kappa = (float((table * weight).sum()) - chance) / (1 - chance)
+    means = (weight @ columns)[:, None] + (rows @ weight)[None, :]
+    spread = float((table * (weight - means * (1 - kappa)) ** 2).sum()) - (kappa - chance * (1 - kappa)) ** 2
+    if kappa == 1:
+        return Interval(1.0, float("nan"), float("nan"))
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * float(np.sqrt(max(0.0, spread) / n)) / (1 - chance)
+    return Interval(kappa, kappa - reach, kappa + reach)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Final
 
 from hypojax.reason import Reason, RunError
 from hypojax.schema import COHORT_ARRAYS
-from hypojax.storage import Location, inside, names, place, real, remove
+from hypojax.storage import Location, inside, names, place, real, remove, replacing, writing
 from hypojax.store.chunks import SCAN_GROUPS, scan_folders
 from hypojax.store.evaluations import evaluation_paths, named
 from hypojax.store.index import Index, put_index
@@ -24,6 +24,7 @@ from hypojax.store.ledger import LEDGER, LedgerEntry, record_path
 from hypojax.store.root import COLUMN, EXPORTS, hide_table, read_root, skeleton
 from hypojax.store.sealed import DamagedDocumentError, scan_key
 from hypojax.store.transfer import move_slot
+from hypojax.tables.row_edits import without_rows
 
 ASIDE: Final = "set-aside"
 """Folder beside the store for what lay in it and belonged to nothing."""
@@ -98,16 +99,16 @@ def _remove_tables(root: Location, index: Index) -> None:
         remove(root / name)
     for name in (name for name in exported if COLUMN.fullmatch(name)):
         (root.parent / name).unlink(missing_ok=True)
-    said = root.parent / QUALITY_TABLE
+    _remove_ratings(root.parent / QUALITY_TABLE, index.removing)
+
+
+def _remove_ratings(said: Location, scans: Sequence[str]) -> None:
+    """Remove rows of what people said of scans that go, while nobody adds one."""
     with suppress(FileNotFoundError):
-        lines = said.read_bytes().splitlines(keepends=True)
-        gone = {scan.encode(errors="surrogateescape") for scan in index.removing}
-        cells = [line.rstrip(b"\r\n").split(b"\t") for line in lines]
-        header = cells[0] if cells else []
-        own = slice(header.index(b"scan"), header.index(b"scan") + 1) if b"scan" in header else slice(None)
-        kept = [line for line, found in zip(lines, cells, strict=True) if not gone & set(found[own])]
-        if kept != lines:
-            place(said, b"".join(kept))
+        if without_rows(before := said.read_bytes(), key="scan", values=scans) == before:
+            return
+        with writing(said), replacing(said) as file:
+            file.write(without_rows(said.read_bytes(), key="scan", values=scans))
 
 
 def _remove_scan(root: Location, scan: str, index: Index, order: Sequence[str]) -> None:

@@ -5,6 +5,7 @@
 | `content` | bytes as lines of cells, in whatever encoding, separator and quotation they come |
 | `cells`, `dates` | what a cell stands for: missing, a number, text, an age, a date |
 | `reader` | `read_table`: rows, and a list of faults, each with its line |
+| `row_edits` | one row more, or some less, in a table that people edit too |
 | `people` | rows by person and session, and which rows belong to a scan |
 | `writer` | tab-separated text and Markdown |
 

@@ -119,6 +119,11 @@ def listed_lines(lines: Sequence[int], *, word: str = "line", most: int = 5) -> 
     return f"{word}{'s' if len(lines) > 1 else ''} {shown}"
 
 
+def decoded_text(data: bytes) -> str:
+    """Bytes of a table as text, without a mark of their encoding; those that are not UTF-8 are surrogates, as in names of files."""
+    return _text(data)[0]
+
+
 def _text(data: bytes) -> tuple[str, list[str]]:
     """Bytes as text, those that are not UTF-8 kept as surrogates; and what was noticed."""
     mark, encoding = next(((mark, name) for mark, name in BOMS if data.startswith(mark)), (b"", _unmarked(data)))
