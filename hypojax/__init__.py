@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from hypojax.monitoring import DriftResult, drift
     from hypojax.preprocessing.lazy import preprocess
     from hypojax.reason import HypojaxError, Reason, RunError, ScanError
+    from hypojax.reporting.report_run import ReportResult, report
+    from hypojax.reporting.report_settings import ReportSettings
     from hypojax.segmenter import Segmenter
     from hypojax.settings import ClusterSettings, RunSettings
     from hypojax.training import TrainCallback, TrainConfig, TrainResult, train
@@ -53,13 +55,15 @@ _ROOMS: Final = {
     "evaluation": ("Evaluation", "evaluate"),
     "execute": (
         "Callback", "Holding", "Info", "Outcome", "Plan", "Repaired", "ScanResult", "Shard", "Workers",
-        "export", "info", "ingest", "merge", "plan", "remove", "repair", "run", "segment", "segment_store", "status", "verify",
+        "export", "info", "ingest", "merge", "plan", "remove", "repair", "report", "run", "segment", "segment_store", "status", "verify",
     ),
     "execute.blocks": ("measure_cohort", "preprocess_cohort", "segment_cohort"),
     "labelled": ("write_examples",),
     "monitoring": ("DriftResult", "drift"),
     "preprocessing.lazy": ("preprocess",),
     "reason": ("HypojaxError", "Reason", "RunError", "ScanError"),
+    "reporting.report_run": ("ReportResult", "report"),
+    "reporting.report_settings": ("ReportSettings",),
     "segmenter": ("Segmenter",),
     "settings": ("ClusterSettings", "RunSettings"),
     "training": ("TrainCallback", "TrainConfig", "TrainResult", "train"),
@@ -85,11 +89,11 @@ _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Callback", "ClusterSettings", "Demonstration", "DriftResult", "Evaluation", "Holding", "HypojaxError", "Info", "Outcome", "Plan",
-    "Reason", "Repaired", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard", "TrainCallback", "TrainConfig",
-    "TrainResult", "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation", "export", "info", "ingest",
-    "matching", "measure_cohort", "merge", "metrics", "monitoring", "open_cohort", "open_scan", "phantom", "plan", "preprocess",
-    "preprocess_cohort", "remove", "repair", "run", "scans", "segment", "segment_cohort", "segment_store", "status", "store",
-    "study", "to_nifti", "train", "training", "verify", "write_examples",
+    "Reason", "Repaired", "ReportResult", "ReportSettings", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard",
+    "TrainCallback", "TrainConfig", "TrainResult", "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation",
+    "export", "info", "ingest", "matching", "measure_cohort", "merge", "metrics", "monitoring", "open_cohort", "open_scan", "phantom",
+    "plan", "preprocess", "preprocess_cohort", "remove", "repair", "report", "run", "scans", "segment", "segment_cohort",
+    "segment_store", "status", "store", "study", "to_nifti", "train", "training", "verify", "write_examples",
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from hypojax.cli.completion import Shell, script
 from hypojax.cli.development import DriftVerb, EvaluateVerb, SplitVerb, TrainVerb
 from hypojax.cli.membership_verbs import MergeVerb, RemoveVerb
 from hypojax.cli.planning import PlanVerb
+from hypojax.cli.report_verb import ReportVerb
 from hypojax.cli.screen import Screen
 from hypojax.cli.study_verbs import NormsVerb, StudyVerb
 from hypojax.cli.verb import OK, SOME_FAILED, Place, Verb, deaf_to, exit_code
@@ -352,6 +353,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "info": InfoVerb,
     "demo": DemoVerb,
     "split": SplitVerb,
+    "report": ReportVerb,
     "study": StudyVerb,
     "norms": NormsVerb,
     "drift": DriftVerb,

@@ -3,14 +3,14 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pandas as pd
 import xarray as xr
 
 from hypojax.reason import Reason, RunError, visible
+from hypojax.reporting.report_settings import ReportSettings
 from hypojax.reporting.shared_cohort import share_cohort, share_ratings
 from hypojax.reporting.snapshot import read_snapshot
 from hypojax.storage import Location, Place, locate
@@ -28,36 +28,7 @@ LONGEST_FILE: Final = 80
 
 ALL, FLAGGED_ONLY = "all", "flagged"
 
-
-@dataclass(frozen=True)
-class ReportSettings:
-    """Settings of a report.
-
-    Parameters
-    ----------
-    scans
-        Which scans get a page of their own: all, flagged (those with a quality flag or a doubt), or their names. Default: all where there
-        are up to 500, flagged beyond that.
-    share
-        Make pages that may be passed on: no names of scans, people, datasets or raters, no dates, no paths of files, no messages that hold
-        them, and of participants' columns only those of --columns.
-    whole_head
-        Show heads with their faces, and the whole head in the viewer; without it what lies beyond 15 mm outside the intracranial mask is
-        blank.
-    norms
-        File of norms (`hypojax norms`) to show each person against.
-    columns
-        Participants' columns to show, beside age, sex, group and site.
-    jobs
-        Processes that draw pages; 0: one for each processor.
-    """
-
-    scans: tuple[str, ...] = ()
-    share: bool = False
-    whole_head: bool = False
-    norms: Path | None = None
-    columns: tuple[str, ...] = ()
-    jobs: int = 0
+__all__ = ["ReportData", "ReportSettings", "page_files", "people_shown", "read_report_data", "report_data", "scans_with_page"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +57,8 @@ class ReportData:
         The folder of study results; None where there is none.
     notes
         What was taken or left out, one sentence each.
+    records
+        Scan → digest of its ledger record; empty where the cohort was made in memory.
     """
 
     cohort: xr.Dataset
@@ -98,6 +71,7 @@ class ReportData:
     settings: ReportSettings
     study: Location | None = None
     notes: tuple[str, ...] = ()
+    records: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_report_data(place: Place, settings: ReportSettings, *, ratings: Location | None = None) -> ReportData:
@@ -119,11 +93,11 @@ def read_report_data(place: Place, settings: ReportSettings, *, ratings: Locatio
     """
     from hypojax.cohort.ratings import read_ratings
 
-    folder = _folder(locate(place))
-    cohort = read_snapshot(place)
+    folder = output_folder(locate(place))
+    cohort, records = read_snapshot(place)
     said, notes = read_ratings(ratings or folder)
     study = folder / "study"
-    return report_data(cohort, settings, ratings=said, study=study if study.is_dir() else None, notes=notes)
+    return report_data(cohort, settings, ratings=said, study=study if study.is_dir() else None, notes=notes, records=records)
 
 
 def report_data(
@@ -133,6 +107,7 @@ def report_data(
     ratings: pd.DataFrame | None = None,
     study: Location | None = None,
     notes: Sequence[str] = (),
+    records: Mapping[str, str] | None = None,
 ) -> ReportData:
     """The same from a cohort in memory; parameters and errors as `read_report_data`."""
     from importlib import import_module
@@ -146,6 +121,7 @@ def report_data(
         new = cohort["scan"].values.tolist()
         settings = replace(settings, scans=tuple(new[own[scan]] if scan in own else scan for scan in settings.scans))
         ratings = share_ratings(ratings, {scan: new[number] for scan, number in own.items()})
+        records = {new[own[scan]]: found for scan, found in (records or {}).items()}
         people, notes, said = people.set_axis(pd.Index(new, name="scan"), axis="index"), [], []
     doubts: Mapping[str, tuple[str, ...]] = doubting.find_doubts(cohort)
     order = tuple(doubting.doubt_order(cohort, doubts))
@@ -162,6 +138,7 @@ def report_data(
         settings=settings,
         study=study,
         notes=(*notes, *said),
+        records=records or {},
     )
 
 
@@ -226,6 +203,6 @@ def _mark(scan: str) -> str:
     return hashlib.sha256(scan.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
-def _folder(place: Location) -> Location:
+def output_folder(place: Location) -> Location:
     """The output folder: of its own, or that which holds the store."""
     return place.parent if place.name == "cohort.zarr" else place

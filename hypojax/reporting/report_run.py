@@ -1,0 +1,194 @@
+"""Making a report: which scans get a page, drawn in parallel and only where something changed, the cohort's page last."""
+
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from hypojax.reason import Reason, RunError
+from hypojax.reporting.page_log import LOG, SCANS, DrawnPage, PageLog, page_inputs
+from hypojax.reporting.page_workers import PageResult, draw_pages
+from hypojax.reporting.report_data import ReportData, ReportSettings, output_folder, read_report_data
+from hypojax.storage import Disk, Place, locate, on_disk, remote
+from hypojax.storage import place as put
+from hypojax.tables.cells import counted
+
+INDEX: Final = "index.html"
+REPORT: Final = "report"
+SHARED: Final = "report-shared"
+"""Folder of the report in that of the run; one to pass on has a folder of its own, where nothing with names lies."""
+
+STATIC: Final = "static"
+FIGURES: Final = "figures"
+MARK: Final = "shared.txt"
+"""File that says of a folder that it holds a report to pass on."""
+
+EXTRA: Final = ("bokeh", "matplotlib", "PIL")
+"""Packages of the extra ``report``."""
+
+INSTALL: Final = "python -m pip install 'hypojax[report]'"
+
+
+@runtime_checkable
+class ReportCallback(Protocol):
+    """Called while pages are drawn."""
+
+    def started(self, *, total: int, kept: int) -> None:
+        """So many pages are to be drawn, so many are as they were."""
+
+    def finished(self, result: PageResult) -> None:
+        """The page of one scan is drawn, or could not be."""
+
+    def noted(self, text: str) -> None:
+        """Something about the report as a whole."""
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """A report that was written.
+
+    Parameters
+    ----------
+    index
+        The page of the cohort, which leads to all others.
+    pages
+        Pages of scans that were drawn.
+    unchanged
+        Pages that are as they were.
+    failed
+        Scans whose page could not be drawn, each with the reason.
+    waiting
+        Scans of the cohort that were not measured yet.
+    notes
+        What was taken or left out, one sentence each.
+    """
+
+    index: Path
+    pages: int
+    unchanged: int
+    failed: tuple[PageResult, ...]
+    waiting: int
+    notes: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is not in the report, in words."""
+        later = f"{counted(self.waiting, 'scan')} of the cohort not measured yet: run it again when they are" if self.waiting else ""
+        return tuple(filter(None, (later, *(result.message for result in self.failed))))
+
+
+def report(
+    place: Place, *, out: Disk | None = None, settings: ReportSettings | None = None, callback: ReportCallback | None = None
+) -> ReportResult:
+    """Draw what a cohort looks like as pages to open in a browser, without a network; also while a run goes on.
+
+    Parameters
+    ----------
+    place
+        The output folder of a run, or its store: a path, or a URL (``s3://bucket/out``).
+    out
+        Folder for the pages. Default: ``report`` in the folder of the run, ``report-shared`` where ``settings.share``; a bucket needs one.
+    settings
+        Which scans get a page, and what is shown. Default: `ReportSettings`.
+    callback
+        Called as the pages are drawn.
+
+    Returns
+    -------
+    Where the page of the cohort lies, and what became of the others. Pages whose scan, cohort and settings are as they were are kept.
+
+    Raises
+    ------
+    RunError
+        ``NOTHING_FOUND``: there is no cohort; ``STORE_DAMAGED``; ``USAGE``: a scan or column does not exist, a bucket without ``out``, or
+        the extra ``report`` is not installed; ``NOT_WRITABLE`` or ``DISK_FULL``.
+
+    Examples
+    --------
+    >>> hypojax.report("out").index  # doctest: +SKIP
+    PosixPath('out/report/index.html')
+    """
+    settings = settings or ReportSettings()
+    check_extra()
+    folder = report_folder(place, out=out, share=settings.share)
+    data = read_report_data(place, settings, ratings=folder if remote(locate(place)) else None)
+    if settings.share:
+        _refuse_names(folder)
+    return write_report(data, folder, callback=callback)
+
+
+def write_report(data: ReportData, folder: Path, *, callback: ReportCallback | None = None) -> ReportResult:
+    """Write the pages of data that were read; parameters and errors as `report`."""
+    cohort_page = import_module("hypojax.reporting.cohort_page").cohort_page
+
+    log, inputs = PageLog(folder), page_inputs(data)
+    waiting = [scan for scan in inputs if not log.has(data.files[scan], inputs[scan])]
+    log.begin(data.files[scan] for scan in inputs if scan not in set(waiting))
+    _place_static(folder)
+    if callback is not None:
+        callback.started(total=len(waiting), kept=len(inputs) - len(waiting))
+    failed = []
+    for scan, result in draw_pages(data, waiting, folder, jobs=data.settings.jobs):
+        if result.failed:
+            failed.append(result)
+        else:
+            log.add(DrawnPage(data.files[scan], inputs[scan], result.files))
+        if callback is not None:
+            callback.finished(result)
+    lost = {result.scan for result in failed}
+    drawn = replace(data, files={scan: file for scan, file in data.files.items() if data.names[scan] not in lost})
+    put(folder / INDEX, cohort_page(drawn))
+    pending = int((data.cohort["status"] == "pending").sum())
+    return ReportResult(folder / INDEX, len(waiting) - len(failed), len(inputs) - len(waiting), tuple(failed), pending, data.notes)
+
+
+def report_folder(place: Place, *, out: Disk | None = None, share: bool = False) -> Path:
+    """Where the pages of a report go.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: the cohort lies in a bucket, and no folder is named.
+    """
+    if out is not None:
+        return on_disk(out)
+    where = locate(place)
+    if remote(where):
+        raise RunError(Reason.USAGE, f"{where} is in a bucket, and pages need a folder of this machine: add --out FOLDER")
+    return Path(str(output_folder(where))) / (SHARED if share else REPORT)
+
+
+def check_extra() -> None:
+    """Refuse to begin where the extra ``report`` is not installed.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``, with the command that installs it.
+    """
+    if lacking := [name for name in EXTRA if find_spec(name) is None]:
+        named = " and ".join("Pillow" if name == "PIL" else name for name in lacking)
+        raise RunError(Reason.USAGE, f"a report needs {named}, which is not installed; run: {INSTALL}")
+
+
+def _refuse_names(folder: Path) -> None:
+    """Refuse to write pages to pass on into a folder with anything else in it, which would be passed on too."""
+    known = {INDEX, STATIC, SCANS, LOG, MARK, FIGURES}
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if found and (MARK not in found or set(found) - known):
+        other = next((name for name in found if name not in known), INDEX)
+        raise RunError(
+            Reason.USAGE, f"{folder} has other files in it ({other}), and a report to share needs a folder of its own: --out FOLDER"
+        )
+    put(folder / MARK, b"Made by hypojax report --share\n", through=False)
+
+
+def _place_static(folder: Path) -> None:
+    """Scripts that all pages share, where they are not there yet."""
+    room = Path(__file__).parent / STATIC
+    for path in sorted(path for path in room.rglob("*") if path.is_file()):
+        target = folder / STATIC / path.relative_to(room)
+        data = path.read_bytes()
+        if not target.is_file() or target.read_bytes() != data:
+            put(target, data, through=False)
