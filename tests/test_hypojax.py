@@ -38,7 +38,10 @@ def test_every_name_in_the_docs_is_there_and_those_of_readme_and_guide_need_no_i
 def test_types_in_public_signatures_are_public() -> None:
     """Those of hypojax; each is to be had from `hypojax` or from the room that holds it."""
     public = {getattr(hypojax, name) for name in hypojax.__all__ if isinstance(getattr(hypojax, name), type)}
-    rooms = [import_module(f"hypojax.{room}") for room in ("execute", "evaluation", "monitoring", "scans.in_memory", "store", "training")]
+    rooms = [
+        import_module(f"hypojax.{room}")
+        for room in ("execute", "evaluation", "monitoring", "reporting.report_run", "scans.in_memory", "store", "training")
+    ]
     public |= {getattr(room, name) for room in rooms for name in getattr(room, "__all__", ()) if isinstance(getattr(room, name), type)}
     functions = [getattr(hypojax, name) for name in hypojax.__all__ if isfunction(getattr(hypojax, name))]
     assert len(functions) > 10

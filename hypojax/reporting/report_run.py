@@ -14,6 +14,8 @@ from hypojax.storage import Disk, Place, locate, on_disk, remote
 from hypojax.storage import place as put
 from hypojax.tables.cells import counted
 
+__all__ = ["ReportCallback", "ReportResult", "check_extra", "report", "report_folder", "write_report"]
+
 INDEX: Final = "index.html"
 REPORT: Final = "report"
 SHARED: Final = "report-shared"
