@@ -13,6 +13,8 @@ from hypojax.pages.figures import IntervalRow
 from hypojax.pages.page import Block, Emphasis
 from hypojax.tables.cells import counted
 
+CAPTION: Final = "Differences of volumes, new minus reference, with 95 % intervals; those that moved are in orange, the limit is shaded."
+
 FRACTIONS: Final = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
 
 NEAR: Final = 0.03
@@ -98,7 +100,7 @@ def drift_page(drift: DriftResult) -> Page:
     blocks: list[Block] = [
         Paragraph(verdict(drift), strong=True),
         Bullets(said),
-        Figure(_figure(drift)),
+        Figure(difference_figure(drift), caption=CAPTION if drift.compared else ""),
         findings,
         Paragraph(_method(drift)),
     ]
@@ -113,7 +115,7 @@ def screen_rows(findings: Sequence[Finding]) -> tuple[Sequence[str], list[list[s
     return HEADER[:SHOWN], [_cells(finding)[:SHOWN] for finding in findings]
 
 
-def _figure(drift: DriftResult) -> str:
+def difference_figure(drift: DriftResult) -> str:
     """Differences of volumes with their intervals."""
     rows = [
         IntervalRow(finding.measure.title, *finding.difference.effect, strong=finding.moved)

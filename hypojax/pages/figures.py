@@ -127,7 +127,7 @@ def interval_figure(rows: Sequence[IntervalRow], *, limit: float) -> str:
         marks += f'<text x="{LABEL - 10}" y="{y + 4}" text-anchor="end">{escape(label)}</text>'
         marks += f'<line class="interval" stroke-width="2" x1="{at(row.low):.1f}" x2="{at(row.high):.1f}" y1="{y}" y2="{y}"/>'
         marks += f'<circle class="mark" cx="{at(row.estimate):.1f}" cy="{y}" r="4"/></g>'
-    title = "<title>Differences in per cent with 95 % intervals; shaded: within the limit</title>"
+    title = f"<title>Differences in per cent with 95 % intervals{'; shaded: within the limit' if limit else ''}</title>"
     head = f'<svg class="drawing" viewBox="0 0 {WIDTH} {height}" width="100%" font-size="13" role="img">'
     return f"{head}{title}{band}{axis}{marks}{ticks}</svg>"
 

@@ -33,7 +33,7 @@ def refuse_file(folder: Path) -> None:
 
 
 def replace_earlier(
-    folder: Path, written: Sequence[Path], settings: StudySettings, versions: dict[str, str]
+    folder: Path, written: Sequence[Path], settings: StudySettings, versions: dict[str, str], *, answers: Sequence[str] = ()
 ) -> tuple[Path, tuple[str, ...]]:
     """Take away what an earlier study wrote and this one did not, and write the record of this one.
 
@@ -43,8 +43,8 @@ def replace_earlier(
         Of the study.
     written
         Files of this study in it.
-    settings, versions
-        For the record.
+    settings, versions, answers
+        For the record; pages that show a study read its answers there.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def replace_earlier(
     gone = [name for name in _earlier(folder) if name not in names and (folder / name).is_file()]
     for name in gone:
         (folder / name).unlink(missing_ok=True)
-    content = {"settings": asdict(settings), "software": versions, "files": sorted(names)}
+    content = {"settings": asdict(settings), "software": versions, "answers": list(answers), "files": sorted(names)}
     place(folder / RECORD, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     said = (f"files of an earlier study in {visible(str(folder))} that this one does not have were removed: {', '.join(gone)}",)
     return folder / RECORD, said if gone else ()

@@ -111,8 +111,8 @@ def write_study(
     figures, drawn, said = draw(found, models, folder)
     found = replace(found, figures=figures, notes=(*found.notes, *said))
     paths = (*write_findings(found, folder), *drawn)
-    record, removed = replace_earlier(folder, paths, found.settings, dict(found.versions))
     result = result_of(found)
+    record, removed = replace_earlier(folder, paths, found.settings, dict(found.versions), answers=result.answers)
     return replace(result, notes=(*result.notes, *removed), paths=(*paths, record))
 
 

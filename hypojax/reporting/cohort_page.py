@@ -1,0 +1,142 @@
+"""The page of a cohort, ``index.html``: one file that asks for no other, the doubtful scans first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hypojax.pages.rendering import render_page
+from hypojax.reporting import cohort_words, how_measured, scan_counts
+from hypojax.reporting.early_and_late import early_and_late
+from hypojax.reporting.report_data import ReportData
+from hypojax.reporting.section_pictures import SectionPicture, scan_sections
+from hypojax.reporting.study_results import HEADER, read_results
+from hypojax.schema import SUBUNITS
+
+FOLDER: Final = Path(__file__).parent / "templates"
+STATIC: Final = Path(__file__).parent / "static"
+
+SHOWN: Final = 20
+"""Doubtful scans with a picture; the table of all scans has the others."""
+
+SECTIONS: Final = (
+    ("flow", "Scans"), ("doubtful", "Doubtful scans"), ("volumes", "Volumes"), ("averages", "Averages"), ("all", "All scans"),
+    ("missing", "Missing"), ("failed", "Failed"), ("time", "Over time"), ("study", "Study"), ("methods", "Methods"),
+)  # fmt: skip
+"""Sections of the page in order: mark and heading."""
+
+
+@dataclass(frozen=True)
+class DoubtfulScan:
+    """A scan that somebody should look at.
+
+    Parameters
+    ----------
+    name
+        As pages show it.
+    file
+        Of its page; empty where it has none.
+    reasons
+        Sentences, the weightiest first.
+    picture
+        The section through the middle of its hypothalamus; None where it has no posterior.
+    rating
+        What people said of it; empty where nobody did.
+    """
+
+    name: str
+    file: str
+    reasons: Sequence[str]
+    picture: SectionPicture | None
+    rating: str
+
+
+def cohort_page(data: ReportData, *, day: date | None = None) -> bytes:
+    """The page of a cohort, as HTML.
+
+    Parameters
+    ----------
+    data
+        What it is drawn from.
+    day
+        When it was drawn, which is said unless it is to be shared. Default: today.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: the extra ``report`` is not installed.
+    """
+    said = None if data.settings.share else day or datetime.now(tz=UTC).astimezone().date()
+    values = {
+        "title": cohort_words.cohort_title(data),
+        "day": f"{said.day} {said:%B %Y}" if said else "",
+        "summary": cohort_words.summary(data),
+        "flow": scan_counts.flow(data),
+        "counts": scan_counts.count_rows(data),
+        **_doubtful(data),
+        "regions": cohort_words.region_rows(data),
+        "gaps": scan_counts.gaps_of(data.cohort),
+        "unknown": scan_counts.unknown_people(data),
+        "failures": scan_counts.failures(data),
+        "halves": early_and_late(data),
+        "study": read_results(data),
+        "study_header": HEADER,
+        "study_folder": "../study/",
+        "cards": how_measured.cards(data),
+        "versions": how_measured.version_rows(data),
+        "methods": how_measured.methods_paragraph(data),
+        "bibtex": how_measured.bibtex(data),
+        "notes": data.notes,
+        "subunits": [(number, name.replace("_", " ")) for number, name in enumerate(SUBUNITS, 1)],
+        "plots": _of("linked_plots", "cohort_plots", data),
+        "averages": _of("group_average", "group_averages", data),
+        "table": _of("scan_table", "scan_rows", data),
+    }
+    return render_page("cohort.html", {**values, "sections": _sections(values)}, folders=(FOLDER, STATIC)).encode()
+
+
+def _doubtful(data: ReportData) -> Mapping[str, Any]:
+    """The most doubtful measured scans, and how many there are."""
+    status = dict(zip(data.cohort["scan"].values.tolist(), data.cohort["status"].values.tolist(), strict=True))
+    found = [scan for scan in data.order if data.doubts.get(scan) and status[scan] == "done"]
+    ratings = dict(zip(data.ratings["scan"], data.ratings["rating"], strict=True))
+    shown = [
+        DoubtfulScan(data.names[scan], data.files.get(scan, ""), data.doubts[scan], _picture(data, scan), str(ratings.get(scan) or ""))
+        for scan in found[:SHOWN]
+    ]
+    return {"doubtful": shown, "doubtful_count": len(found)}
+
+
+def _picture(data: ReportData, scan: str) -> SectionPicture | None:
+    """The coronal section through the middle of the hypothalamus."""
+    sections = scan_sections(data.cohort, scan).get("coronal", [])
+    return sections[len(sections) // 2] if sections else None
+
+
+def _sections(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Sections that this cohort has something for."""
+    has = {
+        "doubtful": bool(np.any([step.words == "measured" and step.count for step in values["flow"]])),
+        "averages": values["averages"] is not None,
+        "all": values["table"] is not None,
+        "missing": bool(values["gaps"] or values["unknown"]),
+        "failed": bool(values["failures"]),
+        "time": values["halves"] is not None,
+        "study": values["study"] is not None,
+    }
+    return [(mark, heading) for mark, heading in SECTIONS if has.get(mark, True)]
+
+
+def _of(module: str, function: str, data: ReportData) -> Any:  # noqa: ANN401
+    """What another part of the report makes; None where that part is not there."""
+    try:
+        made = getattr(import_module(f"hypojax.reporting.{module}"), function)
+    except ModuleNotFoundError as error:
+        if error.name != f"hypojax.reporting.{module}":
+            raise
+        return None
+    return made(data)
