@@ -39,9 +39,15 @@ MODEL_AXES: Final = ("A", "S", "R")
 MODEL_DIMS: Final = ("anterior", "superior", "right")
 """Names of these axes as xarray dims; coordinates are mm."""
 
+WORLD_AXES: Final = ("right", "anterior", "superior")
+"""Labels of dimension ``direction``: the axes x, y and z of the world, which is mm, RAS+."""
+
 HEAD_SHAPE: Final = (112, 112, 96)
 HEAD_SPACING: Final = 2.0
 """The whole-head model grid: 224 × 224 × 192 mm."""
+
+LARGEST_POSE_RESIDUAL: Final = 8.0
+"""Of ``pose_residual_mm``: a pose that fits worse is not believed."""
 
 BOX_SHAPE: Final = (40, 40, 40)
 BOX_SPACING: Final = 1.0
@@ -81,6 +87,7 @@ class Variable:
 
 SCAN: Final = ("scan",)
 SCAN_REGION: Final = ("scan", "region")
+SCAN_DIRECTION: Final = ("scan", "direction")
 
 FLAGGED: Final = Variable("flagged", ("scan", "flag"), "bool", "", "Whether the scan carries this quality flag; false where it has not been finished")
 FLAG_TEXT: Final = Variable("flags", SCAN, "str", "", "Quality flags of a finished scan, separated by spaces; empty when none")
@@ -105,6 +112,11 @@ TABLE: Final = (
     Variable("extracranial_signal", SCAN, "float64", "1", "Share of voxels 6 to 14 mm outside the intracranial mask, above its centre, that are brighter than background"),
     Variable("icv_cut_off", SCAN, "float64", "1", "Share of the intracranial surface that lies on the border of the field of view"),
     Variable("brain_mask_mm3", SCAN, "float64", "mm3", "Volume of what a skull-stripped scan keeps, all voxels but the one value written round it: a proxy of head size, not an intracranial volume; missing for whole heads"),
+    Variable("brain_extraction_mm3", SCAN, "float64", "mm3", "Soft volume of the cranium by the border that masks of brain extraction have; icv has that of head label maps. Missing where icv is, and where the network does not know this border"),
+    Variable("tilt_deg", SCAN_DIRECTION, "float64", "degree", "Turn of the head about the axes of the scan's world: to the right (nodding), to anterior (ear to shoulder), to superior (shaking the head), applied in this order; missing where the pose was not found"),
+    Variable("shift_mm", SCAN_DIRECTION, "float64", "mm", "Where the origin of the template MNI152NLin2009cAsym, close to the anterior commissure, lies in the scan's world (RAS+); missing where the pose was not found"),
+    Variable("head_scale", SCAN, "float64", "1", "Size of the head over that of the template, the cube root of the ratio of volumes; missing where the pose was not found"),
+    Variable("pose_residual_mm", SCAN, "float64", "mm", "How far the template coordinates that the network gives to voxels lie from the affine fitted to them (weighted root mean square); missing where the network gives none"),
     Variable("nonfinite_voxels", SCAN, "float64", "1", "Voxels of the file that were NaN or infinite, or marks of missing values far beyond all others"),
     Variable("voxel_size_mm", ("scan", "axis"), "float64", "mm", "Voxel edge along each stored axis"),
     Variable("matrix", ("scan", "axis"), "float64", "1", "Voxels along each stored axis"),

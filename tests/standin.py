@@ -80,9 +80,13 @@ class StandIn:
 @cache
 def coverage(shape: tuple[int, int, int], affine: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Posteriors × 255 of the phantom on a grid; the same grid is asked for again and again."""
-    grid = Grid(shape, np.frombuffer(affine).reshape(4, 4))
-    whole = intracranial_coverage(Phantom(), shape=grid.shape, affine=grid.affine)
-    parts = subunit_coverage(Phantom(), shape=grid.shape, affine=grid.affine)
+    return coverage_of(Phantom(), Grid(shape, np.frombuffer(affine).reshape(4, 4)))
+
+
+def coverage_of(phantom: Phantom, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Posteriors × 255 of a phantom on a grid: intracranial, subunits."""
+    whole = intracranial_coverage(phantom, shape=grid.shape, affine=grid.affine)
+    parts = subunit_coverage(phantom, shape=grid.shape, affine=grid.affine)
     return np.round(whole * 255).astype(np.uint8), np.round(parts * 255).astype(np.uint8)
 
 

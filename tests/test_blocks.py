@@ -1,5 +1,7 @@
 """A cohort as lazy blocks: the volumes of `hypojax.run`, nothing computed until asked, failures as rows with a reason."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -14,11 +16,26 @@ import hypojax
 from hypojax.cohort import open_cohort
 from hypojax.execute import ingest, run
 from hypojax.execute.blocks import IN_HAND, measure_cohort, preprocess_cohort, segment_cohort
+from hypojax.preprocessing.foreground import Prepared
 from hypojax.scans import write_nifti
+from hypojax.segmenter.pose import PoseFound, pose_of
+from hypojax.segmenter.segmenter import Segmentation
 from pipelines.segment_cohort import main as pipeline
 
 SAME = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3", "missing_reason", "status", "reason", "message", "quality_score",
-        "quality_location", "icv_cut_off", "flagged", "voxels_checksum", "duplicate_of", "path")  # fmt: skip
+        "quality_location", "icv_cut_off", "flagged", "voxels_checksum", "duplicate_of", "path",
+        "tilt_deg", "shift_mm", "head_scale", "pose_residual_mm", "brain_extraction_mm3")  # fmt: skip
+
+
+class Posed(Drawn):
+    """Knows the template: every head is turned a little, in a grid of its own, and of every other one the pose was not found."""
+
+    def segment_batch(self, scans: Sequence[Prepared]) -> list[Segmentation]:
+        turned = np.array([[1.0, 0, 0, 3], [0, 0.8, 0.6, 0], [0, -0.6, 0.8, 0], [0, 0, 0, 1.1]]) / 1.1
+        return [
+            replace(one, brain_extraction=one.intracranial // 2 * 2, pose=PoseFound(pose_of(turned) if known else None, 7.5))
+            for one, known in zip(super().segment_batch(scans), (scan.volume[1, 1, 1] % 2 == 0 for scan in scans), strict=True)
+        ]
 
 
 def scans(folder: Path) -> Path:
@@ -43,11 +60,11 @@ def lazily(out: Path, *, batch: int, network: Drawn) -> xr.Dataset:
 @pytest.mark.filterwarnings("ignore:Data variable")
 def test_blocks_give_the_rows_of_a_run_and_compute_nothing_until_asked(tmp_path: Path) -> None:
     folder = scans(tmp_path / "in")
-    run([folder], out=tmp_path / "run", segmenter=Drawn())
+    run([folder], out=tmp_path / "run", segmenter=Posed())
     expected = open_cohort(tmp_path / "run")
-    ingest([folder], out=tmp_path / "out", segmenter=Drawn())
+    ingest([folder], out=tmp_path / "out", segmenter=Posed())
     with dask.config.set(scheduler=never):
-        table = lazily(tmp_path / "out", batch=2, network=Drawn())
+        table = lazily(tmp_path / "out", batch=2, network=Posed())
     assert table.chunksizes["scan"] == (2, 2, 2)
     found = table.compute(scheduler="threads", num_workers=2)
     xr.testing.assert_identical(*(table[list(SAME)].drop_attrs() for table in (found, expected)))
@@ -55,6 +72,10 @@ def test_blocks_give_the_rows_of_a_run_and_compute_nothing_until_asked(tmp_path:
         **dict.fromkeys("abc", "done"), "poisoned": "failed", "flat": "failed", "broken": "failed"
     }  # fmt: skip
     assert np.isfinite(found["volume_mm3"].sel(scan=list("abc"), region="hypothalamus")).all()
+    assert np.isfinite(found["brain_extraction_mm3"].sel(scan=list("abc"))).all()
+    poor = found["flagged"].sel(scan=list("abc"), flag="poor_pose").values
+    assert 0 < poor.sum() < 3
+    np.testing.assert_array_equal(np.isnan(found["tilt_deg"].sel(scan=list("abc"), direction="right")), poor)
     assert not IN_HAND._held.keys() & {(str(tmp_path / "out" / "cohort.zarr"), scan) for scan in "abc"}
 
 

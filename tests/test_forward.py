@@ -107,7 +107,7 @@ def test_the_place_is_read_from_its_own_output(outputs: int, place: int) -> None
             logits = jnp.zeros((*images.shape[:4], outputs)).at[..., 0].set(20.0)
             return logits.at[:, 1, 2, 3, place].set(50.0)
 
-    cranium, found, located = head_outputs(Known(), jnp.zeros((2, 4, 4, 6, 1)))
+    cranium, found, located, *_ = head_outputs(Known(), jnp.zeros((2, 4, 4, 8, 1)))
     assert np.asarray(cranium).min() == 255
     np.testing.assert_allclose(found, [[1, 2, 3]] * 2, atol=1e-4)
     np.testing.assert_allclose(located, 1, atol=1e-6)

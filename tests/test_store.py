@@ -239,10 +239,10 @@ assert native.metadata.dimension_names == ("i", "j", "k") and len(native.attrs["
     assert shown["named"]
     assert shown["units"]["volume_mm3"] == "mm3"
     box, head = dict.fromkeys(MODEL_DIMS, 40), dict(zip(HEAD_DIMS, HEAD_SHAPE, strict=True))
-    table = {"scan": 5, "region": len(REGIONS), "axis": 3, "flag": len(FLAGS), "world": 4, "voxel": 4}
+    table = {"scan": 5, "region": len(REGIONS), "axis": 3, "direction": 3, "flag": len(FLAGS), "world": 4, "voxel": 4}
     assert shown["sizes"] == {**table, "label": 10, "map": 2, **box, **head}
     assert shown["coords"] == sorted(
-        ["scan", "region", "axis", "flag", "dataset", "box_affine", "head_affine", "label", "map", *box, *head]
+        ["scan", "region", "axis", "direction", "flag", "dataset", "box_affine", "head_affine", "label", "map", *box, *head]
     )
     assert {**shown["attrs"], **PROVENANCE} == shown["attrs"]
     assert json.loads(shown["attrs"]["settings"]) == plain(SETTINGS)

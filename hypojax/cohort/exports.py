@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import xarray as xr
 from jaxtyping import Shaped
 
-from hypojax.cohort.rows import AXES, people
+from hypojax.cohort.rows import ALONG, people
 from hypojax.schema import DATASET, FLAG_TEXT, FLAGGED, TABLE
 from hypojax.storage import Location, place
 from hypojax.tables.writer import tsv
@@ -78,12 +78,14 @@ class Summary:
 def tidy(dataset: xr.Dataset) -> pd.DataFrame:
     """One row a scan and region: id, participants columns, region, volumes, status and reasons, flags, quality.
 
-    Columns on ``axis`` become one a stored axis (``voxel_size_mm_i``), flags one text. Text that is empty stays empty.
+    Columns on ``axis`` become one a stored axis (``voxel_size_mm_i``), those on ``direction`` one an axis of the world
+    (``tilt_deg_right``), flags one text. Text that is empty stays empty.
     """
     asked = [variable for variable in TABLE if variable.name in dataset and variable is not FLAGGED]
-    regional, single, along = ([v.name for v in asked if v.dims[1:] == dims] for dims in (("region",), (), ("axis",)))
+    regional, single = ([v.name for v in asked if v.dims[1:] == dims] for dims in (("region",), ()))
     columns = people(dataset)
-    axes = {f"{name}_{axis}": dataset[name].sel(axis=axis, drop=True) for name in along for axis in AXES}
+    along = [(variable.name, dim, label) for variable in asked for dim in variable.dims[1:] for label in ALONG.get(dim, ())]
+    axes = {f"{name}_{label}": dataset[name].sel({dim: label}, drop=True) for name, dim, label in along}
     flat = dataset[[*columns, *regional, *single]].assign({FLAG_TEXT.name: _flag_texts(dataset), **axes})
     frame: pd.DataFrame = flat.to_dataframe(dim_order=["scan", "region"]).reset_index()
     texts = frame.select_dtypes(exclude="number").columns

@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Shaped
 
 from hypojax.reason import visible
-from hypojax.schema import AFFINE, COHORT_ARRAYS, DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.schema import AFFINE, COHORT_ARRAYS, DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, WORLD_AXES, Variable
 from hypojax.store import ScanEntry, ScanRecord
 from hypojax.store.index import Column
 from hypojax.tables import is_age_name, text_of
@@ -20,16 +20,20 @@ from hypojax.volumes.flags import FLAGS, peer_notes
 AXES: Final = ("i", "j", "k")
 """Stored axes of a scan, the labels of dimension ``axis``."""
 
+ALONG: Final = {"axis": AXES, "direction": WORLD_AXES}
+"""Dimension of three values → its labels, which end the names of columns in tables of text."""
+
 COORDINATES: Final = {
     "scan": "Scan id",
     "region": "Region: intracranial volume, hypothalamus as a whole and by side, then its ten subunits (Bocchetta 2015; Billot 2020)",
     "axis": "Stored axis of the scan's voxels",
+    "direction": "Axis of the scan's world, RAS+",
     "flag": "Quality flag: what asks somebody to look at the scan",
 }
 RESERVED: Final = frozenset(
     {
         *(variable.name for variable in TABLE),
-        *(f"{variable.name}_{axis}" for variable in TABLE if "axis" in variable.dims for axis in AXES),
+        *(f"{variable.name}_{label}" for variable in TABLE for label in ALONG.get(variable.dims[-1], ())),
         *COORDINATES,
         *(DATASET.name, FLAG_TEXT.name),
         *(name for array in COHORT_ARRAYS for name in (array.name, *array.dims)),
@@ -58,10 +62,10 @@ def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Datas
 
     Returns
     -------
-    Dataset with dims ``scan`` (in the order of ``scans``), ``region``, ``axis``, ``flag``, ``world`` and ``voxel``; the variables of
-    `schema.TABLE` with units and long names, of which the affines are coordinates, as is the ``dataset`` of each scan; entities and
-    columns of participants tables as variables on ``scan`` (`people`): as coordinates, `xarray.concat` would refuse two cohorts whose
-    columns differ.
+    Dataset with dims ``scan`` (in the order of ``scans``), ``region``, ``axis``, ``direction``, ``flag``, ``world`` and ``voxel``; the
+    variables of `schema.TABLE` with units and long names, of which the affines are coordinates, as is the ``dataset`` of each scan;
+    entities and columns of participants tables as variables on ``scan`` (`people`): as coordinates, `xarray.concat` would refuse two
+    cohorts whose columns differ.
 
     Examples
     --------
@@ -77,7 +81,7 @@ def build(records: Iterable[ScanRecord], scans: Sequence[ScanEntry]) -> xr.Datas
     rows = _with_peers(rows, [entry.get("dataset", "") for entry in entries])
     flags = _flags(rows)
     variables = {variable.name: _flagged(rows, flags) if variable is FLAGGED else _variable(variable, rows) for variable in TABLE}
-    index = {"scan": [visible(entry["scan"]) for entry in entries], "region": list(REGIONS), "axis": list(AXES), "flag": flags}
+    index = {"scan": [visible(entry["scan"]) for entry in entries], "region": list(REGIONS), "flag": flags, **ALONG}
     coordinates = {name: xr.Variable((name,), np.array(index[name], object), {"long_name": text}) for name, text in COORDINATES.items()}
     table = xr.Dataset({**variables, **_participants(entries)}, coords={**coordinates, DATASET.name: _dataset(entries)})
     return table.set_coords([variable.name for variable in TABLE if variable.dims[1:] == AFFINE.dims])
@@ -155,7 +159,7 @@ def _flagged(rows: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> xr.Vari
 
 def _variable(variable: Variable, rows: Sequence[Mapping[str, Any]]) -> xr.Variable:
     """One variable of the table as `schema` declares it."""
-    sizes = {"region": len(REGIONS), "axis": len(AXES), "world": 4, "voxel": 4}
+    sizes = {"region": len(REGIONS), "axis": 3, "direction": 3, "world": 4, "voxel": 4}
     values = np.full([len(rows), *(sizes[dim] for dim in variable.dims[1:])], None, object)
     for number, row in enumerate(rows):
         if (value := row.get(variable.name)) is not None:

@@ -28,16 +28,46 @@ from hypojax.grid import Grid
 from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.preprocessing.scaling import intensities
 from hypojax.reason import HypojaxError, Reason, RunError, visible
-from hypojax.schema import BOX_SHAPE, FLAGGED, HEAD_DIMS, HEAD_SHAPE, LABELS, MODEL_DIMS, REGIONS, SCAN, SCAN_REGION, TABLE, Variable
+from hypojax.schema import (
+    BOX_SHAPE,
+    FLAGGED,
+    HEAD_DIMS,
+    HEAD_SHAPE,
+    LABELS,
+    MODEL_DIMS,
+    REGIONS,
+    SCAN,
+    SCAN_DIRECTION,
+    SCAN_REGION,
+    TABLE,
+    Variable,
+)
 from hypojax.storage import Place, locate
 from hypojax.store import CohortStore
 from hypojax.volumes import Measurement
 
 if TYPE_CHECKING:
+    from hypojax.segmenter.pose import PoseFound
     from hypojax.segmenter.segmenter import Segmentation
 
 SOURCE: Final = Variable("store", SCAN, "str", "", "Store that holds the voxels of the scan")
 HEAD_IMAGE: Final = Variable("head_image", (*SCAN, *HEAD_DIMS), "float32", "1", "What the head network sees: the scan at 2 mm, z-scored")
+HEAD_AFFINE: Final = Variable("head_affine", (*SCAN, "world", "voxel"), "float64", "", "Voxel-to-world matrix of the head grid, mm, RAS+")
+BRAIN_EXTRACTION: Final = Variable(
+    "head_brain_extraction",
+    (*SCAN, *HEAD_DIMS),
+    "float32",
+    "1",
+    "Posterior of the cranium by the border of brain extraction, where it is known",
+)
+TO_TEMPLATE: Final = Variable(
+    "to_template",
+    (*SCAN, "world", "voxel"),
+    "float64",
+    "",
+    "From the scan's world to that of the template, mm, RAS+; missing where not found",
+)
+RESIDUAL: Final = Variable("residual_mm", SCAN, "float64", "mm", "How far template coordinates lie from that affine, where they are known")
 HEAD_POSTERIOR: Final = Variable("head_posterior", (*SCAN, *HEAD_DIMS), "float32", "1", "Posterior of the intracranial volume at 2 mm")
 POSTERIOR: Final = Variable("posterior", (*SCAN, "label", *MODEL_DIMS), "float32", "1", "Posteriors of the ten subunits in a 1 mm box")
 BOX_AFFINE: Final = Variable("box_affine", (*SCAN, "world", "voxel"), "float64", "", "Voxel-to-world matrix of the box, mm, RAS+")
@@ -46,15 +76,16 @@ VIEWS: Final = Variable("views_mm3", (*SCAN, "view", "label"), "float32", "mm3",
 
 SIZES: Final = {
     **dict(zip(HEAD_DIMS, HEAD_SHAPE, strict=True)), **dict(zip(MODEL_DIMS, BOX_SHAPE, strict=True)),
-    "label": len(LABELS), "region": len(REGIONS), "world": 4, "voxel": 4, "view": 10,
+    "label": len(LABELS), "region": len(REGIONS), "direction": 3, "world": 4, "voxel": 4, "view": 10,
 }  # fmt: skip
 """Length of every dimension of a block but ``scan``; an ensemble has ten views (five networks, each in the box and its mirror image)."""
 
-QUALITY: Final = tuple(
-    v for v in TABLE if v.name.startswith("quality_") or v.name in {"extracranial_signal", "icv_cut_off", "brain_mask_mm3"}
-)
+OF_SCAN: Final = {
+    "extracranial_signal", "icv_cut_off", "brain_mask_mm3", "brain_extraction_mm3", "head_scale", "pose_residual_mm",
+}  # fmt: skip
+QUALITY: Final = tuple(v for v in TABLE if v.name.startswith("quality_") or v.name in OF_SCAN or v.dims == SCAN_DIRECTION)
 REGIONAL: Final = tuple(variable for variable in TABLE if variable.dims == SCAN_REGION)
-SEGMENTED: Final = (POSTERIOR, HEAD_POSTERIOR, BOX_AFFINE, LOCATED, VIEWS)
+SEGMENTED: Final = (POSTERIOR, HEAD_POSTERIOR, BRAIN_EXTRACTION, BOX_AFFINE, HEAD_AFFINE, TO_TEMPLATE, RESIDUAL, LOCATED, VIEWS)
 
 Row = Mapping[str, Any]
 
@@ -103,8 +134,8 @@ def segment_cohort(
 
     Returns
     -------
-    The Dataset with ``posterior`` (scan, label, anterior, superior, right), ``head_posterior``, ``box_affine``, ``located`` and
-    ``views_mm3`` in place of ``head_image``.
+    The Dataset with ``posterior`` (scan, label, anterior, superior, right), ``head_posterior``, ``head_brain_extraction``,
+    ``box_affine``, ``head_affine``, ``to_template``, ``residual_mm``, ``located`` and ``views_mm3`` in place of ``head_image``.
     """
     return Step(partial(_posteriors, networks=Networks(weights, ensemble, segmenter)), SEGMENTED, (HEAD_IMAGE,)).lazily(heads)
 
@@ -298,8 +329,26 @@ def _row_of(found: "Segmentation") -> Row:
     views[: len(found.views)] = found.views
     return {
         POSTERIOR.name: found.subunits / np.float32(255), HEAD_POSTERIOR.name: found.intracranial / np.float32(255),
-        BOX_AFFINE.name: found.box_grid.affine, LOCATED.name: found.located, VIEWS.name: views,
+        BOX_AFFINE.name: found.box_grid.affine, HEAD_AFFINE.name: found.head_grid.affine,
+        LOCATED.name: found.located, VIEWS.name: views, **_posed(found),
     }  # fmt: skip
+
+
+def _posed(found: "Segmentation") -> Row:
+    """What only a network that knows the template says."""
+    if found.pose is None or found.brain_extraction is None:
+        return {}
+    pose = {} if found.pose.pose is None else {TO_TEMPLATE.name: found.pose.pose.to_template}
+    return {BRAIN_EXTRACTION.name: found.brain_extraction / np.float32(255), RESIDUAL.name: found.pose.residual_mm, **pose}
+
+
+def _found(to_template: np.ndarray, residual: float) -> "PoseFound | None":
+    """The pose that `_posed` made these numbers of."""
+    from hypojax.segmenter.pose import PoseFound, pose_of  # here, because JAX takes seconds to import
+
+    if np.isnan(residual):
+        return None
+    return PoseFound(None if np.isnan(to_template).any() else pose_of(to_template), float(residual))
 
 
 def _volumes(block: xr.Dataset) -> Mapping[int, Row | Exception]:
@@ -315,8 +364,9 @@ def _measured(block: xr.Dataset, number: int, root: str, name: str) -> Row:
     one = {variable.name: block[variable.name].values[number] for variable in SEGMENTED}
     if np.isnan(one[LOCATED.name]):
         raise HypojaxError(Reason.USAGE, "its posteriors are missing; give measure_cohort what segment_cohort gave")
+    extraction = one[BRAIN_EXTRACTION.name]
     segmentation = Segmentation(
-        head_grid=scan.head.grid,
+        head_grid=Grid(HEAD_SHAPE, one[HEAD_AFFINE.name]),
         intracranial=_quantised(one[HEAD_POSTERIOR.name]),
         box_grid=Grid(BOX_SHAPE, one[BOX_AFFINE.name]),
         subunits=_quantised(one[POSTERIOR.name]),
@@ -326,18 +376,21 @@ def _measured(block: xr.Dataset, number: int, root: str, name: str) -> Row:
         head_image=scan.image,
         box_image=np.zeros(BOX_SHAPE, np.float32),  # measuring does not look at it
         flags=scan.flags,
+        brain_extraction=None if np.isnan(extraction).any() else _quantised(extraction),
+        pose=_found(one[TO_TEMPLATE.name], float(one[RESIDUAL.name])),
     )
     measured = measure_scan(scan.volume, scan.affine, segmentation, nonfinite=nonfinite)
     IN_HAND.drop(root, name)
-    return _row(measured, known=block[FLAGGED.name].values[number], flags=block["flag"].values)
+    return _row(measured, flagged=block[FLAGGED.name].values[number], flags=block["flag"].values)
 
 
-def _row(measured: Measurement, *, known: np.ndarray, flags: np.ndarray) -> Row:
+def _row(measured: Measurement, *, flagged: np.ndarray, flags: np.ndarray) -> Row:
     """Volumes, quality and flags of a scan as the table has them."""
     regions = region_entries(measured).values()
     volumes = {v.name: [str(entry[v.name]) if v.dtype == "str" else entry[v.name] for entry in regions] for v in REGIONAL}
-    quality = {v.name: measured.quality.get(v.name, np.nan) for v in QUALITY}
-    return {**volumes, **quality, FLAGGED.name: known | np.isin(flags, list(measured.flags)), "status": "done"}
+    known = {**measured.quality, **measured.pose}
+    quality = {v.name: known.get(v.name, np.nan) for v in QUALITY}
+    return {**volumes, **quality, FLAGGED.name: flagged | np.isin(flags, list(measured.flags)), "status": "done"}
 
 
 def _quantised(posterior: Float32[np.ndarray, "*n"]) -> np.ndarray:

@@ -15,9 +15,11 @@ from hypojax.scans import Image
 from hypojax.schema import PARTS
 from hypojax.store import Posterior, StoredSegmentation
 from hypojax.volumes import Measurement, RegionVolume, measure
+from hypojax.volumes.measure import cranium_mm3
 from hypojax.volumes.quality import lowest_near
 
 if TYPE_CHECKING:
+    from hypojax.segmenter.pose import PoseFound
     from hypojax.segmenter.segmenter import Segmentation
 
 Volume = Float32[np.ndarray, "i j k"]
@@ -57,7 +59,28 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
         measured = _renamed(measured, "blank_near_hypothalamus", to="nonfinite_near_hypothalamus", reason=Reason.NONFINITE_VOXELS)
     if measured.volumes["icv"].missing_reason:
         measured = replace(measured, intracranial=np.zeros_like(measured.intracranial))  # a wrong mask helps nobody
-    return replace(measured, flags=(*segmentation.flags, *measured.flags))
+    poor = ("poor_pose",) * (segmentation.pose is not None and segmentation.pose.pose is None)
+    quality = measured.quality | _brain_extraction(volume, affine, segmentation, measured)
+    return replace(measured, quality=quality, pose=pose_row(segmentation.pose), flags=(*segmentation.flags, *poor, *measured.flags))
+
+
+def pose_row(found: "PoseFound | None") -> dict[str, float | list[float]]:
+    """The columns of the table that say how a head lies: none where the network knows no template, the residual alone without a pose."""
+    if found is None:
+        return {}
+    residual: dict[str, float | list[float]] = {"pose_residual_mm": found.residual_mm}
+    if found.pose is None:
+        return residual
+    tilt, shift = found.pose.tilt_deg.tolist(), found.pose.shift_mm.tolist()
+    return {**residual, "tilt_deg": tilt, "shift_mm": shift, "head_scale": found.pose.scale}
+
+
+def _brain_extraction(volume: Volume, affine: Affine, segmentation: "Segmentation", measured: Measurement) -> dict[str, float]:
+    """The volume of the cranium by the border of brain extraction, where the network knows it and the cranium has a volume at all."""
+    if segmentation.brain_extraction is None or measured.volumes["icv"].missing_reason:
+        return {}
+    i, j, k = volume.shape
+    return {"brain_extraction_mm3": cranium_mm3(segmentation.brain_extraction, segmentation.head_grid, scan=(i, j, k), affine=affine)}
 
 
 def _renamed(measured: Measurement, flag: str, *, to: str | None, reason: Reason) -> Measurement:
@@ -94,7 +117,7 @@ def row_of(image: Image) -> dict[str, Any]:
 def full_row(row: Mapping[str, Any], measured: Measurement, *, seconds: float) -> dict[str, Any]:
     """The row of a finished scan: what was known after reading, quality measures, flags of both."""
     flags = " ".join(filter(None, (str(row["flags"]), *measured.flags)))
-    return {**row, **measured.quality, "flags": flags, "seconds": seconds}
+    return {**row, **measured.quality, **measured.pose, "flags": flags, "seconds": seconds}
 
 
 def region_entries(measured: Measurement) -> dict[str, dict[str, Any]]:

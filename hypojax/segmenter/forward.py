@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Float32, PyTree, UInt8
 from hypojax.checkpoint import Checkpoint
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
 from hypojax.segmenter.compile_cache import collector_paused
+from hypojax.segmenter.pose import Fit, block_positions, fit_affine
 from hypojax.unet import UNet, blueprint, mean_pool
 
 PLACE_RADIUS: Final = 12.0
@@ -42,6 +43,9 @@ HEAD_OUTPUTS: Final = ("icv", "brain_extraction", "place of the hypothalamus", "
 
 FIRST_OUTPUTS: Final = 2
 """Outputs of head networks that know one protocol and no template: cranium and place."""
+
+BLOCK: Final = 4
+"""Side, in voxels of the head grid, of the blocks whose coordinates the pose is fitted to: released networks answer them at 8 mm."""
 
 TEMPLATE_SCALE: Final = 50.0
 """Millimetres that one unit of a coordinate output is: the network's outputs are of the order of one."""
@@ -115,13 +119,31 @@ def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array],
     return tuple(partial(placed, jax.device_put(checkpoint.weights, replicated)) for checkpoint in checkpoints)
 
 
-def head_outputs(
-    network: UNet, images: Float[Array, "n a s r 1"]
-) -> tuple[UInt8[Array, "n a s r"], Float[Array, "n 3"], Float[Array, " n"]]:
-    """Intracranial posterior × 255, place of the hypothalamus (voxels), and how much of its posterior lies there."""
+def head_outputs(network: UNet, images: Float[Array, "n a s r 1"]) -> tuple[Array, ...]:
+    """Intracranial posterior × 255 (n a s r), place of the hypothalamus (n 3, voxels), and how much of its posterior lies there (n).
+
+    Of a network that knows the template also the posterior × 255 of brain extraction, and the parts of the `Fit` to its coordinates.
+    """
     logits = network(images)
-    place, located = jax.vmap(place_of)(logits[..., 1 if logits.shape[-1] == FIRST_OUTPUTS else PLACE])
-    return _bytes(jax.nn.sigmoid(logits[..., ICV])), place, located
+    first = logits.shape[-1] == FIRST_OUTPUTS
+    place, located = jax.vmap(place_of)(logits[..., 1 if first else PLACE])
+    known = (_bytes(jax.nn.sigmoid(logits[..., ICV])), place, located)
+    return known if first else (*known, _bytes(jax.nn.sigmoid(logits[..., BRAIN_EXTRACTION])), *template_fit(logits))
+
+
+def template_fit(logits: Float[Array, "n a s r 6"]) -> Fit:
+    """The affine from positions on the head grid (mm from its middle) to the template, voxels counted by how intracranial they are."""
+    counted = _blocks(jax.nn.sigmoid(logits[..., ICV, None]))[..., 0]
+    said = TEMPLATE_SCALE * _blocks(logits[..., COORDINATES])
+    _, a, s, r, _ = logits.shape
+    return fit_affine(jnp.asarray(block_positions((a, s, r), HEAD_SPACING, BLOCK), jnp.float32), said, counted)
+
+
+def _blocks(values: Float[Array, "n a s r c"]) -> Float[Array, "n v c"]:
+    """Means of blocks of `BLOCK`³ voxels, in the order of `block_positions`."""
+    n, a, s, r, c = values.shape
+    split = values.reshape(n, a // BLOCK, BLOCK, s // BLOCK, BLOCK, r // BLOCK, BLOCK, c)
+    return split.mean(axis=(2, 4, 6)).reshape(n, -1, c)
 
 
 def template_mm(logits: Float[Array, "n a s r 6"]) -> Float[Array, "n i j k 3"]:

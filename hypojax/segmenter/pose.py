@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-from hypojax.grid import Affine, Grid, directions
+from hypojax.grid import ASR, Affine, Grid, centred_grid, directions
 
 WIDTHS: Final = (80.0, 57.0, 40.0, 28.0, 20.0, 14.0, 10.0, 8.0, 8.0, 8.0)
 """Least distances (mm) at which a voxel counts a quarter, iteration by iteration; no head is closer to an affine of the template than
@@ -25,6 +25,17 @@ believed where it happens to agree with itself."""
 
 RIDGE: Final = 1e-6
 """Share of the identity added to the normal equations: an empty mask must give numbers."""
+
+
+FARTHEST_SCALE: Final = 2.0
+"""Neither is a head twice as long as the template in any direction, nor half as long."""
+
+MIDDLE: Final = np.array([0.0, -19.0, -17.0])
+"""Place in the template (mm, RAS+) that lies in the middle of the head grid of an upright head: that of 13 real heads on average."""
+
+NOD: Final = 15.0
+"""Degrees by which heads in scanners are nodded back against the template: 13 real ones by 8 to 26, 20 label maps by -1 to 31. What lies so
+is called upright, since the networks learnt from it."""
 
 
 class Fit(NamedTuple):
@@ -67,6 +78,21 @@ class Pose(NamedTuple):
     tilt_deg: Float64[np.ndarray, "3"]
     shift_mm: Float64[np.ndarray, "3"]
     scale: float
+
+
+class PoseFound(NamedTuple):
+    """The pose of a head, and how well template coordinates fit it.
+
+    Parameters
+    ----------
+    pose
+        None where it is not to be believed: then the scan's own axes are taken.
+    residual_mm
+        As `Fit` has it.
+    """
+
+    pose: Pose | None
+    residual_mm: float
 
 
 @jax.jit
@@ -153,6 +179,39 @@ def pose_of(to_template: Affine) -> Pose:
     rigid[:3, :3], rigid[:3, 3] = rotation, -rotation @ origin
     scale = float(1 / np.cbrt(abs(np.linalg.det(linear))))
     return Pose(to_template, rigid, _angles(rotation.T), origin, scale)
+
+
+def believable(to_template: Affine) -> bool:
+    """Whether an affine can be that of a head: numbers, no mirror image, every direction half to twice the size of the template.
+
+    >>> believable(np.diag([1.0, 1.1, 0.9, 1.0])), believable(np.diag([-1.0, 1.0, 1.0, 1.0])), believable(np.diag([0.3, 1.0, 1.0, 1.0]))
+    (True, False, False)
+    """
+    linear = to_template[:3, :3]
+    if not np.isfinite(to_template).all() or np.linalg.det(linear) <= 0:
+        return False
+    stretch = np.linalg.svd(linear, compute_uv=False)
+    return bool(stretch.min() > 1 / FARTHEST_SCALE and stretch.max() < FARTHEST_SCALE)
+
+
+def upright_axes(pose: Pose) -> Float64[np.ndarray, "3 3"]:
+    """Anterior, superior and right of the head (columns) in the scan's world; see `NOD`."""
+    cosine, sine = np.cos(np.radians(NOD)), np.sin(np.radians(NOD))
+    nodded = np.array([[1.0, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
+    axes: Float64[np.ndarray, "3 3"] = pose.rigid[:3, :3].T @ nodded @ ASR
+    return axes
+
+
+def upright_grid(pose: Pose, shape: tuple[int, int, int], spacing: float) -> Grid:
+    """The model grid that a head lies upright in the middle of."""
+    centre = np.linalg.solve(pose.to_template[:3, :3], MIDDLE - pose.to_template[:3, 3])
+    return centred_grid(upright_axes(pose), shape=shape, spacing=spacing, centre=centre)
+
+
+def turn_on(grid: Grid, pose: Pose) -> float:
+    """Degrees by which a head is turned against the axes of a model grid, about whatever axis."""
+    turn = upright_axes(pose).T @ directions(grid.affine)
+    return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
 
 
 def nearest_rotation(linear: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:

@@ -20,7 +20,7 @@ from jax.sharding import AxisType, Mesh
 from jaxtyping import Float32, Float64, Num, UInt8
 
 from hypojax.checkpoint import Checkpoint, load_checkpoint
-from hypojax.grid import Affine, Grid, centred_grid, model_directions, resample, to_world
+from hypojax.grid import Affine, Grid, centred_grid, model_directions, near, resample
 from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.preprocessing.intensity import BRIGHTEST, NORMALISATION, Statistics, box_statistics, tissue_statistics, zscore
 from hypojax.preprocessing.normalisation import RELEASED, difference
@@ -29,6 +29,8 @@ from hypojax.release import joint_sum, listed_sum, released_folder, weights_file
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
 from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
 from hypojax.segmenter.forward import Batch, box_outputs, compiled, exhausted, head_outputs
+from hypojax.segmenter.head_look import Look, Shown, look_of, looked_until_settled
+from hypojax.segmenter.pose import PoseFound, upright_axes
 from hypojax.storage import Disk, on_disk
 
 RECENTRE: Final = 3.0
@@ -74,6 +76,10 @@ class Segmentation:
         Its share of the time its batch had the devices.
     flags
         What was mended before (see `hypojax.preprocessing.background`).
+    brain_extraction
+        Posterior × 255 of the cranium by the border of brain extraction, on ``head_grid``; None where the network does not know it.
+    pose
+        Of the head; None where the network knows no template.
     """
 
     head_grid: Grid
@@ -87,6 +93,8 @@ class Segmentation:
     box_image: Float32[np.ndarray, "x y z"] = field(repr=False)
     device_seconds: float = 0.0
     flags: tuple[str, ...] = ()
+    brain_extraction: UInt8[np.ndarray, "a s r"] | None = None
+    pose: PoseFound | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +216,8 @@ class Segmenter:
         statistics = tissue_statistics(np.asarray(volume, np.float32))
         batch = Batch(self._devices, self.batch)
         around = [Surroundings(statistics.background)]
-        (grid,), (image,), (subunits,), (views,) = self._segment_boxes(batch, [(volume, affine)], around, [centre])
+        boxes = [box_grid(affine, centre)]
+        (grid,), (image,), (subunits,), (views,) = self._segment_boxes(batch, [(volume, affine)], around, boxes)
         nothing = np.zeros(grid.shape, np.uint8)
         return Segmentation(grid, nothing, grid, subunits, statistics, 1.0, views, image, image, batch.seconds)
 
@@ -241,38 +250,50 @@ class Segmenter:
 
     def _segment(self, scans: Sequence[Prepared], batch: Batch) -> list[Segmentation]:
         """Segment at most one batch of scans."""
-        heads = [scan.head for scan in scans]
-        intracranial, places, located = batch.run(self._head, [scan.image for scan in scans])
-        centres = [to_world(head.grid.affine, place) for head, place in zip(heads, places, strict=True)]
+        looks = looked_until_settled(
+            [(scan.head.grid, scan.image) for scan in scans],
+            lambda shown: self._look(batch, shown),
+            lambda number, grid: head_on(scans[number], grid),
+        )
         whole = [(scan.volume, scan.affine) for scan in scans]
-        around = [Surroundings(head.statistics.background, head.grid, icv) for head, icv in zip(heads, intracranial, strict=True)]
-        boxes = zip(*self._segment_boxes(batch, whole, around, centres), strict=True)
+        around = [
+            Surroundings(scan.head.statistics.background, look.grid, look.intracranial) for scan, look in zip(scans, looks, strict=True)
+        ]
+        placed = [posed_box(scan.affine, look) for scan, look in zip(scans, looks, strict=True)]
+        boxes = zip(*self._segment_boxes(batch, whole, around, placed), strict=True)
         return [
             Segmentation(
-                head_grid=scan.head.grid,
-                intracranial=icv,
+                head_grid=look.grid,
+                intracranial=look.intracranial,
                 box_grid=grid,
                 subunits=posteriors,
                 statistics=scan.head.statistics,
-                located=float(certain),
+                located=look.located,
                 views=volumes,
-                head_image=scan.image,
+                head_image=look.image,
                 box_image=image,
                 device_seconds=batch.seconds / len(scans),
                 flags=scan.flags,
+                brain_extraction=look.brain_extraction,
+                pose=look.found,
             )
-            for scan, icv, certain, (grid, image, posteriors, volumes) in zip(scans, intracranial, located, boxes, strict=True)
+            for scan, look, (grid, image, posteriors, volumes) in zip(scans, looks, boxes, strict=True)
         ]
 
+    def _look(self, batch: Batch, shown: Sequence[Shown]) -> list[Look]:
+        """What the head network says of at most one batch of heads."""
+        said = batch.run(self._head, [image for _, image in shown])
+        return [look_of(one, each) for one, each in zip(shown, zip(*said, strict=True), strict=True)]
+
     def _segment_boxes(
-        self, batch: Batch, scans: Sequence[Scan], around: Sequence[Surroundings], centres: Sequence[Float64[np.ndarray, "3"]]
+        self, batch: Batch, scans: Sequence[Scan], around: Sequence[Surroundings], boxes: Sequence[Grid]
     ) -> tuple[list[Grid], list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-        """Boxes round the given places (world, mm), taken once more where the hypothalamus lies far from the middle of its box.
+        """The given boxes, moved and taken once more where the hypothalamus lies far from the middle of its box.
 
         Their grids, what the box networks see in them, and what they say of them: posteriors, and volumes of each view.
         """
+        grids = list(boxes)
         for last in (False, True):
-            grids = [box_grid(affine, centre) for (_, affine), centre in zip(scans, centres, strict=True)]
             inputs = [box_input(*scan, grid, around=known) for scan, grid, known in zip(scans, grids, around, strict=True)]
             subunits, views = zip(*[batch.run(forward, inputs) for forward in self._boxes], strict=True)
             posteriors = [mean_posterior(each) for each in zip(*subunits, strict=True)]
@@ -280,7 +301,7 @@ class Segmenter:
             if all(centre is None for centre in better):
                 break
             # The whole batch again, for its shape is fixed; a box that did not move gives the same once more.
-            centres = [grid.centre if centre is None else centre for grid, centre in zip(grids, better, strict=True)]
+            grids = [grid if centre is None else moved(grid, centre) for grid, centre in zip(grids, better, strict=True)]
         return grids, inputs, posteriors, [np.concatenate(each) for each in zip(*views, strict=True)]
 
 
@@ -325,9 +346,27 @@ def _suited(checkpoint: Checkpoint, stage: str) -> Checkpoint:
     raise RunError(Reason.OTHER_SETTINGS, f"{message}; use the version of hypojax that made them, or train them anew")
 
 
+def head_on(scan: Prepared, grid: Grid) -> Float32[np.ndarray, "a s r"]:
+    """What the head network sees of a scan on another grid than the first."""
+    statistics = scan.head.statistics
+    return zscore(resample(scan.volume, scan.affine, grid, fill=statistics.background), statistics)
+
+
 def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
     """The box round a place (world, mm), along the axes of the scan's model grids."""
     return centred_grid(model_directions(affine), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=centre)
+
+
+def posed_box(affine: Affine, look: Look) -> Grid:
+    """The box round the hypothalamus of a head, in the head's pose where that is known, else along the axes of the scan's model grids."""
+    if look.pose is None:
+        return box_grid(affine, look.place)
+    return centred_grid(upright_axes(look.pose), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=look.place)
+
+
+def moved(grid: Grid, centre: Float64[np.ndarray, "3"]) -> Grid:
+    """The same grid round another place (world, mm)."""
+    return centred_grid(grid.affine[:3, :3] / BOX_SPACING, shape=grid.shape, spacing=BOX_SPACING, centre=centre)
 
 
 def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, around: Surroundings) -> Float32[np.ndarray, "x y z"]:
@@ -335,6 +374,8 @@ def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, a
 
     What burns is cut off in the scan's own voxels: sampled first, it would brighten its neighbours by as much as it burns.
     """
+    if not np.array_equal(grid.affine[:3, :3], BOX_SPACING * model_directions(affine)):
+        volume, affine = near(volume, affine, grid)
     sampled, inside = resample(volume, affine, grid, fill=around.background), None
     if around.head_grid is not None and around.intracranial is not None:
         inside = resample(around.intracranial, around.head_grid.affine, grid) > HALF

@@ -17,7 +17,7 @@ STATUSES: Final = ("done", "failed", "pending")
 OWN: Final = ("status", "reason", "message", "path", "duplicate_of", FLAGGED.name)
 """Columns of the table that a record, or the index, holds by themselves or as text, or that several scans together tell."""
 
-LENGTHS: Final = {"axis": 3, "world": 4, "voxel": 4}
+LENGTHS: Final = {"axis": 3, "direction": 3, "world": 4, "voxel": 4}
 """Lengths of the dims of a row's columns."""
 
 QUANTITIES: Final = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3")
@@ -65,7 +65,8 @@ def row_of_record(row: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     row
-        Column → value, a list along ``axis``, lists along ``world`` and ``voxel``; flags may be a sequence. NaN and None are missing.
+        Column → value, a list along ``axis`` or ``direction``, lists along ``world`` and ``voxel``; flags may be a
+        sequence. NaN and None are missing.
 
     Raises
     ------

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from hypojax.schema import LARGEST_POSE_RESIDUAL
+
 LOWEST_SCORE: Final = 0.5
 """Of `quality_score`: good and bad results count alike in its fit, so that below one half bad is the likelier of the two."""
 
@@ -46,6 +48,7 @@ FLAGS: Final[dict[str, str]] = {
     "template_space": "the file says that it lies in a template's space: its volumes are those after registration, not of the head",
     "voxel_size_conflict": "the file gives two voxel sizes (see notes; the sform counts): volumes are wrong if the other is right",
     "noise_outside_head": "there was noise as bright as tissue outside the head, as in MP2RAGE, and it was removed: check the result",
+    "poor_pose": f"how the head is turned was not found (pose_residual_mm above {LARGEST_POSE_RESIDUAL}, or no two looks agree)",
     "low_quality_score": f"size, shape or parts of the hypothalamus are unlike those of sound results (quality_score below {LOWEST_SCORE})",
     "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",
     "not_located": f"the head network is unsure where the hypothalamus lies (quality_location below {LOWEST_LOCATION})",

@@ -1,7 +1,7 @@
 """`measure`: posteriors of one scan → volumes in mm³ with their uncertainty, label maps on its own grid, quality and flags."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -89,6 +89,8 @@ class Measurement:
         Label maps on the scan's own grid, stored orientation.
     signs
         What `quality_score` was made from (see `hypojax.volumes.score`).
+    pose
+        The columns of `hypojax.schema.TABLE` that say how the head lies, those that are known.
     """
 
     volumes: dict[str, RegionVolume]
@@ -97,6 +99,7 @@ class Measurement:
     hypothalamus: UInt8[np.ndarray, "i j k"]
     intracranial: UInt8[np.ndarray, "i j k"]
     signs: dict[str, float]
+    pose: Mapping[str, float | list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -262,6 +265,11 @@ def disagreement(views: Float32[np.ndarray, "view 10"] | None, index: Sequence[i
     2.8284271247461903
     """
     return 0.0 if views is None or len(views) < 2 else float(views[:, list(index)].sum(axis=1, dtype=np.float64).std(ddof=1))
+
+
+def cranium_mm3(posterior: UInt8[np.ndarray, "a s r"], grid: Grid, *, scan: tuple[int, int, int], affine: Affine) -> float:
+    """Soft volume (mm³) of a posterior × 255 of a cranium on the head grid; ``scan`` and ``affine`` are shape and place of the voxels."""
+    return soft(clean_intracranial(posterior, grid, within_field_of_view(grid, scan, affine)), grid)[0]
 
 
 def soft(posterior: Float32[np.ndarray, "x y z"], grid: Grid) -> tuple[float, float]:

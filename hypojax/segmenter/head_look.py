@@ -1,0 +1,112 @@
+"""What the head network says of one scan on one grid, and on which grid it is looked at again.
+
+A network turns less than a head is tilted when it looks once. On a grid turned into the pose that it found, little of the tilt is left, and
+it is looked at again until next to none is. What does not settle is not believed: the first look counts then, along the scan's own axes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from hypojax.grid import Affine, Grid, to_world
+from hypojax.schema import HEAD_SHAPE, HEAD_SPACING, LARGEST_POSE_RESIDUAL
+from hypojax.segmenter.pose import Pose, PoseFound, believable, from_world, pose_of, turn_on, upright_grid
+
+LEVEL: Final = 20.0
+"""Degrees of turn against the scan's axes up to which one look is enough: heads in scanners differ by less (`pose.NOD`)."""
+
+SETTLED: Final = 8.0
+"""The same against a grid that was turned already."""
+
+MOST_LOOKS: Final = 4
+"""Looks at a head. Colin27 turned by 45 degrees settles in three."""
+
+
+class Look(NamedTuple):
+    """One look at a head.
+
+    Parameters
+    ----------
+    grid, image
+        The 2 mm grid and what the network saw on it.
+    intracranial
+        Posterior × 255.
+    place, located
+        Of the hypothalamus, world (mm); share of its posterior that lies there.
+    brain_extraction
+        Posterior × 255 by the border of brain extraction; None where the network does not know it.
+    pose, residual_mm
+        The pose read off this look, None where no head can have it, and how well it fits; NaN where the network knows no template.
+    """
+
+    grid: Grid
+    image: Float32[np.ndarray, "a s r"]
+    intracranial: UInt8[np.ndarray, "a s r"]
+    place: Float64[np.ndarray, "3"]
+    located: float
+    brain_extraction: UInt8[np.ndarray, "a s r"] | None = None
+    pose: Pose | None = None
+    residual_mm: float = float("nan")
+
+    @property
+    def found(self) -> PoseFound | None:
+        """The pose and how well it fits; None where the network knows no template."""
+        return None if self.brain_extraction is None else PoseFound(self.pose, self.residual_mm)
+
+    def fits(self, largest: float) -> bool:
+        """Whether the pose is that of a head that lies on the grid as it should, turned by ``largest`` degrees at most."""
+        return self.pose is not None and self.residual_mm <= LARGEST_POSE_RESIDUAL and turn_on(self.grid, self.pose) <= largest
+
+
+Shown = tuple[Grid, Float32[np.ndarray, "a s r"]]
+"""A head grid and the scan on it, z-scored."""
+
+
+def look_of(shown: Shown, said: Sequence[Any]) -> Look:
+    """A look from what `hypojax.segmenter.forward.head_outputs` says of one scan."""
+    (grid, image), (intracranial, place, located, *more) = shown, said
+    known = Look(grid, image, intracranial, to_world(grid.affine, place), float(located))
+    if not more:
+        return known
+    brain_extraction, matrix, residual, _ = more
+    return known._replace(brain_extraction=brain_extraction, pose=pose_on(grid, matrix), residual_mm=float(residual))
+
+
+def pose_on(grid: Grid, matrix: Float32[np.ndarray, "3 4"]) -> Pose | None:
+    """The pose that an affine of positions on a grid tells; None where no head can have it."""
+    to_template: Affine = from_world(grid, matrix.astype(np.float64))
+    return pose_of(to_template) if believable(to_template) else None
+
+
+def looked_until_settled(
+    first: Sequence[Shown], see: Callable[[list[Shown]], list[Look]], sample: Callable[[int, Grid], Float32[np.ndarray, "a s r"]]
+) -> list[Look]:
+    """Look at heads, again at those that do not lie level, and give the look at each that counts.
+
+    Parameters
+    ----------
+    first
+        Every scan on its own head grid.
+    see
+        Runs the head network on so many scans, in order.
+    sample
+        Scan (its number) on another grid, z-scored.
+    """
+    looks = see(list(first))
+    before, left = list(looks), list(range(len(looks)))
+    for largest in (LEVEL, *[SETTLED] * (MOST_LOOKS - 2)):
+        again = {number: pose for number in left if (pose := looks[number].pose) and not looks[number].fits(largest)}
+        if not again:
+            break
+        left = list(again)
+        grids = {number: upright_grid(pose, HEAD_SHAPE, HEAD_SPACING) for number, pose in again.items()}
+        for number, look in zip(grids, see([(grid, sample(number, grid)) for number, grid in grids.items()]), strict=True):
+            looks[number] = look
+    return [look if look.fits(LEVEL) else _unbelieved(one, look) for one, look in zip(before, looks, strict=True)]
+
+
+def _unbelieved(first: Look, last: Look) -> Look:
+    """The first look, without a pose and with the residual of the last."""
+    return first._replace(pose=None, residual_mm=last.residual_mm)
