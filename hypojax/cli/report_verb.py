@@ -82,3 +82,17 @@ class ReportVerb(Verb):
     def _serve(self, screen: Screen, folder: Path) -> None:
         server = import_module("hypojax.reporting.rating_server")
         server.serve(folder, self.place, rater=self.rater or getpass.getuser(), port=self.port, say=screen.say)
+
+
+def show_report(screen: Screen, results: Path) -> None:
+    """Draw the report of a run and give the link to it; or the command that installs what it needs."""
+    from hypojax.reporting import report_run
+
+    try:
+        with screen.progress() as watch:
+            found = report_run.report(results, callback=watch)
+    except RunError as error:
+        screen.answer(f"No report: {error}")
+        return
+    screen.add(index=str(found.index))
+    screen.answer(f"Look at the scans: open {found.index.resolve().as_uri()} in a browser")

@@ -13,7 +13,7 @@ from hypojax.cli.completion import Shell, script
 from hypojax.cli.development import DriftVerb, EvaluateVerb, SplitVerb, TrainVerb
 from hypojax.cli.membership_verbs import MergeVerb, RemoveVerb
 from hypojax.cli.planning import PlanVerb
-from hypojax.cli.report_verb import ReportVerb
+from hypojax.cli.report_verb import ReportVerb, show_report
 from hypojax.cli.screen import Screen
 from hypojax.cli.study_verbs import NormsVerb, StudyVerb
 from hypojax.cli.verb import OK, SOME_FAILED, Place, Verb, deaf_to, exit_code
@@ -258,7 +258,7 @@ class InfoVerb(Verb):
 
 @dataclass(frozen=True)
 class DemoVerb(Verb):
-    """Make a small cohort with known volumes from the sample scan of hypojax, run on it, and compare.
+    """Make a small cohort with known volumes from the sample scan of hypojax, run on it, compare, and show it as pages.
 
     $ hypojax demo
     $ hypojax demo /tmp/demo
@@ -282,6 +282,7 @@ class DemoVerb(Verb):
             screen.add(ratio=ratio)
             screen.comparison(made.comparisons, **ratio)
         screen.answer(f"The scans are in {made.bids}; volumes.tsv, volumes.parquet, cohort.zarr and derivatives/ in {made.results}")
+        show_report(screen, made.results)
         return exit_code(made.outcome.done, made.outcome.failed)
 
 
