@@ -124,7 +124,7 @@ class ScanBox:
         """One section, ``offset`` mm from the middle of the hypothalamus."""
         axis = PLANES[plane]
         index = self.middle[axis] + offset
-        return Section(plane, offset, _upright(self.image.take(index, axis), plane), _upright(self.labels.take(index * FINE, axis), plane))
+        return Section(plane, offset, upright(self.image.take(index, axis), plane), upright(self.labels.take(index * FINE, axis), plane))
 
 
 def read_box(cohort: xr.Dataset, scan: str) -> ScanBox | None:
@@ -187,16 +187,28 @@ def contours(mask: Bool[np.ndarray, "rows columns"], place: tuple[slice, ...]) -
     ImportError
         contourpy, which comes with the extra ``report``, is not installed.
     """
-    from contourpy import contour_generator
-
     top, left = (part.start - MARGIN for part in place)
     exact = np.pad(mask[place].astype(np.float32), MARGIN)
     smooth = ndimage.correlate1d(ndimage.correlate1d(exact, TAPER, axis=0), TAPER, axis=1)
     share = smooth if smooth.max() > 0.5 else exact
-    lines = [np.asarray(line)[:-1] + np.array([left, top]) for line in contour_generator(z=share).lines(0.5)]
+    lines = [line + np.array([left, top]) for line in level_lines(share, 0.5)]
     length = sum(float(np.hypot(*(line - np.roll(line, 1, axis=0)).T).sum()) for line in lines)
     lost = np.count_nonzero(mask[place]) - sum(map(enclosed_area, lines))
     return [moved(line, -lost / length) for line in lines]
+
+
+def level_lines(values: Float32[np.ndarray, "rows columns"], level: float) -> list[Float64[np.ndarray, "n 2"]]:
+    """Closed lines (column, row) round what is larger than ``level``, which is on their right; the border of the array closes them.
+
+    Raises
+    ------
+    ImportError
+        contourpy, which comes with the extra ``report``, is not installed.
+    """
+    from contourpy import contour_generator
+
+    wide = np.pad(values, 1, constant_values=np.float32(min(0.0, level - 1)))
+    return [np.asarray(line)[:-1] - 1 for line in contour_generator(z=wide).lines(level)]
 
 
 def enclosed_area(line: Float64[np.ndarray, "n 2"]) -> float:
@@ -216,6 +228,6 @@ def moved(line: Float64[np.ndarray, "n 2"], distance: float) -> Float64[np.ndarr
     return line + inwards * (distance / np.maximum(np.hypot(*inwards.T), 1e-9))[:, None]
 
 
-def _upright(plane: Num[np.ndarray, "u v"], name: str) -> Num[np.ndarray, "rows columns"]:
-    """A section as a picture has it: the axis that runs upwards from bottom to top."""
-    return plane.T[::-1] if name == "sagittal" else plane[::-1]
+def upright(values: Num[np.ndarray, "u v"], plane: str) -> Num[np.ndarray, "rows columns"]:
+    """Values of a section of a model grid as a picture has them: the axis that runs upwards from bottom to top."""
+    return values.T[::-1] if plane == "sagittal" else values[::-1]

@@ -131,6 +131,29 @@ def svg_path(lines: Iterable[Float64[np.ndarray, "n 2"]], kind: str, *, inset: f
     return f'<path class="outline {kind}" d="{data}"/>' if data else ""
 
 
+def distance_title(offset: int) -> str:
+    """A distance from the middle of the hypothalamus, mm.
+
+    >>> distance_title(-3), distance_title(0)
+    ('−3 mm', '0 mm')
+    """
+    return f"{offset:+d} mm".replace("-", "−") if offset else "0 mm"
+
+
+def place_words(plane: str, offset: int) -> str:
+    """Where a section lies, mm.
+
+    >>> place_words("coronal", -3)
+    '3 mm behind the middle of the hypothalamus'
+    """
+    after, before = TOWARDS[plane]
+    return (
+        f"{abs(offset)} mm {after if offset > 0 else before} the middle of the hypothalamus"
+        if offset
+        else "through the middle of the hypothalamus"
+    )
+
+
 def _picture(section: Section, window: tuple[float, float]) -> SectionPicture:
     """A section as WebP and SVG."""
     image, width, height = encoded(section.image, window, scale=SCALE)
@@ -139,11 +162,8 @@ def _picture(section: Section, window: tuple[float, float]) -> SectionPicture:
         lines.setdefault(label, []).append(points * SCALE)
     paths = "".join(svg_path(found, f"subunit-{label}") for label, found in lines.items())
     names = ", ".join(LABELS[label].replace("_", " ") for label in lines)
-    front, back = TOWARDS[section.plane]
-    place = f"{abs(section.offset)} mm {front if section.offset > 0 else back}" if section.offset else "through"
-    alt = f"{section.plane.capitalize()} section {place} the middle of the hypothalamus, with the outlines of: {names}"
-    title = f"{section.offset:+d} mm".replace("-", "−") if section.offset else "0 mm"
-    return SectionPicture(title, image, width, height, paths, alt, SIDES[section.plane], float(SCALE))
+    alt = f"{section.plane.capitalize()} section {place_words(section.plane, section.offset)}, with the outlines of: {names}"
+    return SectionPicture(distance_title(section.offset), image, width, height, paths, alt, SIDES[section.plane], float(SCALE))
 
 
 def _closed(points: Float64[np.ndarray, "n 2"]) -> str:

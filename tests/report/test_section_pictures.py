@@ -45,7 +45,7 @@ def test_a_section_a_millimetre_through_the_hypothalamus_in_every_plane_with_a_p
     pictures = scan_sections(made_cohort(1), SCAN)
     assert list(pictures) == ["coronal", "sagittal", "axial"]
     assert [p.title for p in pictures["coronal"]] == [f"+{n} mm" for n in range(6, 0, -1)] + ["0 mm"] + [f"−{n} mm" for n in range(1, 8)]
-    assert [p.title for p in pictures["sagittal"]] == [f"−{n} mm" for n in range(9, 2, -1)] + [f"+{n} mm" for n in range(3, 10)]
+    assert [p.title for p in pictures["sagittal"]] == [f"−{n} mm" for n in range(9, 3, -1)] + [f"+{n} mm" for n in range(3, 9)]
     for picture in (picture for found in pictures.values() for picture in found):
         image = Image.open(BytesIO(picture.image))
         assert (image.format, image.size) == ("WEBP", (picture.width, picture.height))
