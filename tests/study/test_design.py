@@ -47,25 +47,6 @@ def test_columns_have_the_names_and_coefficients_of_r(shared: Path, name: str) -
     known.check({column: {"estimate": value} for column, value in found.items()}, "classic")
 
 
-@pytest.mark.parametrize("name", ["anova_types_cohort", "anova_types_ixi"])
-def test_sum_coding_gives_the_type_three_sums_of_squares_of_r(shared: Path, name: str) -> None:
-    known = entry(shared, name)
-    is_ixi = name == "anova_types_ixi"
-    people = ixi(shared) if is_ixi else known_input(shared, "cohort.csv")
-    text = "hippocampus ~ site * sex + age + icv" if is_ixi else "amygdala ~ group * sex + age + icv"
-    design = build_design(parse(text), people, coding="sum")
-    assert ("site2" in design.columns) is is_ixi
-    volumes = people[parse(text).outcome].to_numpy(dtype=np.float64)
-
-    def unexplained(without: str) -> float:
-        columns = design.matrix[:, [number for number, term in enumerate(design.terms) if term != without]]
-        orthogonal = np.linalg.qr(columns)[0]
-        return float(np.square(volumes - orthogonal @ (orthogonal.T @ volumes)).sum())
-
-    for term in dict.fromkeys(design.terms[1:]):
-        known.check(unexplained(term) - unexplained(""), "type_3_sum_contrasts", term, "sum_sq")
-
-
 def test_the_reference_is_named_and_levels_of_numbers_are_in_order_of_size() -> None:
     design = build_design(parse("volume ~ group + C(site)"), PEOPLE, references=CONTROLS)
     assert design.columns == ("(Intercept)", "groupAD", "groupMCI", "C(site)10")

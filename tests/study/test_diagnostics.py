@@ -7,7 +7,7 @@ import pytest
 from plain_designs import plain_design
 from r_reference import entry, known_input
 
-from hypojax.study.models.diagnostics import change_without, diagnose, findings
+from hypojax.study.models.diagnostics import change_without, diagnose
 from hypojax.study.models.linear import fit
 
 TERMS = ["(Intercept)", "group", "age", "sex", "icv"]
@@ -27,7 +27,6 @@ def test_diagnostics_of_r(shared: Path) -> None:
     numbers = {"row_1_based": row + 1, "cook": one.cook[row].item(), "leverage": one.leverage[row].item()}
     known.check(numbers | {"externally_studentised_residual": one.studentised[row].item()}, "largest_cook")
     known.check({"outlier_bonferroni_p_min": one.outlier_p.min().item(), "sum_leverage": one.leverage.sum().item()})
-    assert findings(found) == ["variances differ between people in it (Breusch-Pagan test, p < .05): use errors that stand it, such as HC3"]
 
 
 def test_the_change_without_a_person_is_that_of_a_model_without_her() -> None:
@@ -43,17 +42,6 @@ def test_the_change_without_a_person_is_that_of_a_model_without_her() -> None:
     for row in (0, 7):
         less = fit(np.delete(matrix, row, 0), np.delete(volumes, row, 0), weights=np.delete(weights, row))
         np.testing.assert_allclose(change[row], contrast @ less.coefficients - whole, rtol=1e-9)
-
-
-def test_odd_people_and_covariates_that_go_together_are_named() -> None:
-    random = np.random.default_rng(1)
-    age = random.normal(size=40)
-    matrix = np.column_stack([np.ones(40), age, age + 0.1 * random.normal(size=40)])
-    volumes = random.normal(size=(40, 1))
-    volumes[7] += 30
-    found = diagnose(fit(matrix, volumes), terms=["(Intercept)", "age", "years"], scans=[f"sub-{i}" for i in range(40)], regions=["icv"])
-    said = findings(found)
-    assert [sentence.split(" ")[:2] for sentence in said][-3:] == [["icv:", "sub-7"], ["age", "goes"], ["years", "goes"]]
 
 
 def test_a_row_that_is_fitted_exactly_has_no_residual_to_judge() -> None:

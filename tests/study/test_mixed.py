@@ -133,5 +133,7 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         fit_mixed(np.ones((8, 1)), volume, one_each // 2, time=(one_each // 2).astype(float))
     with pytest.raises(RunError, match="sum of others"):
         fit_mixed(np.ones((8, 2)), volume, one_each // 2)
+    with pytest.raises(RunError, match="the same at all scans of each subject"):
+        fit_mixed(np.ones((8, 1)), (one_each // 2).astype(float), one_each // 2)
     with pytest.raises(RunError, match="missing or infinite"):
         fit_mixed(np.ones((8, 1)), np.where(volume == 9, np.nan, volume), one_each // 2)

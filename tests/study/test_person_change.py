@@ -17,8 +17,7 @@ def test_r_each_person(shared: Path) -> None:
     alone = int((found.scans[:, 0] == 1).sum())
     known.check({"n_subjects": len(found.subjects), "n_used": len(found.subjects) - alone, "n_single_visit": alone})
     names = {
-        "n": found.scans, "slope": found.slope, "first_last": found.first_last, "percent_slope": found.percent,
-        "percent_first_last": found.percent_of_first, "symmetrised": found.symmetrised, "sxx": found.time_squares,
+        "n": found.scans, "slope": found.slope, "percent_slope": found.percent, "sxx": found.time_squares,
     }  # fmt: skip
     for number, person in enumerate(known.at("per_subject")):
         at = found.subjects.index(person["subject"])
@@ -42,10 +41,8 @@ def test_slow_twin_with_holes() -> None:
                 continue
             x, y = years[rows], volumes[rows, region]
             line = np.polyfit(x - x.min(), y, 1)
-            first, last = y[x.argmin()], y[x.argmax()]
             assert found.slope[number, region] == pytest.approx(line[0], rel=1e-8)
             assert found.percent[number, region] == pytest.approx(100 * line[0] / line[1], rel=1e-8)
-            assert found.symmetrised[number, region] == pytest.approx(200 * (last - first) / np.ptp(x) / (first + last), rel=1e-8)
 
 
 def test_errors_of_slopes_are_those_of_simulated_scans() -> None:
@@ -64,7 +61,6 @@ def test_errors_of_slopes_are_those_of_simulated_scans() -> None:
 def test_two_scans_at_one_time_are_no_change() -> None:
     found = person_changes(np.array([[100.0], [90.0]]), np.array([1.0, 1.0]), np.array(["a", "a"]))
     assert np.isnan(found.slope[0, 0])
-    assert np.isnan(found.first_last[0, 0])
     assert np.isnan(found.residual[0])
 
 

@@ -100,10 +100,15 @@ def test_repeated_scans_are_no_people_in_the_balance_and_change_says_who_is_in_i
     assert set(repeated.findings.table("balance")["n_control"]) == {12}
     assert repeated.analysed == {"control": 12, "patient": 12}
     assert "CR3" in methods(repeated.findings)[1]
+    beside = repeated.findings.table("sensitivity").query("quantity == 'difference' and analysis.str.startswith('mixed model')").iloc[0]
+    assert beside["estimate"] == pytest.approx(one(repeated, "hypothalamus", "difference")["estimate"], abs=0.5 * beside["se"])
     change = analyse(rows, settings=replace(settings, change="years", equivalence=3.0))
     assert "was fitted to 24 people (control n = 12, patient n = 12)" in methods(change.findings)[0]
     assert "patient (n = 12) and control (n = 12)" in change.answers[0]
     assert len(change.findings.remarks["equivalence"]) == 1
+    beside = change.findings.table("sensitivity").set_index("region")
+    assert beside.loc["hypothalamus", ["quantity", "unit", "n"]].tolist() == ["change_difference", "mm3/year", 72]
+    assert "icv" not in beside.index
     assert any("Negative: more loss" in sentence for sentence in assumptions(change.findings))
     still = change.findings.effects.query("region == 'icv'")
     assert still["p"].isna().all()  # copied head sizes do not change, and rounding is no change

@@ -1,10 +1,10 @@
 """The design matrix of a formula: a row a scan, a column a coefficient, named as R names them."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -49,8 +49,6 @@ class Design:
         The formula, without the terms that were left out.
     codings
         How each factor becomes columns.
-    coding
-        Of categories: ``treatment`` compares with the reference, ``sum`` with the mean of all categories.
     """
 
     matrix: Float64[np.ndarray, "row column"]
@@ -61,7 +59,6 @@ class Design:
     notes: tuple[str, ...]
     formula: Formula
     codings: Mapping[Factor, Coding]
-    coding: Contrasts = "treatment"
 
     def columns_of(self, term: str) -> Int64[np.ndarray, " column"]:
         """Numbers of the columns of a term."""
@@ -81,13 +78,33 @@ class Design:
             if coding.levels and (others := sorted(set(values[factor][present(values[factor])]) - set(coding.levels))):
                 known = ", ".join(map(visible, coding.levels))
                 raise RunError(Reason.USAGE, f"column {factor.name!r}: {visible(others[0])!r} is not among those of the model ({known})")
-        matrix, _, _ = _matrix(self.formula, self.codings, values, rows=len(frame), coding=self.coding)
+        matrix, _, _ = _matrix(self.formula, self.codings, values, rows=len(frame))
         return np.where(_complete(list(values.values()), len(frame))[:, None], matrix, np.nan)
 
+    def averaged(self, fixed: pd.DataFrame, people: pd.DataFrame) -> Float64[np.ndarray, "point column"]:
+        """Rows that stand for all people at some points: other numbers at their mean, other categories with equal weights, as R's emmeans.
 
-def build_design(
-    formula: Formula, people: pd.DataFrame, *, references: Mapping[str, str] = NO_REFERENCES, coding: Contrasts = "treatment"
-) -> Design:
+        A column is a product of factors, so its mean over all combinations of categories is the product of the means of the factors.
+
+        Parameters
+        ----------
+        fixed
+            A row a point, with the columns that are given there.
+        people
+            Whose means are taken.
+        """
+        values: dict[Factor, Values] = {}
+        for factor, coding in self.codings.items():
+            if factor.name in fixed:
+                values[factor] = factor_values(_as_coded(coding), fixed[factor.name])
+            else:
+                mean = np.nan if coding.levels else float(pd.to_numeric(people[factor.name]).mean())
+                values[factor] = np.array(coding.levels, object) if coding.levels else np.array([mean])
+        free = {factor for factor in values if factor.name not in fixed}
+        return _matrix(self.formula, self.codings, values, rows=len(fixed), averaged=free)[0]
+
+
+def build_design(formula: Formula, people: pd.DataFrame, *, references: Mapping[str, str] = NO_REFERENCES) -> Design:
     """The design matrix of a formula, with the columns and names that R's ``model.matrix`` gives.
 
     Parameters
@@ -98,8 +115,6 @@ def build_design(
         One row a scan, with the columns of the formula. Text, true and false, and ``C(x)`` are categories; numbers are slopes.
     references
         Column → the category that others are compared with; by default the first in order.
-    coding
-        ``sum`` for tests of Type III.
 
     Raises
     ------
@@ -125,10 +140,10 @@ def build_design(
     formula, said = _without_constants(formula, values)
     used = {factor for term in formula.terms for factor in term.factors}
     codings = {factor: coding_of(factor, one, references=references) for factor, one in values.items() if factor in used}
-    matrix, columns, terms = _matrix(formula, codings, values, rows=int(kept.sum()), coding=coding)
+    matrix, columns, terms = _matrix(formula, codings, values, rows=int(kept.sum()))
     _check_rank(matrix, columns, formula)
     levels = {factor.label: coding.levels for factor, coding in codings.items() if coding.levels}
-    return Design(matrix, columns, terms, levels, kept, (*notes, *said), formula, codings, coding)
+    return Design(matrix, columns, terms, levels, kept, (*notes, *said), formula, codings)
 
 
 def check_rank(matrix: Float64[np.ndarray, "row column"], columns: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
@@ -215,15 +230,16 @@ def _without_constants(formula: Formula, values: Mapping[Factor, Values]) -> tup
 
 
 def _matrix(
-    formula: Formula, codings: Mapping[Factor, Coding], values: Mapping[Factor, Values], *, rows: int, coding: Contrasts
+    formula: Formula, codings: Mapping[Factor, Coding], values: Mapping[Factor, Values], *, rows: int, averaged: Collection[Factor] = ()
 ) -> tuple[Float64[np.ndarray, "row column"], tuple[str, ...], tuple[str, ...]]:
-    """Matrix, names of columns, and the term of each."""
+    """Matrix, names of columns, and the term of each; of some factors the mean of their values stands in every row."""
     blocks = [np.ones((rows, int(formula.has_intercept)))]
     columns, terms = [INTERCEPT] * formula.has_intercept, [INTERCEPT] * formula.has_intercept
-    for term, kinds in zip(formula.terms, _contrasts(formula, codings, coding), strict=True):
+    for term, kinds in zip(formula.terms, _contrasts(formula, codings), strict=True):
         block, names = np.ones((rows, 1)), [""]
         for factor, kind in zip(term.factors, kinds, strict=True):
             more, endings = codings[factor].columns(values[factor], coding=kind)
+            more = more.mean(axis=0, keepdims=True) if factor in averaged else more
             block = (more[:, :, None] * block[:, None, :]).reshape(rows, -1)  # the first factor changes fastest, as in R
             names = [f"{name}:{ending}".removeprefix(":") for ending in endings for name in names]
         blocks.append(block)
@@ -232,12 +248,12 @@ def _matrix(
     return np.concatenate(blocks, axis=1), tuple(columns), tuple(terms)
 
 
-def _contrasts(formula: Formula, codings: Mapping[Factor, Coding], coding: Contrasts) -> list[list[Contrasts | Literal["all"]]]:
+def _contrasts(formula: Formula, codings: Mapping[Factor, Coding]) -> list[list[Contrasts]]:
     """Coding of each factor of each term: one column fewer than categories where the model has the term without that factor, as in R."""
     known = {frozenset[Factor](), *(frozenset(term.factors) for term in formula.terms)}
     first = None if formula.has_intercept else next((term for term in formula.terms if _is_category(term, codings)), None)
     return [
-        ["all" if term is first or frozenset(term.factors) - {factor} not in known else coding for factor in term.factors]
+        ["all" if term is first or frozenset(term.factors) - {factor} not in known else "treatment" for factor in term.factors]
         for term in formula.terms
     ]
 

@@ -32,7 +32,7 @@ def design_text(design: Design) -> str:
         }
         for factor, coding in design.codings.items()
     ]
-    kept = {"formula": str(design.formula), "columns": list(design.columns), "terms": list(design.terms), "coding": design.coding}
+    kept = {"formula": str(design.formula), "columns": list(design.columns), "terms": list(design.terms)}
     return json.dumps({**kept, "codings": codings})
 
 
@@ -43,7 +43,7 @@ def design_from_text(text: str) -> Design:
     levels = {factor.label: coding.levels for factor, coding in codings.items() if coding.levels}
     columns = tuple(kept["columns"])
     nobody, none = np.empty((0, len(columns))), np.zeros(0, bool)
-    return Design(nobody, columns, tuple(kept["terms"]), levels, none, (), parse(kept["formula"]), codings, kept["coding"])
+    return Design(nobody, columns, tuple(kept["terms"]), levels, none, (), parse(kept["formula"]), codings)
 
 
 def _coding(one: dict[str, Any]) -> tuple[Factor, Coding]:

@@ -1,6 +1,6 @@
-"""Factors of a formula as columns of numbers: numbers as they are, categories as contrasts with a reference or with their mean."""
+"""Factors of a formula as columns of numbers: numbers as they are, categories as contrasts with a reference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,7 +13,8 @@ from hypojax.study.formulas.spline import NaturalSpline
 from hypojax.study.formulas.terms import Factor
 from hypojax.tables import text_of
 
-Contrasts = Literal["treatment", "sum"]
+Contrasts = Literal["treatment", "all"]
+"""Of categories: a column for each but the reference, or a column for each."""
 
 Values = Shaped[np.ndarray, " scan"]
 """Values of one column: float64, or objects that are text or None."""
@@ -40,11 +41,12 @@ class Coding:
     levels: tuple[str, ...] = ()
     spline: NaturalSpline | None = None
 
-    def columns(self, values: Values, *, coding: Contrasts | Literal["all"]) -> tuple[Float64[np.ndarray, "scan column"], list[str]]:
-        """Its columns and their names as R gives them; ``all`` is one column a category."""
+    def columns(self, values: Values, *, coding: Contrasts) -> tuple[Float64[np.ndarray, "scan column"], list[str]]:
+        """Its columns and their names as R gives them."""
         label = self.factor.label
         if self.levels:
-            matrix, endings = self._contrasts(coding)
+            first = int(coding == "treatment")
+            matrix, endings = np.eye(len(self.levels))[:, first:], self.levels[first:]
             numbers = {level: row for row, level in enumerate(self.levels)}
             rows = np.array([numbers.get(value, len(self.levels)) for value in values], dtype=np.int64)
             return np.vstack([matrix, np.full(matrix.shape[1], np.nan)])[rows], [f"{label}{ending}" for ending in endings]
@@ -53,17 +55,6 @@ class Coding:
             basis = self.spline.basis(numbers_of)
             return basis, [f"{label}{number + 1}" for number in range(basis.shape[1])]
         return numbers_of[:, None], [label]
-
-    def _contrasts(self, kind: Contrasts | Literal["all"]) -> tuple[Float64[np.ndarray, "level column"], Sequence[str]]:
-        """Row of each category; and the endings of the names of columns."""
-        identity = np.eye(len(self.levels))
-        if kind == "all":
-            return identity, self.levels
-        if kind == "treatment":
-            return identity[:, 1:], self.levels[1:]
-        matrix = identity[:, :-1].copy()
-        matrix[-1] = -1.0
-        return matrix, [str(number + 1) for number in range(len(self.levels) - 1)]
 
 
 def coding_of(factor: Factor, values: Values, *, references: Mapping[str, str]) -> Coding:

@@ -1,106 +1,73 @@
-"""Tests of whole terms: analysis of variance of Type I, II and III, with errors for equal or unequal variances; Welch's for groups.
+"""Tests of whole terms by F: of splines, categories of several levels, and interactions of several coefficients.
 
-Type I tests each term given those before it, in the order of the formula; Type II given all terms that do not contain it; Type III given
-all others, which means something only where categories are coded by their sum (Fox 2016).
+They are of Type II: each term given all terms that do not contain it (Fox 2016), with the errors of the model. Partial eta squared and its
+interval are those of equal variances, as everywhere.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int64
 from scipy import linalg, stats
 
-from hypojax.reason import Reason, RunError
-from hypojax.study.formulas.design import INTERCEPT, Design
-from hypojax.study.models.linear import Kind, LinearFit, covariance, fit
+from hypojax.study.formulas.design import Design
+from hypojax.study.models.adjusted import FittedModel
+from hypojax.study.models.effect import Effect
+from hypojax.study.models.effect_size import partial_eta_squared
+from hypojax.study.models.linear import covariance, satterthwaite_df
 
-ANOVA_COLUMNS: Final = ("region", "term", "type", "method", "sum_sq", "df", "df_residual", "statistic", "p")
+WHOLE: Final = "whole_term"
+"""Quantity of the F test of a term; it has no estimate."""
 
-RESIDUALS: Final = "Residuals"
+ETA: Final = "partial_eta_squared"
 
-SumsOfSquares = Literal[1, 2, 3]
+Square = Float64[np.ndarray, "column column"]
 
 
-def anova_table(
-    design: Design,
-    volumes: Float64[np.ndarray, "row region"],
-    *,
-    regions: Sequence[str],
-    sums: SumsOfSquares = 2,
-    kind: Kind = "classical",
-) -> pd.DataFrame:
-    """F of every term in every region.
+def whole_terms(
+    model: FittedModel, *, method: str, clusters: Int64[np.ndarray, " row"] | None = None, with_eta: bool = True, confidence: float = 0.95
+) -> Iterator[Effect]:
+    """Rows of ``effects.tsv`` on each term of several coefficients; a term of one has its t-test.
 
     Parameters
     ----------
-    design
-        The model; built with ``coding="sum"`` for Type III.
-    volumes
-        Volumes of the rows of the design, without gaps.
-    regions
-        Their names.
-    sums
-        Type of the sums of squares.
-    kind
-        ``classical``, or errors of `covariance` for unequal variances; these have no sums of squares, and none of Type I.
-
-    Returns
-    -------
-    Table with the columns `ANOVA_COLUMNS`.
-
-    Raises
-    ------
-    RunError
-        Type III of an interaction of categories that are not coded by their sum; Type I with robust errors.
+    model
+        A fitted model.
+    method
+        Of the model: ``linear model, HC3, t``.
+    clusters
+        Number of the subject of each row, where errors are clustered.
+    with_eta
+        Whether partial eta squared is given too; it means nothing for repeated and for weighted scans.
+    confidence
+        Coverage of its interval.
     """
-    _check(design, sums, kind)
-    found = fit(design.matrix, volumes, columns=design.columns)
-    errors = covariance(found, kind)
-    method = f"{'I' * sums}, {kind}, F"
-    rows: list[tuple[object, ...]] = []
-    for number, region in enumerate(regions):
-        scale = float(found.sigma[number]) ** 2
-        for term, (statistic, df) in _tests(design, found, errors[number], number, sums).items():
-            squares = statistic * df * scale if kind == "classical" else np.nan
-            p = float(stats.f.sf(statistic, df, found.df))
-            rows.append((region, term, sums, method, squares, df, found.df, statistic, p))
-        squares = scale * found.df if kind == "classical" else np.nan
-        rows.append((region, RESIDUALS, sums, method, squares, found.df, found.df, np.nan, np.nan))
-    return pd.DataFrame(rows, columns=list(ANOVA_COLUMNS))
+    people, classical = len(model.people), covariance(model.fit, "classical")
+    for term in [one.label for one in model.design.formula.terms if len(model.design.columns_of(one.label)) > 1]:
+        contrast = f"{len(model.design.columns_of(term))} coefficients together"
+        for number, region in enumerate(model.regions):
+            statistic, count = term_test(model, term, number, model.covariances[number])
+            statistic, df = _corrected(model, term, statistic, count, clusters)
+            p = float(stats.f.sf(statistic, count, df))
+            named = (region, term, contrast)
+            nan = float("nan")
+            yield Effect(*named, WHOLE, method, nan, "1", statistic=statistic, df=df, p=p, n=people)
+            if with_eta:
+                plain = term_test(model, term, number, classical[number])[0]
+                share = partial_eta_squared(plain, float(count), float(model.fit.df), confidence=confidence)
+                yield Effect(*named, ETA, method, share.estimate, "1", ci_low=share.low, ci_high=share.high, n=people)
 
 
-def _check(design: Design, sums: SumsOfSquares, kind: Kind) -> None:
-    if sums == 1 and kind != "classical":
-        raise RunError(Reason.USAGE, f"Type I takes terms in order and has no {kind} errors; ask for Type II")
-    if sums == 3 and design.coding != "sum" and any(len(term.factors) > 1 for term in design.formula.terms):
-        raise RunError(
-            Reason.USAGE,
-            "Type III of a model with interactions means something only where categories are coded by their sum; "
-            "build the design with coding='sum', or ask for Type II",
-        )
+def term_test(model: FittedModel, term: str, region: int, errors: Square) -> tuple[float, int]:
+    """F of a term in one region with these errors, and its degrees of freedom; NaN where the errors are none."""
+    hypothesis = _hypothesis(model.design, term, errors)
+    if not np.isfinite(hypothesis).all() or not np.diag(errors).all():
+        return float("nan"), len(model.design.columns_of(term))
+    return wald(hypothesis, model.fit.coefficients[:, region], errors)
 
 
-def _tests(
-    design: Design, found: LinearFit, errors: Float64[np.ndarray, "column column"], region: int, sums: SumsOfSquares
-) -> Mapping[str, tuple[float, int]]:
-    """F and degrees of freedom of each term."""
-    terms = [term for term in dict.fromkeys(design.terms) if term != INTERCEPT or sums == 3]
-    if sums == 1:
-        return _sequential(design, found, region, terms)
-    tests = {}
-    for term in terms:
-        hypothesis = _hypothesis(design, term, errors) if sums == 2 else np.eye(len(errors))[design.columns_of(term)]
-        tests[term] = wald(hypothesis, found.coefficients[:, region], errors)
-    return tests
-
-
-def wald(
-    hypothesis: Float64[np.ndarray, "test column"],
-    coefficients: Float64[np.ndarray, " column"],
-    errors: Float64[np.ndarray, "column column"],
-) -> tuple[float, int]:
+def wald(hypothesis: Float64[np.ndarray, "test column"], coefficients: Float64[np.ndarray, " column"], errors: Square) -> tuple[float, int]:
     """F of the hypothesis that some weighted sums of coefficients are all 0, and their number.
 
     >>> wald(np.array([[1.0, 0.0]]), np.array([2.0, 5.0]), np.eye(2))
@@ -110,15 +77,23 @@ def wald(
     return float(off @ np.linalg.solve(hypothesis @ errors @ hypothesis.T, off)) / len(off), len(off)
 
 
-def _sequential(design: Design, found: LinearFit, region: int, terms: Sequence[str]) -> dict[str, tuple[float, int]]:
-    """Sums of squares in order are squares of the volumes' components along the orthonormal columns."""
-    volumes = found.fitted[:, region] + found.residuals[:, region]
-    squares = (np.linalg.qr(design.matrix)[0].T @ volumes) ** 2 / found.sigma[region] ** 2
-    return {term: (float(squares[design.columns_of(term)].mean()), len(design.columns_of(term))) for term in terms}
+def _corrected(
+    model: FittedModel, term: str, statistic: float, count: int, clusters: Int64[np.ndarray, " row"] | None
+) -> tuple[float, float]:
+    """F and its residual degrees of freedom; with clusters as Hotelling's T², with the fewest of Satterthwaite for a coefficient of it.
+
+    NaN where clusters are too few for so many coefficients (after Pustejovsky and Tipton 2018).
+    """
+    if clusters is None:
+        return statistic, float(model.fit.df)
+    unit = np.eye(len(model.design.columns))
+    own = min(satterthwaite_df(model.fit, clusters, unit[column]) for column in model.design.columns_of(term))
+    left = own - count + 1
+    return (statistic * left / own, left) if left > 0 else (float("nan"), float("nan"))
 
 
-def _hypothesis(design: Design, term: str, errors: Float64[np.ndarray, "column column"]) -> Float64[np.ndarray, "test column"]:
-    """Type II: the part of the term, and of those that contain it, that is uncorrelated with those that contain it.
+def _hypothesis(design: Design, term: str, errors: Square) -> Float64[np.ndarray, "test column"]:
+    """The part of the term, and of those that contain it, that is uncorrelated with those that contain it.
 
     With classical errors this is the difference in residual squares of the model without the containing terms, with and without this one.
     """
@@ -127,46 +102,12 @@ def _hypothesis(design: Design, term: str, errors: Float64[np.ndarray, "column c
     own, containing = design.columns_of(term), np.concatenate([np.empty(0, np.int64), *(design.columns_of(other) for other in above)])
     if not containing.size:
         return np.eye(len(errors))[own]
-    space = np.concatenate([containing, own])
-    free = linalg.null_space(errors[np.ix_(containing, space)] / _lengths(errors, containing, space))
+    space, scale = np.concatenate([containing, own]), np.sqrt(np.diag(errors))  # correlations: units must not matter to rounding
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlations = errors[np.ix_(containing, space)] / np.outer(scale[containing], scale[space])
+    if not np.isfinite(correlations).all():
+        return np.full((len(own), len(errors)), np.nan)
+    free = linalg.null_space(correlations)
     hypothesis = np.zeros((free.shape[1], len(errors)))
-    hypothesis[:, space] = free.T / np.sqrt(np.diag(errors)[space])
+    hypothesis[:, space] = free.T / scale[space]
     return hypothesis
-
-
-def _lengths(
-    errors: Float64[np.ndarray, "column column"], rows: Int[np.ndarray, " row"], columns: Int[np.ndarray, " some"]
-) -> Float64[np.ndarray, "row some"]:
-    """What makes covariances correlations, so that units of the columns do not matter to rounding."""
-    deviations = np.sqrt(np.diag(errors))
-    return np.outer(deviations[rows], deviations[columns])
-
-
-class GroupMeans(NamedTuple):
-    """Welch's test that the means of several groups are one."""
-
-    statistic: float
-    df: float
-    df_residual: float
-    p: float
-
-
-def welch_anova(groups: Sequence[Float64[np.ndarray, "_"]]) -> GroupMeans:
-    """F for groups of unequal variances (Welch 1951).
-
-    Raises
-    ------
-    RunError
-        Fewer than two groups, or a group of fewer than two people.
-    """
-    sizes = np.array([len(group) for group in groups])
-    if len(groups) < 2 or sizes.min() < 2:
-        raise RunError(Reason.USAGE, f"groups of {', '.join(map(str, sizes))}: Welch's test needs two groups of two people at least")
-    weights = sizes / np.array([group.var(ddof=1) for group in groups])
-    means, share = np.array([group.mean() for group in groups]), weights / weights.sum()
-    spread = float(((1 - share) ** 2 / (sizes - 1)).sum())
-    df = len(groups) - 1
-    between = float((weights * (means - share @ means) ** 2).sum()) / df
-    statistic = between / (1 + 2 * (df - 1) * spread / (df * (df + 2)))
-    df_residual = df * (df + 2) / (3 * spread)
-    return GroupMeans(statistic, float(df), df_residual, float(stats.f.sf(statistic, df, df_residual)))

@@ -92,38 +92,8 @@ def power_of_groups(d: Numbers | float, first: int, second: int, *, significance
     >>> round(float(power_of_groups(0.8, 7, 21)), 6)
     0.422921
     """
-    return power_at(d, _error_of_d(first, second), float(first + second - 2), significance=significance)
-
-
-def smallest_d(first: int, second: int, *, power: float = POWER, significance: float = SIGNIFICANCE) -> float:
-    """Smallest standardised difference (Cohen's d) that two groups of these sizes show with the given power.
-
-    >>> round(smallest_d(7, 21), 6)
-    1.270263
-    """
-    return float(smallest_difference(_error_of_d(first, second), float(first + second - 2), power=power, significance=significance))
-
-
-def people_a_group(d: float, *, power: float = POWER, significance: float = SIGNIFICANCE) -> float:
-    """People that each of two equal groups needs to show Cohen's d with the given power; broken, to be rounded up.
-
-    >>> round(people_a_group(0.5), 4)
-    63.7656
-    """
-    from scipy.optimize import brentq
-
-    def lacking(n: float) -> float:
-        return float(power_at(d, (2 / n) ** 0.5, 2 * n - 2, significance=significance)) - power
-
-    if not d or not np.isfinite(d):
-        return float("nan")
-    most = 100 * (1 + 1 / d**2)
-    return float(brentq(lacking, 1.01, most, xtol=1e-10)) if lacking(1.01) < 0 < lacking(most) else float("nan")
-
-
-def _error_of_d(first: int, second: int) -> float:
-    """Standard error of a mean difference in units of the standard deviation."""
-    return (1 / first + 1 / second) ** 0.5 if min(first, second) > 0 else float("nan")
+    error = (1 / first + 1 / second) ** 0.5 if min(first, second) > 0 else float("nan")
+    return power_at(d, error, float(first + second - 2), significance=significance)
 
 
 def _smallest_ratio(df: float, power: float, significance: float) -> float:

@@ -16,11 +16,6 @@ MOST_FOR_SHAPIRO: Final = 5000
 HIGH_VIF: Final = 5.0
 """Inflation of a variance beyond which covariates are said to go together."""
 
-UNLIKELY: Final = 0.05
-
-NAMED: Final = 5
-"""People named in a sentence."""
-
 
 def diagnose(
     found: LinearFit,
@@ -110,23 +105,3 @@ def _vif(found: LinearFit, terms: Sequence[str], term: str) -> float:
     own = np.array([one == term for one in terms])[others]
     parts = (np.linalg.slogdet(correlations[np.ix_(some, some)])[1] for some in (own, ~own))
     return float(np.exp(sum(parts) - np.linalg.slogdet(correlations)[1]))
-
-
-def findings(diagnostics: xr.Dataset) -> list[str]:
-    """What a reader should know, one sentence each; none where nothing was found."""
-    found = []
-    uneven = diagnostics.region[diagnostics.breusch_pagan_p < UNLIKELY].values.tolist()
-    if uneven:
-        found.append(
-            f"variances differ between people in {', '.join(uneven)} (Breusch-Pagan test, p < .05): use errors that stand it, such as HC3"
-        )
-    for region in diagnostics.region.values.tolist():
-        p = diagnostics.outlier_p.sel(region=region)
-        if odd := p.scan[p < UNLIKELY].values[np.argsort(p.values[p.values < UNLIKELY])][:NAMED].tolist():
-            found.append(f"{region}: {', '.join(odd)} far from what the model expects (outlier test, Bonferroni p < .05): look at the scan")
-    for term in diagnostics.term[diagnostics.vif > HIGH_VIF].values.tolist():
-        vif = float(diagnostics.vif.sel(term=term))
-        found.append(
-            f"{term} goes together with other covariates (variance inflated {vif:.1f} times): its effect is hard to tell from theirs"
-        )
-    return found

@@ -1,17 +1,17 @@
 """One reported number: an estimate with its error, test and interval; and tables and Datasets of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import pandas as pd
 import xarray as xr
 
+from hypojax.study.models.linear import Estimates
+
 NAN: Final = float("nan")
 
 DIMS: Final = ("region", "term", "contrast", "quantity", "method")
 """What tells one effect from another."""
-
-UNITS: Final = ("mm3", "cm3", "mL", "%", "1", "mm3/year", "%/year", "")
 
 
 class Effect(NamedTuple):
@@ -60,6 +60,15 @@ COLUMNS: Final = (
     "p_fdr", "p_fwer",
 )  # fmt: skip
 """Columns of ``effects.tsv`` in order."""
+
+
+def effect_rows(
+    made: Estimates, regions: Sequence[str], *, n: int, term: str, contrast: str, quantity: str, method: str, unit: str
+) -> Iterator[Effect]:
+    """Estimates of all regions as rows of ``effects.tsv``."""
+    columns = (made.estimate, made.se, made.statistic, made.p, made.low, made.high)
+    for region, estimate, se, statistic, p, low, high in zip(regions, *(one.tolist() for one in columns), strict=True):
+        yield Effect(region, term, contrast, quantity, method, estimate, unit, se, statistic, float(made.df), p, low, high, n)
 
 
 def effects_table(effects: Sequence[Effect]) -> pd.DataFrame:

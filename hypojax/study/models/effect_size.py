@@ -1,4 +1,4 @@
-"""Sizes of effects: Hedges' g of raw and of adjusted differences, partial eta squared, and differences of two groups without a model.
+"""Sizes of effects: Hedges' g of raw and of adjusted differences, and partial eta squared.
 
 Their intervals invert the noncentral distribution of the test statistic (Steiger and Fouladi 1997): exact where volumes are normal with
 one variance, unlike those of the differences themselves, which `hypojax.study.models.linear` makes for unequal variances.
@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from scipy import optimize, special, stats
 
 from hypojax.reason import Reason, RunError
-from hypojax.study.models.linear import Estimates, LinearFit, student
+from hypojax.study.models.linear import LinearFit
 
 STEPS: Final = 60
 """How often a bracket of a root is widened; a fifth each time."""
@@ -54,12 +54,15 @@ def hedges_g(
     RunError
         A group has nobody, or there are not three people in all.
     """
-    found, pooled = _pooled_difference(cases, controls, confidence)
+    df = len(cases) + len(controls) - 2
+    if not len(cases) or not len(controls) or df < 1:
+        raise RunError(Reason.USAGE, f"{len(cases)} cases and {len(controls)} controls: there is no spread to compare a difference with")
+    squares = sum(((group - group.mean(axis=0)) ** 2).sum(axis=0) for group in (cases, controls))
     unit = float(np.sqrt(1 / len(cases) + 1 / len(controls)))
-    low, high = noncentral_t_limits(found.statistic, found.df, confidence=confidence)
     with np.errstate(divide="ignore", invalid="ignore"):
-        j, d = exact_correction(found.df), found.estimate / pooled
-    se = np.sqrt(unit**2 + d**2 / (2 * (len(cases) + len(controls))))
+        d = (cases.mean(axis=0) - controls.mean(axis=0)) / np.sqrt(squares / df)
+    se, j = np.sqrt(unit**2 + d**2 / (2 * (df + 2))), exact_correction(float(df))
+    low, high = noncentral_t_limits(d / unit, float(df), confidence=confidence)
     return EffectSize(j * d, j * se, j * unit * low, j * unit * high)
 
 
@@ -114,29 +117,26 @@ def _root(function: Callable[[float], float], start: float, width: float) -> flo
 
 
 class VarianceShare(NamedTuple):
-    """Partial eta squared of a term, its less biased relatives, and its interval."""
+    """Share of a variance, 1, with its interval."""
 
-    eta: float
-    omega: float
-    cohen_f: float
+    estimate: float
     low: float
     high: float
 
 
-def partial_eta_squared(statistic: float, df: float, df_residual: float, *, people: int, confidence: float = 0.95) -> VarianceShare:
-    """Share of what the other terms leave that a term explains: SS / (SS + SS residual), from its F.
+def partial_eta_squared(statistic: float, df: float, df_residual: float, *, confidence: float = 0.95) -> VarianceShare:
+    """Share of what the other terms leave that a term explains: SS / (SS + SS residual), from its F; NaN without one.
 
-    ``omega`` is partial omega squared (which counts the people), ``cohen_f`` the root of eta / (1 - eta).
     The two-sided interval is that of the noncentral F.
 
-    >>> round(partial_eta_squared(20.693889, 1.0, 59.0, people=64).eta, 6)
+    >>> round(partial_eta_squared(20.693889, 1.0, 59.0).estimate, 6)
     0.259667
     """
-    eta = statistic * df / (statistic * df + df_residual)
-    omega = (statistic - 1) * df / ((statistic - 1) * df + people)
+    if not np.isfinite(statistic):
+        return VarianceShare(*[float("nan")] * 3)
     tail = (1 - confidence) / 2
     low, high = (_noncentral_f(statistic, df, df_residual, share) for share in (1 - tail, tail))
-    return VarianceShare(eta, max(omega, 0.0), float(np.sqrt(eta / (1 - eta))), low / (low + df_residual), high / (high + df_residual))
+    return VarianceShare(statistic * df / (statistic * df + df_residual), low / (low + df_residual), high / (high + df_residual))
 
 
 def _noncentral_f(statistic: float, df: float, df_residual: float, share: float) -> float:
@@ -151,42 +151,3 @@ def _noncentral_f(statistic: float, df: float, df_residual: float, share: float)
     while above(high) > 0:
         high *= 1.5
     return float(optimize.brentq(above, 0.0, high, xtol=1e-12, rtol=1e-13))
-
-
-def welch(
-    cases: Float64[np.ndarray, "case region"], controls: Float64[np.ndarray, "control region"], *, confidence: float = 0.95
-) -> tuple[Estimates, ...]:
-    """Difference of means, cases - controls, by the test of Welch (1947): one `Estimates` a region, each with its own df.
-
-    Raises
-    ------
-    RunError
-        A group has fewer than two people.
-    """
-    if min(len(cases), len(controls)) < 2:
-        raise RunError(Reason.USAGE, f"{len(cases)} cases and {len(controls)} controls: Welch's test needs two people in each group")
-    first, second = cases.var(axis=0, ddof=1) / len(cases), controls.var(axis=0, ddof=1) / len(controls)
-    difference, variance = cases.mean(axis=0) - controls.mean(axis=0), first + second
-    with np.errstate(invalid="ignore"):
-        df = variance**2 / (first**2 / (len(cases) - 1) + second**2 / (len(controls) - 1))
-    return tuple(student(difference[[i]], np.sqrt(variance[[i]]), float(df[i]), confidence=confidence) for i in range(difference.size))
-
-
-def equal_variances(
-    cases: Float64[np.ndarray, "case region"], controls: Float64[np.ndarray, "control region"], *, confidence: float = 0.95
-) -> Estimates:
-    """Difference of means, cases - controls, by Student's test, which takes the variances of both groups as one."""
-    return _pooled_difference(cases, controls, confidence)[0]
-
-
-def _pooled_difference(
-    cases: Float64[np.ndarray, "case region"], controls: Float64[np.ndarray, "control region"], confidence: float
-) -> tuple[Estimates, Float64[np.ndarray, " region"]]:
-    """Student's difference, and the pooled standard deviation."""
-    df = len(cases) + len(controls) - 2
-    if not len(cases) or not len(controls) or df < 1:
-        raise RunError(Reason.USAGE, f"{len(cases)} cases and {len(controls)} controls: there is no spread to compare a difference with")
-    squares = ((cases - cases.mean(axis=0)) ** 2).sum(axis=0) + ((controls - controls.mean(axis=0)) ** 2).sum(axis=0)
-    pooled = np.sqrt(squares / df)
-    unit = float(np.sqrt(1 / len(cases) + 1 / len(controls)))
-    return student(cases.mean(axis=0) - controls.mean(axis=0), pooled * unit, float(df), confidence=confidence), pooled

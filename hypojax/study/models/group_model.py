@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from hypojax.study.models.adjusted import FittedModel
+from hypojax.study.models.anova import whole_terms
 from hypojax.study.models.effect import Effect, effects_dataset
 from hypojax.study.models.group_asymmetry import asymmetry_by_group
 from hypojax.study.models.model_effects import Question, effects_of, questions_of
@@ -72,7 +73,8 @@ def compare(source: Source, formula: str | None = None, *, settings: StudySettin
     adjusted means (unit of the volumes), ``percent`` of the adjusted mean of the reference (every number at its mean, levels of other
     categories with equal weight; interval by the delta method), ``hedges_g`` of the raw volumes, ``hedges_g_adjusted`` of the adjusted
     difference in residual standard deviations, ``asymmetry`` of the indices of left against right; of a number ``slope``, unit of the
-    volumes for one unit of it; ``interaction``. Attributes ``formula`` and ``notes``.
+    volumes for one unit of it; ``interaction``; of terms of several coefficients ``whole_term`` (F, without an estimate) and
+    ``partial_eta_squared``. Attributes ``formula`` and ``notes``.
 
     Raises
     ------
@@ -116,7 +118,7 @@ def compare_models(sample: Sample, settings: StudySettings) -> ModelComparison:
     found = fit_regions(sample, settings, model)
     notes = [*model.notes, *found.notes]
     asked = [(one, questions_of(one)) for one in found.models]
-    effects = _reported(asked, sample, settings, model)
+    effects = [*_reported(asked, sample, settings, model), *_whole(found.models, settings, model)]
     crossed, said = interaction_by_sex(sample, settings, model)
     effects += _reported(crossed, sample, settings, model)
     if settings.permutations:
@@ -139,7 +141,6 @@ def _reported(
 ) -> list[Effect]:
     """Effects of the questions to each model."""
     unit = "1" if model.formula.is_log else str(sample.volumes.attrs.get("units", ""))
-    method = f"{'weighted ' if settings.weights else ''}{model.method}"
     sizes = not model.repeated and not settings.weights
     return [
         effect
@@ -147,10 +148,24 @@ def _reported(
         for effect in effects_of(
             one,
             questions,
-            method=method,
+            method=_method(settings, model),
             unit=unit,
             measured=_measured(one, sample) if sizes else None,
-            clusters=clusters_of(one.people["subject"].tolist()) if model.repeated else None,
+            clusters=_clusters(one, model),
             confidence=settings.confidence,
         )
     ]
+
+
+def _whole(models: Sequence[FittedModel], settings: StudySettings, model: StudyModel) -> list[Effect]:
+    """Tests of terms of several coefficients."""
+    how = {"method": _method(settings, model), "with_eta": not model.repeated and not settings.weights, "confidence": settings.confidence}
+    return [effect for one in models for effect in whole_terms(one, clusters=_clusters(one, model), **how)]  # type: ignore[arg-type]
+
+
+def _method(settings: StudySettings, model: StudyModel) -> str:
+    return f"{'weighted ' if settings.weights else ''}{model.method}"
+
+
+def _clusters(one: FittedModel, model: StudyModel) -> Int64[np.ndarray, " row"] | None:
+    return clusters_of(one.people["subject"].tolist()) if model.repeated else None

@@ -66,11 +66,6 @@ class HeadSizeCorrection:
     mean_head_size: float
     controls: tuple[int, ...]
 
-    @property
-    def in_model(self) -> bool:
-        """Whether head size is a term of the model of these volumes."""
-        return self.method == "covariate"
-
 
 def correct_head_size(
     volumes: Volumes, head_size: Float64[np.ndarray, " scan"], *, controls: Bool[np.ndarray, " scan"], method: HeadSize
@@ -115,21 +110,6 @@ def correct_head_size(
     ratio = size[:, None] / mean
     corrected = volumes - slopes * (ratio - 1) * mean if method == "residual" else volumes / ratio**slopes
     return HeadSizeCorrection(method, corrected, slopes, errors, mean, tuple(line[2] for line in lines))
-
-
-def head_size_correlation(volumes: Volumes, head_size: Float64[np.ndarray, " scan"]) -> Float64[np.ndarray, " region"]:
-    """Correlation of volumes with head size: near 0 after a correction that fits, below 0 after one that over-corrects.
-
-    >>> head_size_correlation(np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]), np.array([1.0, 2.0, 3.0])).tolist()
-    [1.0, -1.0]
-    """
-    found = np.full(volumes.shape[1], np.nan)
-    for region, column in enumerate(volumes.T):
-        known = np.isfinite(column) & np.isfinite(head_size)
-        y, x = column[known], head_size[known]
-        if known.sum() > 2 and np.ptp(y) > 0 and np.ptp(x) > 0:
-            found[region] = np.corrcoef(y, x)[0, 1]
-    return found
 
 
 def _line(volumes: Float64[np.ndarray, " control"], size: Float64[np.ndarray, " control"], method: HeadSize) -> tuple[float, float, int]:

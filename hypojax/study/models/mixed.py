@@ -325,6 +325,9 @@ def _check(
         raise RunError(Reason.USAGE, f"{len(volume)} scans are too few for {design.shape[1]} columns: leave terms out of the formula")
     if not (np.isfinite(design).all() and np.isfinite(volume).all()):
         raise RunError(Reason.USAGE, "a volume or covariate is missing or infinite: leave those scans out of the mixed model")
+    first = volume[np.unique(code, return_index=True)[1]][code]
+    if np.allclose(volume, first, rtol=1e-12, atol=0):
+        raise RunError(Reason.USAGE, "the volume is the same at all scans of each subject, so that there is no error to test with")
     if np.linalg.matrix_rank(design / np.maximum(np.abs(design).max(axis=0), 1e-300)) < design.shape[1]:
         raise RunError(Reason.USAGE, "a column of the mixed model is a sum of others: leave a term out of the formula")
     if time is not None and not any(np.ptp(time[code == one]) > 0 for one in np.flatnonzero(counts > 1).tolist()):

@@ -53,7 +53,7 @@ def questions_of(model: FittedModel) -> list[Question]:
 
     A category: each level less the reference, at the mean of the numbers and with equal weight of the levels of other categories (so
     also where it is part of an interaction). A number: its slope; where it is in other terms too, its slope at the mean and with equal
-    weights. An interaction: each of its coefficients. A spline has no single number: it is left to `hypojax.study.models.anova`.
+    weights. An interaction: each of its coefficients. A spline has no single number: `hypojax.study.models.anova` tests it as a whole.
     """
     found: list[Question] = []
     for term in model.design.formula.terms:
@@ -84,17 +84,8 @@ def _slope(model: FittedModel, term: Term) -> Question:
         return Question(term.label, "", "slope", weights)
     numbers = model.people[factor.name].astype(float)
     step = STEP * float(numbers.std())
-    up, down = (_mean_row(design, model.people.assign(**{factor.name: numbers + by})) for by in (step, -step))
+    down, up = design.averaged(pd.DataFrame({factor.name: float(numbers.mean()) + np.array([-step, step])}), model.people)
     return Question(term.label, "at the mean", "slope", (up - down) / (2 * step))
-
-
-def _mean_row(design: Design, people: pd.DataFrame) -> Float64[np.ndarray, " column"]:
-    """Weights of the prediction at the mean of all numbers, with equal weight of the levels of all categories."""
-    category = next((factor for factor, coding in design.codings.items() if coding.levels), None)
-    if category is not None:
-        return np.mean(list(reference_rows(design, people, category.name).values()), axis=0)
-    means = {name: [float(people[name].astype(float).mean())] for name in design.formula.names}
-    return design.at(pd.DataFrame(means))[0]
 
 
 def _interactions(design: Design, term: Term) -> Iterator[Question]:

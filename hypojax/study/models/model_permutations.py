@@ -46,7 +46,9 @@ def with_fwer(
     found: dict[tuple[str, ...], float] = {}
     said: list[str] = []
     keys = dict.fromkeys((question.term, question.contrast, question.quantity) for _, questions in asked for question in questions)
-    for key in [key for key in keys if _is_asked(key, model)]:
+    asked_keys = [key for key in keys if _is_asked(key, model)]
+    said += [] if asked_keys else [f"{model.formula.terms[0]}: no p-value by permutation, which is of one coefficient"]
+    for key in asked_keys:
         try:
             classical, robust = _permuted(key, asked, sample, settings, model)
             found |= classical

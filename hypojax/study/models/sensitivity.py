@@ -11,17 +11,21 @@ from jaxtyping import Bool
 from hypojax.reason import RunError
 from hypojax.study.formulas.formula import parse
 from hypojax.study.formulas.terms import Factor, Term
+from hypojax.study.models.anova import WHOLE
 from hypojax.study.models.effect import COLUMNS, effects_table
 from hypojax.study.models.group_model import compare_effects
+from hypojax.study.models.mixed_regions import mixed_effects
+from hypojax.study.models.study_model import StudyModel
 from hypojax.study.people.sample import Sample
 from hypojax.study.study_settings import HeadSize, StudySettings
 
-QUANTITIES: Final = ("difference", "percent", "interaction", "slope")
+QUANTITIES: Final = ("difference", "percent", "interaction", "slope", WHOLE)
 """What is repeated of a term."""
 
-AS_REPORTED: Final = "as reported"
-
 METHODS: Final[tuple[HeadSize, ...]] = get_args(HeadSize)
+
+MOST_FOR_MIXED: Final = 1_000_000
+"""Volumes up to which a mixed model is fitted beside the model; those of 100,000 scans and ten regions take some seconds."""
 
 
 def other_people(
@@ -82,6 +86,21 @@ def head_size_table(sample: Sample, settings: StudySettings, *, term: str) -> tu
         table = _of_term(effects_table(effects), term, method + (" (reported)" if is_reported else ""))
         tables.append(table[table["region"] != "icv"])
     return (pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["analysis", *COLUMNS])), said
+
+
+def mixed_table(sample: Sample, settings: StudySettings, model: StudyModel, *, term: str) -> tuple[pd.DataFrame, list[str]]:
+    """The effects of a term from repeated scans by a mixed model, in place of errors clustered by subject; empty without repeated scans."""
+    nothing = pd.DataFrame(columns=["analysis", *COLUMNS])
+    if not model.repeated:
+        return nothing, []
+    if sample.volumes.size > MOST_FOR_MIXED:
+        return nothing, [f"No mixed model beside it: {sample.volumes.size:,} volumes take long; hypojax.study.mixed_model fits it."]
+    try:
+        effects, said = mixed_effects(sample, settings, model)
+    except RunError as error:
+        return nothing, [f"No mixed model beside it: {error}.".replace("..", ".")]
+    table = _of_term(effects_table(effects), term, "mixed model, a random intercept of each subject")
+    return table, [f"{one[:1].upper()}{one[1:]}." for one in said if "mixed model" in one]
 
 
 def _with_head_size(sample: Sample, settings: StudySettings, method: HeadSize) -> str | None:

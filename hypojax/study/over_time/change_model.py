@@ -5,7 +5,8 @@ model with a random intercept .09, with random slopes tested by the normal distr
 is one number, so people are independent and a linear model with HC3 errors and t holds its level; that is the default here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,10 +16,12 @@ from jaxtyping import Float64
 from hypojax.reason import Reason, RunError
 from hypojax.study.formulas.design import INTERCEPT, NO_REFERENCES, Design, build_design
 from hypojax.study.formulas.terms import Formula
+from hypojax.study.models.adjusted import FittedModel
 from hypojax.study.models.adjusted_means import reference_rows
+from hypojax.study.models.anova import whole_terms
 from hypojax.study.models.effect import Effect
-from hypojax.study.models.linear import complete_patterns, contrast_effects, covariance, fit
-from hypojax.study.models.repeated_scans import column_contrast, effect_rows
+from hypojax.study.models.linear import complete_patterns, covariance, fit
+from hypojax.study.models.model_effects import Question, effects_of, questions_of
 
 METHOD: Final = "change per person, linear model, HC3, t"
 
@@ -63,8 +66,9 @@ def change_model(
 
     Returns
     -------
-    For every column of the design ``change_difference``, ``change_slope`` or ``change_interaction``, and for every group
-    ``change_mean``: the adjusted mean change (numbers at their mean, categories with equal weights) against none.
+    Effects as `hypojax.study.models.model_effects.questions_of` asks for them: ``change_difference``, ``change_slope``,
+    ``change_interaction``; for every group ``change_mean``, the adjusted mean change (numbers at their mean, categories with equal
+    weights) against none; and tests of whole terms.
 
     Raises
     ------
@@ -77,27 +81,26 @@ def change_model(
         if design.matrix.shape[0] < design.matrix.shape[1] + LEAST_SPARE:
             raise RunError(Reason.USAGE, _too_few(design, formula))
         kept = np.flatnonzero(rows)[design.kept]
-        model = fit(design.matrix, changes[np.ix_(kept, which)], columns=design.columns)
-        errors = covariance(model, "HC3", names=people.index[kept].astype(str).tolist())
-        for term, contrast, quantity, weights in _contrasts(design, people.iloc[kept]):
-            made = contrast_effects(model, errors, weights, confidence=confidence)
-            found += effect_rows(
-                made, [regions[number] for number in which], n=len(kept), term=term, contrast=contrast,
-                quantity=f"change_{quantity}{suffix}", method=METHOD, unit=unit,
-            )  # fmt: skip
+        fitted = fit(design.matrix, changes[np.ix_(kept, which)], columns=design.columns)
+        errors = covariance(fitted, "HC3", names=people.index[kept].astype(str).tolist())
+        model = FittedModel(tuple(regions[number] for number in which), design, fitted, errors, people.iloc[kept], float(fitted.df))
+        asked = [_of_change(question, suffix) for question in [*questions_of(model), *_means(model)]]
+        found += effects_of(model, asked, method=METHOD, unit=unit, confidence=confidence)
+        found += [] if suffix else whole_terms(model, method=METHOD, confidence=confidence)
     return found
 
 
-def _contrasts(design: Design, people: pd.DataFrame) -> Iterator[tuple[str, str, str, Float64[np.ndarray, " column"]]]:
-    """Term, contrast, quantity and weights of the coefficients."""
-    for column, term in enumerate(design.terms):
-        if term != INTERCEPT:
-            yield term, *column_contrast(design, column), np.eye(len(design.columns))[column]
-    if "group" in design.levels:
-        for level, row in reference_rows(design, people, "group").items():
-            yield "group", level, "mean", row
-    else:
-        yield INTERCEPT, EVERYBODY, "mean", design.matrix.mean(axis=0)
+def _of_change(question: Question, suffix: str) -> Question:
+    """The same of a change: a share of its mean, or an effect size of it, would mean nothing."""
+    return replace(question, quantity=f"change_{question.quantity}{suffix}", factor=None, reference=None)
+
+
+def _means(model: FittedModel) -> list[Question]:
+    """The mean change of each group, or of all."""
+    design = model.design
+    if "group" not in design.levels:
+        return [Question(INTERCEPT, EVERYBODY, "mean", design.matrix.mean(axis=0))]
+    return [Question("group", level, "mean", row) for level, row in reference_rows(design, model.people, "group").items()]
 
 
 def _too_few(design: Design, formula: Formula) -> str:

@@ -11,12 +11,12 @@ import xarray as xr
 from jaxtyping import Float64
 
 from hypojax.reason import Reason, RunError, visible
-from hypojax.study.formulas.design import build_design
 from hypojax.study.formulas.formula import parse
 from hypojax.study.formulas.terms import Factor, Formula, Term
 from hypojax.study.models.effect import Effect, effects_dataset
+from hypojax.study.models.mixed_regions import mixed_effects
 from hypojax.study.models.multiplicity import with_fdr
-from hypojax.study.models.repeated_scans import mixed_effects
+from hypojax.study.models.study_model import StudyModel
 from hypojax.study.over_time.change_model import change_model
 from hypojax.study.over_time.person_change import Changes, person_changes, root_mean_square, slope_errors
 from hypojax.study.over_time.time_axis import FIND, TimeAxis, time_axis
@@ -149,7 +149,7 @@ def change_dataset(found: ChangeFindings) -> xr.Dataset:
     return people.merge(effects, combine_attrs="override")
 
 
-def mixed_change(sample: Sample, settings: StudySettings) -> tuple[list[Effect], tuple[str, ...]]:
+def mixed_change(sample: Sample, settings: StudySettings) -> tuple[list[Effect], list[str]]:
     """Effects of the mixed model of all scans: volume ~ terms at the first scan, each with years; random intercept and slope by subject.
 
     It uses people with one scan too, and raises more false alarms in small samples than `change`, which is the default. The effect on
@@ -158,18 +158,16 @@ def mixed_change(sample: Sample, settings: StudySettings) -> tuple[list[Effect],
     axis = time_axis(sample.people, settings.change or FIND)
     subjects = sample.people["subject"].to_numpy(str)
     at_first = first_scans(sample.people, axis.years)
-    people = at_first.loc[subjects].set_axis(sample.people.index)
     first = pd.Series(axis.years, index=subjects).groupby(level=0).transform("min").to_numpy(np.float64)
-    model, notes = _formula(sample, at_first, settings, axis)
+    people = at_first.loc[subjects].set_axis(sample.people.index).assign(subject=subjects, years=axis.years - first)
+    asked, notes = _formula(sample, at_first, settings, axis)
     year = Factor("years")
-    both = tuple(Term((*term.factors, year)) for term in model.terms)
     extra = (Term((Factor("icv"),)),) if "icv" in people and settings.formula is None and people["icv"].nunique() > 1 else ()
-    formula = model.plus(Term((year,)), *both, *extra)
-    design = build_design(formula, people.assign(years=axis.years - first), references=sample.references)
-    kept = np.flatnonzero(design.kept)
-    years = (axis.years - first)[kept]
-    found = mixed_effects(design, sample.volumes[kept], subjects[kept], time=years, confidence=settings.confidence)
-    return with_fdr(found.effects), (*notes, *found.notes)
+    formula = asked.plus(Term((year,)), *(Term((*term.factors, year)) for term in asked.terms), *extra)
+    of_icv = frozenset({"icv", sample.took.get("icv", "icv")})
+    model = StudyModel(formula, sample.reference if "group" in formula.names else None, frozenset({"group"}), of_icv, repeated=True)
+    effects, said = mixed_effects(replace(sample, people=people), replace(settings, head_size="covariate"), model, slope="years")
+    return with_fdr(effects), [*notes, *said]
 
 
 def first_scans(people: pd.DataFrame, years: Float64[np.ndarray, " scan"]) -> pd.DataFrame:

@@ -1,8 +1,7 @@
 """Change of each person over time: the slope of volume on years, as volume and as percent, and what error alone would give.
 
-Three percentages are in use, and they differ by their base: the person's own line at the first scan (`Changes.percent`, the one
-reported), the first scan's volume (`Changes.percent_of_first`), and the mean of first and last scan (`Changes.symmetrised`,
-SPC; Reuter et al. 2012). The latter two use two scans only. Whoever has one scan has no change; she is counted, not given a zero.
+The base of the percentage is the person's own line at the first scan; other tools take the first scan's volume, or the mean of first and
+last (Reuter et al. 2012), which use two scans only. Whoever has one scan has no change; she is counted, not given a zero.
 """
 
 from dataclasses import dataclass
@@ -32,10 +31,6 @@ class Changes:
         Least squares, unit of the volumes per year.
     percent
         The slope in % a year of the person's own line at the first scan.
-    first_last
-        (last - first) / years, unit of the volumes per year.
-    percent_of_first, symmetrised
-        `first_last` in % of the first volume, and in % of the mean of first and last.
     time_squares
         Sum of squares of the times about their mean, years²: the slope's error is that of a scan over its root.
     residual
@@ -47,9 +42,6 @@ class Changes:
     years: People
     slope: People
     percent: People
-    first_last: People
-    percent_of_first: People
-    symmetrised: People
     time_squares: People
     residual: Float64[np.ndarray, " region"]
 
@@ -92,19 +84,17 @@ def person_changes(volumes: Rows, years: Float64[np.ndarray, " row"], subjects: 
         squares = _total(off**2, by)
         some = squares > 0
         first, last = _ends(known, by)
-        begin, end = _at(y, first), _at(y, last)
-        since = np.where(known, y - begin[by.code], 0.0)  # exactly 0 where nothing changes, so that rounding is not taken for change
+        since = np.where(
+            known, y - _at(y, first)[by.code], 0.0
+        )  # exactly 0 where nothing changes, so that rounding is not taken for change
         slope = np.where(some, _total(off * since, by) / squares, np.nan)
         years_between = np.where(n > 0, _at(t, last) - _at(t, first), np.nan)
         base = mean + slope * (_at(t, first) - middle)
-        per_year = np.where(some, (end - begin) / years_between, np.nan)
         left = np.where(known & some[by.code], since - (_total(since, by) / n)[by.code] - slope[by.code] * off, 0.0)
         residual = _pooled(_total(left**2, by), np.where(some, n - 2, 0))
-        percents = (100 * slope / base, 100 * per_year / begin, 100 * per_year / ((begin + end) / 2))
-    return Changes(
-        tuple(map(str, by.names)), n.astype(np.int64), years_between, slope, percents[0], per_year, percents[1], percents[2],
-        np.where(some, squares, np.nan), residual,
-    )  # fmt: skip
+        percent = 100 * slope / base
+    names = tuple(map(str, by.names))
+    return Changes(names, n.astype(np.int64), years_between, slope, percent, np.where(some, squares, np.nan), residual)
 
 
 def slope_errors(

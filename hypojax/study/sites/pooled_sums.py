@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from hypojax.reason import Reason, RunError, visible
-from hypojax.study.models.effect import Effect
+from hypojax.study.models.effect import Effect, effect_rows
 from hypojax.study.models.linear import student
 from hypojax.study.sites.site_sums import Levels, SiteSums
 
@@ -125,7 +125,7 @@ def pool_sums(sites: Sequence[SiteSums], *, references: Mapping[str, str]) -> Po
 
 def pooled_effects(found: PooledFit, *, confidence: float = 0.95) -> list[Effect]:
     """Effects of a pooled model, as `hypojax study` writes them; intercepts are left out."""
-    effects = []
+    effects = list[Effect]()
     n = sum(found.people.values())
     for column, term in enumerate(found.terms):
         if term == "(Intercept)":
@@ -133,13 +133,7 @@ def pooled_effects(found: PooledFit, *, confidence: float = 0.95) -> list[Effect
         made = student(found.coefficients[column], found.errors[column], float(found.df), confidence=confidence)
         contrast = found.contrasts[column]
         quantity = "interaction" if ":" in term else "difference" if contrast else "slope"
-        rows = zip(
-            found.regions, *(one.tolist() for one in (made.estimate, made.se, made.statistic, made.p, made.low, made.high)), strict=True
-        )
-        for region, estimate, se, statistic, p, low, high in rows:
-            effects.append(
-                Effect(region, term, contrast, quantity, METHOD, estimate, found.unit, se, statistic, float(found.df), p, low, high, n)
-            )
+        effects += effect_rows(made, found.regions, n=n, term=term, contrast=contrast, quantity=quantity, method=METHOD, unit=found.unit)
     return effects
 
 

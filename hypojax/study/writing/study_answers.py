@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from hypojax.study.models.anova import ETA, WHOLE
 from hypojax.study.writing.wording import (
     SHOWN_UNITS,
     SIGNIFICANT,
@@ -28,7 +29,7 @@ CHANGES: Final = ("change_difference", "change_slope", "change_interaction", "ch
 PRIMARY: Final = ("difference", "interaction", *SLOPES, *CHANGES)
 """Quantities that carry the test of a term; others express the same effect in other units."""
 
-EXPRESSIONS: Final = ("percent", "hedges_g", "hedges_g_adjusted", *(f"{name}_percent" for name in CHANGES))
+EXPRESSIONS: Final = (ETA, "percent", "hedges_g", "hedges_g_adjusted", *(f"{name}_percent" for name in CHANGES))
 
 LOG: Final = " in log volume"
 """What is said behind an effect on the logarithm of volumes, which has no unit."""
@@ -54,7 +55,7 @@ def answers(
     confidence
         Coverage of the intervals.
     """
-    asked = effects[(effects["term"] == term) & effects["quantity"].isin(PRIMARY)]
+    asked = primary_rows(effects, [term])
     found = []
     for row in records(asked):
         same = effects[(effects["term"] == term) & (effects["region"] == row["region"]) & (effects["contrast"] == row["contrast"])]
@@ -65,6 +66,36 @@ def answers(
     return found
 
 
+def primary_rows(effects: pd.DataFrame, terms: Sequence[str]) -> pd.DataFrame:
+    """Effects of some terms that carry a test: differences and slopes; of a term without them, as a spline, that of the whole."""
+    found = effects[effects["term"].isin(list(terms))]
+    single = found["quantity"].isin(PRIMARY)
+    return found[single | (found["quantity"].eq(WHOLE) & ~found["term"].isin(found.loc[single, "term"]))]
+
+
+def whole_term_sentence(row: Rows, others: Mapping[str, Rows]) -> str:
+    """The test of all coefficients of a term at once.
+
+    >>> from hypojax.study.models.effect import Effect
+    >>> row = Effect("icv", "site", "2 coefficients together", "whole_term", "", float("nan"), "1", statistic=5.2, df=60, p=0.008, n=64)
+    >>> whole_term_sentence(row._asdict(), {})
+    'Intracranial volume: site matters as a whole (2 coefficients together: F(2, 60) = 5.20, p = .008; n = 64).'
+    """
+    name = region_name(str(row["region"])).capitalize()
+    if not isfinite(row["p"]):
+        return f"{name}: no test of {row['term']} as a whole could be made (n = {int(row['n'])})."
+    claim = f"{row['term']} matters as a whole" if is_shown(row) else f"no effect of {row['term']} as a whole was shown"
+    corrected = f", p FDR {p_text(row['p_fdr'])}" if isfinite(row["p_fdr"]) else ""
+    eta = others.get(ETA, {})
+    size = f"; partial η² {figure(eta['estimate'], '1')}, {interval(eta['ci_low'], eta['ci_high'], '1')}" if eta else ""
+    return f"{name}: {claim} ({row['contrast']}: {f_text(row)}, p {p_text(row['p'])}{corrected}{size}; n = {int(row['n'])})."
+
+
+def f_text(row: Rows) -> str:
+    """F of a whole term, with its degrees of freedom."""
+    return f"F({str(row['contrast']).partition(' ')[0]}, {row['df']:.4g}) = {figure(row['statistic'], '1')}"
+
+
 def paragraph(row: Rows, others: Mapping[str, Rows], *, smallest: Rows, counts: Mapping[str, str], confidence: float = 0.95) -> str:
     """What was found for one region and contrast.
 
@@ -73,6 +104,8 @@ def paragraph(row: Rows, others: Mapping[str, Rows], *, smallest: Rows, counts: 
     >>> print(paragraph(row._asdict(), {}, smallest={}, counts={"M": "n = 12", "F": "n = 12"}))
     Intracranial volume: 9.0 mm³ smaller in M (n = 12) than in F (n = 12) (95 % CI −13.2 to −4.8 mm³; t(20) = −4.50, p < .001; n = 24).
     """
+    if row["quantity"] == WHOLE:
+        return whole_term_sentence(row, others)
     name = region_name(str(row["region"]))
     title = name[:1].upper() + name[1:]
     if not isfinite(row["estimate"]) or not isfinite(row["p"]):
@@ -101,7 +134,7 @@ def verdict(row: Rows) -> str:
         return "no test"
     if row["p"] >= SIGNIFICANT:
         return "not shown"
-    return "hint" if isfinite(row["p_fdr"]) and row["p_fdr"] >= SIGNIFICANT else "difference"
+    return "hint" if isfinite(row["p_fdr"]) and row["p_fdr"] >= SIGNIFICANT else "difference" if row["quantity"] != WHOLE else "effect"
 
 
 def asymmetry_sentence(row: Rows) -> str:
@@ -212,12 +245,10 @@ def _of(row: Rows) -> str:
     return f" ({row['contrast']})" if row["contrast"] else ""
 
 
-def short_rows(effects: pd.DataFrame, *, terms: Sequence[str] = ()) -> list[list[str]]:
+def short_rows(effects: pd.DataFrame, *, terms: Sequence[str]) -> list[list[str]]:
     """Effects as cells of `SHORT_HEADER`, for the page and a terminal."""
-    chosen = effects[effects["quantity"].isin(PRIMARY)]
-    chosen = chosen[chosen["term"].isin(list(terms))] if terms else chosen
     found = []
-    for row in records(chosen):
+    for row in records(primary_rows(effects, terms)):
         same = effects[(effects["region"] == row["region"]) & (effects["term"] == row["term"]) & (effects["contrast"] == row["contrast"])]
         percents = same[same["quantity"].eq("percent")]
         found.append([
@@ -238,4 +269,6 @@ SHORT_HEADER: Final = ("region", "contrast", "difference (interval)", "%", "p", 
 
 def _cell(row: Rows) -> str:
     unit = str(row["unit"])
+    if row["quantity"] == WHOLE:
+        return f_text(row)
     return f"{figure(row['estimate'], unit, sign=True)} ({between(row['ci_low'], row['ci_high'], unit)})"

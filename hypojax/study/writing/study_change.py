@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from hypojax.reason import RunError
 from hypojax.study.models.effect import effects_table
-from hypojax.study.over_time.longitudinal import ChangeFindings, change_dataset, change_findings
+from hypojax.study.over_time.longitudinal import ChangeFindings, change_dataset, change_findings, mixed_change
 from hypojax.study.people.sample import Sample
 from hypojax.study.study_settings import StudySettings
 from hypojax.study.writing.study_findings import Findings, GroupSize
@@ -23,6 +24,9 @@ from hypojax.study.writing.study_steps import (
     power_table,
 )
 from hypojax.tables import text_of
+
+MOST_FOR_MIXED: Final = 30_000
+"""Volumes up to which a mixed model with random slopes is fitted beside the change of people; it takes a second for ten thousand."""
 
 PER_PERSON: Final = ("change", "change_percent", "change_se", "scans", "years")
 """Columns of ``change.tsv``, beside subject and region."""
@@ -48,9 +52,10 @@ def change_study(sample: Sample, settings: StudySettings) -> Findings:
         "power": power_table(effects, term),
         "change": change_table(dataset),
     }
+    tables["sensitivity"], not_mixed = _mixed(sample, settings, term)
     notes = tuple(dict.fromkeys((*sample.notes, *found.notes)))
     kept = {name: table for name, table in tables.items() if len(table)}
-    remarks = {"change": tuple(_spreads(found, dataset))}
+    remarks = {"change": tuple(_spreads(found, dataset)), "sensitivity": not_mixed}
     if settings.equivalence is not None:
         remarks["equivalence"] = tuple(equivalence_sentences(effects, term, settings.equivalence))
     return Findings(
@@ -63,6 +68,21 @@ def change_table(dataset: xr.Dataset) -> pd.DataFrame:
     """One row a person and region; people without a change have their row, with the number of their scans."""
     names = [name for name in PER_PERSON if name in dataset]
     return dataset[names].to_dataframe(dim_order=["subject", "region"]).reset_index()[["subject", "region", *names]]
+
+
+def _mixed(sample: Sample, settings: StudySettings, term: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The same difference by a mixed model of all scans: its interaction with time."""
+    if sample.volumes.size > MOST_FOR_MIXED:
+        return pd.DataFrame(), (f"No mixed model beside it: {sample.volumes.size:,} volumes take long.",)
+    try:
+        effects, said = mixed_change(sample, settings)
+    except RunError as error:
+        return pd.DataFrame(), (f"No mixed model beside it: {error}.",)
+    table = effects_table([one._replace(contrast=one.contrast.removesuffix(", ")) for one in effects if one.term == f"{term}:years"])
+    per_year = table["unit"].map(lambda unit: f"{unit}/year" if unit else "")
+    table = table.assign(term=term, quantity="change_difference", unit=per_year)
+    table.insert(0, "analysis", "mixed model of all scans, random intercept and slope")
+    return table, tuple(f"{one[:1].upper()}{one[1:]}." for one in said if "mixed model" in one)
 
 
 def _analysed(found: ChangeFindings, term: str) -> dict[str, dict[str, GroupSize]]:

@@ -24,10 +24,11 @@ INFLUENCE: Final = ("region", "scan", "leverage", "cook", "studentised", "outlie
 
 
 def diagnosed(models: Sequence[FittedModel], term: str) -> list[xr.Dataset]:
-    """Diagnostics of each model; ``without`` is of the first category of the term (or of its slope)."""
+    """Diagnostics of each model; ``without`` is of the first category of the term (or of its slope), and there is none of a spline."""
     found = []
     for model in models:
-        columns = np.flatnonzero(np.array(model.design.terms) == term)
+        is_spline = any(coding.spline is not None and factor.label == term for factor, coding in model.design.codings.items())
+        columns = np.flatnonzero(np.array(model.design.terms) == term)[: 0 if is_spline else None]
         contrast = np.eye(len(model.design.columns))[columns[0]] if columns.size else None
         names = [str(name) for name in model.people.index]
         made = diagnose(model.fit, terms=model.design.terms, scans=names, regions=model.regions, contrast=contrast)

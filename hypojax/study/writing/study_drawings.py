@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from hypojax.pages import Figure
-from hypojax.study.models.adjusted import FittedModel, adjusted_means, adjusted_volumes, age_lines, levels_in
+from hypojax.study.models.adjusted import FittedModel, adjusted_means, adjusted_volumes, age_lines
+from hypojax.study.models.adjusted_means import levels_in
 from hypojax.study.writing.study_figures import (
     age_figure,
     checks_figure,

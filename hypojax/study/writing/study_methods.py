@@ -5,6 +5,7 @@ from typing import Final
 
 import pandas as pd
 
+from hypojax.study.models.anova import WHOLE
 from hypojax.study.models.exchange import ALWAYS_ALL
 from hypojax.study.writing.study_findings import Findings
 from hypojax.study.writing.wording import listed
@@ -143,6 +144,8 @@ def _tests(found: Findings) -> str:
             "Adjusted Hedges' g: the coefficient over the residual standard deviation, times the exact correction for small samples; "
             "intervals of g (noncentral t) take the variances of the groups as equal."
         )
+    if WHOLE in set(found.effects["quantity"]):
+        said.append("Terms of several coefficients were tested as a whole by F, each given all terms that do not contain it (Type II).")
     if found.effects["p_fdr"].notna().any():
         said.append("p-values were corrected over regions by the false discovery rate, wholes and subunits apart.")
     if found.settings.permutations:

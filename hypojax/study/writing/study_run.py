@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 
 from hypojax.pages import TextTable, html, markdown
@@ -13,7 +14,7 @@ from hypojax.storage import Disk, on_disk, place
 from hypojax.study.models.adjusted import FittedModel
 from hypojax.study.models.effect import Effect, effects_dataset, effects_table
 from hypojax.study.models.group_model import compare_models
-from hypojax.study.models.sensitivity import head_size_table, other_people
+from hypojax.study.models.sensitivity import head_size_table, mixed_table, other_people
 from hypojax.study.people.sample import Sample, read_sample
 from hypojax.study.study_settings import StudySettings, check_settings
 from hypojax.study.writing.earlier_study import refuse_file, replace_earlier
@@ -199,16 +200,17 @@ def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findin
     say("effects estimated; repeating them with other people and other corrections for head size")
     people, not_made = other_people(sample, settings, term=term, influential=most_influential(checks), by_sex=differs_in_sex(balance))
     sizes, not_sized = head_size_table(sample, settings, term=term)
+    mixed, not_mixed = mixed_table(sample, settings, compared.model, term=term)
     tables = {
         "flow": flow_table(sample),
         "balance": balance,
         "power": power_table(effects, term),
-        "sensitivity": people,
+        "sensitivity": pd.concat([people, mixed], ignore_index=True) if len(mixed) else people,
         "head_size": sizes,
         "diagnostics": diagnostics_table(checks),
         "influence": influence_table(checks),
     }
-    remarks = {"sensitivity": (*not_made, *not_sized), "head_size": head_size_sentences(sample, formula, settings.head_size)}
+    remarks = {"sensitivity": (*not_made, *not_mixed, *not_sized), "head_size": head_size_sentences(sample, formula, settings.head_size)}
     norms_extra = scored(source, measured, settings) if settings.norms else Extra()
     remarks |= {"harmonisation": site_extra.sentences, "norms": norms_extra.sentences}
     tables |= {**site_extra.tables, **norms_extra.tables}

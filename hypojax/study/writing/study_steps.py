@@ -8,7 +8,8 @@ import pandas as pd
 
 from hypojax.reason import Reason, RunError
 from hypojax.study.formulas.formula import parse
-from hypojax.study.models.adjusted import FittedModel, levels_in
+from hypojax.study.models.adjusted import FittedModel
+from hypojax.study.models.adjusted_means import levels_in
 from hypojax.study.models.comparability import NOTICEABLE, balance_of_groups, comparable
 from hypojax.study.models.detectable import PERCENTS, power_at, smallest_difference
 from hypojax.study.models.equivalence import equivalence_test

@@ -9,9 +9,19 @@ import pandas as pd
 
 from hypojax.pages import Bullets, Heading, Page, Paragraph, TextTable
 from hypojax.pages.page import Block
+from hypojax.study.models.anova import ETA, WHOLE
 from hypojax.study.models.comparability import imbalances
 from hypojax.study.models.group_asymmetry import ASYMMETRY
-from hypojax.study.writing.study_answers import PRIMARY, SHORT_HEADER, answers, asymmetry_sentence, paragraph, short_rows
+from hypojax.study.writing.study_answers import (
+    SHORT_HEADER,
+    answers,
+    asymmetry_sentence,
+    f_text,
+    paragraph,
+    primary_rows,
+    short_rows,
+    whole_term_sentence,
+)
 from hypojax.study.writing.study_findings import Findings
 from hypojax.study.writing.study_methods import limits, methods, references
 from hypojax.study.writing.wording import SHOWN_UNITS, amount, figure, interval, listed, p_text, plain_number, records, region_name
@@ -74,7 +84,7 @@ def assumptions(found: Findings) -> list[str]:
 
 def screen_table(found: Findings) -> TextTable:
     """The answer as a table that fits into 80 columns: what all rows have in common stands in its title."""
-    asked = records(found.effects[found.effects["quantity"].isin(PRIMARY) & found.effects["term"].eq(found.term)])
+    asked = records(primary_rows(found.effects, [found.term]))
     units, contrasts = ({str(row[name]) for row in asked} for name in ("unit", "contrast"))
     header = ["region", "difference", "interval", "%", "p", "p FDR"]
     rows = []
@@ -128,9 +138,7 @@ def _balance(found: Findings) -> list[Block]:
     if table.empty:
         return []
     said = imbalances(table, adjusted=found.covariates)
-    blocks: list[Block] = [
-        TextTable(("variable", "contrast", "cases", "controls", "standardised difference", "test"), _balance_rows(table))
-    ]
+    blocks: list[Block] = [TextTable(BALANCE_HEADER, _balance_rows(table))]
     blocks.append(Bullets(said) if said else Paragraph("No standardised difference is beyond 0.25."))
     return [*blocks, Paragraph(READ_BALANCE)]
 
@@ -156,8 +164,16 @@ def _answer(found: Findings) -> list[Block]:
     rows = short_rows(found.effects, terms=[found.term])
     emphasis = tuple("strong" if row[-1] == "difference" else "" for row in rows)
     table = TextTable(SHORT_HEADER, rows, emphasis=emphasis)  # type: ignore[arg-type]  # words of Emphasis
-    further = [*found.remarks.get("equivalence", ()), *_by_sex(found), *_sides(found)]
+    further = [*_whole(found), *found.remarks.get("equivalence", ()), *_by_sex(found), *_sides(found)]
     return [*blocks, *([Bullets(further)] if further else []), table, Paragraph(OF_ALL_TERMS)]
+
+
+def _whole(found: Findings) -> list[str]:
+    """Whether several groups differ at all, for the first regions; a spline's own test is its answer."""
+    tested = found.effects[found.effects["term"].eq(found.term)]
+    first = [row for row in records(tested[tested["quantity"].eq(WHOLE)]) if not str(row["region"]).startswith(SIDES)][:SHOWN]
+    etas = {row["region"]: {ETA: row} for row in records(tested[tested["quantity"].eq(ETA)])}
+    return [whole_term_sentence(row, etas.get(row["region"], {})) for row in first] if found.contrasts else []
 
 
 def _by_sex(found: Findings) -> list[str]:
@@ -174,7 +190,7 @@ def _sides(found: Findings) -> list[str]:
 
 def _choices(found: Findings) -> list[Block]:
     blocks: list[Block] = []
-    for name, first in (("sensitivity", "people"), ("head_size", "head size")):
+    for name, first in (("sensitivity", "analysis"), ("head_size", "head size")):
         table = found.table(name)
         if not table.empty:
             blocks.append(TextTable((first, "region", "contrast", "difference", "%", "p", "n"), _choice_rows(table)))
@@ -188,7 +204,8 @@ def _choice_rows(table: pd.DataFrame) -> list[list[str]]:
     regions = regions or list(dict.fromkeys(table["region"]))[:SHOWN]
     percents = {(one["analysis"], one["region"], one["contrast"]): one for one in records(table[table["quantity"] == "percent"])}
     rows = []
-    for row in records(table[table["region"].isin(regions) & table["quantity"].isin(PRIMARY)]):
+    shown = table[table["region"].isin(regions)]
+    for row in records(primary_rows(shown, list(dict.fromkeys(shown["term"])))):
         key = (row["analysis"], row["region"], row["contrast"])
         percent = _cell(percents[key]) if key in percents else ""
         first = [str(row["analysis"]), region_name(str(row["region"])), str(row["contrast"] or row["term"])]
@@ -197,8 +214,10 @@ def _choice_rows(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _cell(row: Mapping[str, Any]) -> str:
-    """An estimate with its interval and unit."""
+    """An estimate with its interval and unit, or the F of a term that has none."""
     unit = str(row["unit"])
+    if row["quantity"] == WHOLE:
+        return f_text(row)
     return f"{figure(row['estimate'], unit, sign=True)} ({interval(row['ci_low'], row['ci_high'], unit)})"
 
 
