@@ -15,7 +15,7 @@ from hypojax.phantom import Phantom, render
 from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.schema import LARGEST_POSE_RESIDUAL
 from hypojax.segmenter.forward import Batch
-from hypojax.segmenter.head_look import LEVEL, MOST_LOOKS, Look, Shown
+from hypojax.segmenter.head_look import LEVEL, MOST_LOOKS, HeadLook, Shown
 from hypojax.segmenter.pose import MIDDLE, NOD, pose_of, turn_on, upright_axes, upright_grid
 from hypojax.segmenter.segmenter import Segmentation, Segmenter, box_grid, box_input, head_on
 
@@ -61,7 +61,7 @@ class Knowing(Segmenter):
         to_head[:3, 3] = self.phantom.centre
         return np.linalg.inv(to_head)
 
-    def _look(self, batch: Batch, shown: Sequence[Shown]) -> list[Look]:
+    def _look(self, batch: Batch, shown: Sequence[Shown]) -> list[HeadLook]:
         [(grid, image)] = shown
         self.looks += 1
         true = pose_of(self.true)
@@ -73,7 +73,7 @@ class Knowing(Segmenter):
         found[:3, 3] = MIDDLE - found[:3, :3] @ middle  # turned about the middle of the head
         cranium, _ = coverage_of(self.phantom, grid)
         place = to_world(np.linalg.inv(self.true), np.array([0.0, 5.0, -20.0]))
-        return [Look(grid, image, cranium, place, 1.0, cranium, pose_of(found), self.residual)]
+        return [HeadLook(grid, image, cranium, place, 1.0, cranium, pose_of(found), self.residual)]
 
     def _segment_boxes(self, batch: Batch, scans: Sequence[tuple], around: Sequence, boxes: Sequence[Grid]) -> tuple:
         [scan], [known], [grid] = scans, around, boxes

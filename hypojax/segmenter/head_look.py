@@ -24,7 +24,7 @@ MOST_LOOKS: Final = 4
 """Looks at a head. Colin27 turned by 45 degrees settles in three."""
 
 
-class Look(NamedTuple):
+class HeadLook(NamedTuple):
     """One look at a head.
 
     Parameters
@@ -64,10 +64,10 @@ Shown = tuple[Grid, Float32[np.ndarray, "a s r"]]
 """A head grid and the scan on it, z-scored."""
 
 
-def look_of(shown: Shown, said: Sequence[Any]) -> Look:
+def look_of(shown: Shown, said: Sequence[Any]) -> HeadLook:
     """A look from what `hypojax.segmenter.forward.head_outputs` says of one scan."""
     (grid, image), (intracranial, place, located, *more) = shown, said
-    known = Look(grid, image, intracranial, to_world(grid.affine, place), float(located))
+    known = HeadLook(grid, image, intracranial, to_world(grid.affine, place), float(located))
     if not more:
         return known
     brain_extraction, matrix, residual, _ = more
@@ -81,8 +81,8 @@ def pose_on(grid: Grid, matrix: Float32[np.ndarray, "3 4"]) -> Pose | None:
 
 
 def looked_until_settled(
-    first: Sequence[Shown], see: Callable[[list[Shown]], list[Look]], sample: Callable[[int, Grid], Float32[np.ndarray, "a s r"]]
-) -> list[Look]:
+    first: Sequence[Shown], see: Callable[[list[Shown]], list[HeadLook]], sample: Callable[[int, Grid], Float32[np.ndarray, "a s r"]]
+) -> list[HeadLook]:
     """Look at heads, again at those that do not lie level, and give the look at each that counts.
 
     Parameters
@@ -107,6 +107,6 @@ def looked_until_settled(
     return [look if look.fits(LEVEL) else _unbelieved(one, look) for one, look in zip(before, looks, strict=True)]
 
 
-def _unbelieved(first: Look, last: Look) -> Look:
+def _unbelieved(first: HeadLook, last: HeadLook) -> HeadLook:
     """The first look, without a pose and with the residual of the last."""
     return first._replace(pose=None, residual_mm=last.residual_mm)

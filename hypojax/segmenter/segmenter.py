@@ -29,7 +29,7 @@ from hypojax.release import joint_sum, listed_sum, released_folder, weights_file
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
 from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
 from hypojax.segmenter.forward import Batch, box_outputs, compiled, exhausted, head_outputs
-from hypojax.segmenter.head_look import Look, Shown, look_of, looked_until_settled
+from hypojax.segmenter.head_look import HeadLook, Shown, look_of, looked_until_settled
 from hypojax.segmenter.pose import PoseFound, upright_axes
 from hypojax.storage import Disk, on_disk
 
@@ -280,7 +280,7 @@ class Segmenter:
             for scan, look, (grid, image, posteriors, volumes) in zip(scans, looks, boxes, strict=True)
         ]
 
-    def _look(self, batch: Batch, shown: Sequence[Shown]) -> list[Look]:
+    def _look(self, batch: Batch, shown: Sequence[Shown]) -> list[HeadLook]:
         """What the head network says of at most one batch of heads."""
         said = batch.run(self._head, [image for _, image in shown])
         return [look_of(one, each) for one, each in zip(shown, zip(*said, strict=True), strict=True)]
@@ -357,7 +357,7 @@ def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
     return centred_grid(model_directions(affine), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=centre)
 
 
-def posed_box(affine: Affine, look: Look) -> Grid:
+def posed_box(affine: Affine, look: HeadLook) -> Grid:
     """The box round the hypothalamus of a head, in the head's pose where that is known, else along the axes of the scan's model grids."""
     if look.pose is None:
         return box_grid(affine, look.place)
