@@ -12,12 +12,9 @@
   let source, lit, profile, boxes, quiet = false, region = null, measure = null, grouping = null, litRow = null;
 
   async function draw() {
-    const roots = {};
-    for (const [name, id] of Object.entries(data.roots)) if (element("plot-" + name + "-canvas")) roots[id] = "plot-" + name + "-canvas";
-    await Bokeh.embed.embed_items({plots: data.document}, [{docid: "plots", roots, root_ids: Object.keys(roots)}]);
-    const models = Bokeh.documents.at(-1).roots();
+    const {Document} = Bokeh.require("document");
+    const book = Document.from_json(data.document), models = book.roots(), all = [...book._all_models.values()];
     for (const model of models) plots[model.name] = model;
-    const all = [...Bokeh.documents.at(-1)._all_models.values()];
     const named = (name) => all.find((model) => model.name === name && model.type === "ColumnDataSource");
     [source, lit, profile, boxes] = ["scans", "lit", "profile", "boxes"].map(named);
     const groupings = Object.keys(data.groupings);
@@ -37,10 +34,11 @@
     element("plots-grouping")?.addEventListener("change", (event) => { grouping = event.target.value; showGroups(); });
     element("plots-measure")?.addEventListener("change", (event) => { measure = event.target.value; showMeasure(); });
     element("plots-clear")?.addEventListener("click", () => choose([], "plots"));
-    document.querySelector(".plots-controls")?.removeAttribute("hidden");
     legend(grouping);
     showGroups();
     dress();
+    document.querySelector(".plots-controls")?.removeAttribute("hidden");
+    await Bokeh.embed.add_document_standalone(book, document.body, book.all_roots.map((model) => element(`plot-${model.name}-canvas`)));
     document.documentElement.dataset.plots = "drawn";
   }
 
