@@ -148,12 +148,12 @@ def _columns(data: ReportData) -> tuple[TableColumn, ...]:
     return (
         TableColumn("scan", "Scan", "scan", [data.names.get(scan, scan) for scan in scans]),
         TableColumn("status", "Status", "text", status, choice="Status"),
+        TableColumn("doubts", "Why to look at it", "doubts", [data.doubts.get(scan, ()) for scan in scans]),
         TableColumn("rating", "Rating", "text", latest_ratings(data.ratings, scans)[0].tolist()),
         *_people(data, scans),
         *volumes,
         *measures,
         TableColumn("flags", "Flags", "text", _flags(data), choice="Flag"),
-        TableColumn("doubts", "Why to look at it", "doubts", [data.doubts.get(scan, ()) for scan in scans]),
     )
 
 

@@ -36,6 +36,15 @@
     return column.name === "flags" ? value.replaceAll("_", " ") : value;
   }
 
+  // Columns are as wide as their longest text, so that they do not move while rows come and go.
+  function widen() {
+    columns.forEach((column, number) => {
+      let longest = heads[number].textContent.length + 2;
+      for (const row of data.order) longest = Math.max(longest, text(column, row).length);
+      heads[number].style.minWidth = `min(${Math.round(0.5 * longest + 3)}em, ${column.kind === "doubts" ? 24 : 12}em)`;
+    });
+  }
+
   // Sorting: numbers as numbers, missing ones last either way; without a column the most doubtful scan comes first.
   function sorted(rows) {
     if (sorting.column === null) return rows;
@@ -254,5 +263,6 @@
   });
   frame.querySelector(".scans-filters").hidden = false;
   view.hidden = false;
+  widen();
   show();
 })();
