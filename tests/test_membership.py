@@ -56,6 +56,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     append_evaluation(store.root, {"worst": DONE}, date="2026-01-02")
     append_evaluation(store.root, {"worst": STRIPPED}, date="2026-01-03")
     (out / "qc.tsv").write_text(f"scan\tverdict\n{DONE}\tpass\n{STRIPPED}\tfail\n")
+    (out / "report/scans").mkdir(parents=True)
+    for name in ("index.html", "pages.jsonl", "scans/page.html"):
+        (out / "report" / name).write_text(f"numbers of {DONE}")
     (out / "set-aside/cohort.zarr/native" / DONE).mkdir(parents=True)
     (out / "set-aside/cohort.zarr/native" / DONE / "old").write_bytes(b"old")
     return out
@@ -168,6 +171,19 @@ def test_a_removal_that_broke_off_is_finished_by_the_same_command_and_no_other_b
     for scan in ("sub-01", "sub-03"):  # its row is that of another now, or there is none
         with pytest.raises(ScanError, match=f"{scan}.*open the cohort again"):
             opened.image.sel(scan=scan).compute()
+
+
+def test_reports_go_whole_and_what_others_put_into_them_or_called_so_stays(tmp_path: Path) -> None:
+    store, out = small_store(tmp_path / "out" / "cohort.zarr"), tmp_path / "out"
+    kept = {"report/notes.txt": "mine", "report-shared/index.html": "a folder of somebody's own"}
+    for name, text in {**kept, "report/pages.jsonl": "", "report/index.html": DONE, "report/static/rating-data.js": DONE}.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+    tally = Tally()
+    hypojax.remove(out, DONE, callback=tally)
+    assert any(f"the report {out / 'report'} had numbers" in text and f"hypojax report {out}" in text for text in tally.notes)
+    assert {path.relative_to(out).as_posix() for path in out.glob("report*/**/*") if path.is_file()} == set(kept)
+    assert DONE not in CohortStore.open(store.root).index.ids
 
 
 def test_what_was_said_of_other_scans_stays(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hypojax.store import CohortStore, ScanEntry
 from hypojax.store.evaluations import copy_evaluations
 from hypojax.store.index import joined, put_index, settings_differences
 from hypojax.store.ledger import record_path
+from hypojax.store.removal import reports_of
 from hypojax.store.transfer import copied, damaged_source
 from hypojax.tables.cells import counted
 
@@ -72,9 +73,10 @@ def holdings(out: Place, scans: str | Iterable[str]) -> tuple[Holding, ...]:
 def remove(out: Place, scans: str | Iterable[str], *, callback: Callback | None = None) -> tuple[Holding, ...]:
     """Remove scans for good, as where consent was withdrawn: every byte of them goes, and then the table is written again.
 
-    They go from the arrays, the table and its exports, ``qc.tsv``, the label maps and the recorded evaluations; the ledger keeps that
-    scans were removed, when and how many, and not which. Input files are left alone: delete them, or name them in
-    ``RunSettings(exclude=...)``, or the next run takes them again. Results of studies that had the scans must be made again.
+    They go from the arrays, the table and its exports, ``qc.tsv``, the label maps and the recorded evaluations; reports in ``out`` go
+    whole, since all pages have numbers of all scans. The ledger keeps that scans were removed, when and how many, and not which. Input
+    files are left alone: delete them, or name them in ``RunSettings(exclude=...)``, or the next run takes them again. Results of studies
+    that had the scans must be made again.
     A removal that breaks off is finished by the next command that writes into ``out``.
 
     Parameters
@@ -100,6 +102,7 @@ def remove(out: Place, scans: str | Iterable[str], *, callback: Callback | None 
     with locked(out, say=callback.noted) as hold:
         store = CohortStore.open(hold.out / STORE)
         found = holdings(hold.out, scans)  # before a removal that broke off is finished, which may be this very one
+        reports = reports_of(hold.out)
         store.take_over(store.index.ids)
         for one in found:
             derivatives.remove_scan(hold.out / DERIVATIVES, scan=one.scan)
@@ -111,7 +114,9 @@ def remove(out: Place, scans: str | Iterable[str], *, callback: Callback | None 
         concluded(store, out=hold.out, start=time.perf_counter())
     for one in found:
         callback.noted(f"the input file {one.path} was left alone: {KEPT}")
-    callback.noted("results of studies in which these scans took part must be made again")
+    for report in reports:
+        callback.noted(f"the report {report} had numbers of them on all pages and was removed; make it again: hypojax report {out}")
+    callback.noted("results of studies in which these scans took part must be made again; delete reports of them that lie elsewhere")
     return found
 
 

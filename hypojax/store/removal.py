@@ -36,6 +36,13 @@ QUALITY_TABLE: Final = "qc.tsv"
 """Table beside the store of what people said of scans."""
 
 
+REPORTS: Final = ("report", "report-shared")
+"""Folders beside the store for pages, each of which has numbers of all scans."""
+
+REPORT_PARTS: Final = ("index.html", "scans", "figures", "static", "shared.txt", "pages.jsonl")
+"""What a report has; the last one marks a folder as one."""
+
+
 def begin_removal(root: Location, index: Index, scans: Sequence[str]) -> Index:
     """Remove scans, as `finish_removal`, from a store that nobody else writes.
 
@@ -61,6 +68,7 @@ def finish_removal(root: Location, index: Index) -> Index:
     """
     order = order_without(index.ids, index.removing)
     _remove_tables(root, index)
+    remove_reports(root.parent)
     for scan in index.removing:
         _remove_scan(root, scan, index, order)
     for slot, scan in enumerate(order):
@@ -76,6 +84,28 @@ def finish_removal(root: Location, index: Index) -> Index:
     made = replace(index, scans=tuple(index.by_id[scan] for scan in order), removing=(), removed=(*index.removed, removed))
     put_index(root, made)
     return made
+
+
+def reports_of(out: Location) -> list[Location]:
+    """Folders with a report in that of a run; a folder of that name may be somebody's own."""
+    found = [out / name for name in REPORTS if (out / name / REPORT_PARTS[-1]).is_file()]
+    return [folder for folder in found if inside(real(folder), real(out))]
+
+
+def remove_reports(out: Location) -> None:
+    """Remove the reports in the folder of a run, and leave what others put beside their pages.
+
+    Raises
+    ------
+    RunError
+        ``NOT_WRITABLE``.
+    """
+    for folder in reports_of(out):
+        for name in REPORT_PARTS:
+            remove(folder / name)
+        if isinstance(folder, Path):
+            with suppress(OSError):  # something else is in it
+                folder.rmdir()
 
 
 def order_without(scans: Sequence[str], removing: Iterable[str]) -> tuple[str, ...]:
