@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from hypojax.cohort.ratings import latest_ratings
 from hypojax.pages.rendering import render_page
 from hypojax.reporting import cohort_words, how_measured, scan_counts
 from hypojax.reporting.early_and_late import early_and_late
+from hypojax.reporting.rating_section import rating_blocks
 from hypojax.reporting.report_data import ReportData
 from hypojax.reporting.section_pictures import SectionPicture, scan_sections
 from hypojax.reporting.study_results import HEADER, read_results
@@ -25,7 +27,7 @@ SHOWN: Final = 20
 
 SECTIONS: Final = (
     ("flow", "Scans"), ("doubtful", "Doubtful scans"), ("volumes", "Volumes"), ("averages", "Averages"), ("all", "All scans"),
-    ("missing", "Missing"), ("failed", "Failed"), ("time", "Over time"), ("study", "Study"), ("methods", "Methods"),
+    ("ratings", "Ratings"), ("missing", "Missing"), ("failed", "Failed"), ("time", "Over time"), ("study", "Study"), ("methods", "Methods"),
 )  # fmt: skip
 """Sections of the page in order: mark and heading."""
 
@@ -79,6 +81,7 @@ def cohort_page(data: ReportData, *, day: date | None = None) -> bytes:
         "counts": scan_counts.count_rows(data),
         **_doubtful(data),
         "regions": cohort_words.region_rows(data),
+        "ratings": [(type(block).__name__, block) for block in rating_blocks(data)],
         "gaps": scan_counts.gaps_of(data.cohort),
         "unknown": scan_counts.unknown_people(data),
         "failures": scan_counts.failures(data),
@@ -103,9 +106,9 @@ def _doubtful(data: ReportData) -> Mapping[str, Any]:
     """The most doubtful measured scans, and how many there are."""
     status = dict(zip(data.cohort["scan"].values.tolist(), data.cohort["status"].values.tolist(), strict=True))
     found = [scan for scan in data.order if data.doubts.get(scan) and status[scan] == "done"]
-    ratings = dict(zip(data.ratings["scan"], data.ratings["rating"], strict=True))
+    ratings, _ = latest_ratings(data.ratings, found)
     shown = [
-        DoubtfulScan(data.names[scan], data.files.get(scan, ""), data.doubts[scan], _picture(data, scan), str(ratings.get(scan) or ""))
+        DoubtfulScan(data.names[scan], data.files.get(scan, ""), data.doubts[scan], _picture(data, scan), str(ratings[scan]))
         for scan in found[:SHOWN]
     ]
     return {"doubtful": shown, "doubtful_count": len(found)}

@@ -9,6 +9,7 @@ from typing import Final, Protocol, runtime_checkable
 from hypojax.reason import Reason, RunError
 from hypojax.reporting.page_log import LOG, SCANS, DrawnPage, PageLog, page_inputs
 from hypojax.reporting.page_workers import PageResult, draw_pages
+from hypojax.reporting.rating_section import DATA_SCRIPT, rating_script
 from hypojax.reporting.report_data import ReportData, ReportSettings, output_folder, read_report_data
 from hypojax.storage import Disk, Place, locate, on_disk, remote
 from hypojax.storage import place as put
@@ -140,6 +141,7 @@ def write_report(data: ReportData, folder: Path, *, callback: ReportCallback | N
             callback.finished(result)
     lost = {result.scan for result in failed}
     drawn = replace(data, files={scan: file for scan, file in data.files.items() if data.names[scan] not in lost})
+    put(folder / DATA_SCRIPT, rating_script(drawn))
     put(folder / INDEX, cohort_page(drawn))
     pending = int((data.cohort["status"] == "pending").sum())
     return ReportResult(folder / INDEX, len(waiting) - len(failed), len(inputs) - len(waiting), tuple(failed), pending, data.notes)
