@@ -1,6 +1,5 @@
 """The verb `hypojax report`: what a cohort looks like, as pages to look at and to rate scans on."""
 
-import getpass
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -81,7 +80,7 @@ class ReportVerb(Verb):
 
     def _serve(self, screen: Screen, folder: Path) -> None:
         server = import_module("hypojax.reporting.rating_server")
-        server.serve(folder, self.place, rater=self.rater or getpass.getuser(), port=self.port, say=screen.say)
+        server.serve(folder, self.place, rater=self.rater, port=self.port, say=screen.say)
 
 
 def show_report(screen: Screen, results: Path) -> None:

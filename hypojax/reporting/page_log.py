@@ -95,12 +95,11 @@ def page_inputs(data: ReportData) -> dict[str, str]:
     """
     settings = {name: str(value) for name, value in asdict(data.settings).items() if name not in NO_MATTER}
     common = _digest([made_by(), settings, _of_cohort(data), _of_norms(data.settings.norms)])
-    shown = [scan for scan in data.order if scan in data.files]
-    around = {scan: (shown[max(0, number - 1)], shown[min(len(shown) - 1, number + 1)]) for number, scan in enumerate(shown)}
     people = {str(scan): [str(value) for value in row] for scan, row in zip(data.people.index, data.people.to_numpy(), strict=True)}
     return {
-        scan: _digest([common, scan, data.records.get(scan, ""), data.doubts.get(scan, ()), around[scan], people.get(scan, [])])
-        for scan in shown
+        scan: _digest([common, scan, data.records.get(scan, ""), data.doubts.get(scan, ()), people.get(scan, [])])
+        for scan in data.order
+        if scan in data.files
     }
 
 
@@ -120,7 +119,8 @@ def _of_cohort(data: ReportData) -> str:
     """Digest of what a scan is compared with."""
     volumes = np.ascontiguousarray(data.cohort["volume_mm3"].transpose("scan", "region").values, np.float64)
     known = data.people.drop(columns=[name for name in data.settings.columns if name in data.people])
-    return _digest([list(REGIONS), list(data.order), hashlib.sha256(volumes.tobytes()).hexdigest(), known.to_csv()])
+    places = [list(data.order), dict(data.files), data.cohort["scan"].values.tolist()]
+    return _digest([list(REGIONS), places, hashlib.sha256(volumes.tobytes()).hexdigest(), known.to_csv()])
 
 
 def _of_norms(norms: Path | None) -> str:

@@ -29,7 +29,7 @@ FEW: Final = 8
 LONGEST: Final = 300
 """Characters kept of what an unforeseen error says."""
 
-COMMAND: Final = (sys.executable, "-m", "hypojax.reporting.page_workers")
+COMMAND: Final = (sys.executable, "-c", "from hypojax.reporting.page_workers import main; main()")
 
 
 class PageResult(NamedTuple):
@@ -209,7 +209,3 @@ def main() -> None:
         data, folder = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the process that started this one
         while True:
             _send(told, draw_page(data, pickle.load(sys.stdin.buffer), folder))  # noqa: S301
-
-
-if __name__ == "__main__":
-    main()
