@@ -56,7 +56,7 @@ def generated(
         "path": np.array([f"/data/{name}-{number:04d}_T1w.nii.gz" for number in range(scans)]),
     }
     variables = {}
-    shape = {"scan": scans, "region": len(REGIONS), "axis": 3, "flag": len(FLAGS), "world": 4, "voxel": 4}
+    shape = {"scan": scans, "region": len(REGIONS), "axis": 3, "direction": 3, "flag": len(FLAGS), "world": 4, "voxel": 4}
     for variable in TABLE:
         if variable.name == "flagged":
             variables[variable.name] = xr.Variable(variable.dims, columns[variable.name])

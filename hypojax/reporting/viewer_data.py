@@ -1,8 +1,9 @@
 """What the viewer of a scan's page shows: its box, and where it is asked for its head, as NIfTI in a plain script.
 
 A page that is opened from a folder may not fetch files, so the volumes stand as base64 in a script beside it. They lie in the world of
-the scan (mm, RAS+), so that the viewer's crosshair shows its coordinates. Intensities are 8 bits; labels are those of the section
-pictures (`hypojax.plot.sections`), two steps a voxel, to which the viewer interpolates the intensities too.
+the scan (mm, RAS+), so that the viewer's crosshair shows its coordinates. Intensities are 8 bits. Labels of the box are those of the
+section pictures (`hypojax.plot.sections`), two steps a voxel, to which the viewer interpolates the intensities too; those of the head
+have a voxel of 2 mm each, so that a browser that draws without a graphics card can show it.
 """
 
 import base64
@@ -12,14 +13,14 @@ from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64, Int, UInt8
 from scipy import ndimage
 
 from hypojax.grid import Affine, Grid, to_voxel, to_world
 from hypojax.plot.sections import FINE, ScanBox, read_box
 from hypojax.scans.nifti_file import nifti_image
-from hypojax.schema import BOX_SHAPE, HEAD_IMAGE_RANGE, HEAD_SHAPE, LABELS
-from hypojax.volumes.structure import bounding_box, clean_intracranial
+from hypojax.schema import BOX_SHAPE, HEAD_IMAGE_RANGE, HEAD_SHAPE, LABELS, SUBUNITS
+from hypojax.volumes.structure import clean_intracranial
 
 NAME: Final = "hypojaxViewer"
 """The variable of the page that the script sets."""
@@ -61,16 +62,17 @@ def viewer_script(cohort: xr.Dataset, scan: str, *, whole_head: bool = False) ->
 def viewer_volumes(cohort: xr.Dataset, scan: str, *, whole_head: bool = False) -> dict[str, Any]:
     """The volumes by name, ``box`` and ``head``, as JSON has them; parameters and errors as `viewer_script`.
 
-    Each has ``image`` and ``labels`` (gzipped NIfTI, base64), ``window`` (values of ``image`` that are black and white) and ``centre``
-    (middle of the hypothalamus, mm, RAS+).
+    Each has ``image`` and ``labels`` (gzipped NIfTI, base64), ``window`` (values of ``image`` that are black and white), and ``centre``,
+    where the viewer begins: a place within the left hypothalamus (the right one where there is no left) next to its middle, mm, RAS+.
     """
     box = read_box(cohort, scan)
     if box is None:
         return {}
     affine = cohort["box_affine"].sel(scan=scan).values.astype(np.float64)
     grey, window = _grey(box.image, box.window)
-    centre = to_world(affine, np.argwhere(box.labels > 0).mean(axis=0) / FINE)
-    volumes = {"box": _volume(grey, box.labels, affine, window=window, centre=centre)}
+    centre = to_world(affine, _middle(box.labels) / FINE)
+    coded = {"image": _nifti(grey, affine), "labels": _nifti(box.labels, fine_affine(affine))}
+    volumes = {"box": {**coded, "window": window, "centre": np.round(centre, 3).tolist()}}
     return {**volumes, "head": _head(cohort, scan, box, centre)} if whole_head else volumes
 
 
@@ -85,6 +87,13 @@ def fine_affine(affine: Affine) -> Affine:
     return fine
 
 
+def _middle(labels: UInt8[np.ndarray, "u v w"]) -> Int[np.ndarray, "3"]:
+    """The labelled voxel next to the middle of one side."""
+    left = (labels > 0) & (labels <= len(SUBUNITS))
+    index = np.argwhere(left if left.any() else labels > 0)
+    return index[np.argmin(((index - index.mean(axis=0)) ** 2).sum(axis=1))]
+
+
 def _head(cohort: xr.Dataset, scan: str, box: ScanBox, centre: Float64[np.ndarray, "3"]) -> dict[str, Any]:
     """The head, with the outline of the intracranial volume where that was measured, and the labels of the box."""
     row = cohort[ARRAYS].sel(scan=scan).compute(scheduler="synchronous")
@@ -93,28 +102,14 @@ def _head(cohort: xr.Dataset, scan: str, box: ScanBox, centre: Float64[np.ndarra
     image = row["head_image"].values
     black, white = np.percentile(image, HEAD_WINDOW)
     grey, window = _grey(np.append(image, np.array([low, high], np.float32)), (float(black), float(white)))
-    labels = np.zeros([FINE * (n - 1) + 1 for n in grid.shape], np.uint8)
+    labels = np.zeros(grid.shape, np.uint8)
     if np.isfinite(row["volume_mm3"].sel(region="icv").item()):
         posterior = np.round(row["head_posterior"].values * 255).astype(np.uint8)
-        _draw_surface(clean_intracranial(posterior, grid, np.ones(grid.shape, bool)), labels)
-    _put(box, row["box_affine"].values.astype(np.float64), labels, fine_affine(grid.affine))
-    return _volume(grey[:-2].reshape(image.shape), labels, grid.affine, window=window, centre=centre)
-
-
-def _draw_surface(posterior: Float32[np.ndarray, "a s r"], labels: UInt8[np.ndarray, "u v w"]) -> None:
-    """Write the surface of the intracranial volume into a label map of the head, one step thick."""
-    if not (posterior > 0).any():
-        return
-    place = bounding_box(posterior > 0, margin=np.ones(3, int))
-    part = posterior[place]
-    mask = ndimage.zoom(part, [(FINE * (n - 1) + 1) / n for n in part.shape], order=1) > 0.5
-    surface = np.zeros_like(mask)
-    for axis in range(3):
-        within, found = np.moveaxis(mask, axis, 0), np.moveaxis(surface, axis, 0)
-        found[:-1] |= within[:-1] & ~within[1:]
-        found[1:] |= within[1:] & ~within[:-1]
-    first = [FINE * part.start for part in place]
-    labels[tuple(slice(start, start + n) for start, n in zip(first, surface.shape, strict=True))][surface] = INTRACRANIAL
+        mask = clean_intracranial(posterior, grid, np.ones(grid.shape, bool)) > 0.5
+        labels[mask & ~ndimage.binary_erosion(mask)] = INTRACRANIAL
+    _put(box, row["box_affine"].values.astype(np.float64), labels, grid.affine)
+    coded = {"image": _nifti(grey[:-2].reshape(image.shape), grid.affine), "labels": _nifti(labels, grid.affine)}
+    return {**coded, "window": window, "centre": np.round(centre, 3).tolist()}
 
 
 def _put(box: ScanBox, box_affine: Affine, labels: UInt8[np.ndarray, "u v w"], affine: Affine) -> None:
@@ -138,19 +133,6 @@ def _grey(image: Float32[np.ndarray, "*n"], window: tuple[float, float]) -> tupl
     scale = 255 / max(high - low, 1e-6)
     black, white = (round((value - low) * scale) for value in window)
     return np.round((image - low) * scale).astype(np.uint8), [black, max(white, black + 1)]
-
-
-def _volume(
-    image: UInt8[np.ndarray, "a s r"],
-    labels: UInt8[np.ndarray, "u v w"],
-    affine: Affine,
-    *,
-    window: list[int],
-    centre: Float64[np.ndarray, "3"],
-) -> dict[str, Any]:
-    """One volume for the viewer."""
-    coded = {"image": _nifti(image, affine), "labels": _nifti(labels, fine_affine(affine))}
-    return {**coded, "window": window, "centre": np.round(centre, 3).tolist()}
 
 
 def _nifti(voxels: UInt8[np.ndarray, "a s r"], affine: Affine) -> str:
