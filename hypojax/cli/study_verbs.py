@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import OK, Verb
 from hypojax.reason import Reason, RunError
-from hypojax.study.study_settings import NormsSettings, StudySettings
+from hypojax.study.study_settings import ColumnSettings, StudySettings
 
 Source = Annotated[Positional[str], arg(metavar="SOURCE", help_behavior_hint="")]
 Options = OmitArgPrefixes[StudySettings]
@@ -20,10 +20,10 @@ Options = OmitArgPrefixes[StudySettings]
 class StudyVerb(Verb):
     """Answer a question about a cohort: do volumes differ between groups, corrected for head size, age and sex.
 
-    SOURCE is a folder that `hypojax run` wrote, or a table of volumes made by any tool (TSV, CSV, Parquet): a row a scan with a column
-    a region, or a row a scan and region. Columns of group, age, sex, head size and site are found by their usual names; what was taken
-    is said first. Results go to SOURCE/study, or to ./study for a table: study.md and study.html (methods and results to read and to
-    paste), effects.tsv and effects.nc (all numbers), further tables, and figures (with the extra `report`).
+    SOURCE is a folder or URL that `hypojax run` wrote, or a table of volumes made by any tool (TSV, CSV, Parquet): a row a scan with a
+    column a region, or a row a scan and region. Columns of group, age, sex, head size and site are found by their usual names; what was
+    taken is said first. Results go to SOURCE/study, or to ./study for a table or a cohort in a bucket: study.md and study.html (methods
+    and results to read and to paste), effects.tsv and effects.nc (all numbers), further tables, and figures (with the extra `report`).
 
     $ hypojax study out/ --group group
     $ hypojax study out/ --formula "volume ~ group + age + sex + icv" --region hypothalamus subunits
@@ -43,11 +43,11 @@ class StudyVerb(Verb):
     """
 
     source: Source = ""
-    """Folder of a run, or a table."""
+    """Folder or URL of a run, or a table."""
     settings: Options = field(default_factory=StudySettings)
     """What is asked, and how."""
     out: Path | None = None
-    """Folder for the results. Default: SOURCE/study for a folder, ./study for a table."""
+    """Folder for the results. Default: SOURCE/study for a folder, ./study for a table or a bucket."""
     summaries: Path | None = None
     """Write sums over all people to this file instead, nothing about one person; sums of fewer than 5 people are refused."""
     from_summaries: tuple[Path, ...] = ()
@@ -90,7 +90,7 @@ class NormsVerb(Verb):
 
     source: Source = ""
     """Folder of a run, or a table."""
-    settings: OmitArgPrefixes[NormsSettings] = field(default_factory=NormsSettings)
+    settings: OmitArgPrefixes[ColumnSettings] = field(default_factory=ColumnSettings)
     """Which columns and regions are taken."""
     out: Path = Path("norms.nc")
     """File for the norms."""

@@ -12,8 +12,8 @@ HeadSize = Literal["covariate", "residual", "proportion", "power", "none"]
 
 
 @dataclass(frozen=True)
-class StudySettings:
-    """Settings of a study.
+class ColumnSettings:
+    """Which columns and regions are taken: all that making norms asks for.
 
     Parameters
     ----------
@@ -21,31 +21,15 @@ class StudySettings:
         Column that says who is a case and who a control. Default: a column with a usual name (group, diagnosis, dx, ...).
     cases
         Values of the group column that are cases, each compared by itself with all others together as controls. Default: all groups
-        but the one with a usual name of controls (control, HC, healthy, ...).
-    formula
-        Model, such as "volume ~ group + age + sex + icv". Default: volume ~ group + age + sex + icv, plus site where there are several;
-        a term without a column is left out, and that is said.
+        but the one with a usual name of controls (control, HC, healthy, ...). Norms are made of the controls.
     region
         Regions to analyse: names of regions, or hypothalamus (whole, left, right), subunits (the ten), all. Default: hypothalamus and icv.
-    head_size
-        How volumes are corrected for head size: covariate in the model, residual of the regression on head size in controls, proportion,
-        power (proportion of head size to the power estimated in controls), or none.
     pheno
         Table of further columns, joined by subject (and session where it has one): TSV, CSV, Parquet, Excel, SPSS, Stata or SAS.
     site
         Column of the site or scanner. Default: a column with a usual name (site, scanner, center, ...).
-    harmonise
-        Remove differences between sites by ComBat before the model, keeping the effects of the terms of the formula.
-    reference_site
-        Site whose volumes stay as they are in the harmonisation. Default: the mean of all sites, weighted by their size.
     subject
-        Column of the subject, for people with several scans.
-    change
-        Column of time in years, or `time` to take it from acq_time or age: analyse the change per year of each subject.
-    permutations
-        Number of permutations for family-wise p-values; 0: none.
-    equivalence
-        Bound of the equivalence test, mm3 (of the change: mm3 a year): is the group difference smaller than this?
+        Column of the subject, for people with several scans; norms are made of the first of each.
     unit
         Unit of the volumes of a table made elsewhere: mm3, cm3 or mL.
     age
@@ -54,6 +38,53 @@ class StudySettings:
         Column of sex. Default: a column with a usual name (sex, gender).
     icv
         Column of head size. Default: the measured intracranial volume, or a column with a usual name (icv, eTIV, ...).
+    strict_tables
+        Refuse tables with faults; by default the faulty values are left out and named.
+    """
+
+    group: str | None = None
+    cases: UseAppendAction[tuple[str, ...]] = ()
+    region: tuple[str, ...] = ("hypothalamus", "icv")
+    pheno: str | None = None
+    site: str | None = None
+    subject: str | None = None
+    unit: Literal["mm3", "cm3", "mL"] | None = None
+    age: str | None = None
+    sex: str | None = None
+    icv: str | None = None
+    strict_tables: bool = False
+
+    def as_study(self) -> "StudySettings":
+        """The same as settings of a study, in which the others have their defaults.
+
+        >>> ColumnSettings(unit="mL").as_study().unit
+        'mL'
+        """
+        return StudySettings(**{each.name: getattr(self, each.name) for each in fields(ColumnSettings)})
+
+
+@dataclass(frozen=True)
+class StudySettings(ColumnSettings):
+    """Settings of a study, beside those of columns and regions.
+
+    Parameters
+    ----------
+    formula
+        Model, such as "volume ~ group + age + sex + icv". Default: volume ~ group + age + sex + icv, plus site where there are several;
+        a term without a column is left out, and that is said.
+    head_size
+        How volumes are corrected for head size: covariate in the model, residual of the regression on head size in controls, proportion,
+        power (proportion of head size to the power estimated in controls), or none.
+    harmonise
+        Remove differences between sites by ComBat before the model, keeping the effects of the terms of the formula.
+    reference_site
+        Site whose volumes stay as they are in the harmonisation. Default: the mean of all sites, weighted by their size.
+    change
+        Column of time in years, or `time` to take it from acq_time or age: analyse the change per year of each subject.
+    permutations
+        Number of permutations for family-wise p-values; 0: none.
+    equivalence
+        Bound of the equivalence test, mm3 (of the change: mm3 a year): is the group difference smaller than this?
     norms
         Norms file made by `hypojax norms`: centiles and z-scores of every person are added.
     transfer
@@ -64,85 +95,20 @@ class StudySettings:
         Weigh each scan by 1 / its uncertainty², as segmented (volume_uncertainty_mm3), in linear models.
     seed
         Of permutations.
-    strict_tables
-        Refuse tables with faults; by default the faulty values are left out and named.
     """
 
-    group: str | None = None
-    cases: UseAppendAction[tuple[str, ...]] = ()
     formula: str | None = None
-    region: tuple[str, ...] = ("hypothalamus", "icv")
     head_size: HeadSize = "covariate"
-    pheno: str | None = None
-    site: str | None = None
     harmonise: bool = False
     reference_site: str | None = None
-    subject: str | None = None
     change: str | None = None
     permutations: int = 0
     equivalence: float | None = None
-    unit: Literal["mm3", "cm3", "mL"] | None = None
-    age: str | None = None
-    sex: str | None = None
-    icv: str | None = None
     norms: str | None = None
     transfer: bool = False
     confidence: float = 0.95
     weights: bool = False
     seed: int = 0
-    strict_tables: bool = False
-
-
-@dataclass(frozen=True)
-class NormsSettings:
-    """Settings of norms: which columns and regions are taken.
-
-    Parameters
-    ----------
-    region
-        Regions: names of them, or hypothalamus (whole, left, right), subunits (the ten), all. Where only regions of hypojax are asked
-        for, norms are made of all of them.
-    group
-        Column of groups: norms are fitted on the controls. Default: a column with a usual name.
-    cases
-        Values of the group column that are cases; all others are controls.
-    pheno
-        Table of further columns, joined by subject.
-    site
-        Column of the site or scanner.
-    subject
-        Column of the subject, for people with several scans: the first of each counts.
-    unit
-        Unit of the volumes of a table made elsewhere: mm3, cm3 or mL.
-    age
-        Column of age in years. Default: a column with a usual name.
-    sex
-        Column of sex. Default: a column with a usual name (sex, gender).
-    icv
-        Column of head size. Default: the measured intracranial volume, or a column with a usual name (icv, eTIV, ...).
-    strict_tables
-        Refuse tables with faults; by default the faulty values are left out and named.
-    """
-
-    region: tuple[str, ...] = ("hypothalamus", "icv")
-    group: str | None = None
-    cases: UseAppendAction[tuple[str, ...]] = ()
-    pheno: str | None = None
-    site: str | None = None
-    subject: str | None = None
-    unit: Literal["mm3", "cm3", "mL"] | None = None
-    age: str | None = None
-    sex: str | None = None
-    icv: str | None = None
-    strict_tables: bool = False
-
-    def as_study(self) -> StudySettings:
-        """The same as settings of a study, in which the others have their defaults.
-
-        >>> NormsSettings(unit="mL").as_study().unit
-        'mL'
-        """
-        return StudySettings(**{each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def check_settings(settings: StudySettings) -> None:

@@ -14,7 +14,7 @@ from hypojax.cli import main
 from hypojax.cli.verb import OK, USAGE
 from hypojax.reason import RunError
 from hypojax.study import StudySettings, analyse, write_norms, write_study
-from hypojax.study.writing.study_run import write_findings
+from hypojax.study.writing.study_run import default_folder, write_findings
 from hypojax.tables.cells import NOT_AVAILABLE
 
 GROUP = np.array(["control"] * 40 + ["patient"] * 40)
@@ -122,6 +122,7 @@ def test_sums_of_two_sites_give_the_answer_of_all(tmp_path: Path, capsys: pytest
     files = [str(tmp_path / f"{number}.json") for number in (0, 1)]
     assert main(["study", "--from-summaries", *files, "--out", str(tmp_path / "study"), "--json"]) == OK
     rows = json.loads(capsys.readouterr().out)["effects"]
+    assert set(json.loads((tmp_path / "study" / "study.json").read_text())["files"]) >= {"effects.tsv", "study.md"}
     pooled = next(row for row in rows if row["region"] == "hypothalamus" and row["term"] == "group")
     people = table.assign(site=["A", "B"] * 40)
     settings = StudySettings(formula="volume ~ group + age + sex + icv + site", unit="mm3", region=("hypothalamus",))
@@ -162,6 +163,21 @@ def test_nothing_of_an_earlier_study_stays_beside_another_and_other_files_do(tmp
     assert there == {path.relative_to(tmp_path).as_posix() for path in found.paths} | {"notes.tsv"}
     assert "balance.tsv" not in there
     assert any("balance.tsv" in note for note in found.notes)
+
+
+def test_results_lie_beside_a_store_and_not_in_it_nor_beside_a_bucket(tmp_path: Path) -> None:
+    (tmp_path / "cohort.zarr").mkdir()
+    assert default_folder(tmp_path / "cohort.zarr") == default_folder(str(tmp_path)) == tmp_path / "study"
+    assert default_folder("s3://bucket/out") == Path("study")
+
+
+def test_a_group_called_na_is_said_to_be_missing() -> None:
+    groups = ["HC", "NA", "AD"] * 6
+    table = pd.DataFrame({"participant_id": list("abcdefghijklmnopqr"), "group": groups, "hypothalamus": np.arange(800.0, 818.0) ** 1.01})
+    found = analyse(table, settings=StudySettings(group="group", unit="mm3"))
+    assert any("6 rows empty or NA, so in no group" in note for note in found.notes)
+    with pytest.raises(RunError, match=r"'HC' in column 'group' \(6 more are empty or NA there\)"):
+        analyse(table[table["group"] != "AD"], settings=StudySettings(group="group", unit="mm3"))
 
 
 def test_what_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path) -> None:

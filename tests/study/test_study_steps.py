@@ -100,6 +100,8 @@ def test_repeated_scans_are_no_people_in_the_balance_and_change_says_who_is_in_i
     assert set(repeated.findings.table("balance")["n_control"]) == {12}
     assert repeated.analysed == {"control": 12, "patient": 12}
     assert "CR3" in methods(repeated.findings)[1]
+    assert "not independent" in repeated.findings.checks[0]
+    assert repeated.findings.table("diagnostics")["shapiro_p"].isna().all()
     beside = repeated.findings.table("sensitivity").query("quantity == 'difference' and analysis.str.startswith('mixed model')").iloc[0]
     assert beside["estimate"] == pytest.approx(one(repeated, "hypothalamus", "difference")["estimate"], abs=0.5 * beside["se"])
     change = analyse(rows, settings=replace(settings, change="years", equivalence=3.0))

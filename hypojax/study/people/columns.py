@@ -171,6 +171,9 @@ def _values(canonical: str, column: pd.Series, name: str, meanings: Meanings, no
         values, said = read_sexes(column, name, meanings.get(name, {}))
     elif canonical in ("group", "site"):
         texts, said = read_names(column, name)
+        if gone := texts.count(None):
+            hint = f"a {canonical} of that name needs another"
+            said = [*said, f"column {visible(name)!r}: {counted(gone, 'row')} empty or NA, so in no {canonical}; {hint}"]
         values = pd.Series(texts, index=column.index, dtype=object)
     else:
         numbers, said = read_numbers(column, name)

@@ -78,8 +78,9 @@ def grouping_of(groups: pd.Series, column: str, cases: Sequence[str] = ()) -> Gr
         who = f"has no value in {named}" if not len(counts) else f"is {visible(str(counts.index[0]))!r} in {named}"
         everybody = "nobody" if not len(counts) else f"each of {counts.iloc[0]} scans"
         who = who.replace("has no", "has a")
+        gone = f" ({groups.isna().sum()} more are empty or NA there)" if groups.isna().any() and len(counts) else ""
         return Grouping(
-            groups, None, f"{everybody} {who}: a comparison needs two groups; add the others, or name another column with --group"
+            groups, None, f"{everybody} {who}{gone}: a comparison needs two groups; add the others, or name another column with --group"
         )
     controls = [str(name) for name in counts.index if plain(str(name)) in CONTROL_NAMES]
     if len(controls) == 1:

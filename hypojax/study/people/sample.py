@@ -17,7 +17,7 @@ from hypojax.study.people.grouping import Grouping, grouping_of
 from hypojax.study.people.joining import with_pheno
 from hypojax.study.people.measurements import Measurements, service_columns
 from hypojax.study.people.numbers_read import cell_texts
-from hypojax.study.people.scan_flow import FlowRow, Mask, left_out, missing_volumes
+from hypojax.study.people.scan_flow import FlowRow, Mask, ScanFlow, left_out, missing_volumes
 from hypojax.study.people.sources import measurements_of
 from hypojax.study.study_settings import StudySettings
 
@@ -131,10 +131,7 @@ def read_sample(source: xr.Dataset | pd.DataFrame | str | Path, settings: StudyS
     flow, flagged, doubted, rated = left_out(found, people[service])
     kept = flow.kept
     grouping = _grouping(taken, settings, kept)
-    needed = _needed(taken.people, formula, settings)
-    absent = taken.people[needed].isna()
-    why = ["no " + ", ".join(name for name, gone in zip(needed, row, strict=True) if gone) for row in absent.to_numpy(dtype=bool)]
-    flow.leave_out("without covariates", absent.any(axis=1).to_numpy(dtype=bool), why)
+    _count_covariates(flow, taken.people, _needed(taken.people, formula, settings))
     flow.end(flagged, doubted)
     notes = (
         *found.notes,
@@ -145,9 +142,8 @@ def read_sample(source: xr.Dataset | pd.DataFrame | str | Path, settings: StudyS
         *missing_volumes(found, kept),
         *_head_size_note(people[service], taken.people, found),
     )
-    people = taken.people[kept].assign(group=grouping.groups) if "group" in taken.people else taken.people[kept]
-    if "group" in taken.people and taken.took["group"] != "group":
-        people[taken.took["group"]] = grouping.groups
+    own = dict.fromkeys(("group", taken.took.get("group", "group")), grouping.groups) if "group" in taken.people else {}
+    people = taken.people[kept].assign(**own)
     return Sample(
         volumes=_array(found.volumes, found, kept),
         people=people,
@@ -160,6 +156,13 @@ def read_sample(source: xr.Dataset | pd.DataFrame | str | Path, settings: StudyS
         reference=grouping.reference,
         group_problem=grouping.problem,
     )
+
+
+def _count_covariates(flow: ScanFlow, people: pd.DataFrame, needed: Sequence[str]) -> None:
+    """Leave out of the flow those without a covariate, with what they lack; they stay in the sample."""
+    absent = people[list(needed)].isna()
+    why = ["no " + ", ".join(name for name, gone in zip(needed, row, strict=True) if gone) for row in absent.to_numpy(dtype=bool)]
+    flow.leave_out("without covariates", absent.any(axis=1).to_numpy(dtype=bool), why)
 
 
 def _refuse_covariate(formula: Formula | None, taken: Taken) -> None:

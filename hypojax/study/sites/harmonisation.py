@@ -88,10 +88,7 @@ def harmonise(
     site = _sites(people)
     regions = sample.volumes["region"].to_numpy()
     model, left_out = _kept_formula(formula or settings.formula, people, "icv" in regions)
-    known = site.notna().to_numpy()
-    design = _curved(model, smooth, people[known], site[known], sample.volumes[known]) if smooth else build_design(model, people[known])
-    rows = known.copy()
-    rows[known] = design.kept
+    design, rows = _kept_design(model, smooth, sample, site)
     counts = site[rows].value_counts().sort_index()
     notes = [
         *sample.notes,
@@ -101,21 +98,36 @@ def harmonise(
         *_without(rows),
         *_repeated(sample),
     ]
-    sites, codes = tuple(counts.index), pd.Categorical(site[rows], categories=list(counts.index)).codes.astype(np.int64)
-    covariates = design.matrix[:, 1:]
-    check_confounding(site[rows].tolist(), sites, covariates, design.columns[1:])
+    check_confounding(site[rows].tolist(), tuple(counts.index), design.matrix[:, 1:], design.columns[1:])
     features, constant = features_of(sample.volumes[rows])
     notes += _features_said(features, constant, empirical_bayes)
     volumes = sample.volumes.sel(region=list(features)).to_numpy()[rows]
-    _check_counts(volumes, codes, sites, features)
     empirical_bayes = empirical_bayes and len(features) >= LEAST_FEATURES
-    reference = None if settings.reference_site is None else sites.index(settings.reference_site)
-    found = fit_combat(volumes, codes, covariates, sites=len(sites), empirical_bayes=empirical_bayes, reference=reference)
-    parameters = _parameters(found, sites, features, design).assign_attrs(
-        design=design_text(design), reference_site=settings.reference_site or "", empirical_bayes=int(empirical_bayes),
-        unit=str(sample.volumes.attrs.get("units", "")), hypojax=version("hypojax"),
-    )  # fmt: skip
-    return _with_volumes(parameters, sample, notes)
+    parameters = _estimated(volumes, site[rows], design, features, reference=settings.reference_site, empirical_bayes=empirical_bayes)
+    return _with_volumes(parameters.assign_attrs(unit=str(sample.volumes.attrs.get("units", ""))), sample, notes)
+
+
+def _kept_design(model: Formula, smooth: Sequence[str], sample: Sample, site: pd.Series) -> tuple[Design, np.ndarray]:
+    """The design of what is kept, and which scans are in it: those with a site and all covariates."""
+    rows = site.notna().to_numpy()
+    people, volumes = sample.people[rows], sample.volumes[rows]
+    design = _curved(model, smooth, people, site[rows], volumes) if smooth else build_design(model, people)
+    rows = rows.copy()
+    rows[rows] = design.kept
+    return design, rows
+
+
+def _estimated(
+    volumes: np.ndarray, site: pd.Series, design: Design, features: Sequence[str], *, reference: str | None, empirical_bayes: bool
+) -> xr.Dataset:
+    """Parameters over site and feature, with what is needed to apply them."""
+    sites = tuple(sorted(set(site)))
+    codes = pd.Categorical(site, categories=list(sites)).codes.astype(np.int64)
+    _check_counts(volumes, codes, sites, features)
+    number = None if reference is None else sites.index(reference)
+    found = fit_combat(volumes, codes, design.matrix[:, 1:], sites=len(sites), empirical_bayes=empirical_bayes, reference=number)
+    about = {"design": design_text(design), "reference_site": reference or "", "empirical_bayes": int(empirical_bayes)}
+    return _parameters(found, sites, features, design).assign_attrs(**about, hypojax=version("hypojax"))
 
 
 def apply_harmonisation(parameters: xr.Dataset, source: Source, *, settings: StudySettings | None = None) -> xr.Dataset:

@@ -17,14 +17,25 @@ SHOWN: Final = 4
 FEW: Final = 10
 """People in a group below which a test of an assumption finds little."""
 
+REPEATED: Final = (
+    "Residuals of several scans of a person are not independent, so tests of normality, of equal variances and of outliers are not made; "
+    "errors clustered by subject take neither independence nor equal variances for granted."
+)
+
 MOVES: Final = 0.5
 """Change of the difference without one person, in standard errors, from which she is named."""
+
+INDEPENDENT: Final = ("breusch_pagan", "breusch_pagan_p", "shapiro", "shapiro_p", "outlier_p")
+"""What holds for independent residuals only."""
 
 INFLUENCE: Final = ("region", "scan", "leverage", "cook", "studentised", "outlier_p", "without")
 
 
-def diagnosed(models: Sequence[FittedModel], term: str) -> list[xr.Dataset]:
-    """Diagnostics of each model; ``without`` is of the first category of the term (or of its slope), and there is none of a spline."""
+def diagnosed(models: Sequence[FittedModel], term: str, *, repeated: bool = False) -> list[xr.Dataset]:
+    """Diagnostics of each model; ``without`` is of the first category of the term (or of its slope), and there is none of a spline.
+
+    Tests of the residuals take them as independent: of repeated scans of people they are missing.
+    """
     found = []
     for model in models:
         is_spline = any(coding.spline is not None and factor.label == term for factor, coding in model.design.codings.items())
@@ -32,6 +43,8 @@ def diagnosed(models: Sequence[FittedModel], term: str) -> list[xr.Dataset]:
         contrast = np.eye(len(model.design.columns))[columns[0]] if columns.size else None
         names = [str(name) for name in model.people.index]
         made = diagnose(model.fit, terms=model.design.terms, scans=names, regions=model.regions, contrast=contrast)
+        if repeated:
+            made = made.assign({name: made[name] * np.nan for name in INDEPENDENT})
         if contrast is not None:
             se = np.sqrt(np.einsum("i,rij,j->r", contrast, model.covariances, contrast))
             made = made.assign(estimate=("region", contrast @ model.fit.coefficients), se=("region", se))
@@ -71,7 +84,7 @@ def influence_table(found: Sequence[xr.Dataset]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(INFLUENCE))
 
 
-def check_sentences(found: Sequence[xr.Dataset], *, unit: str, smallest: int) -> list[str]:
+def check_sentences(found: Sequence[xr.Dataset], *, unit: str, smallest: int, repeated: bool = False) -> list[str]:
     """What the checks say, region by region, and of the covariates.
 
     Parameters
@@ -82,8 +95,10 @@ def check_sentences(found: Sequence[xr.Dataset], *, unit: str, smallest: int) ->
         Of the volumes.
     smallest
         People in the smallest group.
+    repeated
+        Whether people have several scans.
     """
-    said: list[str] = []
+    said = [REPEATED] if repeated else []
     for one in found:
         for region in [name for name in one["region"].values.tolist() if not name.startswith(("left_", "right_"))][:SHOWN]:
             said += _of_region(one.sel(region=region), region, unit)

@@ -19,6 +19,7 @@ from hypojax.study.people.sample import Sample, read_sample
 from hypojax.study.sites.pooled_sums import PooledFit, pool_sums, pooled_effects
 from hypojax.study.sites.site_sums import SiteSums, site_sums
 from hypojax.study.study_settings import StudySettings
+from hypojax.study.writing.earlier_study import refuse_file, replace_earlier
 from hypojax.study.writing.study_answers import SHORT_HEADER, answers, short_rows
 from hypojax.study.writing.study_extras import Source
 from hypojax.study.writing.study_methods import versions
@@ -115,7 +116,7 @@ def pooled_study(
     paths
         Files of `write_summaries`.
     out
-        Folder for ``study.md``, ``study.html``, ``effects.tsv`` and ``power.tsv``.
+        Folder for ``study.md``, ``study.html``, ``effects.tsv``, ``power.tsv`` and ``study.json``.
     settings
         ``cases`` names the groups that are no controls; ``confidence``.
 
@@ -126,6 +127,8 @@ def pooled_study(
     """
     settings = settings or StudySettings()
     _check_sums(settings)
+    folder = on_disk(out)
+    refuse_file(folder)
     sites = read_summaries(paths)
     fitted = pool_sums(sites, references=_references(sites, settings))
     effects = effects_table(with_fdr(pooled_effects(fitted, confidence=settings.confidence)))
@@ -133,7 +136,6 @@ def pooled_study(
     power = power_table(effects, term)
     said = answers(effects, term=term, detectable=power, counts={}, confidence=settings.confidence)
     page = _page(sites, fitted, effects, term, said)
-    folder = on_disk(out)
     contents = {
         "study.md": markdown(page).encode(),
         "study.html": html(page).encode(),
@@ -142,7 +144,9 @@ def pooled_study(
     }
     for name, content in contents.items():
         place(folder / name, content)
-    return said, effects, tuple(folder / name for name in contents)
+    written = tuple(folder / name for name in contents)
+    record, removed = replace_earlier(folder, written, settings, versions())
+    return [*said, *removed], effects, (*written, record)
 
 
 def _site_name(sample: Sample, path: Path) -> str:

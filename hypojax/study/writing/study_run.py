@@ -3,19 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import xarray as xr
 
 from hypojax.pages import TextTable, html, markdown
 from hypojax.reason import Reason, RunError, visible
-from hypojax.storage import Disk, on_disk, place
+from hypojax.storage import Disk, locate, on_disk, place
 from hypojax.study.models.adjusted import FittedModel
 from hypojax.study.models.effect import Effect, effects_dataset, effects_table
-from hypojax.study.models.group_model import compare_models
+from hypojax.study.models.group_model import ModelComparison, compare_models
 from hypojax.study.models.sensitivity import head_size_table, mixed_table, other_people
 from hypojax.study.people.sample import Sample, read_sample
+from hypojax.study.people.sources import STORE
 from hypojax.study.study_settings import StudySettings, check_settings
 from hypojax.study.writing.earlier_study import refuse_file, replace_earlier
 from hypojax.study.writing.study_change import change_study
@@ -93,9 +94,9 @@ def write_study(
     Parameters
     ----------
     source
-        Output folder of a run, a table file, the Dataset of `hypojax.open_cohort`, or a pandas table.
+        Output folder of a run or its URL, a table file, the Dataset of `hypojax.open_cohort`, or a pandas table.
     out
-        Folder for the results; by default ``study`` in the folder of the run, or in the current one for a table.
+        Folder for the results; by default that of `default_folder`.
     settings
         What is asked, and how.
     callback
@@ -164,69 +165,85 @@ def netcdf(dataset: xr.Dataset) -> bytes:
 
 
 def default_folder(source: Source) -> Path:
-    """Where results go: beside the cohort, or in the current folder for a table.
+    """Where results go: beside the cohort, or in the current folder for a table and for a cohort in a bucket.
 
-    >>> default_folder("volumes.tsv").name
-    'study'
+    >>> str(default_folder("volumes.tsv")), str(default_folder("s3://bucket/out"))
+    ('study', 'study')
     """
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        return Path(source) / "study"
-    return Path("study")
+    place = locate(source) if isinstance(source, str | Path) else None
+    if not isinstance(place, Path) or not place.is_dir():
+        return Path("study")
+    return (place.parent if place.name == STORE else place) / "study"
+
+
+class _Answer(NamedTuple):
+    """A comparison, and its effects as they are reported."""
+
+    compared: ModelComparison
+    formula: str
+    effects: pd.DataFrame
+    term: str
+    contrasts: dict[str, tuple[str, str]]
 
 
 def _analysed(source: Source, settings: StudySettings, say: Say) -> tuple[Findings, Sequence[FittedModel]]:
     """Effects and all that belongs to them, and the models that they come from."""
     check_settings(settings)
-    sample = source if isinstance(source, Sample) else read_sample(source, settings)
-    sample = _without_constants(sample)
-    say(f"{counted(len(sample.people), 'scan')}, {counted(sample.volumes.sizes['region'], 'region')}")
+    measured = _without_constants(source if isinstance(source, Sample) else read_sample(source, settings))
+    say(f"{counted(len(measured.people), 'scan')}, {counted(measured.volumes.sizes['region'], 'region')}")
     if settings.change:
         _check_change(settings)
-        return change_study(sample, settings), ()
-    measured, site_extra = sample, Extra()
-    if settings.harmonise:
-        sample, site_extra = harmonised(source, sample, settings)
-        say("volumes of the sites are harmonised")
+        return change_study(measured, settings), ()
+    sample, sites = harmonised(source, measured, settings) if settings.harmonise else (measured, Extra())
+    answer = _answered(sample, settings)
+    say("effects estimated; repeating them with other people and other corrections for head size")
+    norms = scored(source, measured, settings) if settings.norms else Extra()
+    return _found(sample, settings, answer, sites=sites, norms=norms), answer.compared.models
+
+
+def _answered(sample: Sample, settings: StudySettings) -> _Answer:
+    """Fit the model, and find the question in its effects."""
     compared = compare_models(sample, settings)
-    formula = str(compared.model.formula)
-    effects = effects_table(compared.effects)
+    formula, effects = str(compared.model.formula), effects_table(compared.effects)
     if settings.harmonise:
         effects["method"] = "ComBat + " + effects["method"]
     term = main_term(effects, formula, sample)
-    contrasts = contrasts_of(effects, term)
-    checks = diagnosed(compared.models, term)
+    return _Answer(compared, formula, effects, term, contrasts_of(effects, term))
+
+
+def _found(sample: Sample, settings: StudySettings, answer: _Answer, *, sites: Extra, norms: Extra) -> Findings:
+    """The answer with all that stands around it."""
+    (compared, formula, effects, term, contrasts), models = answer, answer.compared.models
+    checks = diagnosed(models, term, repeated=compared.model.repeated)
     first = sample.people.drop_duplicates("subject") if compared.model.repeated else None  # people are compared, not scans
     balance = balance_table_of(sample, contrasts, term=term, formula=formula, people=first)
-    say("effects estimated; repeating them with other people and other corrections for head size")
-    people, not_made = other_people(sample, settings, term=term, influential=most_influential(checks), by_sex=differs_in_sex(balance))
-    sizes, not_sized = head_size_table(sample, settings, term=term)
-    mixed, not_mixed = mixed_table(sample, settings, compared.model, term=term)
-    tables = {
-        "flow": flow_table(sample),
-        "balance": balance,
-        "power": power_table(effects, term),
-        "sensitivity": pd.concat([people, mixed], ignore_index=True) if len(mixed) else people,
-        "head_size": sizes,
-        "diagnostics": diagnostics_table(checks),
-        "influence": influence_table(checks),
-    }
-    remarks = {"sensitivity": (*not_made, *not_mixed, *not_sized), "head_size": head_size_sentences(sample, formula, settings.head_size)}
-    norms_extra = scored(source, measured, settings) if settings.norms else Extra()
-    remarks |= {"harmonisation": site_extra.sentences, "norms": norms_extra.sentences}
-    tables |= {**site_extra.tables, **norms_extra.tables}
+    tables, not_made = _other_choices(sample, settings, answer, influential=most_influential(checks), by_sex=differs_in_sex(balance))
+    tables |= {"flow": flow_table(sample), "balance": balance, "power": power_table(effects, term)}
+    tables |= {"diagnostics": diagnostics_table(checks), "influence": influence_table(checks), **sites.tables, **norms.tables}
+    remarks = {"sensitivity": not_made, "head_size": head_size_sentences(sample, formula, settings.head_size)}
+    remarks |= {"harmonisation": sites.sentences, "norms": norms.sentences}
     if settings.equivalence is not None:
         remarks["equivalence"] = tuple(equivalence_sentences(effects, term, settings.equivalence))
-    kept = {name: table for name, table in tables.items() if len(table)}
-    analysed = analysed_people(compared.models, term)
+    analysed = analysed_people(models, term)
     smallest = min((size.people for sizes in analysed.values() for size in sizes.values()), default=0) if contrasts else 0
     unit = "1" if compared.model.formula.is_log else str(sample.volumes.attrs.get("units", ""))
-    found = Findings(
-        sample, settings, formula, term, effects, contrasts, kept, {**site_extra.datasets, **norms_extra.datasets},
-        checks=tuple(check_sentences(checks, unit=unit, smallest=smallest)),
-        remarks=remarks, notes=tuple(dict.fromkeys((*sample.notes, *compared.notes))), versions=versions(),
-        analysed=analysed,
+    return Findings(
+        sample, settings, formula, term, effects, contrasts,
+        tables={name: table for name, table in tables.items() if len(table)}, datasets={**sites.datasets, **norms.datasets},
+        checks=tuple(check_sentences(checks, unit=unit, smallest=smallest, repeated=compared.model.repeated)),
+        remarks=remarks, notes=tuple(dict.fromkeys((*sample.notes, *compared.notes))), versions=versions(), analysed=analysed,
     )  # fmt: skip
-    return found, compared.models
+
+
+def _other_choices(
+    sample: Sample, settings: StudySettings, answer: _Answer, *, influential: Sequence[str], by_sex: bool
+) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+    """The same effects with other people, another model or correction for head size; and what could not be made."""
+    people, not_made = other_people(sample, settings, term=answer.term, influential=influential, by_sex=by_sex)
+    mixed, not_mixed = mixed_table(sample, settings, answer.compared.model, term=answer.term)
+    sizes, not_sized = head_size_table(sample, settings, term=answer.term)
+    both = pd.concat([one for one in (people, mixed) if len(one)] or [people], ignore_index=True)
+    return {"sensitivity": both, "head_size": sizes}, (*not_made, *not_mixed, *not_sized)
 
 
 def _check_change(settings: StudySettings) -> None:
