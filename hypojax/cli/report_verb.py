@@ -52,7 +52,7 @@ class ReportVerb(Verb):
     rater: str = ""
     """Name that ratings are written under. Default: the login name."""
     port: int = 0
-    """Port of --serve on this machine; 0: any that is free."""
+    """Port of --serve on this machine; the next free one where it is taken. Default: 8642."""
 
     def __call__(self, screen: Screen) -> int:
         """Draw, and say where the pages are; serve them where that is asked for."""

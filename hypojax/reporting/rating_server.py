@@ -316,12 +316,16 @@ def serve(report: Path, place: Place, *, rater: str = "", port: int = 0, say: Ca
             say(f"port {port} is taken by another program: this is port {server.port}")
         say(f"rate scans as {visible(server.desk.rater)} in a browser: {server.address}")
         say(f"on another computer, first: ssh -N -L {server.port}:{LOOPBACK}:{server.port} {visible(login_name())}@{socket.gethostname()}")
+        if remote(where := locate(place)):
+            say(f"hypojax study reads ratings beside the cohort: copy {RATINGS} to {visible(str(where))} when you have rated")
         say(f"ratings are written to {visible(str(folder / RATINGS))}; Ctrl-C ends this")
         try:
             server.serve_forever(poll_interval=0.2)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as asked:
             with server.writing:  # what is being written is written whole
                 say("ended; ratings that were taken are written")
+            if type(asked) is not KeyboardInterrupt:  # not Ctrl-C, but a signal of the system
+                raise
 
 
 def ratings_folder(place: Place, report: Path) -> Path:
