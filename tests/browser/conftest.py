@@ -1,5 +1,7 @@
 """Fixtures of browser tests: one browser a module, and a page that lets no error and no request pass."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,3 +46,22 @@ def page(browser: "Browser", watch: Watch) -> "Iterator[Page]":
     yield found
     context.close()
     assert not watch.faults, "\n".join(watch.faults)
+
+
+@pytest.fixture(scope="session")
+def drawn_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of a few scans, some of which failed, with its ``report``: drawn once for all processes, not to be changed."""
+    from report_cohorts import stored_cohort
+
+    from hypojax.reason import Reason
+    from hypojax.reporting.report_data import ReportSettings
+    from hypojax.reporting.report_run import report
+
+    shared = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
+    out = shared / "drawn"
+    with (shared / "drawn.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (out / "report" / "index.html").is_file():
+            stored_cohort(out, 6, failures={"sub-90": Reason.TRUNCATED, "sub-91": Reason.NO_HYPOTHALAMUS}, pending=["sub-95"])
+            assert report(out, settings=ReportSettings(jobs=1)).failed == ()
+    return out
