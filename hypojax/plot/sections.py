@@ -105,13 +105,8 @@ class ScanBox:
 
     @cached_property
     def window(self) -> tuple[float, float]:
-        """Intensities that are drawn black and white, chosen so that the hypothalamus, which is grey matter, is mid-grey."""
-        reach = [slice(max(0, index - NEAR), index + NEAR + 1) for index in self.middle]
-        near = self.image[tuple(reach)]
-        lowest, highest, white = np.percentile(near, [*BLACK, WHITE]).tolist()
-        grey = float(np.median(self.image[self.labels[::FINE, ::FINE, ::FINE] > 0]))
-        black = min(max(2 * grey - white, lowest), highest)
-        return black, max(white, black + 1e-3)
+        """Intensities that are drawn black and white."""
+        return grey_window(self.image, self.labels[::FINE, ::FINE, ::FINE] > 0, self.middle)
 
     def sections(self, plane: str) -> list[Section]:
         """Sections across the hypothalamus, one a millimetre: from front to back, from left to right, from top to bottom."""
@@ -160,6 +155,17 @@ def box_labels(subunits: UInt8[np.ndarray, "10 x y z"], grid: Grid) -> UInt8[np.
     fine[:3, :3] /= FINE
     i, j, k = (FINE * (n - 1) + 1 for n in grid.shape)
     return native_labels(clean_hypothalamus(subunits, grid, np.ones(grid.shape, bool)), grid, shape=(i, j, k), affine=fine)
+
+
+def grey_window(
+    image: Float32[np.ndarray, "a s r"], structure: Bool[np.ndarray, "a s r"], middle: tuple[int, int, int]
+) -> tuple[float, float]:
+    """Intensities that are drawn black and white, chosen so that a structure of grey matter round ``middle`` is mid-grey."""
+    near = image[tuple(slice(max(0, index - NEAR), index + NEAR + 1) for index in middle)]
+    lowest, highest, white = np.percentile(near, [*BLACK, WHITE]).tolist()
+    grey = float(np.median(image[structure])) if structure.any() else lowest
+    black = min(max(2 * grey - white, lowest), highest)
+    return black, max(white, black + 1e-3)
 
 
 def missing_sentence(cohort: xr.Dataset, scan: str) -> str:

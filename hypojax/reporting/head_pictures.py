@@ -192,10 +192,10 @@ def _picture(
     place = tuple(slice(None) if other == axis else part[other] for other in range(3))
     image, posterior, mask = (np.moveaxis(volume[place], axis, 0) for volume in (head.image, head.posterior, head.mask))
     shown = image[index] if whole_head else np.where(near_mask(mask, index), image[index], np.float32(window[0]))
-    data, width, height = encoded(upright(shown, plane), window, scale=SCALE)
+    picture = encoded(upright(shown, plane), window, scale=SCALE)
     lines = [] if head.missing_reason else level_lines(upright(posterior[index], plane), head.level)
     outline = svg_path([(line + 0.5) * SCALE for line in lines], "icv")
     offset = round((index - int(head.middle[axis])) * HEAD_SPACING)
     what = "with the outline of the intracranial volume" if outline else "without an intracranial outline"
     alt = f"{plane.capitalize()} section of the head {place_words(plane, offset)}, {what}"
-    return SectionPicture(distance_title(offset), data, width, height, outline, alt, SIDES[plane], SCALE / HEAD_SPACING)
+    return SectionPicture(distance_title(offset), *picture, outline, alt, SIDES[plane], SCALE / HEAD_SPACING)

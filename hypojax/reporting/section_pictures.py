@@ -6,6 +6,7 @@ Drawn from the 1 mm box of the cohort (`hypojax.plot.sections`, which says how w
 import base64
 from collections.abc import Iterable, Mapping
 from io import BytesIO
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -34,6 +35,19 @@ TOWARDS: Final[dict[str, tuple[str, str]]] = {
     "axial": ("above", "below"),
 }
 """Where a section with a distance above and below zero lies, seen from the middle of the hypothalamus."""
+
+
+class GreyPicture(NamedTuple):
+    """A grey WebP, and its pixels."""
+
+    image: bytes
+    width: int
+    height: int
+
+    @property
+    def source(self) -> str:
+        """The image as the ``src`` of an ``img``."""
+        return f"data:image/webp;base64,{base64.b64encode(self.image).decode()}"
 
 
 class SectionPicture(NamedTuple):
@@ -69,7 +83,7 @@ class SectionPicture(NamedTuple):
     @property
     def source(self) -> str:
         """The image as the ``src`` of an ``img``."""
-        return f"data:image/webp;base64,{base64.b64encode(self.image).decode()}"
+        return GreyPicture(self.image, self.width, self.height).source
 
 
 def scan_sections(cohort: xr.Dataset, scan: str) -> Mapping[str, list[SectionPicture]]:
@@ -104,25 +118,36 @@ def no_pictures(cohort: xr.Dataset, scan: str) -> str:
     return missing_sentence(cohort, scan)
 
 
-def encoded(image: Float32[np.ndarray, "rows columns"], window: tuple[float, float], *, scale: int) -> tuple[bytes, int, int]:
-    """Intensities between black and white as a grey WebP, enlarged smoothly ``scale`` times; its width and height.
+def encoded(image: Float32[np.ndarray, "rows columns"], window: tuple[float, float], *, scale: int) -> GreyPicture:
+    """Intensities between black and white as a grey WebP, enlarged smoothly ``scale`` times.
 
     Raises
     ------
     HypojaxError
         USAGE: the extra ``report`` is not installed.
     """
+    low, high = window
+    large = enlarged(np.clip((image - low) * (255 / (high - low)), 0, 255).astype(np.float32), scale)
+    file = BytesIO()
+    _pillow().fromarray(np.clip(np.rint(large), 0, 255).astype(np.uint8)).save(file, "WEBP", quality=QUALITY, method=2)
+    return GreyPicture(file.getvalue(), large.shape[1], large.shape[0])
+
+
+def enlarged(values: Float32[np.ndarray, "rows columns"], scale: int) -> Float32[np.ndarray, "large_rows large_columns"]:
+    """Values enlarged smoothly (cubic)."""
+    image = _pillow()
+    rows, columns = values.shape
+    large = image.fromarray(np.ascontiguousarray(values)).resize((columns * scale, rows * scale), image.Resampling.BICUBIC)
+    return np.asarray(large, np.float32)
+
+
+def _pillow() -> ModuleType:
+    """Pillow, for images."""
     try:
         from PIL import Image
     except ImportError as error:
         raise HypojaxError(Reason.USAGE, "pictures need Pillow; run: python -m pip install 'hypojax[report]'") from error
-    low, high = window
-    grey = np.clip((image - low) * (255 / (high - low)), 0, 255).astype(np.float32)
-    rows, columns = grey.shape
-    large = Image.fromarray(grey).resize((columns * scale, rows * scale), Image.Resampling.BICUBIC)
-    file = BytesIO()
-    Image.fromarray(np.clip(np.asarray(large), 0, 255).astype(np.uint8)).save(file, "WEBP", quality=QUALITY, method=2)
-    return file.getvalue(), columns * scale, rows * scale
+    return Image
 
 
 def svg_path(lines: Iterable[Float64[np.ndarray, "n 2"]], kind: str, *, inset: float = INSET) -> str:
@@ -156,14 +181,14 @@ def place_words(plane: str, offset: int) -> str:
 
 def _picture(section: Section, window: tuple[float, float]) -> SectionPicture:
     """A section as WebP and SVG."""
-    image, width, height = encoded(section.image, window, scale=SCALE)
+    picture = encoded(section.image, window, scale=SCALE)
     lines: dict[int, list[Float64[np.ndarray, "n 2"]]] = {}
     for label, points in section.outlines:
         lines.setdefault(label, []).append(points * SCALE)
     paths = "".join(svg_path(found, f"subunit-{label}") for label, found in lines.items())
     names = ", ".join(LABELS[label].replace("_", " ") for label in lines)
     alt = f"{section.plane.capitalize()} section {place_words(section.plane, section.offset)}, with the outlines of: {names}"
-    return SectionPicture(distance_title(section.offset), image, width, height, paths, alt, SIDES[section.plane], float(SCALE))
+    return SectionPicture(distance_title(section.offset), *picture, paths, alt, SIDES[section.plane], float(SCALE))
 
 
 def _closed(points: Float64[np.ndarray, "n 2"]) -> str:
