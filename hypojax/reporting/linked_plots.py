@@ -287,7 +287,7 @@ def _told(measured: _Measured, board: PlotBoard) -> dict[str, Any]:
 
 
 def _grouping(found: Grouping) -> dict[str, Any]:
-    return {"labels": [visible(label) for label in found.labels], "codes": found.codes.tolist()}
+    return {"labels": list(found.labels), "codes": found.codes.tolist()}
 
 
 def _controls(measured: _Measured) -> Markup:

@@ -14,6 +14,7 @@ from jaxtyping import Float32, Float64, Int32
 
 from hypojax.monitoring.batches import DATES
 from hypojax.monitoring.measures import in_words
+from hypojax.reason import visible
 from hypojax.schema import REGIONS
 from hypojax.tables import text_of
 from hypojax.tables.dates import span_of
@@ -151,7 +152,7 @@ def grouping_of(people: pd.DataFrame, name: str) -> Grouping | None:
     """
     if name not in people:
         return None
-    texts = [None if pd.isna(value) else text_of(value).strip() or None for value in people[name].tolist()]
+    texts = [None if pd.isna(value) else visible(text_of(value).strip()) or None for value in people[name].tolist()]
     counts = pd.Series([text for text in texts if text is not None], dtype=object).value_counts()
     if len(counts) < 2:
         return None
