@@ -118,7 +118,7 @@ def screen_rows(findings: Sequence[Finding]) -> tuple[Sequence[str], list[list[s
 def difference_figure(drift: DriftResult) -> str:
     """Differences of volumes with their intervals."""
     rows = [
-        IntervalRow(finding.measure.title, *finding.difference.effect, strong=finding.moved)
+        IntervalRow(finding.measure.title.rstrip(","), *finding.difference.effect, strong=finding.moved)
         for finding in drift.compared
         if finding.measure.scale == "ratio" and finding.test != "Kolmogorov-Smirnov" and finding.difference is not None
     ]

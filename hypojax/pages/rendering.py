@@ -152,4 +152,4 @@ def inline_style(text: str) -> Markup:
 
 def _printable(value: object) -> object:
     """Text without what a terminal or a browser would take for a command; markup and numbers as they are."""
-    return visible(value, keep="\n\t") if type(value) is str else value
+    return visible(value, keep="\n\t\N{NO-BREAK SPACE}") if type(value) is str else value

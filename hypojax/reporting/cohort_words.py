@@ -70,7 +70,8 @@ def _volumes(data: ReportData) -> Iterator[str]:
         if row.n == "1":
             yield f"The {in_words(region)} measures {row.mean} {unit}."
         elif row.n != "0":
-            yield f"The {in_words(region)} measures {row.mean} {unit} on average (SD {row.deviation}, n = {row.n})."
+            spread = f"(SD {row.deviation}, n = {row.n})".replace(" ", "\N{NO-BREAK SPACE}")
+            yield f"The {in_words(region)} measures {row.mean} {unit} on average {spread}."
 
 
 def _doubtful(data: ReportData) -> Iterator[str]:

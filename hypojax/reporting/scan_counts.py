@@ -70,15 +70,12 @@ def flow(data: ReportData) -> list[FlowStep]:
     reasons = Counter(failure_words(str(reason)).words for reason in cohort["reason"].values[failed])
     gone = [Aside(count, f"failed: {words}") for words, count in reasons.most_common()]
     gone += [Aside(int(waiting.sum()), "not measured yet")] if waiting.any() else []
-    missing = np.isnan(cohort["volume_mm3"].values)
-    partly = done & missing.any(axis=1)
     gaps = [Aside(gap.count, f"no {gap.regions}: {gap.said.words}") for gap in gaps_of(cohort)]
     doubtful = done & _marked(data, data.doubts)
     sound = int((done & ~doubtful).sum())
     return [
         FlowStep(cohort.sizes["scan"], "found", tuple(gone)),
         FlowStep(int(done.sum()), "measured", tuple(gaps)),
-        *([FlowStep(int((done & ~partly).sum()), "with every volume")] if partly.any() else []),
         FlowStep(sound, "without doubts", (Aside(int(doubtful.sum()), "doubtful, to be looked at"),) if doubtful.any() else ()),
     ]
 
@@ -161,6 +158,8 @@ def flow_sentence(data: ReportData) -> str:
     status = data.cohort["status"].values
     done, failed, waiting = (int((status == word).sum()) for word in ("done", "failed", "pending"))
     parts = [f"{done:,} of {counted(len(status), 'scan')} {'is' if done == 1 else 'are'} measured"]
+    if done == len(status) > 1:
+        parts = [f"All {done:,} scans are measured"]
     parts += [f"{failed:,} failed"] if failed else []
     parts += [f"{waiting:,} {'is' if waiting == 1 else 'are'} not measured yet"] if waiting else []
     return f"{', '.join(parts)}."
