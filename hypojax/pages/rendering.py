@@ -9,6 +9,7 @@ as bare ``<script>`` elements, and no handlers as attributes.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,17 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 _POLICY: Final = "content-security-policy-of-this-page"
 """Stands in the rendered text until all scripts of the page are known."""
+
+
+KEPT: Final = "\n\t\N{NO-BREAK SPACE}"
+"""Not printable to Python, and harmless."""
+
+UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+"""Control codes, lines of their own, directions of writing, halves of characters."""
+
+
+class _Verbatim(Markup):
+    """The program's own scripts and styles, whose every character counts."""
 
 
 class PageScripts:
@@ -48,7 +60,7 @@ class PageScripts:
             raise ValueError("a script in a page must not contain '</script', or '<!--' with '<script'; write '<\\/script'")
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         self._sources.append(f"'sha256-{digest}'")
-        return Markup(f"<script>{text}</script>")  # noqa: S704 - the program's own text
+        return _Verbatim(f"<script>{text}</script>")
 
     def local(self, address: str) -> Markup:
         """A script in a file beside the page; ``file:`` also allows it where ``'self'`` is nothing for a page of a folder."""
@@ -147,9 +159,13 @@ def inline_style(text: str) -> Markup:
     """
     if "</style" in text.lower():
         raise ValueError("a style sheet in a page must not contain '</style'")
-    return Markup(f"<style>{text}</style>")  # noqa: S704 - the program's own text
+    return _Verbatim(f"<style>{text}</style>")
 
 
 def _printable(value: object) -> object:
-    """Text without what a terminal or a browser would take for a command; markup and numbers as they are."""
-    return visible(value, keep="\n\t\N{NO-BREAK SPACE}") if type(value) is str else value
+    """Text and markup without what a terminal or a browser would take for a command; scripts, styles and numbers as they are."""
+    if type(value) is str:
+        return visible(value, keep=KEPT)
+    if type(value) is Markup and UNPRINTABLE.search(value):
+        return Markup(visible(value, keep=KEPT))  # noqa: S704 - what is spelled out is no markup
+    return value

@@ -35,10 +35,11 @@ def early_and_late(data: ReportData) -> Halves | None:
     if known.sum() < LEAST:
         return Halves(f"{counted(int(known.sum()), 'scan')} with a date: too few to compare ({LEAST} are needed).")
     middle = float(np.median(days[known]))
-    early, late = (measured.isel(scan=np.flatnonzero(half)) for half in (known & (days < middle), known & (days >= middle)))
+    is_late = known & (days >= middle)
+    early, late = (measured.isel(scan=np.flatnonzero(half)) for half in (known & ~is_late, is_late))
     if not early.sizes["scan"]:
         return Halves("All scans have the same date.")
-    return _compared(early, late, np.datetime64(int(middle), "D"))
+    return _compared(early, late, np.datetime64(int(days[is_late].min()), "D"))
 
 
 def scan_days(cohort: xr.Dataset) -> tuple[str, np.ndarray]:
