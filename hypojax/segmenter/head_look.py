@@ -4,13 +4,15 @@ A network turns less than a head is tilted when it looks once. On a grid turned 
 it is looked at again until next to none is. What does not settle is not believed: the first look counts then, along the scan's own axes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from hypojax.grid import Affine, Grid, to_world
+from hypojax.grid import Affine, Grid, centred_grid, resample, to_world
+from hypojax.preprocessing.foreground import Prepared
+from hypojax.preprocessing.intensity import zscore
 from hypojax.schema import HEAD_SHAPE, HEAD_SPACING, LARGEST_POSE_RESIDUAL
 from hypojax.segmenter.pose import Pose, PoseFound, believable, from_world, pose_of, turn_on, upright_grid
 
@@ -22,6 +24,10 @@ SETTLED: Final = 8.0
 
 MOST_LOOKS: Final = 4
 """Looks at a head. Colin27 turned by 45 degrees settles in three."""
+
+
+COARSE_SIDE: Final = 40
+"""Voxels a side, at least, that a scan is looked over for where it is bright."""
 
 
 class HeadLook(NamedTuple):
@@ -63,6 +69,9 @@ class HeadLook(NamedTuple):
 Shown = tuple[Grid, Float32[np.ndarray, "a s r"]]
 """A head grid and the scan on it, z-scored."""
 
+See = Callable[[list[Shown]], list[HeadLook]]
+Sample = Callable[[int, Grid], Float32[np.ndarray, "a s r"]]
+
 
 def look_of(shown: Shown, said: Sequence[Any]) -> HeadLook:
     """A look from what `hypojax.segmenter.forward.head_outputs` says of one scan."""
@@ -80,9 +89,22 @@ def pose_on(grid: Grid, matrix: Float32[np.ndarray, "3 4"]) -> Pose | None:
     return pose_of(to_template) if believable(to_template) else None
 
 
-def looked_until_settled(
-    first: Sequence[Shown], see: Callable[[list[Shown]], list[HeadLook]], sample: Callable[[int, Grid], Float32[np.ndarray, "a s r"]]
-) -> list[HeadLook]:
+def head_on(scan: Prepared, grid: Grid) -> Float32[np.ndarray, "a s r"]:
+    """What the head network sees of a scan on another grid than the first."""
+    statistics = scan.head.statistics
+    return zscore(resample(scan.volume, scan.affine, grid, fill=statistics.background), statistics)
+
+
+def bright_grid(scan: Prepared) -> Grid:
+    """A head grid along the axes of the first, its middle where most of what is bright lies."""
+    steps = [max(1, side // COARSE_SIDE) for side in scan.volume.shape]
+    bright = np.argwhere(scan.volume[tuple(slice(None, None, step) for step in steps)] > scan.head.statistics.threshold)
+    grid = scan.head.grid
+    middle = to_world(scan.affine, bright.mean(axis=0) * steps) if len(bright) else grid.centre
+    return centred_grid(grid.affine[:3, :3] / HEAD_SPACING, shape=grid.shape, spacing=HEAD_SPACING, centre=middle)
+
+
+def looked_until_settled(first: Sequence[Shown], see: See, sample: Sample, elsewhere: Callable[[int], Grid]) -> list[HeadLook]:
     """Look at heads, again at those that do not lie level, and give the look at each that counts.
 
     Parameters
@@ -93,18 +115,32 @@ def looked_until_settled(
         Runs the head network on so many scans, in order.
     sample
         Scan (its number) on another grid, z-scored.
+    elsewhere
+        Another grid to begin with, where the first one was in vain: the head may lie outside it.
     """
-    looks = see(list(first))
-    before, left = list(looks), list(range(len(looks)))
+    before = dict(enumerate(see(list(first))))
+    looks = before | _settled(before, see, sample)
+    lost = {number: elsewhere(number) for number, look in looks.items() if look.found and not look.fits(LEVEL)}
+    if lost:
+        looks |= _settled(_seen(lost, see, sample), see, sample)
+    return [look if look.fits(LEVEL) else _unbelieved(before[number], look) for number, look in looks.items()]
+
+
+def _settled(looks: Mapping[int, HeadLook], see: See, sample: Sample) -> dict[int, HeadLook]:
+    """The last looks at some heads, each on a grid turned into the pose that the look before found."""
+    found, left = dict(looks), list(looks)
     for largest in (LEVEL, *[SETTLED] * (MOST_LOOKS - 2)):
-        again = {number: pose for number in left if (pose := looks[number].pose) and not looks[number].fits(largest)}
+        again = {number: pose for number in left if (pose := found[number].pose) and not found[number].fits(largest)}
         if not again:
             break
         left = list(again)
-        grids = {number: upright_grid(pose, HEAD_SHAPE, HEAD_SPACING) for number, pose in again.items()}
-        for number, look in zip(grids, see([(grid, sample(number, grid)) for number, grid in grids.items()]), strict=True):
-            looks[number] = look
-    return [look if look.fits(LEVEL) else _unbelieved(one, look) for one, look in zip(before, looks, strict=True)]
+        found |= _seen({number: upright_grid(pose, HEAD_SHAPE, HEAD_SPACING) for number, pose in again.items()}, see, sample)
+    return found
+
+
+def _seen(grids: Mapping[int, Grid], see: See, sample: Sample) -> dict[int, HeadLook]:
+    """Looks at some heads on these grids."""
+    return dict(zip(grids, see([(grid, sample(number, grid)) for number, grid in grids.items()]), strict=True))
 
 
 def _unbelieved(first: HeadLook, last: HeadLook) -> HeadLook:

@@ -29,7 +29,7 @@ from hypojax.release import joint_sum, listed_sum, released_folder, weights_file
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
 from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
 from hypojax.segmenter.forward import Batch, box_outputs, compiled, exhausted, head_outputs
-from hypojax.segmenter.head_look import HeadLook, Shown, look_of, looked_until_settled
+from hypojax.segmenter.head_look import HeadLook, Shown, bright_grid, head_on, look_of, looked_until_settled
 from hypojax.segmenter.pose import PoseFound, upright_axes
 from hypojax.storage import Disk, on_disk
 
@@ -254,6 +254,7 @@ class Segmenter:
             [(scan.head.grid, scan.image) for scan in scans],
             lambda shown: self._look(batch, shown),
             lambda number, grid: head_on(scans[number], grid),
+            lambda number: bright_grid(scans[number]),
         )
         whole = [(scan.volume, scan.affine) for scan in scans]
         around = [
@@ -344,12 +345,6 @@ def _suited(checkpoint: Checkpoint, stage: str) -> Checkpoint:
     what = differs if learnt == made else f"it was: {learnt}, is: {made}"
     message = f"{stage} weights {checkpoint.sha256[:12]}… learnt from another normalisation than this version makes ({what})"
     raise RunError(Reason.OTHER_SETTINGS, f"{message}; use the version of hypojax that made them, or train them anew")
-
-
-def head_on(scan: Prepared, grid: Grid) -> Float32[np.ndarray, "a s r"]:
-    """What the head network sees of a scan on another grid than the first."""
-    statistics = scan.head.statistics
-    return zscore(resample(scan.volume, scan.affine, grid, fill=statistics.background), statistics)
 
 
 def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
