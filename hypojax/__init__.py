@@ -7,7 +7,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hypojax import demonstration, evaluation, matching, metrics, monitoring, phantom, scans, store, study, training
+    from hypojax import demonstration, evaluation, matching, metrics, monitoring, phantom, plot, scans, store, study, training
     from hypojax.cohort import open_cohort, open_scan
     from hypojax.cohort.geometry import to_nifti
     from hypojax.demonstration import Demonstration, demo
@@ -78,6 +78,7 @@ _OPEN: Final = (
     "metrics",
     "monitoring",
     "phantom",
+    "plot",
     "scans",
     "store",
     "study",
@@ -92,7 +93,7 @@ __all__ = [
     "Reason", "Repaired", "ReportResult", "ReportSettings", "RunError", "RunSettings", "ScanError", "ScanResult", "Segmenter", "Shard",
     "TrainCallback", "TrainConfig", "TrainResult", "Workers", "__version__", "demo", "demonstration", "drift", "evaluate", "evaluation",
     "export", "info", "ingest", "matching", "measure_cohort", "merge", "metrics", "monitoring", "open_cohort", "open_scan", "phantom",
-    "plan", "preprocess", "preprocess_cohort", "remove", "repair", "report", "run", "scans", "segment", "segment_cohort",
+    "plan", "plot", "preprocess", "preprocess_cohort", "remove", "repair", "report", "run", "scans", "segment", "segment_cohort",
     "segment_store", "status", "store", "study", "to_nifti", "train", "training", "verify", "write_examples",
 ]  # fmt: skip
 

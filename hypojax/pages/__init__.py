@@ -1,6 +1,6 @@
 """Pages and figures to read: a page is a list of blocks, written as one HTML file or as Markdown."""
 
-from hypojax.pages.figures import coronal_figure, interval_figure
+from hypojax.pages.figures import interval_figure
 from hypojax.pages.page import Bullets, Figure, Heading, Page, Paragraph, TextTable, html, markdown, number, per_cent
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "Page",
     "Paragraph",
     "TextTable",
-    "coronal_figure",
     "html",
     "interval_figure",
     "markdown",

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float32, Float64
 
+from hypojax.pages.palette import SUBUNIT_COLOURS
 from hypojax.plot.sections import grey_window
 from hypojax.reason import HypojaxError, Reason, ScanError
 
@@ -21,6 +22,9 @@ HALF: Final = 16
 MOST: Final = 200
 """Scans of a group that are averaged; of more, so many evenly spaced ones. 200 take about 3 s."""
 
+
+LEVELS: Final = {0.25: SUBUNIT_COLOURS[1], 0.5: SUBUNIT_COLOURS[4], 0.75: SUBUNIT_COLOURS[2]}
+"""Share of scans with hypothalamus at a place → colour of its line."""
 
 MISSING: Final = ("", "nan", "n/a")
 """A group that is not known, as text."""

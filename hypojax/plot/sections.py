@@ -24,6 +24,9 @@ from hypojax.volumes.structure import clean_hypothalamus
 PLANES: Final[dict[str, int]] = {"coronal": 0, "sagittal": 2, "axial": 1}
 """Plane of a section → the axis of a model grid that it is cut across, in the order of a page."""
 
+SIDES: Final[dict[str, tuple[str, str]]] = {"coronal": ("L", "R"), "sagittal": ("P", "A"), "axial": ("L", "R")}
+"""What is on the left and on the right of a section: left, right, posterior, anterior."""
+
 FINE: Final = 2
 """Steps of the labels in a millimetre. Every second one lies in the middle of a voxel of the box."""
 
@@ -166,6 +169,15 @@ def grey_window(
     grey = float(np.median(image[structure])) if structure.any() else lowest
     black = min(max(2 * grey - white, lowest), highest)
     return black, max(white, black + 1e-3)
+
+
+def distance_title(offset: int) -> str:
+    """A distance from the middle of the hypothalamus, mm.
+
+    >>> distance_title(-3), distance_title(0)
+    ('−3 mm', '0 mm')
+    """
+    return f"{offset:+d} mm".replace("-", "−") if offset else "0 mm"
 
 
 def missing_sentence(cohort: xr.Dataset, scan: str) -> str:

@@ -11,18 +11,14 @@ from jaxtyping import Float32
 from markupsafe import Markup
 
 from hypojax.cohort.ratings import REJECT, latest_ratings
-from hypojax.pages.palette import SUBUNIT_COLOURS
-from hypojax.plot.average import HALF, GroupAverage, average_scans
-from hypojax.plot.sections import level_lines, upright
+from hypojax.plot.average import HALF, LEVELS, GroupAverage, average_scans
+from hypojax.plot.sections import distance_title, level_lines, upright
 from hypojax.reporting.report_data import ReportData
-from hypojax.reporting.section_pictures import distance_title, encoded, enlarged, svg_path
+from hypojax.reporting.section_pictures import encoded, enlarged, svg_path
 from hypojax.tables.cells import counted
 
 OFFSETS: Final = (6, 4, 2, 0, -2, -4, -6)
 """Coronal sections, mm in front of the middle of the hypothalamus."""
-
-LEVELS: Final = {0.25: (SUBUNIT_COLOURS[1], "1"), 0.5: (SUBUNIT_COLOURS[4], "1.6"), 0.75: (SUBUNIT_COLOURS[2], "1")}
-"""Share of people with hypothalamus at a place → colour and width of its line."""
 
 SCALE: Final = 5
 """Pixels a millimetre."""
@@ -91,7 +87,7 @@ def _explanation(found: Sequence[GroupAverage], notes: Sequence[str]) -> str:
 def _legend() -> Markup:
     """What the lines mean."""
     line = Markup('<li><svg width="22" height="8" aria-hidden="true"><path d="M0 4h22" stroke="{}" stroke-width="{}"/></svg> {} %</li>')
-    items = Markup("").join(line.format(colour, 2, round(100 * level)) for level, (colour, _) in LEVELS.items())
+    items = Markup("").join(line.format(colour, 2, round(100 * level)) for level, colour in LEVELS.items())
     return Markup('<ul class="legend">{}</ul>').format(items)
 
 
@@ -119,6 +115,5 @@ def _section(average: GroupAverage, offset: int, window: tuple[float, float]) ->
 
 def _line(probability: Float32[np.ndarray, "rows columns"], level: float) -> Markup:
     """The line of one probability."""
-    colour, width = LEVELS[level]
     path = svg_path([line + 0.5 for line in level_lines(probability, level)], "probability", inset=0.0)
-    return Markup('<g fill="none" stroke="{}" stroke-width="{}">{}</g>').format(colour, width, Markup(path))  # noqa: S704 - numbers only
+    return Markup('<g fill="none" stroke="{}" stroke-width="{}">{}</g>').format(LEVELS[level], 1.2, Markup(path))  # noqa: S704 - numbers only

@@ -14,9 +14,9 @@ import xarray as xr
 from jaxtyping import Bool, Float32, Int64
 
 from hypojax.grid import Grid, to_voxel
-from hypojax.plot.sections import PLANES, level_lines, missing_sentence, upright
+from hypojax.plot.sections import PLANES, SIDES, distance_title, level_lines, missing_sentence, upright
 from hypojax.reason import Reason, ScanError
-from hypojax.reporting.section_pictures import SIDES, SectionPicture, distance_title, encoded, place_words, svg_path
+from hypojax.reporting.section_pictures import SectionPicture, encoded, place_words, svg_path
 from hypojax.schema import BOX_SHAPE, HEAD_SHAPE, HEAD_SPACING
 from hypojax.volumes.flags import USUAL_ICV
 from hypojax.volumes.structure import bounding_box, clean_intracranial

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float32, Float64
 
-from hypojax.plot.sections import PLANES, Section, missing_sentence, moved, read_box
+from hypojax.plot.sections import PLANES, SIDES, Section, distance_title, missing_sentence, moved, read_box
 from hypojax.reason import HypojaxError, Reason, ScanError
 from hypojax.schema import LABELS
 
@@ -25,9 +25,6 @@ QUALITY: Final = 78
 
 INSET: Final = 0.6
 """Pixels that an outline lies inside its structure, so that those of two that touch lie side by side."""
-
-SIDES: Final[dict[str, tuple[str, str]]] = {"coronal": ("L", "R"), "sagittal": ("P", "A"), "axial": ("L", "R")}
-"""What is on the left and on the right of a section: left, right, posterior, anterior."""
 
 TOWARDS: Final[dict[str, tuple[str, str]]] = {
     "coronal": ("in front of", "behind"),
@@ -154,15 +151,6 @@ def svg_path(lines: Iterable[Float64[np.ndarray, "n 2"]], kind: str, *, inset: f
     """Closed lines (column, row; pixels) as one SVG path of the class ``outline`` and ``kind``; nothing without lines."""
     data = "".join(_closed(moved(line, inset)) for line in lines)
     return f'<path class="outline {kind}" d="{data}"/>' if data else ""
-
-
-def distance_title(offset: int) -> str:
-    """A distance from the middle of the hypothalamus, mm.
-
-    >>> distance_title(-3), distance_title(0)
-    ('−3 mm', '0 mm')
-    """
-    return f"{offset:+d} mm".replace("-", "−") if offset else "0 mm"
 
 
 def place_words(plane: str, offset: int) -> str:

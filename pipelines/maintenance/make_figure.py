@@ -1,4 +1,4 @@
-"""Draw coronal slices of a scan with what hypojax found in it; the picture of the README is made so from the sample scan.
+"""Draw coronal sections of a scan with what hypojax found in it; the picture of the README is made so from the sample scan.
 
     python -m pipelines.maintenance.make_figure docs/colin27.png [SCAN]
 
@@ -7,20 +7,21 @@ Takes half a minute cold and needs the extra ``report``.
 
 import sys
 from pathlib import Path
-
-import numpy as np
+from tempfile import TemporaryDirectory
 
 import hypojax
 from hypojax import demonstration as demo
-from hypojax.pages import coronal_figure
-from hypojax.scans import read
+from hypojax.plot import outlines, save
 
 
 def main(out: Path, scan: Path) -> None:
     """Segment and draw."""
-    image, found = read(scan.name, scan), hypojax.segment(scan)
-    coronal_figure(image.scaled(), image.affine, np.asarray(found.hypothalamus), np.asarray(found.intracranial), out)
-    volumes = found.volume_mm3.sel(region=["icv", "hypothalamus"]).values
+    with TemporaryDirectory() as folder:
+        hypojax.run(scan, folder)
+        cohort = hypojax.open_cohort(folder)
+        name = str(cohort["scan"].item())
+        save(outlines(cohort, name), out)
+        volumes = cohort["volume_mm3"].sel(scan=name, region=["icv", "hypothalamus"]).values
     print(f"{out}: intracranial {volumes[0] / 1e3:.0f} mL, hypothalamus {volumes[1]:.0f} mm3")
 
 
