@@ -8,6 +8,7 @@ from affines import ORIENTATIONS, affine_of, reorder, rotation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.transform import Rotation
 
 from hypojax import grid as geometry
 from hypojax.grid import Grid, apply_weights, axis_weights, conformed_grid, coronal_view, from_coronal_view, resample, to_voxel, to_world
@@ -190,3 +191,18 @@ def test_a_constant_volume_is_that_constant_up_to_its_border_however_it_is_sampl
     target = Grid((12, 12, 12), affine_of((2.0, 2.0, 2.0), (12, 12, 12)))
     sampled = resample(np.full(shape, 7.0, np.float32), affine, target, fill=7.0)
     assert_allclose(sampled, 7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_part_near_a_grid_is_all_that_sampling_on_it_needs(seed: int) -> None:
+    """Turned grids inside, at the border of and outside a scan: the same values as from all of it, and beyond its view the fill."""
+    rng = np.random.default_rng(seed)
+    volume, affine = rng.normal(size=(30, 34, 38)).astype(np.float32), np.diag([1.0, -1.2, 0.9, 1.0])
+    turn = Rotation.random(rng=rng).as_matrix()
+    middle = geometry.to_world(affine, np.array([15.0, 17.0, 19.0 + 12 * seed]))
+    grid = geometry.centred_grid(turn, shape=(9, 8, 7), spacing=1.0, centre=middle)
+    part, there = geometry.near(volume, affine, grid)
+    assert part.size < volume.size / 2
+    expected = geometry.resample(volume, affine, grid, fill=-5.0)
+    assert_allclose(geometry.resample(part, there, grid, fill=-5.0), expected, atol=1e-5)
+    assert (expected == -5).any() == (seed > 1)
