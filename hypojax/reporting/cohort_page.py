@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +12,11 @@ from hypojax.cohort.ratings import latest_ratings
 from hypojax.pages.rendering import render_page
 from hypojax.reporting import cohort_words, how_measured, scan_counts
 from hypojax.reporting.early_and_late import early_and_late
+from hypojax.reporting.group_average import group_averages
+from hypojax.reporting.linked_plots import cohort_plots
 from hypojax.reporting.rating_section import rating_blocks
 from hypojax.reporting.report_data import ReportData
+from hypojax.reporting.scan_table import scan_rows
 from hypojax.reporting.section_pictures import SectionPicture, scan_sections
 from hypojax.reporting.study_results import HEADER, read_results
 from hypojax.schema import SUBUNITS
@@ -95,9 +97,9 @@ def cohort_page(data: ReportData, *, day: date | None = None) -> bytes:
         "bibtex": how_measured.bibtex(data),
         "notes": data.notes,
         "subunits": [(number, name.replace("_", " ")) for number, name in enumerate(SUBUNITS, 1)],
-        "plots": _of("linked_plots", "cohort_plots", data),
-        "averages": _of("group_average", "group_averages", data),
-        "table": _of("scan_table", "scan_rows", data),
+        "plots": cohort_plots(data),
+        "averages": group_averages(data),
+        "table": scan_rows(data),
     }
     return render_page("cohort.html", {**values, "sections": _sections(values)}, folders=(FOLDER, STATIC)).encode()
 
@@ -125,21 +127,9 @@ def _sections(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     has = {
         "doubtful": bool(np.any([step.words == "measured" and step.count for step in values["flow"]])),
         "averages": values["averages"] is not None,
-        "all": values["table"] is not None,
         "missing": bool(values["gaps"] or values["unknown"]),
         "failed": bool(values["failures"]),
         "time": values["halves"] is not None,
         "study": values["study"] is not None,
     }
     return [(mark, heading) for mark, heading in SECTIONS if has.get(mark, True)]
-
-
-def _of(module: str, function: str, data: ReportData) -> Any:  # noqa: ANN401
-    """What another part of the report makes; None where that part is not there."""
-    try:
-        made = getattr(import_module(f"hypojax.reporting.{module}"), function)
-    except ModuleNotFoundError as error:
-        if error.name != f"hypojax.reporting.{module}":
-            raise
-        return None
-    return made(data)
