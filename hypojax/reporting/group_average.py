@@ -108,7 +108,7 @@ def _section(average: GroupAverage, offset: int, window: tuple[float, float]) ->
     title = distance_title(offset)
     alt = f"Mean coronal section of {average.name or 'the cohort'}, {title}, with lines of the probability of hypothalamus"
     return Markup(
-        '<div><span class="small">{}</span><div class="picture"><img src="{}" width="{}" height="{}" alt="{}" loading="lazy">'
+        '<div><span class="small">{}</span><div class="picture"><img src="{}" width="{}" height="{}" alt="{}">'
         '<svg viewBox="0 0 {} {}" aria-hidden="true">{}</svg></div></div>'
     ).format(title, picture.source, picture.width, picture.height, alt, picture.width, picture.height, lines)
 
