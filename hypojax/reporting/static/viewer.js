@@ -94,8 +94,8 @@
   const located = ({ mm, values }) => {
     const label = Math.round(values.length > 1 ? values[1].value : 0), [x, y, z] = Array.from(mm, (value) => value.toFixed(1).replace("-", "−"));
     const swatch = document.createElement("span");
-    swatch.className = "swatch";
-    swatch.style.setProperty("--swatch", label ? colours[label - 1] : "transparent");
+    swatch.className = `swatch ${label > 10 ? "icv" : `subunit-${((label - 1) % 5) + 1}`}`;
+    swatch.hidden = !label;
     const name = document.createElement("strong");
     name.append(swatch, names[label] || names[0]);
     $("here").replaceChildren(name, `x ${x}, y ${y}, z ${z} mm`);
