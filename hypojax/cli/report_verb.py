@@ -74,8 +74,12 @@ class ReportVerb(Verb):
         return OK
 
     def _draw_figure(self, screen: Screen) -> int:
-        figures = import_module("hypojax.reporting.scan_figure")
-        screen.written(figures.write_figure(self.place, self.figure, out=self.out, share=self.settings.share))
+        from hypojax.reporting import report_run
+        from hypojax.reporting.paper_figures import write_figures
+        from hypojax.reporting.report_data import read_report_data
+
+        folder = report_run.report_folder(self.place, out=self.out, share=self.settings.share) / report_run.FIGURES
+        screen.written(write_figures(read_report_data(self.place, self.settings), self.figure, folder))
         return OK
 
     def _serve(self, screen: Screen, folder: Path) -> None:
