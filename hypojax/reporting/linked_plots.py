@@ -18,8 +18,8 @@ from hypojax.reason import visible
 from hypojax.reporting.plot_board import Axis, Figure, PlotBoard, document_json, group_colours
 from hypojax.reporting.plot_columns import (
     QUALITY,
-    Grouping,
-    Limits,
+    AxisEnds,
+    ScanGroups,
     dates_of,
     grouping_of,
     numbers_of,
@@ -114,7 +114,7 @@ class _Measured:
         )
 
     @property
-    def first_grouping(self) -> Grouping | None:
+    def first_grouping(self) -> ScanGroups | None:
         """Groups by which the points are coloured at first."""
         return self.groupings[0] if self.groupings else None
 
@@ -122,7 +122,7 @@ class _Measured:
         """Volumes of a region; NaN throughout where the cohort does not have it."""
         return self.volumes.get(region, np.full(len(self.names), np.nan))
 
-    def axis(self, region: str, *, limits: Limits | None = None) -> Axis:
+    def axis(self, region: str, *, limits: AxisEnds | None = None) -> Axis:
         """The axis of a volume."""
         unit = "ml" if region == "icv" else "mm³"
         label = short_region(region)
@@ -147,7 +147,7 @@ def _groups(measured: _Measured, board: PlotBoard) -> Markup:
     region = next((entry["name"] for entry in entries if entry["name"] == "hypothalamus"), entries[0]["name"])
     codes = grouping.codes if grouping else np.zeros(len(measured.names), np.int32)
     count = len(grouping.labels) if grouping else 1
-    place = Axis("place", grouping.name if grouping else "", "{0}", codes + board.source.data["jitter"], Limits(-0.5, count - 0.5))
+    place = Axis("place", grouping.name if grouping else "", "{0}", codes + board.source.data["jitter"], AxisEnds(-0.5, count - 0.5))
     shown = measured.axis(region)
     chosen = Axis("chosen", shown.label, "{0,0}", shown.values)
     plot = board.points("groups", place, chosen)
@@ -182,7 +182,7 @@ class _Against:
     x: Axis
     y: Axis
     need: tuple[str, str]
-    groups: Grouping | None = None
+    groups: ScanGroups | None = None
     words: str = ""
     has_line: bool = False
     controls: Markup = field(default_factory=Markup)
@@ -252,11 +252,11 @@ def _slope(board: PlotBoard, name: str, x: Axis, y: Axis) -> str:
         return ""
     slope = robust_slope(x.values[both], y.values[both])
     middle = float(np.median(x.values[both])), float(np.median(y.values[both]))
-    _line(board, name, x.ends, Limits(*(middle[1] + slope * (end - middle[0]) for end in x.ends)))
+    _line(board, name, x.ends, AxisEnds(*(middle[1] + slope * (end - middle[0]) for end in x.ends)))
     return f"Line: {slope * 100:.0f} mm³ more hypothalamus for 100 ml more head (robust slope, Theil 1950)."
 
 
-def _line(board: PlotBoard, name: str, x: Limits, y: Limits) -> None:
+def _line(board: PlotBoard, name: str, x: AxisEnds, y: AxisEnds) -> None:
     plot = board.figures[name]
     plot.line(list(x), list(y), line_dash="dashed", line_color="#808080", line_width=1.5, level="underlay", name="guide")
 
@@ -286,7 +286,7 @@ def _told(measured: _Measured, board: PlotBoard) -> dict[str, Any]:
     }
 
 
-def _grouping(found: Grouping) -> dict[str, Any]:
+def _grouping(found: ScanGroups) -> dict[str, Any]:
     return {"labels": list(found.labels), "codes": found.codes.tolist()}
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int32, Shaped
 
 from hypojax.pages.palette import GROUP_COLOURS
 from hypojax.reason import Reason, RunError
-from hypojax.reporting.plot_columns import Grouping, Limits, beyond, sound_limits, within
+from hypojax.reporting.plot_columns import AxisEnds, ScanGroups, beyond, sound_limits, within
 
 HEIGHT: Final = 340
 """Pixels of a figure."""
@@ -52,10 +52,10 @@ class Axis:
     label: str
     tip: str
     values: Float64[np.ndarray, "scan"]
-    limits: Limits | None = None
+    limits: AxisEnds | None = None
 
     @property
-    def ends(self) -> Limits:
+    def ends(self) -> AxisEnds:
         """Both ends."""
         return self.limits or sound_limits(self.values)
 
@@ -98,7 +98,7 @@ class PlotBoard:
         self.source.data[column] = values.astype(np.float64 if exact else np.float32)
         return column
 
-    def points(self, name: str, x: Axis, y: Axis, *, groups: Grouping | None = None, height: int = HEIGHT, dates: bool = False) -> Figure:
+    def points(self, name: str, x: Axis, y: Axis, *, groups: ScanGroups | None = None, height: int = HEIGHT, dates: bool = False) -> Figure:
         """A figure with one point a scan: by ``groups`` with colours of their own, else in those that the page chooses."""
         plot = blank_plot(name, x, y, height=height, dates=dates)
         for axis in (x, y):
@@ -225,7 +225,7 @@ def point_look(scans: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def group_colours(grouping: Grouping | None, scans: int) -> list[str]:
+def group_colours(grouping: ScanGroups | None, scans: int) -> list[str]:
     """The colour of every scan; all the same where there are no groups."""
     if grouping is None:
         return [GROUP_COLOURS[0]] * scans
@@ -254,6 +254,6 @@ def _renumbered(value: Any, numbers: dict[str, str]) -> Any:  # noqa: ANN401 - a
     return [_renumbered(part, numbers) for part in value] if isinstance(value, list) else value
 
 
-def _parts(groups: Grouping) -> list[Part]:
+def _parts(groups: ScanGroups) -> list[Part]:
     """Label, rows and colour of every group."""
     return [(label, groups.rows(label), GROUP_COLOURS[place % len(GROUP_COLOURS)]) for place, label in enumerate(groups.labels)]

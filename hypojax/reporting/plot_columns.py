@@ -45,7 +45,7 @@ DAY: Final = 86_400_000.0
 """Milliseconds, in which bokeh has dates."""
 
 
-class Limits(NamedTuple):
+class AxisEnds(NamedTuple):
     """Both ends of an axis."""
 
     low: float
@@ -53,7 +53,7 @@ class Limits(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Grouping:
+class ScanGroups:
     """Which scan is of which group.
 
     Parameters
@@ -75,29 +75,29 @@ class Grouping:
         return np.flatnonzero(self.codes == self.labels.index(label)).astype(np.int32)
 
 
-def sound_limits(*values: Float64[np.ndarray, "..."]) -> Limits:
+def sound_limits(*values: Float64[np.ndarray, "..."]) -> AxisEnds:
     """An axis that shows what is sound of some values: all of them where none lies far out.
 
     >>> sound_limits(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 1000.0, np.nan]))
-    Limits(low=-0.4..., high=10.9...)
+    AxisEnds(low=-0.4..., high=10.9...)
     """
     known = np.concatenate([part[np.isfinite(part)] for part in values])
     if not known.size:
-        return Limits(0.0, 1.0)
+        return AxisEnds(0.0, 1.0)
     low, high = np.percentile(known, (25, 75))
     reach = SOUND * (high - low) if high > low else np.inf
     ends = max(float(known.min()), float(low - reach)), min(float(known.max()), float(high + reach))
     width = ends[1] - ends[0] or max(abs(ends[0]) * 0.1, 1e-6)
-    return Limits(ends[0] - MARGIN * width, ends[1] + MARGIN * width)
+    return AxisEnds(ends[0] - MARGIN * width, ends[1] + MARGIN * width)
 
 
-def within(values: Float64[np.ndarray, "scan"], limits: Limits) -> Float32[np.ndarray, "scan"]:
+def within(values: Float64[np.ndarray, "scan"], limits: AxisEnds) -> Float32[np.ndarray, "scan"]:
     """Values as they are drawn: what lies beyond an axis stands at its border."""
     inside = MARGIN / 3 * (limits.high - limits.low)
     return np.clip(values, limits.low + inside, limits.high - inside).astype(np.float32)
 
 
-def beyond(values: Float64[np.ndarray, "scan"], limits: Limits) -> Int32[np.ndarray, "scan"]:
+def beyond(values: Float64[np.ndarray, "scan"], limits: AxisEnds) -> Int32[np.ndarray, "scan"]:
     """-1 below an axis, 1 above it, else 0."""
     return np.where(values < limits.low, -1, np.where(values > limits.high, 1, 0)).astype(np.int32)
 
@@ -144,7 +144,7 @@ def numbers_of(people: pd.DataFrame, name: str) -> Float64[np.ndarray, "scan"]:
     return pd.to_numeric(people[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def grouping_of(people: pd.DataFrame, name: str) -> Grouping | None:
+def grouping_of(people: pd.DataFrame, name: str) -> ScanGroups | None:
     """Groups of a column of people; None where it has fewer than two.
 
     >>> grouping_of(pd.DataFrame({"sex": ["F", None, "M", "F"]}), "sex").labels
@@ -161,7 +161,7 @@ def grouping_of(people: pd.DataFrame, name: str) -> Grouping | None:
     shown = [text if text in named else UNKNOWN if text is None else OTHERS for text in texts]
     labels = (*sorted(named, key=str.casefold), *(label for label in (OTHERS, UNKNOWN) if label in shown))
     place = {label: number for number, label in enumerate(labels)}
-    return Grouping(name, labels, np.array([place[text] for text in shown], np.int32))
+    return ScanGroups(name, labels, np.array([place[text] for text in shown], np.int32))
 
 
 def spread_out(scans: int) -> Float32[np.ndarray, "scan"]:
@@ -182,7 +182,7 @@ def short_region(region: str) -> str:
     return in_words(region).removesuffix(" subunit")
 
 
-def medians(values: Float64[np.ndarray, "scan"], grouping: Grouping | None) -> list[tuple[str, int, float]]:
+def medians(values: Float64[np.ndarray, "scan"], grouping: ScanGroups | None) -> list[tuple[str, int, float]]:
     """Group, number of scans with a value, and their median; of all scans where there are no groups."""
     parts: Sequence[tuple[str, np.ndarray]] = [("all scans", values)]
     if grouping is not None:

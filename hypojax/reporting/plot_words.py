@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from hypojax.reporting.plot_columns import Grouping, Limits, beyond, medians, short_region
+from hypojax.reporting.plot_columns import AxisEnds, ScanGroups, beyond, medians, short_region
 from hypojax.tables.cells import counted
 
 Values = Float64[np.ndarray, "scan"]
@@ -28,7 +28,7 @@ def region_words(volumes: Mapping[str, Values]) -> str:
     return f"Median, and where the middle 90 % of scans lie: {'; '.join(said)}."
 
 
-def group_words(values: Values, grouping: Grouping | None, *, what: str, unit: str) -> str:
+def group_words(values: Values, grouping: ScanGroups | None, *, what: str, unit: str) -> str:
     """Median by group.
 
     >>> group_words(np.array([900.0, 1000.0]), None, what="hypothalamus", unit="mm³")
@@ -63,10 +63,10 @@ def side_words(left: Values, right: Values) -> str:
     return f"Median difference: the {larger} larger by {abs(middle):.1f} % of their sum; the line is where both are equal."
 
 
-def beyond_words(x: Values, y: Values, ends: tuple[Limits, Limits]) -> str:
+def beyond_words(x: Values, y: Values, ends: tuple[AxisEnds, AxisEnds]) -> str:
     """How many points an axis does not reach.
 
-    >>> beyond_words(np.array([5.0, np.nan]), np.array([1.0, 1.0]), (Limits(0, 2), Limits(0, 2)))
+    >>> beyond_words(np.array([5.0, np.nan]), np.array([1.0, 1.0]), (AxisEnds(0, 2), AxisEnds(0, 2)))
     '1 scan lies beyond the axes: an arrow at the border.'
     """
     known = np.isfinite(x) & np.isfinite(y)

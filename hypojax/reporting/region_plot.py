@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from hypojax.reporting.plot_board import GREY, Axis, Figure, PlotBoard, add_tools, blank_plot, point_look
-from hypojax.reporting.plot_columns import Limits, beyond, per_cent_of_median, short_region, sound_limits, within
+from hypojax.reporting.plot_columns import AxisEnds, beyond, per_cent_of_median, short_region, sound_limits, within
 
 MANY: Final = 1000
 """Scans beyond which only the outermost points stand beside the boxes."""
@@ -41,7 +41,7 @@ def draw_regions(board: PlotBoard, volumes: Volumes) -> None:
     shares = {region: per_cent_of_median(values) for region, values in volumes.items()}
     ends = _ends(list(shares.values()))
     x = Axis("x", "Difference from the median (%)", "", np.zeros(0), ends)
-    y = Axis("y", "", "", np.zeros(0), Limits(-len(shares) + 0.4, 0.6))
+    y = Axis("y", "", "", np.zeros(0), AxisEnds(-len(shares) + 0.4, 0.6))
     plot = blank_plot("regions", x, y, height=ROW * len(shares) + 90)
     labels = {-place: short_region(region) for place, region in enumerate(shares)}
     plot.yaxis.ticker = list(labels)
@@ -56,11 +56,11 @@ def draw_regions(board: PlotBoard, volumes: Volumes) -> None:
     board.figures["regions"] = plot
 
 
-def _ends(shares: list[Float64[np.ndarray, "scan"]]) -> Limits:
+def _ends(shares: list[Float64[np.ndarray, "scan"]]) -> AxisEnds:
     """An axis that is as long below the median as above it."""
     every = np.concatenate(shares)
     reach = max(map(abs, sound_limits(every)), default=1.0)
-    return Limits(-reach, reach)
+    return AxisEnds(-reach, reach)
 
 
 def _boxes(plot: Figure, shares: Volumes) -> None:
@@ -98,7 +98,7 @@ def outermost(share: Float64[np.ndarray, "scan"]) -> Int32[np.ndarray, "n"]:
     return np.flatnonzero((share <= low) | (share >= high)).astype(np.int32)
 
 
-def _arrows(board: PlotBoard, plot: Figure, shares: Volumes, ends: Limits) -> list[Figure]:
+def _arrows(board: PlotBoard, plot: Figure, shares: Volumes, ends: AxisEnds) -> list[Figure]:
     """Arrows at the border for volumes beyond the axis."""
     from bokeh.models import ColumnDataSource
 
