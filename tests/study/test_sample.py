@@ -244,7 +244,7 @@ def test_many_columns_are_read() -> None:
     assert sample.volumes.sizes["region"] == 2001
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".xlsx", ".dta", ".sav"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".xlsx", ".dta", ".sav", ".xpt"])
 def test_participants_tables_of_all_kinds_are_joined_by_subject(tmp_path: Path, suffix: str) -> None:
     volumes = PEOPLE[["participant_id", "hypothalamus"]]
     number = [int(name[4:]) for name in PEOPLE.participant_id]
@@ -262,7 +262,7 @@ def test_participants_tables_of_all_kinds_are_joined_by_subject(tmp_path: Path, 
     else:
         import pyreadstat
 
-        pyreadstat.write_sav(clinic, str(place))
+        pyreadstat.write_sav(clinic, str(place)) if suffix == ".sav" else pyreadstat.write_xport(clinic, str(place), file_format_version=8)
     sample = read_sample(volumes, StudySettings(pheno=str(place)))
     assert sample.people["age"].tolist()[:4] == [70.0, 61.0, 55.0, 80.0]
     assert np.isnan(sample.people["age"].iloc[4])

@@ -51,9 +51,9 @@ def test_a_difference_that_correction_takes_away_is_a_hint() -> None:
 def test_a_missing_estimate_is_said_and_slopes_and_interactions_have_words_of_their_own() -> None:
     assert "no estimate could be made of patient - control (n = 64)" in said(effect(estimate=float("nan"), p=float("nan")))
     assert "−2.1 mm³ for each unit of group" in said(effect(quantity="slope", contrast="", estimate=-2.1))
-    assert "no interaction group:sex was shown; estimate −3.0 mm³" in said(
+    assert "no interaction of group and sex was shown; estimate −3.0 mm³" in said(
         effect(quantity="interaction", contrast="patient - control", estimate=-3.0, p=0.2)
-    ).replace("interaction group was", "interaction group:sex was")
+    ).replace("interaction of group was", "interaction of group and sex was")
 
 
 def test_the_short_table_has_one_row_a_contrast() -> None:

@@ -1,4 +1,4 @@
-"""Linear models of all regions at once: least squares by QR, covariances that stand unequal variances and repeated scans, contrasts.
+"""Linear models of all regions at once: least squares by QR, covariances that allow for unequal variances and repeated scans, contrasts.
 
 Everything is float64 and works on plain matrices: a design (row x column) of full rank and volumes (row x region) without gaps;
 `complete_patterns` sorts regions by the rows that they have.

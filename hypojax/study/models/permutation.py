@@ -285,8 +285,11 @@ def _random_counts(test: _Test, observed: Float64[np.ndarray, " region"], permut
         own = (seed, start)
         return test.counted(test.exchange.draw(min(batch, permutations - start), seed=own), observed, own)
 
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
+    try:
         return list(pool.map(one, range(0, permutations, batch)))
+    finally:  # Ctrl-C ends it after the batches that are being counted
+        pool.shutdown(cancel_futures=True)
 
 
 def _parts(models: Sequence[PermutedModel], exchange: Exchange) -> Iterator[_Part]:

@@ -57,7 +57,7 @@ class Taken:
     Parameters
     ----------
     people
-        The table; what was taken stands under its canonical name, and under its own.
+        The table; what was taken has its canonical name, and its own.
     took
         Canonical name → column.
     notes

@@ -43,7 +43,7 @@ def widened(frame: pd.DataFrame, settings: StudySettings, *, place: str) -> tupl
     settings
         Column of subjects.
     place
-        Where it lies, for messages.
+        Its name, for messages.
 
     Returns
     -------

@@ -39,7 +39,7 @@ class Measurements:
     units
         Of the volumes; empty where it is not known.
     folder
-        Where a table of ratings would lie.
+        The folder in which a table of ratings may be.
     meanings
         What codes mean.
     took

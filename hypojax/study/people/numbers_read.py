@@ -27,7 +27,7 @@ def read_numbers(column: pd.Series, name: str) -> tuple[Float64[np.ndarray, " sc
     Raises
     ------
     RunError
-        ``USAGE``: commas that may stand between thousands or before decimals.
+        ``USAGE``: commas that may be between thousands or before decimals.
 
     Examples
     --------

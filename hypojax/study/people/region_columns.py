@@ -22,7 +22,7 @@ UNITS: Final = {"mm3": "mm3", "cm3": "cm3", "cc": "cm3", "ml": "mL"}
 """End of a column's name → unit of its volumes."""
 
 AROUND: Final = re.compile(r"^(volumeof|volume|vol)|(volume|vol|volumes)?(mm3|cm3|ml|cc)?$")
-"""What stands before or behind the name of a region, as `hypojax.tables.plain` spells it."""
+"""What may be before or behind the name of a region, as `hypojax.tables.plain` spells it."""
 
 SIDES: Final = {"left": ("left", "l", "lh"), "right": ("right", "r", "rh")}
 

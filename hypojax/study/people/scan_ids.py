@@ -1,4 +1,4 @@
-"""Ids of the rows of a table: scan, subject and session, in whatever columns they stand."""
+"""Ids of the rows of a table: scan, subject and session, in whatever columns they are."""
 
 import re
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ class TableFile:
     frame
         Its rows; ids are text, missing cells are NaN or None.
     place
-        The words ``table`` and where it lies, for messages.
+        The word ``table`` and its path, for messages.
     meanings
         What codes mean, by the description beside it (``participants.json``).
     notes
@@ -119,18 +119,18 @@ def _statistics(data: bytes, suffix: str) -> pd.DataFrame:
             return pd.read_stata(io.BytesIO(data))
         except ValueError:  # labels that are not one to one
             return pd.read_stata(io.BytesIO(data), convert_categoricals=False)
-    if suffix == ".xpt":
-        return pd.read_sas(io.BytesIO(data), format="xport", encoding="latin-1")
-    if suffix == ".sas7bdat":
-        return pd.read_sas(io.BytesIO(data), format="sas7bdat", encoding="infer")
     import pyreadstat
 
+    readers = {".por": pyreadstat.read_por, ".xpt": pyreadstat.read_xport, ".sas7bdat": pyreadstat.read_sas7bdat}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / f"table{suffix}"
         place.write_bytes(data)
-        read = pyreadstat.read_por if suffix == ".por" else pyreadstat.read_sav
-        frame: pd.DataFrame = read(str(place), apply_value_formats=True)[0]
-    return frame
+        labels = {} if suffix in (".xpt", ".sas7bdat") else {"apply_value_formats": True}  # those of SAS are in another file
+        read = readers.get(suffix, pyreadstat.read_sav)
+        try:
+            return pd.DataFrame(read(str(place), **labels)[0])
+        except UnicodeDecodeError:  # older files do not say how their letters are written
+            return pd.DataFrame(read(str(place), encoding="latin1", **labels)[0])
 
 
 def _plain(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

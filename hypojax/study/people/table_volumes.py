@@ -36,7 +36,7 @@ NO_UNIT: Final = "the table does not say the unit of its volumes: they have none
 
 
 HEADS_ML: Final = (300.0, 4000.0)
-"""Between these lies the median intracranial volume of any people in mL; in mm3 it is a thousand times as much."""
+"""Between these is the median intracranial volume of any people in mL; in mm3 it is a thousand times as much."""
 
 
 @dataclass(frozen=True)

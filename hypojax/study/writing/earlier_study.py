@@ -25,7 +25,7 @@ def refuse_file(folder: Path) -> None:
     Raises
     ------
     RunError
-        ``NOT_WRITABLE``: it, or what it would lie in, is a file.
+        ``NOT_WRITABLE``: it, or a folder above it, is a file.
     """
     above = next((one for one in (folder, *folder.parents) if one.exists()), folder)
     if above.is_file():

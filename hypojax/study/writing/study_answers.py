@@ -141,15 +141,15 @@ def asymmetry_sentence(row: Rows) -> str:
     """Left against right of one structure: how the groups differ in the index.
 
     >>> from hypojax.study.models.effect import Effect
-    >>> found = Effect("posterior", "group", "AD - HC", "asymmetry", "", 1.5, "%", p=0.139, ci_low=-0.5, ci_high=3.5, n=64)
+    >>> found = Effect("posterior", "group", "A - B", "asymmetry", "", 1.5, "%", p=0.139, ci_low=-0.5, ci_high=3.5, n=64)
     >>> asymmetry_sentence(found._asdict())
-    'Posterior, left against right: a difference between AD and HC was not shown; index +1.5 points (−0.5 to 3.5; p = .14; n = 64).'
+    'Posterior, left against right: a difference between A and B was not shown; asymmetry index +1.5 points (−0.5 to 3.5; p = .14; n = 64).'
     """
     case, control = names_of(str(row["contrast"]))
     shown = f"a difference between {case} and {control} was {'shown' if row['p'] < SIGNIFICANT else 'not shown'}"
     numbers = f"{figure(row['estimate'], '%', sign=True)} points ({between(row['ci_low'], row['ci_high'], '%')}; p {p_text(row['p'])}"
     structure = region_name(str(row["region"])).capitalize()
-    return f"{structure}, left against right: {shown}; index {numbers}; n = {int(row['n'])})."
+    return f"{structure}, left against right: {shown}; asymmetry index {numbers}; n = {int(row['n'])})."
 
 
 def _claim(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str]) -> str:
@@ -171,9 +171,9 @@ def _not_shown(row: Rows, others: Mapping[str, Rows], counts: Mapping[str, str])
     if row["quantity"] in CHANGES:
         return f"not shown: {_change(row, others, counts)}"
     if row["quantity"] == "interaction":
-        return f"no interaction {row['term']} was shown; estimate {value}"
+        return f"no interaction of {row['term'].replace(':', ' and ')} was shown; estimate {value}"
     if row["quantity"] in SLOPES or not row["contrast"]:
-        return f"no change with {row['term']}{_of(row)} was shown; estimate {value} for each unit of it"
+        return f"no relation with {row['term']}{_of(row)} was shown; estimate {value} for each unit of it"
     case, control = names_of(str(row["contrast"]))
     percent = f" ({amount(float(others['percent']['estimate']), '%', sign=True)})" if "percent" in others else ""
     return f"no difference between {_with_count(case, counts)} and {_with_count(control, counts)} was shown; estimate {value}{percent}"

@@ -148,5 +148,5 @@ def _collinear(found: Sequence[xr.Dataset]) -> list[str]:
     vif = found[0]["vif"].to_series()
     high = vif[vif > HIGH_VIF]
     if high.empty:
-        return [f"Covariates: the largest variance inflation is {vif.max():.1f} ({vif.idxmax()}), so their effects can be told apart."]
-    return [f"Covariates: {listed(high.index)} go together with others (variance inflated {high.max():.1f} times): hard to tell apart."]
+        return [f"Covariates: the largest variance inflation is {vif.max():.1f} ({vif.idxmax()}), so their effects can be separated."]
+    return [f"Covariates: {listed(high.index)} go together with others (variance inflated {high.max():.1f} times): hard to separate."]

@@ -52,7 +52,7 @@ def harmonised(source: Source, sample: Sample, settings: StudySettings) -> tuple
     Raises
     ------
     RunError
-        ``USAGE``: there is no column of sites, one site only, or a site that cannot be told from the group.
+        ``USAGE``: there is no column of sites, one site only, or a site that is one with a group.
     """
     if "site" not in sample.people:
         raise RunError(Reason.USAGE, "--harmonise needs the site of each scan, and no column of it was found; name it with --site")
@@ -160,7 +160,7 @@ def _curves(norms: xr.Dataset) -> pd.DataFrame:
 
 
 def _points(norms: xr.Dataset, scores: xr.Dataset, people: pd.DataFrame) -> pd.DataFrame:
-    """People at the head size of the curves: where their own centile lies for their age and sex."""
+    """People at the head size of the curves: at their own centile for their age and sex."""
     head = float(norms["curve_icv"])
     sexes = [str(sex) for sex in norms["sex"].values]
     by_sex = people["sex"].astype(str).to_numpy() if "sex" in people and len(sexes) > 1 else np.full(len(people), sexes[0])

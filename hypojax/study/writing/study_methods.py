@@ -95,7 +95,7 @@ def limits(found: Findings) -> list[str]:
     said = list(LIMITS)
     smallest = min(found.counts.values(), default=0) if found.contrasts else 0
     if 0 < smallest < 10:
-        said.insert(0, f"The smallest group has {smallest} people: intervals and p-values lean on the normal distribution of residuals.")
+        said.insert(0, f"The smallest group has {smallest} people: intervals and p-values depend on residuals being normal.")
     if found.effects["unit"].eq("").any():
         said.insert(0, "The unit of the volumes is not known: give --unit; percents and g do not depend on it.")
     return said

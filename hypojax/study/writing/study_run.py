@@ -212,7 +212,7 @@ def _answered(sample: Sample, settings: StudySettings) -> _Answer:
 
 
 def _found(sample: Sample, settings: StudySettings, answer: _Answer, *, sites: Extra, norms: Extra) -> Findings:
-    """The answer with all that stands around it."""
+    """The answer with all that is reported beside it."""
     (compared, formula, effects, term, contrasts), models = answer, answer.compared.models
     checks = diagnosed(models, term, repeated=compared.model.repeated)
     first = sample.people.drop_duplicates("subject") if compared.model.repeated else None  # people are compared, not scans

@@ -36,7 +36,7 @@ TAKEN: Final = ("group", "age", "sex", "icv", "site", "subject", "session", "tim
 OF_ALL_TERMS: Final = "Every term of the model, every quantity and every interval are in effects.tsv."
 
 READ_BALANCE: Final = (
-    "Means (SD) of numbers, shares of categories. A standardised difference beyond 0.25 asks for a look; beyond 0.5 the answer leans on "
+    "Means (SD) of numbers, shares of categories. A standardised difference beyond 0.25 asks for a look; beyond 0.5 the answer depends on "
     "the form of the model. Reviewers ask for the p-values: they depend on how many people there are, the standardised difference does not."
 )
 
@@ -83,12 +83,14 @@ def assumptions(found: Findings) -> list[str]:
 
 
 def screen_table(found: Findings) -> TextTable:
-    """The answer as a table that fits into 80 columns: what all rows have in common stands in its title."""
-    asked = records(primary_rows(found.effects, [found.term]))
+    """The answer as a table that fits into 80 columns: what all rows have in common is its title."""
+    is_mean = found.effects["quantity"].eq("change_mean") & bool(found.contrasts)  # of change, the difference is the question
+    effects = found.effects[~is_mean]
+    asked = records(primary_rows(effects, [found.term]))
     units, contrasts = ({str(row[name]) for row in asked} for name in ("unit", "contrast"))
     header = ["region", "difference", "interval", "%", "p", "p FDR"]
     rows = []
-    for row, cells in zip(asked, short_rows(found.effects, terms=[found.term]), strict=True):
+    for row, cells in zip(asked, short_rows(effects, terms=[found.term]), strict=True):
         value, _, ends = cells[2].partition(" (")
         unit = f" {SHOWN_UNITS.get(row['unit'], row['unit'])}" if len(units) > 1 else ""
         rows.append(
