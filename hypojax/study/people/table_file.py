@@ -126,7 +126,7 @@ def _statistics(data: bytes, suffix: str) -> pd.DataFrame:
         place = Path(folder) / f"table{suffix}"
         place.write_bytes(data)
         labels = {} if suffix in (".xpt", ".sas7bdat") else {"apply_value_formats": True}  # those of SAS are in another file
-        read = readers.get(suffix, pyreadstat.read_sav)
+        read: Any = readers.get(suffix, pyreadstat.read_sav)  # of code without types
         try:
             return pd.DataFrame(read(str(place), **labels)[0])
         except UnicodeDecodeError:  # older files do not say how their letters are written
