@@ -83,8 +83,9 @@ class ReportVerb(Verb):
         return OK
 
     def _serve(self, screen: Screen, folder: Path) -> None:
-        server = import_module("hypojax.reporting.rating_server")
-        server.serve(folder, self.place, rater=self.rater, port=self.port, say=screen.say)
+        from hypojax.reporting.rating_server import serve
+
+        serve(folder, self.place, rater=self.rater, port=self.port, say=screen.say)
 
 
 def show_report(screen: Screen, results: Path) -> None:

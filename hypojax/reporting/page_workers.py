@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Final, NamedTuple
@@ -73,7 +72,8 @@ def draw_page(data: ReportData, scan: str, folder: Path) -> PageResult:
     folder
         The report.
     """
-    scan_page = import_module("hypojax.reporting.scan_page").scan_page
+    from hypojax.reporting.scan_page import scan_page
+
     start, name = time.monotonic(), data.names[scan]
     try:
         files = scan_page(data, scan)

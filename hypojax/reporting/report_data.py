@@ -110,9 +110,8 @@ def report_data(
     records: Mapping[str, str] | None = None,
 ) -> ReportData:
     """The same from a cohort in memory; parameters and errors as `read_report_data`."""
-    from importlib import import_module
+    from hypojax.reporting.doubts import doubt_order, find_doubts
 
-    doubting = import_module("hypojax.reporting.doubts")
     people, said = people_shown(cohort, settings)
     ratings = pd.DataFrame(columns=["scan", "rating", "comment", "rater", "time"], dtype=object) if ratings is None else ratings
     if settings.share:
@@ -123,8 +122,8 @@ def report_data(
         ratings = share_ratings(ratings, {scan: new[number] for scan, number in own.items()})
         records = {new[own[scan]]: found for scan, found in (records or {}).items()}
         people, notes, said = people.set_axis(pd.Index(new, name="scan"), axis="index"), [], []
-    doubts: Mapping[str, tuple[str, ...]] = doubting.find_doubts(cohort)
-    order = tuple(doubting.doubt_order(cohort, doubts))
+    doubts = find_doubts(cohort)
+    order = doubt_order(cohort, doubts)
     chosen = scans_with_page(cohort, doubts, settings.scans)
     files = page_files(order)
     return ReportData(

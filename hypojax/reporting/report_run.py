@@ -1,7 +1,6 @@
 """Making a report: which scans get a page, drawn in parallel and only where something changed, the cohort's page last."""
 
 from dataclasses import dataclass, replace
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -123,7 +122,7 @@ def report(
 
 def write_report(data: ReportData, folder: Path, *, callback: ReportCallback | None = None) -> ReportResult:
     """Write the pages of data that were read; parameters and errors as `report`."""
-    cohort_page = import_module("hypojax.reporting.cohort_page").cohort_page
+    from hypojax.reporting.cohort_page import cohort_page
 
     log, inputs = PageLog(folder), page_inputs(data)
     waiting = [scan for scan in inputs if not log.has(data.files[scan], inputs[scan])]
@@ -178,7 +177,7 @@ def check_extra() -> None:
 
 def _refuse_names(folder: Path) -> None:
     """Refuse to write pages to pass on into a folder with anything else in it, which would be passed on too."""
-    known = {INDEX, STATIC, SCANS, LOG, MARK, FIGURES}
+    known = {INDEX, DATA_SCRIPT, STATIC, SCANS, LOG, MARK, FIGURES}
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if found and (MARK not in found or set(found) - known):
         other = next((name for name in found if name not in known), INDEX)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+PATIENCE = 120_000
+"""Milliseconds that a page has to open: a second, but on a machine that does much else."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of this folder have the marker ``browser``; without a browser they are skipped."""
     why = missing()
@@ -40,6 +44,7 @@ def watch() -> Watch:
 def page(browser: "Browser", watch: Watch) -> "Iterator[Page]":
     """A blank page; the test fails if anything on it is an error, or asks for something that is not on this machine."""
     context = browser.new_context(viewport={"width": WIDE, "height": 1000})
+    context.set_default_timeout(PATIENCE)
     found = context.new_page()
     watch.attach(found)
     context.on("page", watch.attach)
