@@ -177,7 +177,7 @@ def check_extra() -> None:
 
 def _refuse_names(folder: Path) -> None:
     """Refuse to write pages to pass on into a folder with anything else in it, which would be passed on too."""
-    known = {INDEX, DATA_SCRIPT, STATIC, SCANS, LOG, MARK, FIGURES}
+    known = {INDEX, STATIC, SCANS, LOG, MARK, FIGURES}
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if found and (MARK not in found or set(found) - known):
         other = next((name for name in found if name not in known), INDEX)
