@@ -1,7 +1,6 @@
 """The verb `hypojax report`: what a cohort looks like, as pages to look at and to rate scans on."""
 
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
