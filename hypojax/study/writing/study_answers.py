@@ -73,7 +73,7 @@ def primary_rows(effects: pd.DataFrame, terms: Sequence[str]) -> pd.DataFrame:
     return found[single | (found["quantity"].eq(WHOLE) & ~found["term"].isin(found.loc[single, "term"]))]
 
 
-def whole_term_sentence(row: Rows, others: Mapping[str, Rows]) -> str:
+def whole_term_sentence(row: Rows, others: Mapping[str, Rows], *, confidence: float = 0.95) -> str:
     """The test of all coefficients of a term at once.
 
     >>> from hypojax.study.models.effect import Effect
@@ -87,7 +87,11 @@ def whole_term_sentence(row: Rows, others: Mapping[str, Rows]) -> str:
     claim = f"{row['term']} matters as a whole" if is_shown(row) else f"no effect of {row['term']} as a whole was shown"
     corrected = f", p FDR {p_text(row['p_fdr'])}" if isfinite(row["p_fdr"]) else ""
     eta = others.get(ETA, {})
-    size = f"; partial η² {figure(eta['estimate'], '1')}, {interval(eta['ci_low'], eta['ci_high'], '1')}" if eta else ""
+    size = (
+        f"; partial η² {figure(eta['estimate'], '1')}, {100 * confidence:g} % CI {interval(eta['ci_low'], eta['ci_high'], '1')}"
+        if eta
+        else ""
+    )
     return f"{name}: {claim} ({row['contrast']}: {f_text(row)}, p {p_text(row['p'])}{corrected}{size}; n = {int(row['n'])})."
 
 
@@ -105,7 +109,7 @@ def paragraph(row: Rows, others: Mapping[str, Rows], *, smallest: Rows, counts: 
     Intracranial volume: 9.0 mm³ smaller in M (n = 12) than in F (n = 12) (95 % CI −13.2 to −4.8 mm³; t(20) = −4.50, p < .001; n = 24).
     """
     if row["quantity"] == WHOLE:
-        return whole_term_sentence(row, others)
+        return whole_term_sentence(row, others, confidence=confidence)
     name = region_name(str(row["region"]))
     title = name[:1].upper() + name[1:]
     if not isfinite(row["estimate"]) or not isfinite(row["p"]):

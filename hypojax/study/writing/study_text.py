@@ -175,7 +175,8 @@ def _whole(found: Findings) -> list[str]:
     tested = found.effects[found.effects["term"].eq(found.term)]
     first = [row for row in records(tested[tested["quantity"].eq(WHOLE)]) if not str(row["region"]).startswith(SIDES)][:SHOWN]
     etas = {row["region"]: {ETA: row} for row in records(tested[tested["quantity"].eq(ETA)])}
-    return [whole_term_sentence(row, etas.get(row["region"], {})) for row in first] if found.contrasts else []
+    how = found.settings.confidence
+    return [whole_term_sentence(row, etas.get(row["region"], {}), confidence=how) for row in first] if found.contrasts else []
 
 
 def _by_sex(found: Findings) -> list[str]:
