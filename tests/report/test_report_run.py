@@ -150,7 +150,7 @@ def test_the_inputs_of_a_page_are_its_scan_the_others_and_the_settings() -> None
     data = report_data(cohort, ONE)
     same = page_inputs(report_data(cohort, ReportSettings(jobs=7)))
     assert page_inputs(data) == same
-    other = cohort.assign(volume_mm3=cohort.volume_mm3 * np.where(cohort.scan == "sub-0001", 1.001, 1.0))
+    other = cohort.assign(volume_mm3=cohort.volume_mm3 * np.where(cohort.scan == "sub-0001", 1.001, 1.0)[:, None])
     for changed in (
         report_data(other, ONE),
         report_data(cohort, ReportSettings(whole_head=True)),
