@@ -27,6 +27,9 @@ TIE: Final = 1e-9
 BATCH: Final = 1_000_000
 """Numbers of permuted designs held at once."""
 
+BLOCK: Final = 4096
+"""Rows that are permuted and multiplied at once."""
+
 THREADS: Final = 4
 
 
@@ -219,25 +222,52 @@ class _Part:
     loads: Float64[np.ndarray, " row"] | None
 
     @cached_property
-    def columns(self) -> Float64[np.ndarray, "row permuted"]:
-        """Columns that are permuted: the basis, and for HC3 errors the basis times the loads, and the loads."""
-        if self.loads is None:
-            return self.basis
-        return np.column_stack([self.basis, self.basis * self.loads[:, None], self.loads])
+    def columns(self) -> Float64[np.ndarray, "row column"]:
+        """Columns that are multiplied with the residuals: the basis, and for HC3 errors the basis times the loads."""
+        return self.basis if self.loads is None else np.column_stack([self.basis, self.basis * self.loads[:, None]])
+
+    @cached_property
+    def squared(self) -> Float64[np.ndarray, "row region"]:
+        """Squared residuals."""
+        return self.residuals**2
+
+    @cached_property
+    def crossed(self) -> Float64[np.ndarray, "column column"]:
+        """The basis times the loads times the basis."""
+        return self.basis.T @ self.columns[:, self.basis.shape[1] :]
 
     def statistics(self, orders: Int64[np.ndarray, "order row"]) -> Float64[np.ndarray, "order region"]:
         """Statistics t with the rows of the design permuted by ``orders``, which permutes the residuals by their inverse."""
         rows, count = self.basis.shape
-        permuted = self.columns.take(orders.ravel(), axis=0).reshape(len(orders), rows, -1).transpose(0, 2, 1)
-        found = np.matmul(permuted[:, :count], self.residuals)
+        found, loaded = self._products(orders)
         if self.loads is None:
             variance = (self.squares - (found**2).sum(axis=1)) / (rows - count)
         else:  # the sum of loads times (e - Q u)², multiplied out
-            crossed = self.basis.T @ (self.basis * self.loads[:, None])
-            linear = (found * np.matmul(permuted[:, count:-1], self.residuals)).sum(axis=1)
-            variance = np.matmul(permuted[:, -1], self.residuals**2) - 2 * linear + np.einsum("bir,ij,bjr->br", found, crossed, found)
+            estimate, weighted = found[:, :count], found[:, count:]
+            within = np.einsum("bir,ij,bjr->br", estimate, self.crossed, estimate)
+            variance = loaded - 2 * (estimate * weighted).sum(axis=1) + within
         with np.errstate(divide="ignore", invalid="ignore"):
-            return found[:, -1] / np.sqrt(np.maximum(variance, 0.0))
+            return found[:, count - 1] / np.sqrt(np.maximum(variance, 0.0))
+
+    def _products(
+        self, orders: Int64[np.ndarray, "order row"]
+    ) -> tuple[Float64[np.ndarray, "order column region"], Float64[np.ndarray, "order region"]]:
+        """Permuted columns times residuals, and permuted loads times squared residuals (0 without loads).
+
+        A block of rows at a time, which fits the cache.
+        """
+        moved = self.columns if self.loads is None else np.column_stack([self.columns, self.loads])
+        count = self.columns.shape[1]
+        found = np.zeros((len(orders), count, self.residuals.shape[1]))
+        loaded = np.zeros((len(orders), self.residuals.shape[1]))
+        for start in range(0, orders.shape[1], BLOCK):
+            rows = slice(start, start + BLOCK)
+            some = orders[:, rows]
+            permuted = moved.take(some.ravel(), axis=0).reshape(*some.shape, -1).transpose(0, 2, 1)
+            found += np.matmul(permuted[:, :count], self.residuals[rows])
+            if self.loads is not None:
+                loaded += np.matmul(permuted[:, -1], self.squared[rows])
+        return found, loaded
 
 
 @dataclass(frozen=True)
