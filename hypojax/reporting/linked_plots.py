@@ -150,7 +150,7 @@ def _groups(measured: _Measured, board: PlotBoard) -> Markup:
     place = Axis("place", grouping.name if grouping else "", "{0}", codes + board.source.data["jitter"], AxisEnds(-0.5, count - 0.5))
     shown = measured.axis(region)
     chosen = Axis("chosen", shown.label, "{0,0}", shown.values)
-    plot = board.points("groups", place, chosen)
+    plot = board.points("groups", place, chosen, changes=True)
     plot.xaxis.ticker = list(range(count))
     plot.xgrid.grid_line_color = None
     _boxes(plot)
@@ -192,7 +192,7 @@ class _Against:
         x, y = self.x, self.y
         if why := not_drawn(self.title, x.values, y.values, need=self.need):
             return _sentence(self.name, why)
-        board.points(self.name, x, y, groups=self.groups, dates=x.column == "date")
+        board.points(self.name, x, y, groups=self.groups, dates=x.column == "date", changes=bool(self.controls))
         line = _slope(board, self.name, x, y) if self.has_line else ""
         said = [related_words(x.values, y.values), self.words, line, beyond_words(x.values, y.values, (x.ends, y.ends))]
         return _figure(self.name, self.title, " ".join(filter(None, said)), self.controls)
@@ -274,16 +274,22 @@ def _told(measured: _Measured, board: PlotBoard) -> dict[str, Any]:
         first = next((one for one in plot.renderers if one.name in ("points", "group")), None)
         ends = [plot.x_range.start, plot.x_range.end, plot.y_range.start, plot.y_range.end]
         plots[name] = {"x": first.glyph.x, "y": first.glyph.y, "ends": ends} if first else {"ends": ends}
-    measures = {name: {"label": QUALITY[name], "ends": list(sound_limits(values))} for name, values in measured.quality.items()}
     return {
         "plots": plots,
         "pages": [measured.data.files.get(scan, "") for scan in measured.scans],
         "why": {row: measured.data.doubts[measured.scans[row]][0] for row in measured.doubtful.tolist()},
         "regions": region_entries(measured.volumes),
-        "measures": measures,
+        "measures": {name: _measure(measured, name, values) for name, values in measured.quality.items()},
         "colours": list(GROUP_COLOURS),
         "groupings": {found.name: _grouping(found) for found in measured.groupings},
     }
+
+
+def _measure(measured: _Measured, name: str, values: Values) -> dict[str, Any]:
+    """Name, axis and words of a measure of quality, for when it is chosen."""
+    ends, y = sound_limits(values), measured.axis("hypothalamus")
+    words = f"{related_words(values, y.values)} {beyond_words(values, y.values, (ends, y.ends))}".strip()
+    return {"label": QUALITY[name], "ends": list(ends), "words": words}
 
 
 def _grouping(found: ScanGroups) -> dict[str, Any]:

@@ -98,14 +98,19 @@ class PlotBoard:
         self.source.data[column] = values.astype(np.float64 if exact else np.float32)
         return column
 
-    def points(self, name: str, x: Axis, y: Axis, *, groups: ScanGroups | None = None, height: int = HEIGHT, dates: bool = False) -> Figure:
-        """A figure with one point a scan: by ``groups`` with colours of their own, else in those that the page chooses."""
-        plot = blank_plot(name, x, y, height=height, dates=dates)
+    def points(
+        self, name: str, x: Axis, y: Axis, *, groups: ScanGroups | None = None, dates: bool = False, changes: bool = False
+    ) -> Figure:
+        """A figure with one point a scan: by ``groups`` with colours of their own, else in those that the page chooses.
+
+        ``changes``: the page's script may show another column, whose arrows it makes itself.
+        """
+        plot = blank_plot(name, x, y, dates=dates)
         for axis in (x, y):
             self.add(axis.column, axis.values)
         shown = [self._scatter(plot, x, y)] if groups is None else [self._scatter(plot, x, y, group) for group in _parts(groups)]
         self._doubtful(plot, x.column, y.column)
-        arrows = self._arrows(plot, x, y)
+        arrows = self._arrows(plot, x, y, changes=changes)
         self._lit(plot, name)
         if groups is not None:
             legend_above(plot)
@@ -136,14 +141,14 @@ class PlotBoard:
             )
             ring.nonselection_glyph = None
 
-    def _arrows(self, plot: Figure, x: Axis, y: Axis) -> list[Figure]:
-        """Arrows at the border for scans beyond an axis."""
+    def _arrows(self, plot: Figure, x: Axis, y: Axis, *, changes: bool) -> list[Figure]:
+        """Arrows at the border for scans beyond an axis; none yet, but their place, where the axes may change."""
         from bokeh.models import ColumnDataSource
 
         known = np.isfinite(x.values) & np.isfinite(y.values)
         aside, above = beyond(x.values, x.ends), beyond(y.values, y.ends)
         rows = np.flatnonzero(known & ((aside != 0) | (above != 0)))
-        if not len(rows):
+        if not len(rows) and not changes:
             return []
         data = {
             "row": rows,

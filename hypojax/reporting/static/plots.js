@@ -13,6 +13,8 @@
 
   async function draw() {
     const {Document} = Bokeh.require("document");
+    // Without this, a button that is held down 0.3 s before the mouse moves draws no box, and a slow click opens no page.
+    Bokeh.require("core/ui_gestures").UIGestures.press_threshold = 1e8;
     const book = Document.from_json(data.document), models = book.roots(), all = [...book._all_models.values()];
     for (const model of models) plots[model.name] = model;
     const named = (name) => all.find((model) => model.name === name && model.type === "ColumnDataSource");
@@ -154,7 +156,7 @@
     plot.left[0].axis_label = `${entry.label} (${entry.unit})`;
     element("plot-groups-title").textContent = `${entry.label} by ${grouping ?? "scan"}`;
     boxes.data = boxesOf(values, groups);
-    arrowsOf(plot, values, entry.ends);
+    pointArrows("groups");
   }
 
   function boxesOf(values, groups) {
@@ -175,15 +177,17 @@
     return sorted[low] + (sorted[high] - sorted[low]) * (at - low);
   }
 
-  // Arrows at the border for what lies beyond the axis of the region that was chosen.
-  function arrowsOf(plot, values, [low, high]) {
-    const renderer = plot.renderers.find((one) => one.name === "beyond");
-    if (!renderer) return;
-    const rows = [...values.keys()].filter((row) => values[row] < low || values[row] > high);
-    renderer.data_source.data = {
-      row: rows, name: rows.map((row) => source.data.name[row]), at_x: rows.map((row) => source.data.place[row]),
-      at_y: rows.map((row) => bounded(values[row], low, high)), angle: rows.map((row) => (values[row] > high ? 0 : Math.PI)),
-      place: rows.map((row) => source.data.place[row]), chosen: rows.map((row) => values[row]),
+  // Arrows at the border for what lies beyond the axes of the columns that were chosen.
+  function pointArrows(name) {
+    const {x, y, ends: [left, right, low, high]} = data.plots[name], [across, up] = [source.data[x], source.data[y]];
+    const beyond = (value, first, last) => (value < first ? -1 : value > last ? 1 : 0);
+    const rows = [...across.keys()].filter((row) => Number.isFinite(across[row]) && Number.isFinite(up[row])
+      && (beyond(across[row], left, right) || beyond(up[row], low, high)));
+    plots[name].renderers.find((one) => one.name === "beyond").data_source.data = {
+      row: rows, name: rows.map((row) => source.data.name[row]),
+      at_x: rows.map((row) => bounded(across[row], left, right)), at_y: rows.map((row) => bounded(up[row], low, high)),
+      angle: rows.map((row) => Math.atan2(beyond(up[row], low, high), beyond(across[row], left, right)) - Math.PI / 2),
+      [x]: rows.map((row) => across[row]), [y]: rows.map((row) => up[row]),
     };
   }
 
@@ -194,7 +198,6 @@
       if (renderer.data_source === source) {
         for (const glyph of [renderer.glyph, renderer.selection_glyph, renderer.nonselection_glyph]) if (glyph?.setv) glyph.setv({x: {field: measure}});
       }
-      if (renderer.name === "beyond") renderer.visible = measure === element("plots-measure").options[0].value;
     }
     data.plots.quality.x = measure;
     data.plots.quality.ends = [...told.ends, ...data.plots.quality.ends.slice(2)];
@@ -203,7 +206,9 @@
     for (const tool of plot.toolbar.tools) {
       if (tool.type === "HoverTool") tool.tooltips = [["", "@name"], [told.label, `@${measure}{0.000}`], tool.tooltips[2]];
     }
-    litRow = null;
+    element("plot-quality-words").textContent = told.words;
+    pointArrows("quality");
+    litRow = undefined;
     light(null, "elsewhere");
   }
 

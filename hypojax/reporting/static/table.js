@@ -1,6 +1,6 @@
 // The table of all scans on a cohort page, from the data in #scans-data: sorted, filtered, and drawn only as far as it is seen.
 // Events of `document`: "scanschosen" (detail: rows, by) filters to rows that were chosen in the plots; "scanlit" (detail: row or null, by)
-// is told when a row is pointed at; "scansrated" (detail: object of scan name and rating) changes the column of ratings.
+// is told when a row is pointed at.
 "use strict";
 (() => {
   const told = document.getElementById("scans-data");
@@ -252,13 +252,6 @@
   document.addEventListener("scanschosen", (event) => {
     if (event.detail.by === "table") return;
     chosen = event.detail.rows.length ? new Set(event.detail.rows) : null;
-    show();
-  });
-  document.addEventListener("scansrated", (event) => {
-    const names = columns[place.scan].values, ratings = [...columns[place.rating].values];
-    names.forEach((name, row) => { if (Object.hasOwn(event.detail, name)) ratings[row] = event.detail[name]; });
-    columns[place.rating].values = ratings;
-    words = null;
     show();
   });
   frame.querySelector(".scans-filters").hidden = false;
