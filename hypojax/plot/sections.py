@@ -5,7 +5,7 @@ what is drawn amounts to the volumes of the table. The label map on the scan's o
 half a voxel from the one drawn here, since its voxels are other ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -180,8 +180,8 @@ def distance_title(offset: int) -> str:
     return f"{offset:+d} mm".replace("-", "−") if offset else "0 mm"
 
 
-def missing_sentence(cohort: xr.Dataset, scan: str) -> str:
-    """Why a scan has no pictures, in a sentence; empty where it has some."""
+def missing_sentence(cohort: xr.Dataset, scan: str, *, read: Callable[[], ScanBox | None] | None = None) -> str:
+    """Why a scan has no pictures, in a sentence; empty where it has some. ``read`` gives its box where that was read already."""
     row = cohort[["status", "reason"]].sel(scan=scan)
     status, reason = str(row["status"].item()), str(row["reason"].item()).replace("_", " ")
     if status == "failed":
@@ -189,7 +189,7 @@ def missing_sentence(cohort: xr.Dataset, scan: str) -> str:
     if status != "done":
         return "There is no picture yet, since the scan has not been measured."
     try:
-        found = read_box(cohort, scan)
+        found = read() if read else read_box(cohort, scan)
     except ScanError:
         return "There is no picture, since what is stored of the scan cannot be read; do the run again with --check."
     return "" if found else "There is no picture, since no hypothalamus is stored of this scan."

@@ -10,14 +10,16 @@ import numpy as np
 
 from hypojax.cohort.ratings import latest_ratings
 from hypojax.pages.rendering import render_page
+from hypojax.reason import ScanError
 from hypojax.reporting import cohort_words, how_measured, scan_counts
 from hypojax.reporting.early_and_late import early_and_late
 from hypojax.reporting.group_average import group_averages
 from hypojax.reporting.linked_plots import cohort_plots
 from hypojax.reporting.rating_section import rating_blocks
 from hypojax.reporting.report_data import ReportData
+from hypojax.reporting.scan_images import ScanImages
 from hypojax.reporting.scan_table import scan_rows
-from hypojax.reporting.section_pictures import SectionPicture, scan_sections
+from hypojax.reporting.section_pictures import SectionPicture, section_picture
 from hypojax.reporting.study_results import HEADER, read_results
 from hypojax.schema import SUBUNITS
 
@@ -118,8 +120,14 @@ def _doubtful(data: ReportData) -> Mapping[str, Any]:
 
 def _picture(data: ReportData, scan: str) -> SectionPicture | None:
     """The coronal section through the middle of the hypothalamus."""
-    sections = scan_sections(data.cohort, scan).get("coronal", [])
-    return sections[len(sections) // 2] if sections else None
+    try:
+        box = ScanImages(data.cohort, scan).box
+    except ScanError:
+        return None
+    if box is None:
+        return None
+    sections = box.sections("coronal")
+    return section_picture(sections[len(sections) // 2], box.window)
 
 
 def _sections(values: Mapping[str, Any]) -> list[tuple[str, str]]:

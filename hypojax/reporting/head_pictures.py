@@ -5,21 +5,17 @@ the face is (no mask, or one that may run into it) there is no picture at all, a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
-import xarray as xr
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool
 
-from hypojax.grid import Grid, to_voxel
-from hypojax.plot.sections import PLANES, SIDES, distance_title, level_lines, missing_sentence, upright
-from hypojax.reason import Reason, ScanError
+from hypojax.plot.sections import PLANES, SIDES, distance_title, level_lines, upright
+from hypojax.reason import ScanError
+from hypojax.reporting.scan_images import ScanHead, ScanImages
 from hypojax.reporting.section_pictures import SectionPicture, encoded, place_words, svg_path
-from hypojax.schema import BOX_SHAPE, HEAD_SHAPE, HEAD_SPACING
-from hypojax.volumes.flags import USUAL_ICV
-from hypojax.volumes.structure import bounding_box, clean_intracranial
+from hypojax.schema import HEAD_SHAPE, HEAD_SPACING
+from hypojax.volumes.structure import bounding_box
 
 REACH: Final = 15.0
 """mm outside the intracranial mask that are shown: scalp and skull, by which a mask is judged, and no face."""
@@ -30,58 +26,8 @@ SCALE: Final = 3
 WINDOW: Final = (1.0, 99.5)
 """Percentiles of the intensities within the mask that are drawn black and white."""
 
-UNSURE: Final = (Reason.PARTLY_BLANK, Reason.NO_BRAIN)
-"""Reasons of a missing intracranial volume with which its mask may run to anywhere."""
 
-LARGEST: Final = 1.25 * USUAL_ICV[1]
-"""mm³ beyond which a mask is taken to hold more than a cranium."""
-
-
-@dataclass(frozen=True)
-class ScanHead:
-    """The whole head of one scan.
-
-    Parameters
-    ----------
-    image
-        Intensities (z-score), 2 mm.
-    posterior
-        Cleaned posterior of the intracranial volume.
-    middle
-        Voxel in the middle of the box, where the hypothalamus was found.
-    missing_reason
-        Why there is no intracranial volume; empty where there is one.
-    """
-
-    image: Float32[np.ndarray, "a s r"]
-    posterior: Float32[np.ndarray, "a s r"]
-    middle: Int64[np.ndarray, "3"]
-    missing_reason: str
-
-    @cached_property
-    def level(self) -> float:
-        """Posterior beyond which as many voxels lie as the soft volume amounts to, as in the label map."""
-        counts = np.bincount(np.rint(self.posterior * 255).astype(np.uint8).ravel(), minlength=256)
-        above = counts[::-1].cumsum()[::-1]
-        return float(np.abs(above[1:] - float(self.posterior.sum(dtype=np.float64))).argmin() + 0.5) / 255
-
-    @cached_property
-    def mask(self) -> Bool[np.ndarray, "a s r"]:
-        """The intracranial mask."""
-        return self.posterior > self.level
-
-    @property
-    def fault(self) -> str:
-        """Why nothing says where the face is; empty where the mask does."""
-        millilitres = np.count_nonzero(self.mask) * HEAD_SPACING**3 / 1000
-        if not millilitres:
-            return "no intracranial mask was found"
-        if self.missing_reason in UNSURE:
-            return f"the intracranial mask is not to be relied on ({self.missing_reason.replace('_', ' ')})"
-        return f"the intracranial mask holds {millilitres:,.0f} ml, more than a cranium" if millilitres > LARGEST / 1000 else ""
-
-
-def head_sections(cohort: xr.Dataset, scan: str, *, whole_head: bool) -> list[SectionPicture]:
+def head_sections(images: ScanImages, *, whole_head: bool) -> list[SectionPicture]:
     """Nine pictures of the head of a scan: three coronal (front to back), three sagittal (left to right), three axial (top to bottom).
 
     The middle one of each three goes through the middle of the hypothalamus, the others lie halfway from there to the border of the
@@ -89,10 +35,8 @@ def head_sections(cohort: xr.Dataset, scan: str, *, whole_head: bool) -> list[Se
 
     Parameters
     ----------
-    cohort
-        As `hypojax.open_cohort` gives it.
-    scan
-        Its id.
+    images
+        Of the scan.
     whole_head
         Show everything, the face too; otherwise what lies beyond 15 mm outside the intracranial mask is blank, and there is no picture
         where there is no mask to go by.
@@ -103,7 +47,7 @@ def head_sections(cohort: xr.Dataset, scan: str, *, whole_head: bool) -> list[Se
         USAGE: the extra ``report`` is not installed.
     """
     try:
-        head = _read_head(cohort, scan)
+        head = images.head
     except ScanError:
         return []
     if head is None or (head.fault and not whole_head):
@@ -113,11 +57,11 @@ def head_sections(cohort: xr.Dataset, scan: str, *, whole_head: bool) -> list[Se
     return [_picture(head, plane, index, part, whole_head=whole_head, window=window) for plane, index in _places(head)]
 
 
-def head_sentence(cohort: xr.Dataset, scan: str, *, whole_head: bool) -> str:
+def head_sentence(images: ScanImages, *, whole_head: bool) -> str:
     """What is not to be seen in the pictures of a head, and why."""
-    if missing := missing_sentence(cohort, scan):
-        return missing
-    head = _read_head(cohort, scan)
+    if images.missing:
+        return images.missing
+    head = images.head
     if head is None:
         return "There is no picture, since no head is stored of this scan."
     if head.fault and not whole_head:
@@ -143,20 +87,6 @@ def near_mask(mask: Bool[np.ndarray, "n u v"], index: int, *, reach: float = REA
         parts = [wide.take(range(start, start + squared.shape[axis]), axis) + (start - steps) ** 2 for start in range(2 * steps + 1)]
         squared = np.minimum.reduce(parts)
     return squared <= reach**2
-
-
-def _read_head(cohort: xr.Dataset, scan: str) -> ScanHead | None:
-    """The head of a scan; None where nothing is stored."""
-    row = cohort[["head_image", "head_posterior", "head_affine", "box_affine", "missing_reason"]].sel(scan=scan)
-    row = row.compute(scheduler="synchronous")
-    image, posterior = row["head_image"].values, row["head_posterior"].values
-    if np.isnan(image).any() or np.isnan(posterior).any():
-        return None
-    grid = Grid(HEAD_SHAPE, row["head_affine"].values.astype(np.float64))
-    cleaned = clean_intracranial(np.rint(posterior * 255).astype(np.uint8), grid, np.ones(HEAD_SHAPE, bool))
-    box = Grid(BOX_SHAPE, row["box_affine"].values.astype(np.float64))
-    middle = np.clip(np.rint(to_voxel(grid.affine, box.centre)), 0, np.array(HEAD_SHAPE) - 1).astype(np.int64)
-    return ScanHead(image, cleaned, middle, str(row["missing_reason"].sel(region="icv").item()))
 
 
 def _window(head: ScanHead) -> tuple[float, float]:

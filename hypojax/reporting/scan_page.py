@@ -19,8 +19,9 @@ from hypojax.reporting.doubts import flag_in_words
 from hypojax.reporting.head_pictures import head_sections, head_sentence
 from hypojax.reporting.quality_words import quality_rows
 from hypojax.reporting.report_data import ReportData
+from hypojax.reporting.scan_images import ScanImages
 from hypojax.reporting.scan_volumes import volume_rows
-from hypojax.reporting.section_pictures import SectionPicture, no_pictures, scan_sections
+from hypojax.reporting.section_pictures import SectionPicture, scan_sections
 from hypojax.reporting.viewer_data import viewer_script
 from hypojax.schema import SUBUNITS
 
@@ -52,22 +53,23 @@ def scan_page(data: ReportData, scan: str) -> dict[str, bytes]:
         The scan's id; it has a file in ``data.files``.
     """
     file = data.files[scan]
-    script = PurePosixPath(file).with_suffix(".js")
+    images, script = ScanImages(data.cohort, scan), PurePosixPath(file).with_suffix(".js")
     try:
-        volumes = viewer_script(data.cohort, scan, whole_head=data.settings.whole_head)
+        volumes = viewer_script(images, whole_head=data.settings.whole_head)
     except ScanError:
         volumes = b""
-    values = {**scan_values(data, scan), "volumes_script": script.name if volumes else ""}
+    values = {**scan_values(data, images), "volumes_script": script.name if volumes else ""}
     page = render_page("scan.html", values, folders=FOLDERS).encode()
     return {file: page, str(script): volumes} if volumes else {file: page}
 
 
-def scan_values(data: ReportData, scan: str) -> dict[str, Any]:
+def scan_values(data: ReportData, images: ScanImages) -> dict[str, Any]:
     """What the template shows of a scan."""
+    scan = images.scan
     row = data.cohort.drop_dims([dim for dim in ("anterior", "head_anterior") if dim in data.cohort.dims]).sel(scan=scan)
     text = {name: str(row[name].item()) if name in row else usual for name, usual in TEXTS.items()}
     rows, norms = volume_rows(data.cohort, scan, norms=data.settings.norms)
-    strips, heads, whole_head = _strips(data.cohort, scan), _heads(data, scan), data.settings.whole_head
+    strips, heads, whole_head = _strips(images), _heads(data, images), data.settings.whole_head
     return {
         "name": data.names[scan],
         "scan": scan,
@@ -77,9 +79,9 @@ def scan_values(data: ReportData, scan: str) -> dict[str, Any]:
         "text": text,
         "links": links(data, scan),
         "strips": strips,
-        "no_pictures": "" if strips else no_pictures(data.cohort, scan),
+        "no_pictures": "" if strips else images.missing,
         "heads": heads,
-        "no_heads": "" if heads and not rows[0].missing else head_sentence(data.cohort, scan, whole_head=whole_head),
+        "no_heads": "" if heads and not rows[0].missing else head_sentence(images, whole_head=whole_head),
         "whole_head": whole_head,
         "volumes": rows,
         "norms": norms,
@@ -136,9 +138,9 @@ def _flags(row: xr.Dataset) -> list[tuple[str, str]]:
     return [(visible(flag).replace("_", " "), flag_in_words(flag)) for flag in carried]
 
 
-def _strips(cohort: xr.Dataset, scan: str) -> list[dict[str, Any]]:
+def _strips(images: ScanImages) -> list[dict[str, Any]]:
     """Sections by plane, in the order of a page."""
-    found = scan_sections(cohort, scan)
+    found = scan_sections(images)
     return [
         {"plane": plane, "title": title, "way": way, "pictures": _pictures(found[plane])}
         for plane, title, way in PLANES
@@ -146,10 +148,10 @@ def _strips(cohort: xr.Dataset, scan: str) -> list[dict[str, Any]]:
     ]
 
 
-def _heads(data: ReportData, scan: str) -> list[dict[str, Any]]:
+def _heads(data: ReportData, images: ScanImages) -> list[dict[str, Any]]:
     """Sections through the whole head, where they can be drawn."""
     try:
-        return _pictures(head_sections(data.cohort, scan, whole_head=data.settings.whole_head))
+        return _pictures(head_sections(images, whole_head=data.settings.whole_head))
     except ScanError:
         return []
 

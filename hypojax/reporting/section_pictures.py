@@ -10,11 +10,11 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Float32, Float64
 
-from hypojax.plot.sections import PLANES, SIDES, Section, distance_title, missing_sentence, moved, read_box
+from hypojax.plot.sections import PLANES, SIDES, Section, distance_title, moved
 from hypojax.reason import HypojaxError, Reason, ScanError
+from hypojax.reporting.scan_images import ScanImages
 from hypojax.schema import LABELS
 
 SCALE: Final = 6
@@ -83,20 +83,18 @@ class SectionPicture(NamedTuple):
         return GreyPicture(self.image, self.width, self.height).source
 
 
-def scan_sections(cohort: xr.Dataset, scan: str) -> Mapping[str, list[SectionPicture]]:
+def scan_sections(images: ScanImages) -> Mapping[str, list[SectionPicture]]:
     """Pictures of all sections through the hypothalamus of a scan, one a millimetre.
 
     Parameters
     ----------
-    cohort
-        As `hypojax.open_cohort` gives it.
-    scan
-        Its id.
+    images
+        Of the scan.
 
     Returns
     -------
     ``coronal`` (front to back), ``sagittal`` (left to right) and ``axial`` (top to bottom); nothing where the scan has no posterior,
-    which `no_pictures` explains.
+    which ``images.missing`` explains.
 
     Raises
     ------
@@ -104,15 +102,10 @@ def scan_sections(cohort: xr.Dataset, scan: str) -> Mapping[str, list[SectionPic
         USAGE: the extra ``report`` is not installed.
     """
     try:
-        box = read_box(cohort, scan)
+        box = images.box
     except ScanError:
         return {}
-    return {plane: [_picture(section, box.window) for section in box.sections(plane)] for plane in PLANES} if box else {}
-
-
-def no_pictures(cohort: xr.Dataset, scan: str) -> str:
-    """Why a scan has no pictures, in a sentence; empty where it has some."""
-    return missing_sentence(cohort, scan)
+    return {plane: [section_picture(section, box.window) for section in box.sections(plane)] for plane in PLANES} if box else {}
 
 
 def encoded(image: Float32[np.ndarray, "rows columns"], window: tuple[float, float], *, scale: int) -> GreyPicture:
@@ -167,8 +160,8 @@ def place_words(plane: str, offset: int) -> str:
     )
 
 
-def _picture(section: Section, window: tuple[float, float]) -> SectionPicture:
-    """A section as WebP and SVG."""
+def section_picture(section: Section, window: tuple[float, float]) -> SectionPicture:
+    """A section as WebP and SVG; ``window``: intensities that are black and white."""
     picture = encoded(section.image, window, scale=SCALE)
     lines: dict[int, list[Float64[np.ndarray, "n 2"]]] = {}
     for label, points in section.outlines:

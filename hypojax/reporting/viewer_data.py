@@ -17,7 +17,8 @@ from jaxtyping import Float32, Float64, Int, UInt8
 from scipy import ndimage
 
 from hypojax.grid import Affine, Grid, to_voxel, to_world
-from hypojax.plot.sections import FINE, ScanBox, read_box
+from hypojax.plot.sections import FINE, ScanBox
+from hypojax.reporting.scan_images import ScanImages
 from hypojax.scans.nifti_file import nifti_image
 from hypojax.schema import BOX_SHAPE, HEAD_IMAGE_RANGE, HEAD_SHAPE, LABELS, SUBUNITS
 from hypojax.volumes.structure import clean_intracranial
@@ -38,15 +39,13 @@ COMPRESSION: Final = 6
 """Of gzip; 9 takes three times as long for one per cent less."""
 
 
-def viewer_script(cohort: xr.Dataset, scan: str, *, whole_head: bool = False) -> bytes:
+def viewer_script(images: ScanImages, *, whole_head: bool = False) -> bytes:
     """The script that gives the viewer its volumes; empty where the scan has no labels to show.
 
     Parameters
     ----------
-    cohort
-        As `hypojax.open_cohort` gives it.
-    scan
-        Its id.
+    images
+        Of the scan.
     whole_head
         Whether the head with its face is a part of it.
 
@@ -55,17 +54,17 @@ def viewer_script(cohort: xr.Dataset, scan: str, *, whole_head: bool = False) ->
     ScanError
         What is stored of the scan cannot be read.
     """
-    volumes = viewer_volumes(cohort, scan, whole_head=whole_head)
+    volumes = viewer_volumes(images, whole_head=whole_head)
     return f"window.{NAME}={json.dumps(volumes, separators=(',', ':'))};\n".encode() if volumes else b""
 
 
-def viewer_volumes(cohort: xr.Dataset, scan: str, *, whole_head: bool = False) -> dict[str, Any]:
+def viewer_volumes(images: ScanImages, *, whole_head: bool = False) -> dict[str, Any]:
     """The volumes by name, ``box`` and ``head``, as JSON has them; parameters and errors as `viewer_script`.
 
     Each has ``image`` and ``labels`` (gzipped NIfTI, base64), ``window`` (values of ``image`` that are black and white), and ``centre``,
     where the viewer begins: a place within the left hypothalamus (the right one where there is no left) next to its middle, mm, RAS+.
     """
-    box = read_box(cohort, scan)
+    cohort, scan, box = images.cohort, images.scan, images.box
     if box is None:
         return {}
     affine = cohort["box_affine"].sel(scan=scan).values.astype(np.float64)

@@ -15,7 +15,8 @@ from hypojax.grid import to_voxel, to_world
 from hypojax.phantom import Phantom, subunit_coverage
 from hypojax.plot.sections import FINE, PLANES, Section, box_labels, contours, enclosed_area, read_box
 from hypojax.reason import Reason
-from hypojax.reporting.section_pictures import SCALE, SectionPicture, no_pictures, scan_sections
+from hypojax.reporting.scan_images import ScanImages
+from hypojax.reporting.section_pictures import SCALE, SectionPicture, scan_sections
 from hypojax.schema import LABELS, PARTS, REGIONS
 
 SCAN = str(made_cohort(1)["scan"].values[0])
@@ -42,7 +43,7 @@ def paths(picture: SectionPicture) -> dict[int, list[np.ndarray]]:
 
 
 def test_a_section_a_millimetre_through_the_hypothalamus_in_every_plane_with_a_picture_of_its_size() -> None:
-    pictures = scan_sections(made_cohort(1), SCAN)
+    pictures = scan_sections(ScanImages(made_cohort(1), SCAN))
     assert list(pictures) == ["coronal", "sagittal", "axial"]
     assert [p.title for p in pictures["coronal"]] == [f"+{n} mm" for n in range(6, 0, -1)] + ["0 mm"] + [f"−{n} mm" for n in range(1, 8)]
     assert [p.title for p in pictures["sagittal"]] == [f"−{n} mm" for n in range(9, 3, -1)] + [f"+{n} mm" for n in range(3, 9)]
@@ -69,7 +70,7 @@ def test_outlines_enclose_the_volume_of_every_subunit_and_touch_each_other() -> 
 
 @pytest.mark.parametrize(("left", "right"), [(1.2, 0.8), (0.8, 1.2)])
 def test_left_is_on_the_left_and_front_and_top_are_where_the_letters_say(left: float, right: float) -> None:
-    pictures = scan_sections(with_phantom(Phantom(left=left, right=right)), SCAN)
+    pictures = scan_sections(ScanImages(with_phantom(Phantom(left=left, right=right)), SCAN))
     for plane in ("coronal", "axial"):
         size = {"L": 0.0, "R": 0.0}
         for picture in pictures[plane]:
@@ -91,7 +92,7 @@ def test_left_is_on_the_left_and_front_and_top_are_where_the_letters_say(left: f
 
 
 def test_axial_sections_have_the_front_on_top() -> None:
-    for picture in scan_sections(made_cohort(1), SCAN)["axial"]:
+    for picture in scan_sections(ScanImages(made_cohort(1), SCAN))["axial"]:
         heights = {label: np.concatenate(lines)[:, 1].mean() for label, lines in paths(picture).items()}
         assert all(heights[front] < heights[back] for back, front in ((3, 1), (8, 6)) if {back, front} <= set(heights))
 
@@ -101,7 +102,7 @@ def test_a_voxel_of_the_image_and_its_label_lie_on_the_same_pixels() -> None:
     box = read_box(cohort, SCAN)
     assert box is not None
     image = np.where(box.labels[::FINE, ::FINE, ::FINE] > 0, np.float32(3), np.float32(-3))
-    for plane, pictures in scan_sections(cohort.assign(image=(cohort["image"].dims, image[None])), SCAN).items():
+    for plane, pictures in scan_sections(ScanImages(cohort.assign(image=(cohort["image"].dims, image[None])), SCAN)).items():
         for picture in pictures:
             bright = np.asarray(Image.open(BytesIO(picture.image)).convert("L")) > 127
             places = np.concatenate([np.concatenate(lines) for lines in paths(picture).values()])
@@ -147,13 +148,13 @@ def test_small_labels_keep_an_outline_and_holes_have_one_of_their_own() -> None:
 def test_a_scan_without_posterior_has_no_picture_but_a_sentence(tmp_path: Path) -> None:
     stored = stored_cohort(tmp_path, 1, failures={"sub-99": Reason.TRUNCATED}, pending=["sub-98"])
     cohort = open_cohort(stored)
-    assert len(scan_sections(cohort, "sub-01")) == 3
-    assert no_pictures(cohort, "sub-01") == ""
+    assert len(scan_sections(ScanImages(cohort, "sub-01"))) == 3
+    assert ScanImages(cohort, "sub-01").missing == ""
     for scan, words in {"sub-99": "could not be measured (truncated)", "sub-98": "has not been measured"}.items():
-        assert scan_sections(cohort, scan) == {}
-        assert words in no_pictures(cohort, scan)
+        assert scan_sections(ScanImages(cohort, scan)) == {}
+        assert words in ScanImages(cohort, scan).missing
     chunk = next((stored / "cohort.zarr" / "posterior" / "c").rglob("0"))
     target = chunk if chunk.is_file() else next(path for path in chunk.rglob("*") if path.is_file())
     target.write_bytes(target.read_bytes()[:-3])
-    assert scan_sections(cohort, "sub-01") == {}
-    assert "cannot be read" in no_pictures(cohort, "sub-01")
+    assert scan_sections(ScanImages(cohort, "sub-01")) == {}
+    assert "cannot be read" in ScanImages(cohort, "sub-01").missing

@@ -14,6 +14,7 @@ from hypojax import open_cohort
 from hypojax.grid import to_world
 from hypojax.phantom import HYPOTHALAMUS_CENTRE
 from hypojax.plot.sections import FINE, read_box
+from hypojax.reporting.scan_images import ScanImages
 from hypojax.reporting.viewer_data import INTRACRANIAL, NAME, viewer_script, viewer_volumes
 
 COHORT = made_cohort(2)
@@ -27,7 +28,7 @@ def loaded(volume: dict[str, str], name: str) -> Nifti1Image:
 
 
 def test_a_voxel_of_the_viewer_lies_where_it_lies_in_the_scan() -> None:
-    volume = viewer_volumes(COHORT, SCAN)["box"]
+    volume = viewer_volumes(ScanImages(COHORT, SCAN))["box"]
     image, labels = loaded(volume, "image"), loaded(volume, "labels")
     affine = COHORT["box_affine"].sel(scan=SCAN).values
     assert np.allclose(image.affine, affine)
@@ -45,7 +46,7 @@ def test_a_voxel_of_the_viewer_lies_where_it_lies_in_the_scan() -> None:
 
 def test_labels_and_intensities_are_those_of_the_section_pictures() -> None:
     box = read_box(COHORT, SCAN)
-    volume = viewer_volumes(COHORT, SCAN)["box"]
+    volume = viewer_volumes(ScanImages(COHORT, SCAN))["box"]
     assert box is not None
     assert np.array_equal(np.asarray(loaded(volume, "labels").dataobj), box.labels)
     grey = np.asarray(loaded(volume, "image").dataobj)
@@ -55,8 +56,8 @@ def test_labels_and_intensities_are_those_of_the_section_pictures() -> None:
 
 
 def test_the_head_is_there_only_where_it_is_asked_for() -> None:
-    assert set(viewer_volumes(COHORT, SCAN)) == {"box"}
-    volumes = viewer_volumes(COHORT, SCAN, whole_head=True)
+    assert set(viewer_volumes(ScanImages(COHORT, SCAN))) == {"box"}
+    volumes = viewer_volumes(ScanImages(COHORT, SCAN), whole_head=True)
     volume = volumes["head"]
     image, labels = loaded(volume, "image"), np.asarray(loaded(volume, "labels").dataobj)
     assert np.allclose(image.affine, COHORT["head_affine"].sel(scan=SCAN).values)
@@ -75,14 +76,14 @@ def test_the_head_is_there_only_where_it_is_asked_for() -> None:
 def test_a_head_without_intracranial_volume_has_no_outline_of_it() -> None:
     volumes = COHORT["volume_mm3"].copy()
     volumes.loc[{"region": "icv"}] = np.nan
-    volume = viewer_volumes(COHORT.assign(volume_mm3=volumes), SCAN, whole_head=True)["head"]
+    volume = viewer_volumes(ScanImages(COHORT.assign(volume_mm3=volumes), SCAN), whole_head=True)["head"]
     assert not (np.asarray(loaded(volume, "labels").dataobj) == INTRACRANIAL).any()
 
 
 def test_the_script_is_small_plain_and_always_the_same(tmp_path: Path) -> None:
     cohort = open_cohort(stored_cohort(tmp_path, 1))
-    script = viewer_script(cohort, "sub-01")
-    assert script == viewer_script(cohort, "sub-01")
+    script = viewer_script(ScanImages(cohort, "sub-01"))
+    assert script == viewer_script(ScanImages(cohort, "sub-01"))
     assert len(script) < 150_000
     head, body = script.decode("ascii").split("=", 1)
     assert head == f"window.{NAME}"
@@ -92,4 +93,4 @@ def test_the_script_is_small_plain_and_always_the_same(tmp_path: Path) -> None:
 
 
 def test_a_scan_without_labels_has_no_script() -> None:
-    assert viewer_script(COHORT.assign(posterior=COHORT["posterior"] * 0), SCAN) == b""
+    assert viewer_script(ScanImages(COHORT.assign(posterior=COHORT["posterior"] * 0), SCAN)) == b""
