@@ -77,8 +77,10 @@ class ReportVerb(Verb):
         from hypojax.reporting.paper_figures import write_figures
         from hypojax.reporting.report_data import read_report_data
 
-        folder = report_run.report_folder(self.place, out=self.out, share=self.settings.share) / report_run.FIGURES
-        screen.written(write_figures(read_report_data(self.place, self.settings), self.figure, folder))
+        folder = report_run.report_folder(self.place, out=self.out, share=self.settings.share)
+        data = read_report_data(self.place, self.settings)
+        report_run.claim_folder(folder, share=self.settings.share)
+        screen.written(write_figures(data, self.figure, folder / report_run.FIGURES))
         return OK
 
     def _serve(self, screen: Screen, folder: Path) -> None:

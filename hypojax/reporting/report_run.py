@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
-from hypojax.reason import Reason, RunError
+from hypojax.reason import Reason, RunError, visible
 from hypojax.reporting.page_log import LOG, SCANS, DrawnPage, PageLog, page_inputs
 from hypojax.reporting.page_workers import PageResult, draw_pages
 from hypojax.reporting.rating_section import DATA_SCRIPT, rating_script
@@ -14,7 +14,7 @@ from hypojax.storage import Disk, Place, locate, on_disk, remote
 from hypojax.storage import place as put
 from hypojax.tables.cells import counted
 
-__all__ = ["ReportCallback", "ReportResult", "check_extra", "report", "report_folder", "write_report"]
+__all__ = ["ReportCallback", "ReportResult", "check_extra", "claim_folder", "report", "report_folder", "write_report"]
 
 INDEX: Final = "index.html"
 REPORT: Final = "report"
@@ -25,6 +25,9 @@ STATIC: Final = "static"
 FIGURES: Final = "figures"
 MARK: Final = "shared.txt"
 """File that says of a folder that it holds a report to pass on."""
+
+OWN_FILES: Final = frozenset({INDEX, STATIC, SCANS, LOG, MARK, FIGURES})
+"""Names of files and folders that a report has."""
 
 EXTRA: Final = ("bokeh", "matplotlib", "PIL")
 """Packages of the extra ``report``."""
@@ -103,8 +106,8 @@ def report(
     Raises
     ------
     RunError
-        ``NOTHING_FOUND``: there is no cohort; ``STORE_DAMAGED``; ``USAGE``: a scan or column does not exist, a bucket without ``out``, or
-        the extra ``report`` is not installed; ``NOT_WRITABLE`` or ``DISK_FULL``.
+        ``NOTHING_FOUND``: there is no cohort; ``STORE_DAMAGED``; ``USAGE``: a scan or column does not exist, a bucket without ``out``, a
+        folder with files that are no report's (`claim_folder`), or the extra ``report`` is not installed; ``NOT_WRITABLE`` or ``DISK_FULL``.
 
     Examples
     --------
@@ -115,8 +118,7 @@ def report(
     check_extra()
     folder = report_folder(place, out=out, share=settings.share)
     data = read_report_data(place, settings, ratings=folder if remote(locate(place)) else None)
-    if settings.share:
-        _refuse_names(folder)
+    claim_folder(folder, share=settings.share)
     return write_report(data, folder, callback=callback)
 
 
@@ -175,16 +177,28 @@ def check_extra() -> None:
         raise RunError(Reason.USAGE, f"a report needs {named}, which is not installed; run: {INSTALL}")
 
 
-def _refuse_names(folder: Path) -> None:
-    """Refuse to write pages to pass on into a folder with anything else in it, which would be passed on too."""
-    known = {INDEX, STATIC, SCANS, LOG, MARK, FIGURES}
-    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if found and (MARK not in found or set(found) - known):
-        other = next((name for name in found if name not in known), INDEX)
-        raise RunError(
-            Reason.USAGE, f"{folder} has other files in it ({other}), and a report to share needs a folder of its own: --out FOLDER"
-        )
-    put(folder / MARK, b"Made by hypojax report --share\n", through=False)
+def claim_folder(folder: Path, *, share: bool) -> None:
+    """Refuse to draw into a folder whose files a report would replace, delete, or pass on; mark that of a report to share.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``: a report to share would lie among other files, one with names in the folder of one to share, or there are files of the
+        names that a report writes and deletes which no report made.
+    """
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    others = sorted(found - OWN_FILES) or [INDEX]
+    if share and found and (MARK not in found or found - OWN_FILES):
+        why = f"has other files in it ({visible(others[0])}), and a report to share needs a folder of its own"
+    elif not share and MARK in found:
+        why = "holds a report to share, and this one has names in it; it needs a folder of its own"
+    elif LOG not in found and (foreign := sorted(found & {INDEX, STATIC, SCANS})):
+        why = f"has {foreign[0]} in it, which no report made and this one would replace"
+    else:
+        if share:
+            put(folder / MARK, b"Made by hypojax report --share\n", through=False)
+        return
+    raise RunError(Reason.USAGE, f"{visible(str(folder))} {why}: --out FOLDER")
 
 
 def _place_static(folder: Path) -> None:

@@ -21,7 +21,7 @@ from hypojax.reporting import page_workers
 from hypojax.reporting.page_log import LOG, DrawnPage, PageLog, page_inputs
 from hypojax.reporting.page_workers import PageWorker
 from hypojax.reporting.report_data import ReportSettings, page_files, read_report_data, report_data
-from hypojax.reporting.report_run import REPORT, SHARED, report, write_report
+from hypojax.reporting.report_run import FIGURES, REPORT, SHARED, claim_folder, report, write_report
 from hypojax.schema import REGIONS
 from hypojax.store import CohortStore
 
@@ -223,11 +223,29 @@ def test_a_report_to_pass_on_has_no_name_path_or_date_in_any_byte(tmp_path: Path
     assert not re.search(rb"\b20[0-9]{2}-[01][0-9]-[0-3][0-9]\b", found.index.read_bytes())
 
 
-def test_a_report_to_pass_on_needs_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_a_report_to_pass_on_and_one_with_names_do_not_share_a_folder(tmp_path: Path) -> None:
     stored_cohort(tmp_path, 1)
+    shared = ReportSettings(share=True, jobs=1)
     report(tmp_path, settings=ONE)
     with pytest.raises(RunError, match=r"a report to share needs a folder of its own"):
-        report(tmp_path, out=tmp_path / REPORT, settings=ReportSettings(share=True))
+        report(tmp_path, out=tmp_path / REPORT, settings=shared)
+    claim_folder(tmp_path / SHARED, share=True)
+    (tmp_path / SHARED / FIGURES).mkdir()  # as `--share --figure` leaves it
+    assert report(tmp_path, settings=shared).pages == 1
+    with pytest.raises(RunError, match=r"holds a report to share"):
+        report(tmp_path, out=tmp_path / SHARED, settings=ONE)
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_no_file_is_lost_in_a_folder_that_is_no_report(tmp_path: Path, *, share: bool) -> None:
+    """A report deletes what lies in its folder ``scans`` and is no page: it must be its own."""
+    stored_cohort(tmp_path / "out", 1)
+    theirs = tmp_path / "theirs" / "scans" / "sub-01_T1w.nii.gz"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"years of work")
+    with pytest.raises(RunError, match=r"theirs .*--out FOLDER"):
+        report(tmp_path / "out", out=tmp_path / "theirs", settings=ReportSettings(share=share, jobs=1))
+    assert contents(tmp_path / "theirs") == {"scans/sub-01_T1w.nii.gz": b"years of work"}
 
 
 def test_numbers_on_the_page_are_those_of_volumes_tsv(tmp_path: Path) -> None:
