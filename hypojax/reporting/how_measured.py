@@ -1,11 +1,10 @@
 """How a cohort was measured: versions and weights, the model cards in brief, a methods paragraph to paste, and references."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from hypojax.reason import RunError
 from hypojax.release import STAGES, released_folder
 from hypojax.reporting.reason_words import failure_words
 from hypojax.reporting.report_data import ReportData
+from hypojax.reporting.shared_cohort import uses_ensemble
 from hypojax.tables.cells import counted
 
 NETWORKS: Final = {"head": "Whole head, 2 mm: intracranial volume, and where the hypothalamus is", "box": "40 mm box, 1 mm: ten subunits"}
@@ -98,7 +98,7 @@ def methods_paragraph(data: ReportData) -> str:
     hashes = {stage: str(attributes.get(f"weights_{stage}_sha256", ""))[:12] for stage in STAGES}
     weights = ", ".join(f"{stage} {digest}" for stage, digest in hashes.items() if digest)
     software = f"hypojax {attributes.get('hypojax', '(version not recorded)')}{f' (weights: {weights})' if weights else ''}"
-    ensemble = " The mean of five networks of a cross-validation was used for the box." if _settings(attributes).get("ensemble") else ""
+    ensemble = " The mean of five networks of a cross-validation was used for the box." if uses_ensemble(attributes) else ""
     return " ".join((METHODS.format(software=software, ensemble=ensemble), *_counts(data, int(done.sum()))))
 
 
@@ -117,23 +117,14 @@ def _counts(data: ReportData, done: int) -> Iterator[str]:
         yield f"Not measured: {'; '.join(f'{words} ({count})' for words, count in reasons.most_common())}."
     without = int((np.isnan(cohort["volume_mm3"].sel(region="icv").values) & (status == "done")).sum())
     if without:
-        yield f"The intracranial volume is missing in {without:,} of them."
+        yield f"The intracranial volume is missing in {without:,} of the measured {'scan' if done == 1 else 'scans'}."
     flagged = int((cohort["flagged"].values.any(axis=1) & (status == "done")).sum())
     if flagged:
         yield f"Quality flags marked {counted(flagged, 'scan')}."
-    rated = data.ratings["scan"].nunique()
-    if rated:
-        raters = counted(data.ratings["rater"].nunique(), "rater")
+    ratings = data.ratings[data.ratings["scan"].isin(cohort["scan"].values)]
+    if rated := ratings["scan"].nunique():
+        raters = counted(ratings["rater"].nunique(), "rater")
         yield f"{counted(rated, 'scan was', many='scans were')} rated by eye by {raters}."
-
-
-def _settings(attributes: Mapping[Any, Any]) -> dict[str, Any]:
-    """Settings of the run; empty where they are not recorded."""
-    try:
-        found = json.loads(str(attributes.get("run_settings", "{}")))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _card(stage: str, sha256: str) -> CardExtract:

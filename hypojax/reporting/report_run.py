@@ -107,7 +107,7 @@ def report(
     ------
     RunError
         ``NOTHING_FOUND``: there is no cohort; ``STORE_DAMAGED``; ``USAGE``: a scan or column does not exist, a bucket without ``out``, a
-        folder with files that are no report's (`claim_folder`), or the extra ``report`` is not installed; ``NOT_WRITABLE`` or ``DISK_FULL``.
+        folder with files of others (`claim_folder`), or the extra ``report`` is not installed; ``NOT_WRITABLE`` or ``DISK_FULL``.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ KEPT: Final = (
     *("weights_head_sha256", "weights_box_sha256", "settings"),
 )
 """Attributes of a cohort that say how it was measured, and nothing of where or when."""
+
+RUN_SETTINGS: Final = "run_settings"
+"""Attribute with the settings of a run; all others of them can hold names and paths."""
 
 FAILED: Final = "not measured; the reason is given, the sentence is left out because it can hold names"
 
@@ -42,7 +45,17 @@ def share_cohort(cohort: xr.Dataset) -> xr.Dataset:
         .assign_coords({name: _texts(values) for name, values in coordinates.items()})
         .drop_attrs(deep=False)
         .assign_attrs({name: _without_paths(value) for name, value in cohort.attrs.items() if name in KEPT})
+        .assign_attrs({RUN_SETTINGS: json.dumps({"ensemble": uses_ensemble(cohort.attrs)})})
     )
+
+
+def uses_ensemble(attributes: Mapping[Any, Any]) -> bool:
+    """Whether several networks measured together, by the settings of the run."""
+    try:
+        found = json.loads(str(attributes.get(RUN_SETTINGS, "{}")))
+    except ValueError:
+        return False
+    return isinstance(found, dict) and bool(found.get("ensemble"))
 
 
 def shared_names(number: int) -> list[str]:

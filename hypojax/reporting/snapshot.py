@@ -60,5 +60,4 @@ def store_root(place: Place) -> Location:
 
 def _attributes(store: CohortStore) -> dict[str, object]:
     """What the root of the store tells of versions, weights and settings."""
-    made = {name: "; ".join(values) for name, values in store.index.provenance.items()}
-    return {**made, "settings": json.dumps(dict(store.index.settings))}
+    return {**store.index.provenance, "settings": json.dumps(dict(store.index.settings))}

@@ -60,6 +60,7 @@ def stored_cohort(
     failures: Mapping[str, Reason] | None = None,
     pending: Sequence[str] = (),
     columns: Mapping[str, Mapping[str, Any]] | None = None,
+    provenance: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Path:
     """The output of a run: a store with so many measured scans, and those that failed or wait; ``columns``: scan → of its person."""
@@ -74,7 +75,7 @@ def stored_cohort(
         ScanEntry(scan=name, path=f"/home/somebody/bids/{name}_T1w.nii.gz", entities={}, columns=dict(given.get(name, {})))
         for name in every
     ]
-    made = {"hypojax": "0.1.0", "weights_head_sha256": "ab" * 32, "weights_box_sha256": "cd" * 32}
+    made = {"hypojax": "0.1.0", "weights_head_sha256": "ab" * 32, "weights_box_sha256": "cd" * 32, **(provenance or {})}
     store = CohortStore.create(folder / "cohort.zarr", scans=entries, settings={"weights": "ab12"}, provenance=made)
     for name in names:
         store.write_native(name, _native())

@@ -15,11 +15,12 @@ from report_cohorts import FAILURES, HOSTILE, made_cohort, stored_cohort
 from hypojax.reporting.cohort_page import cohort_page
 from hypojax.reporting.cohort_words import region_rows
 from hypojax.reporting.early_and_late import early_and_late
-from hypojax.reporting.how_measured import bibtex, cards
+from hypojax.reporting.how_measured import bibtex, cards, methods_paragraph
 from hypojax.reporting.reason_words import failure_words
 from hypojax.reporting.report_data import ReportSettings, read_report_data, report_data
 from hypojax.reporting.scan_counts import count_rows, failures, flow
 from hypojax.reporting.study_results import read_results
+from hypojax.store import CohortStore
 
 DAY = date(2026, 5, 4)
 
@@ -181,3 +182,17 @@ def test_references_are_those_of_the_citation_file_and_cards_are_of_these_weight
         assert all(len(row) == len(card.header) for row in card.rows)
         assert card.rows
         assert card.remarks[0].startswith("Research software")
+
+
+def test_methods_during_a_run_and_of_a_report_to_share_name_the_version_the_weights_and_the_ensemble(tmp_path: Path) -> None:
+    """Where the table is older than the ledger the versions come from the index; ratings of other scans are not counted."""
+    folder = stored_cohort(tmp_path, 1, pending=["sub-02"], provenance={"run_settings": '{"ensemble": true, "exclude": ["sub-secret"]}'})
+    (folder / "qc.tsv").write_text("scan\trating\trater\nsub-01\tdoubt\tanna\nof-another-cohort\tdoubt\tbert\n")
+    table_is_new = read_report_data(folder, ReportSettings())
+    CohortStore.open(folder / "cohort.zarr").commit("sub-02", status="failed", reason=FAILURES["failed-truncated"], message="it ends")
+    for data in (table_is_new, *(read_report_data(folder, ReportSettings(share=share)) for share in (False, True))):
+        said = methods_paragraph(data)
+        assert "hypojax 0.1.0 (weights: head abababababab, box cdcdcdcdcdcd)" in said
+        assert "The mean of five networks" in said
+        assert "1 scan was rated by eye by 1 rater." in said
+        assert data.settings.share == ("sub-secret" not in str(data.cohort.attrs))
