@@ -15,6 +15,7 @@ from hypojax.reporting import cohort_words, how_measured, scan_counts
 from hypojax.reporting.early_and_late import early_and_late
 from hypojax.reporting.group_average import group_averages
 from hypojax.reporting.linked_plots import cohort_plots
+from hypojax.reporting.norms_section import norms_shown
 from hypojax.reporting.rating_section import rating_blocks
 from hypojax.reporting.report_data import ReportData
 from hypojax.reporting.scan_images import ScanImages
@@ -31,7 +32,8 @@ SHOWN: Final = 20
 
 SECTIONS: Final = (
     ("flow", "Scans"), ("doubtful", "Doubtful scans"), ("volumes", "Volumes"), ("averages", "Averages"), ("all", "All scans"),
-    ("ratings", "Ratings"), ("missing", "Missing"), ("failed", "Failed"), ("time", "Over time"), ("study", "Study"), ("methods", "Methods"),
+    ("ratings", "Ratings"), ("missing", "Missing"), ("failed", "Failed"), ("time", "Over time"), ("norms", "Norms"), ("study", "Study"),
+    ("methods", "Methods"),
 )  # fmt: skip
 """Sections of the page in order: mark and heading."""
 
@@ -90,6 +92,7 @@ def cohort_page(data: ReportData, *, day: date | None = None) -> bytes:
         "unknown": scan_counts.unknown_people(data),
         "failures": scan_counts.failures(data),
         "halves": early_and_late(data),
+        "norms": norms_shown(data),
         "study": read_results(data),
         "study_header": HEADER,
         "study_folder": "../study/",
@@ -138,6 +141,7 @@ def _sections(values: Mapping[str, Any]) -> list[tuple[str, str]]:
         "missing": bool(values["gaps"] or values["unknown"]),
         "failed": bool(values["failures"]),
         "time": values["halves"] is not None,
+        "norms": values["norms"] is not None,
         "study": values["study"] is not None,
     }
     return [(mark, heading) for mark, heading in SECTIONS if has.get(mark, True)]

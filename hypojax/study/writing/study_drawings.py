@@ -50,7 +50,7 @@ def draw(found: Findings, models: Sequence[FittedModel], folder: Path) -> tuple[
     for name, caption, drawing in _wanted(found, models):
         files = save_figure(drawing(), folder / FOLDER, name)
         shown = b64encode(files[0].read_bytes()).decode()
-        image = f'<img alt="{escape(caption)}" style="max-width:100%" src="data:image/svg+xml;base64,{shown}">'
+        image = f'<img class="plate" alt="{escape(caption)}" style="max-width:100%" src="data:image/svg+xml;base64,{shown}">'
         blocks.append(Figure(image, file=f"{FOLDER}/{name}.svg", caption=caption))
         paths += files
     return tuple(blocks), tuple(paths), ()

@@ -85,17 +85,10 @@ def scored(source: Source, sample: Sample, settings: StudySettings) -> Extra:
     norms = open_norms(str(settings.norms))
     full = _with_all_regions(source, sample, settings)
     scores = apply_norms(norms, full, transfer="controls" if settings.transfer else None, settings=settings)
-    table = (
-        scores.drop_dims([dim for dim in scores.dims if dim not in ("scan", "region")])
-        .to_dataframe(dim_order=["scan", "region"])
-        .reset_index()
-    )
-    people = full.people
-    if "group" in people:
-        table.insert(2, "group", people["group"].reindex(table["scan"]).to_numpy())
-    tables = {"people": table, "norms_curves": _curves(norms), "norms_people": _points(norms, scores, people)}
+    table = scores_table(scores, full.people)
+    tables = {"people": table, "norms_curves": norms_curves(norms), "norms_people": norms_people(norms, scores, full.people)}
     wanted = [region for region in sample.volumes["region"].values.tolist() if region in scores["region"].values]
-    return Extra(tables, {}, (*_norms_sentences(table, wanted), *transfer_sentences(scores, wanted)))
+    return Extra(tables, {}, (*norms_sentences(table, wanted), *transfer_sentences(scores, wanted)))
 
 
 def open_norms(path: str) -> xr.Dataset:
@@ -153,19 +146,29 @@ def _residuals(full: Sample, found: xr.Dataset, kind: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _curves(norms: xr.Dataset) -> pd.DataFrame:
+def scores_table(scores: xr.Dataset, people: pd.DataFrame) -> pd.DataFrame:
+    """Scores of `apply_norms` as a table, a row a scan and region, with the group of each person where one is known."""
+    kept = scores.drop_dims([dim for dim in scores.dims if dim not in ("scan", "region")])
+    table = kept.to_dataframe(dim_order=["scan", "region"]).reset_index()
+    if "group" in people:
+        table.insert(2, "group", people["group"].reindex(table["scan"]).to_numpy())
+    return table
+
+
+def norms_curves(norms: xr.Dataset) -> pd.DataFrame:
     """Centile curves of a norms file as a table."""
     table = norms["curve"].to_dataframe(name="volume").reset_index().rename(columns={"curve_age": "age"})
     return table.assign(centile=100 * table["share"])[["region", "sex", "age", "centile", "volume"]]
 
 
-def _points(norms: xr.Dataset, scores: xr.Dataset, people: pd.DataFrame) -> pd.DataFrame:
+def norms_people(norms: xr.Dataset, scores: xr.Dataset, people: pd.DataFrame) -> pd.DataFrame:
     """People at the head size of the curves: at their own centile for their age and sex."""
     head = float(norms["curve_icv"])
     sexes = [str(sex) for sex in norms["sex"].values]
     by_sex = people["sex"].astype(str).to_numpy() if "sex" in people and len(sexes) > 1 else np.full(len(people), sexes[0])
     ages = people["age"].to_numpy(float)
-    group = people["group"].astype(str).to_numpy() if "group" in people else np.full(len(people), "")
+    groups = people["group"].astype(object).where(people["group"].notna(), "not known") if "group" in people else None
+    group = np.full(len(people), "") if groups is None else groups.astype(str).to_numpy()
     tables = []
     for sex in sexes:
         rows = np.flatnonzero((by_sex == sex) & np.isfinite(ages))
@@ -178,7 +181,7 @@ def _points(norms: xr.Dataset, scores: xr.Dataset, people: pd.DataFrame) -> pd.D
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["region", "sex", "age", "volume", "group"])
 
 
-def _norms_sentences(table: pd.DataFrame, regions: Sequence[str]) -> list[str]:
+def norms_sentences(table: pd.DataFrame, regions: Sequence[str]) -> list[str]:
     """Mean z-score and share outside by group, and who is beyond the norms."""
     said = []
     groups = list(dict.fromkeys(table["group"].dropna())) if "group" in table else [None]

@@ -228,7 +228,8 @@ def norms_figure(curves: pd.DataFrame, people: pd.DataFrame, *, unit: str) -> "F
         for order, group in enumerate(groups):
             who = people[(people["region"] == region) & (people["sex"] == sex) & (people["group"] == group)]
             colour = COLOURS[order % len(COLOURS)]
-            axes.scatter(who["age"], who["volume"], s=14, color=colour, linewidths=0, label=group, alpha=_alpha(len(who)))
+            dots = axes.scatter(who["age"], who["volume"], s=14, color=colour, linewidths=0, label=group, alpha=_alpha(len(who)))
+            dots.set_rasterized(len(who) > DRAWN)
         axes.set_title(f"{region_name(region)}{f', {sex}' if sex else ''}", fontsize=10)
         axes.set_xlabel("age, years", fontsize=9)
         axes.set_ylabel(_volume(unit), fontsize=9)
@@ -241,15 +242,21 @@ def norms_figure(curves: pd.DataFrame, people: pd.DataFrame, *, unit: str) -> "F
 
 def save_figure(figure: "Figure", folder: Path, name: str) -> tuple[Path, Path]:
     """Write a figure as ``NAME.svg`` and ``NAME.png``; the same figure gives the same bytes."""
+    paths = folder / f"{name}.svg", folder / f"{name}.png"
+    for path in paths:
+        place(path, figure_bytes(figure, name, kind=path.suffix[1:]))
+    return paths
+
+
+def figure_bytes(figure: "Figure", name: str, *, kind: str = "svg") -> bytes:
+    """A figure as a file, ``svg`` or ``png``: the same bytes whenever it is drawn under the same name."""
     from matplotlib import rc_context
 
-    paths = folder / f"{name}.svg", folder / f"{name}.png"
+    written = BytesIO()
+    metadata = {"Date": None, "Creator": "hypojax"} if kind == "svg" else {"Software": "hypojax"}
     with rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
-        for path, metadata in zip(paths, ({"Date": None, "Creator": "hypojax"}, {"Software": "hypojax"}), strict=True):
-            written = BytesIO()
-            figure.savefig(written, format=path.suffix[1:], dpi=DOTS, metadata=metadata, bbox_inches="tight")
-            place(path, written.getvalue())
-    return paths
+        figure.savefig(written, format=kind, dpi=DOTS, metadata=metadata, bbox_inches="tight")
+    return written.getvalue()
 
 
 def _grid(count: int, *, width: float, height: float) -> "tuple[Figure, list[Axes]]":
