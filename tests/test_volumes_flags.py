@@ -75,7 +75,7 @@ def test_a_head_far_from_those_of_its_dataset_is_flagged() -> None:
     heads = np.random.default_rng(0).normal(1.5e6, 1.2e5, 40).clip(1.2e6, 1.8e6).tolist()
     found = table([1.0] * 41, icv=[*heads, 0.95e6])
     assert flagged(found, HEAD) == [40]
-    assert "its intracranial volume is 950 ml" in str(found["notes"].values[40])
+    assert "its intracranial volume is 950 mL" in str(found["notes"].values[40])
     assert flagged(table([1.0] * 10, icv=[*heads[:9], 0.95e6]), HEAD) == []  # too few to say so
 
 

@@ -19,7 +19,7 @@ SPREAD: Final = 0.16
 """Half width of a cloud of points, of the distance of two groups."""
 
 MILLILITRES: Final = 100_000.0
-"""mm³ of a median volume from which on an axis has ml."""
+"""mm³ of a median volume from which on an axis has mL."""
 
 
 def volumes(cohort: xr.Dataset, by: str | None = "group", *, region: str = "hypothalamus", ax: "Axes | None" = None) -> "Axes":
@@ -62,7 +62,7 @@ def volumes(cohort: xr.Dataset, by: str | None = "group", *, region: str = "hypo
     ax.set_xticks(range(len(found)), [f"{name}\nn = {len(values):,}".strip() for name, values in found.items()])
     ax.set_xlim(-0.6, len(found) - 0.4)
     name = "intracranial volume" if region == "icv" else region.replace("_", " ")
-    style_axes(ax, ylabel=f"{name} ({'ml' if large else 'mm³'})")
+    style_axes(ax, ylabel=f"{name} ({'mL' if large else 'mm³'})")
     return ax
 
 

@@ -45,14 +45,14 @@ def summary(data: ReportData) -> list[str]:
 
 
 def region_rows(data: ReportData) -> list[RegionRow]:
-    """Volumes by region: of the intracranial space in ml, of all others in mm³."""
+    """Volumes by region: of the intracranial space in mL, of all others in mm³."""
     volumes = data.cohort["volume_mm3"]
     return [_row(region, volumes.sel(region=region).values) for region in REGIONS if region in volumes["region"].values]
 
 
 def _row(region: str, volumes: np.ndarray) -> RegionRow:
     known = volumes[np.isfinite(volumes)]
-    name = f"{in_words(region)}, {'ml' if region == 'icv' else 'mm³'}"
+    name = f"{in_words(region)}, {'mL' if region == 'icv' else 'mm³'}"
     if not known.size:
         return RegionRow(name, "0", *"–––––")
     digits = 0 if known.mean() >= 500 or region == "icv" else 1
@@ -65,7 +65,7 @@ def _row(region: str, volumes: np.ndarray) -> RegionRow:
 def _volumes(data: ReportData) -> Iterator[str]:
     """Mean volumes of the hypothalamus and the head."""
     rows = {region: _row(region, data.cohort["volume_mm3"].sel(region=region).values) for region in ("hypothalamus", "icv")}
-    for region, unit in (("hypothalamus", "mm³"), ("icv", "ml")):
+    for region, unit in (("hypothalamus", "mm³"), ("icv", "mL")):
         row = rows[region]
         if row.n == "1":
             yield f"The {in_words(region)} measures {row.mean} {unit}."

@@ -124,7 +124,7 @@ class _Measured:
 
     def axis(self, region: str, *, limits: AxisEnds | None = None) -> Axis:
         """The axis of a volume."""
-        unit = "ml" if region == "icv" else "mm³"
+        unit = "mL" if region == "icv" else "mm³"
         label = short_region(region)
         return Axis(region, f"{label[:1].upper()}{label[1:]} ({unit})", "{0,0}", self.volume(region), limits)
 
@@ -157,7 +157,7 @@ def _groups(measured: _Measured, board: PlotBoard) -> Markup:
     choices = _choice("plots-region", "Region", [(entry["name"], entry["label"]) for entry in entries], region)
     if len(measured.groupings) > 1:
         choices += _choice("plots-grouping", "By", [(found.name, found.name) for found in measured.groupings], measured.groupings[0].name)
-    unit = "ml" if region == "icv" else "mm³"
+    unit = "mL" if region == "icv" else "mm³"
     words = [group_words(shown.values, found, what=short_region(region), unit=unit) for found in (measured.groupings or (None,))]
     return _figure("groups", title, " ".join(words), choices)
 
@@ -219,7 +219,7 @@ def _age(measured: _Measured, board: PlotBoard) -> Markup:
     sex = next((found for found in measured.groupings if found.name == "sex"), None)
     region = "icv" if np.isfinite(measured.volume("icv")).any() else "hypothalamus"
     title = f"{'Intracranial volume' if region == 'icv' else 'Hypothalamus (no scan has an intracranial volume)'} against age"
-    words = group_words(measured.volume(region), sex, what=short_region(region), unit="ml" if region == "icv" else "mm³") if sex else ""
+    words = group_words(measured.volume(region), sex, what=short_region(region), unit="mL" if region == "icv" else "mm³") if sex else ""
     x, y = Axis("age", "Age (years)", "{0.0}", measured.age), measured.axis(region)
     return _Against("age", f"{title}{' by sex' if sex else ''}", x, y, ("age", short_region(region)), groups=sex, words=words).draw(board)
 
@@ -253,7 +253,7 @@ def _slope(board: PlotBoard, name: str, x: Axis, y: Axis) -> str:
     slope = robust_slope(x.values[both], y.values[both])
     middle = float(np.median(x.values[both])), float(np.median(y.values[both]))
     _line(board, name, x.ends, AxisEnds(*(middle[1] + slope * (end - middle[0]) for end in x.ends)))
-    return f"Line: {slope * 100:.0f} mm³ more hypothalamus for 100 ml more head (robust slope, Theil 1950)."
+    return f"Line: {slope * 100:.0f} mm³ more hypothalamus for 100 mL more head (robust slope, Theil 1950)."
 
 
 def _line(board: PlotBoard, name: str, x: AxisEnds, y: AxisEnds) -> None:

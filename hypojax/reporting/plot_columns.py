@@ -103,7 +103,7 @@ def beyond(values: Float64[np.ndarray, "scan"], limits: AxisEnds) -> Int32[np.nd
 
 
 def volume_columns(cohort: xr.Dataset) -> dict[str, Float64[np.ndarray, "scan"]]:
-    """Volumes by region as the axes have them: intracranial in ml, others in mm³."""
+    """Volumes by region as the axes have them: intracranial in mL, others in mm³."""
     known = set(cohort["region"].values.tolist())
     found = {region: cohort["volume_mm3"].sel(region=region).to_numpy() for region in REGIONS if region in known}
     return {region: values / 1000 if region == "icv" else values for region, values in found.items()}

@@ -16,7 +16,7 @@ def region_words(volumes: Mapping[str, Values]) -> str:
     """Medians and the middle nine tenths of the wholes.
 
     >>> region_words({"icv": np.array([1400.0, 1500.0, 1600.0])})
-    'Median, and where the middle 90 % of scans lie: intracranial volume 1,500 ml (1,410 to 1,590).'
+    'Median, and where the middle 90 % of scans lie: intracranial volume 1,500 mL (1,410 to 1,590).'
     """
     said = []
     for region in ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right"):
@@ -24,7 +24,7 @@ def region_words(volumes: Mapping[str, Values]) -> str:
         known = known[np.isfinite(known)]
         if known.size:
             low, middle, high = np.percentile(known, (5, 50, 95))
-            said.append(f"{short_region(region)} {middle:,.0f} {'ml' if region == 'icv' else 'mm³'} ({low:,.0f} to {high:,.0f})")
+            said.append(f"{short_region(region)} {middle:,.0f} {'mL' if region == 'icv' else 'mm³'} ({low:,.0f} to {high:,.0f})")
     return f"Median, and where the middle 90 % of scans lie: {'; '.join(said)}."
 
 

@@ -69,9 +69,7 @@ def rating_blocks(data: ReportData) -> list[Block]:
     held, _ = latest_ratings(data.ratings, scans)
     rated = int((held != "").sum())
     if not rated:
-        how = (
-            "" if data.settings.share else " The pages of scans have keys for it; `hypojax report OUT --serve` writes ratings into qc.tsv."
-        )
+        how = "" if data.settings.share else " The pages of scans have keys for it; hypojax report OUT --serve writes ratings into qc.tsv."
         return [Paragraph(f"No scan of {counted(len(scans), 'scan')} has been rated by hand.{how}")]
     counts = [int((held == level).sum()) for level in LEVELS]
     said = ", ".join(f"{count} {level}" for count, level in zip(counts, LEVELS, strict=True))

@@ -26,7 +26,7 @@ def region_entries(volumes: Volumes) -> list[dict[str, Any]]:
     found = []
     for region, values in volumes.items():
         known = values[np.isfinite(values)]
-        label, unit = short_region(region), "ml" if region == "icv" else "mm³"
+        label, unit = short_region(region), "mL" if region == "icv" else "mm³"
         found.append(
             {
                 "name": region, "column": f"of_{region}", "label": f"{label[:1].upper()}{label[1:]}", "unit": unit, "known": known.size,

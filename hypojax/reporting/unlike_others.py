@@ -152,14 +152,14 @@ def in_words_with_unit(found: Unlike) -> str:
     """A volume that is unlike the others, in words.
 
     >>> in_words_with_unit(Unlike("icv", 1_234_567.0, -4.2, 40)), in_words_with_unit(Unlike("hypothalamus", 612.4, -4.2, 40))
-    ('intracranial volume 1,235 ml', 'hypothalamus 612 mm³')
+    ('intracranial volume 1,235 mL', 'hypothalamus 612 mm³')
     """
     return f"{in_words(found.measure)} {volume_in_words(found.measure, found.value)}"
 
 
 def volume_in_words(region: str, volume: float) -> str:
     """A volume (mm³) with its unit: millilitres of the head, mm³ of its parts."""
-    return f"{volume / 1000:,.0f} ml" if region == "icv" else f"{volume:,.0f} mm³"
+    return f"{volume / 1000:,.0f} mL" if region == "icv" else f"{volume:,.0f} mm³"
 
 
 def _held_against(

@@ -144,7 +144,7 @@ def icv_note(icv: float | np.float64, others: Float64[np.ndarray, "n"]) -> str:
     """A sentence where an intracranial volume (mm³) lies far from those of the other scans of its dataset; empty otherwise.
 
     >>> icv_note(0.9e6, np.linspace(1.3e6, 1.7e6, 30))
-    'its intracranial volume is 900 ml, 3.9 robust standard deviations from the median of its dataset, 1500 ml; check its header and mask'
+    'its intracranial volume is 900 mL, 3.9 robust standard deviations from the median of its dataset, 1500 mL; check its header and mask'
     """
     if len(others) < LEAST_HEADS:
         return ""
@@ -152,8 +152,8 @@ def icv_note(icv: float | np.float64, others: Float64[np.ndarray, "n"]) -> str:
     spread = ROBUST * float(np.median(np.abs(others - middle)))
     if not abs(icv - middle) > FAR * spread > 0:
         return ""
-    away = f"{abs(icv - middle) / spread:.1f} robust standard deviations from the median of its dataset, {middle / 1000:.0f} ml"
-    return f"its intracranial volume is {icv / 1000:.0f} ml, {away}; check its header and mask"
+    away = f"{abs(icv - middle) / spread:.1f} robust standard deviations from the median of its dataset, {middle / 1000:.0f} mL"
+    return f"its intracranial volume is {icv / 1000:.0f} mL, {away}; check its header and mask"
 
 
 def peer_notes(rows: Sequence[Mapping[str, Any]], *, datasets: Sequence[str]) -> list[dict[str, str]]:

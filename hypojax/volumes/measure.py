@@ -173,7 +173,7 @@ def _sides(head: Structure, box: Structure) -> list[float]:
     """Soft volume of the left and the right hypothalamus, mm³; refuses a scan in which nothing was found."""
     intracranial, _ = soft(head.posterior, head.grid)
     if intracranial < LEAST_INTRACRANIAL:
-        found = f"only {intracranial / 1000:.0f} ml look intracranial"
+        found = f"only {intracranial / 1000:.0f} mL look intracranial"
         raise HypojaxError(Reason.NO_BRAIN, f"{found}; look at the scan: is it a head, is its orientation right?")
     sides = [soft(box.posterior[first : first + 5].sum(axis=0), box.grid)[0] for first in (0, 5)]
     undecided = not (box.whole > 0.5).any()
