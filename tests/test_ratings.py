@@ -6,6 +6,7 @@ from ctypes import c_int
 from dataclasses import astuple
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -212,6 +213,15 @@ def test_kappa_is_that_of_r(shared: Path) -> None:
     assert [list(row) for row in agreement.counts] == entry["numbers"]["table_rows_rater_1"]
     assert (agreement.scans, agreement.alike) == (90, 66)
     assert agreement.kappa.estimate == pytest.approx(entry["numbers"]["unweighted"]["kappa"], **near)
+
+
+@pytest.mark.parametrize("weights", ["none", "linear"])
+def test_kappa_has_no_interval_where_raters_agree_on_all(weights: Literal["none", "linear"]) -> None:
+    """Shares of 0.7, 0.2 and 0.1 add up to a little less than 1."""
+    said = np.repeat(LEVELS, (14, 4, 2))
+    found = cohen_kappa(said, said, levels=LEVELS, weights=weights)
+    assert found.estimate == 1
+    assert np.isnan([found.low, found.high]).all()
 
 
 def test_kappa_is_missing_where_there_is_none() -> None:

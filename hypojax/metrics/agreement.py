@@ -262,7 +262,7 @@ def cohen_kappa(
     kappa = (float((table * weight).sum()) - chance) / (1 - chance)
     means = (weight @ columns)[:, None] + (rows @ weight)[None, :]
     spread = float((table * (weight - means * (1 - kappa)) ** 2).sum()) - (kappa - chance * (1 - kappa)) ** 2
-    if kappa == 1:
+    if np.array_equal(first, second):  # kappa itself may lie a rounding error below 1
         return Interval(1.0, float("nan"), float("nan"))
     reach = NormalDist().inv_cdf((1 + confidence) / 2) * float(np.sqrt(max(0.0, spread) / n)) / (1 - chance)
     return Interval(kappa, kappa - reach, kappa + reach)

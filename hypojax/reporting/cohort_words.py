@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hypojax.cohort.ratings import REJECT, latest_ratings
 from hypojax.monitoring.measures import in_words
 from hypojax.reporting.doubts import cohort_doubts
 from hypojax.reporting.report_data import ReportData
@@ -39,6 +40,7 @@ def summary(data: ReportData) -> list[str]:
     return [
         flow_sentence(data),
         *_volumes(data),
+        *_rejected(data),
         *_doubtful(data),
         *(f"{said[:1].upper()}{said[1:]}." for said in cohort_doubts(data.cohort)),
     ]
@@ -72,6 +74,13 @@ def _volumes(data: ReportData) -> Iterator[str]:
         elif row.n != "0":
             spread = f"(SD {row.deviation}, n = {row.n})".replace(" ", "\N{NO-BREAK SPACE}")
             yield f"The {in_words(region)} measures {row.mean} {unit} on average {spread}."
+
+
+def _rejected(data: ReportData) -> Iterator[str]:
+    """How many of the measured scans are rejected: what is on the page has them, a study has not."""
+    done = data.cohort["scan"].values[data.cohort["status"].values == "done"].tolist()
+    if rejected := int((latest_ratings(data.ratings, done)[0] == REJECT).sum()):
+        yield f"{counted(rejected, 'measured scan is', many='measured scans are')} rated as reject, and still in these volumes."
 
 
 def _doubtful(data: ReportData) -> Iterator[str]:

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from markupsafe import Markup
 
 from hypojax.cohort.ratings import REJECT, latest_ratings
-from hypojax.plot.average import HALF, LEVELS, GroupAverage, average_scans
+from hypojax.plot.average import HALF, LEVELS, MOST, GroupAverage, average_scans
 from hypojax.plot.sections import distance_title, level_lines, upright
 from hypojax.reporting.report_data import ReportData
 from hypojax.reporting.section_pictures import encoded, enlarged, svg_path
@@ -74,13 +74,14 @@ def _groups(data: ReportData) -> tuple[dict[str, list[str]], list[str]]:
 
 def _explanation(found: Sequence[GroupAverage], notes: Sequence[str]) -> str:
     """What is shown."""
-    some = [average for average in found if average.scans < average.of]
-    spaced = f"For speed {some[0].scans} evenly spaced scans of a larger group stand for it. " if some else ""
+    spaced = f"For speed {MOST} evenly spaced scans of a larger group stand for it. " if any(one.of > MOST for one in found) else ""
+    lost = sum(min(one.of, MOST) - one.scans for one in found)
+    without = f"{counted(lost, 'scan')} without a hypothalamus that can be read left out. " if lost else ""
     return (
         "Mean of the scans round the middle of the hypothalamus, from front to back, laid over each other by that middle and not "
         "registered otherwise. Lines go round the places where 25, 50 and 75 % of scans have hypothalamus. The left of the head is on the "
         "left. "
-        f"{spaced}{' '.join(notes)}"
+        f"{spaced}{without}{' '.join(notes)}"
     ).strip()
 
 

@@ -61,7 +61,10 @@ def head_sentence(images: ScanImages, *, whole_head: bool) -> str:
     """What is not to be seen in the pictures of a head, and why."""
     if images.missing:
         return images.missing
-    head = images.head
+    try:
+        head = images.head
+    except ScanError:
+        return "There is no picture, since what is stored of the head cannot be read; do the run again with --check."
     if head is None:
         return "There is no picture, since no head is stored of this scan."
     if head.fault and not whole_head:

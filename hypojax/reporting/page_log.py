@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -108,7 +109,7 @@ def made_by() -> str:
     """Digest of the code and the templates that pages are made with."""
     room = Path(__file__).parent
     files = [path for folder in (room, room.parent / "pages", room.parent / "plot") for path in sorted(folder.rglob("*")) if path.is_file()]
-    found = hashlib.sha256()
+    found = hashlib.sha256(version("hypojax").encode())  # limits and words of other rooms
     for path in files:
         if path.suffix in (".py", ".html", ".css", ".js"):
             found.update(path.name.encode() + path.read_bytes())
@@ -120,7 +121,11 @@ def _of_cohort(data: ReportData) -> str:
     volumes = np.ascontiguousarray(data.cohort["volume_mm3"].transpose("scan", "region").values, np.float64)
     known = data.people.drop(columns=[name for name in data.settings.columns if name in data.people])
     places = [list(data.order), dict(data.files), data.cohort["scan"].values.tolist()]
-    return _digest([list(REGIONS), places, hashlib.sha256(volumes.tobytes()).hexdigest(), known.to_csv()])
+    measured = [
+        hashlib.sha256(volumes.tobytes()).hexdigest(),
+        dict(data.records),
+    ]  # records: quality too, of which pages say the usual range
+    return _digest([list(REGIONS), places, measured, known.to_csv()])
 
 
 def _of_norms(norms: Path | None) -> str:

@@ -28,7 +28,8 @@ FEW: Final = 8
 LONGEST: Final = 300
 """Characters kept of what an unforeseen error says."""
 
-COMMAND: Final = (sys.executable, "-c", "from hypojax.reporting.page_workers import main; main()")
+COMMAND: Final = (sys.executable, "-P", "-c", "from hypojax.reporting.page_workers import main; main()")
+"""Modules are not looked for in the folder that somebody happens to be in (``-P``), but where this process found them."""
 
 
 class PageResult(NamedTuple):
@@ -91,9 +92,9 @@ def draw_page(data: ReportData, scan: str, folder: Path) -> PageResult:
     return PageResult(name, seconds=time.monotonic() - start, files=lengths(files))
 
 
-def _without(name: str, why: str, seconds: float = 0.0) -> PageResult:
-    """A scan without a page."""
-    return PageResult(name, "failed", f"scan {name!r}: its page {why}", seconds)
+def processors() -> int:
+    """Processors that this process may use; all of them where the system cannot tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def draw_pages(data: ReportData, scans: Sequence[str], folder: Path, *, jobs: int) -> Iterator[tuple[str, PageResult]]:
@@ -110,7 +111,7 @@ def draw_pages(data: ReportData, scans: Sequence[str], folder: Path, *, jobs: in
     jobs
         Processes; 0: one for each processor.
     """
-    jobs = min(jobs or len(os.sched_getaffinity(0)), -(-len(scans) // FEW))
+    jobs = min(jobs or processors(), -(-len(scans) // FEW))
     if jobs <= 1:
         yield from ((scan, draw_page(data, scan, folder)) for scan in scans)
         return
@@ -167,7 +168,8 @@ class PageWorker:
     def _start(self) -> "subprocess.Popen[bytes]":
         if self._ended:
             raise OSError("ended")
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)  # noqa: PTH100 - "" is the folder that one is in
+        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603 - of ours
         self._process = process
         assert process.stdin is not None  # noqa: S101

@@ -9,8 +9,10 @@ import getpass
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +90,7 @@ class Desk:
     rater
         Who rates.
     scans
-        Gives the scans that may be rated; asked again for one that is not among them, since a run may go on.
+        Gives the scans that may be rated as they are now, since a run may go on; asked for each rating.
     token
         What the address has.
     cookie
@@ -148,6 +150,10 @@ class RatingServer(ThreadingHTTPServer):
         """Take the port, without asking any network for the name of this machine."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = LOOPBACK, self.server_address[1]
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - as the base class has it
+        """Note what went wrong with one request: a browser that leaves a page while it is loaded is no fault to tell the user."""
+        logging.getLogger(__name__).debug("request from %s", client_address, exc_info=sys.exc_info())
 
     @property
     def port(self) -> int:

@@ -38,6 +38,8 @@ PLANES: Final = (
 )
 """Strips of a page: plane, title, and the way they run."""
 
+NO_CENTILES: Final = "No centiles of the norms; the reason is left out because it can hold names."
+
 TEXTS: Final = {"status": "", "reason": "", "message": "", "notes": "", "path": "", "dataset": "", "duplicate_of": ""}
 """Columns of text that a page shows, and what stands for one that a cohort has not."""
 
@@ -69,6 +71,8 @@ def scan_values(data: ReportData, images: ScanImages) -> dict[str, Any]:
     row = data.cohort.drop_dims([dim for dim in ("anterior", "head_anterior") if dim in data.cohort.dims]).sel(scan=scan)
     text = {name: str(row[name].item()) if name in row else usual for name, usual in TEXTS.items()}
     rows, norms = volume_rows(data.cohort, scan, norms=data.settings.norms)
+    if data.settings.share and norms and not any(one.centile for one in rows):
+        norms = NO_CENTILES
     strips, heads, whole_head = _strips(images), _heads(data, images), data.settings.whole_head
     return {
         "name": data.names[scan],

@@ -136,7 +136,8 @@ def rank_in_words(others: Float64[np.ndarray, "n"], volume: float) -> str:
         return f"{'largest' if smaller else 'smallest'} of {len(others) + 1:,}"
     if len(others) < 100:
         return f"larger than {smaller} of {len(others)}"
-    return f"larger than {100 * smaller / len(others):.0f} % of {len(others):,}"
+    share = min(max(round(100 * smaller / len(others)), 1), 99)  # neither the smallest nor the largest
+    return f"larger than {share} % of {len(others):,}"
 
 
 def strip(others: Float64[np.ndarray, "n"], volume: float, uncertainty: float) -> Markup:

@@ -13,7 +13,7 @@ import yaml
 from report_cohorts import FAILURES, HOSTILE, made_cohort, stored_cohort
 
 from hypojax.reporting.cohort_page import cohort_page
-from hypojax.reporting.cohort_words import region_rows
+from hypojax.reporting.cohort_words import region_rows, summary
 from hypojax.reporting.early_and_late import early_and_late
 from hypojax.reporting.how_measured import bibtex, cards, methods_paragraph
 from hypojax.reporting.reason_words import failure_words
@@ -196,3 +196,12 @@ def test_methods_during_a_run_and_of_a_report_to_share_name_the_version_the_weig
         assert "The mean of five networks" in said
         assert "1 scan was rated by eye by 1 rater." in said
         assert data.settings.share == ("sub-secret" not in str(data.cohort.attrs))
+
+
+def test_a_rejected_scan_is_said_to_be_in_the_volumes() -> None:
+    ratings = pd.DataFrame({"scan": ["sub-none"], "rating": ["reject"], "comment": [""], "rater": ["x"], "time": [""]})
+    cohort = made_cohort(3)
+    assert "rated as reject" not in " ".join(summary(report_data(cohort, ReportSettings(), ratings=ratings)))
+    own = ratings.assign(scan=cohort["scan"].values[:1])
+    said = summary(report_data(cohort, ReportSettings(), ratings=own))
+    assert "1 measured scan is rated as reject, and still in these volumes." in said

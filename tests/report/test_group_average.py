@@ -97,6 +97,15 @@ def test_the_page_says_n_of_each_group_and_what_was_left_out() -> None:
     assert alone.count("<img") == 7
 
 
+def test_scans_without_a_hypothalamus_are_said_to_be_left_out() -> None:
+    made = cohort()
+    lost = made.assign(posterior=made["posterior"].where(made["scan"] != made["scan"][0]))
+    text = str(group_averages(data(lost)))
+    assert "n = 4 of 5" in text
+    assert "1 scan without a hypothalamus that can be read left out" in text
+    assert "evenly spaced" not in text
+
+
 def test_names_of_groups_are_text() -> None:
     made = cohort()
     text = str(group_averages(data(made, groups=[HOSTILE] * 6)))

@@ -14,7 +14,7 @@ from report_cohorts import HOSTILE
 
 from hypojax.pages.rendering import json_data
 from hypojax.reporting.linked_plots import Plots, cohort_plots
-from hypojax.reporting.plot_columns import grouping_of, sound_limits, volume_columns
+from hypojax.reporting.plot_columns import dates_of, grouping_of, sound_limits, volume_columns
 from hypojax.reporting.report_data import ReportSettings, report_data
 
 
@@ -113,6 +113,11 @@ def test_a_report_to_be_shared_has_no_dates() -> None:
     shared = plots(made, share=True)
     assert "holds no dates" in shared.parts["dates"]
     assert "date" not in source(shared, "scans")
+
+
+def test_dates_that_were_moved_to_hide_them_are_not_drawn() -> None:
+    found = dates_of(xr.Dataset({"acq_time": ("scan", np.array(["1905-01-02", "2020-01-02", ""], object))}))
+    np.testing.assert_array_equal(found, [np.nan, 1577923200000.0, np.nan])
 
 
 def test_limits_hold_what_is_sound() -> None:

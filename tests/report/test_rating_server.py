@@ -172,6 +172,11 @@ def test_ratings_at_once_are_all_written(server: RatingServer) -> None:
     assert sorted(map(int, read_ratings(server.desk.ratings)[0]["comment"])) == list(range(12))
 
 
+def test_a_browser_that_goes_away_is_no_traceback_for_the_user(server: RatingServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.handle_error(None, ("127.0.0.1", 1))
+    assert capsys.readouterr().err == ""
+
+
 def test_a_port_that_is_taken_is_said_and_ctrl_c_ends_it(tmp_path: Path, server: RatingServer) -> None:
     said: list[str] = []
     free = server.port + 1

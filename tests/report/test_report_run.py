@@ -128,7 +128,7 @@ def test_processes_draw_the_pages_that_one_draws_and_one_that_dies_is_said(tmp_p
     assert (many.pages, many.failed) == (3, ())
     assert contents(tmp_path / "many") == contents(tmp_path / "one")
     monkeypatch.setattr(page_workers, "COMMAND", ("false",))
-    assert "its process died" in PageWorker(b"").draw("sub-01", "sub-01").message
+    assert "the process that drew its page died" in PageWorker(b"").draw("sub-01", "sub-01").message
 
 
 def test_a_log_that_broke_off_or_is_of_another_version_counts_for_nothing(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 from report_cohorts import HOSTILE, made_cohort, stored_cohort
 
 from hypojax import open_cohort
+from hypojax.reason import Reason, ScanError
 from hypojax.reporting.quality_words import quality_rows
 from hypojax.reporting.report_data import ReportData, ReportSettings, report_data
-from hypojax.reporting.scan_page import links, scan_page
+from hypojax.reporting.scan_images import ScanHead, ScanImages
+from hypojax.reporting.scan_page import NO_CENTILES, links, scan_page, scan_values
 from hypojax.reporting.scan_volumes import ORDER, rank_in_words, strip, volume_rows
 from hypojax.schema import REGIONS
 
@@ -140,6 +142,34 @@ def test_quality_in_words_says_what_to_do_only_where_something_is_wrong() -> Non
     assert bad["Noise"].value == "0.95"
     assert "motion" in bad["Noise"].step
     assert good["Contrast"].others
+
+
+def test_a_damaged_head_costs_its_pictures_and_no_page(data: ReportData) -> None:
+    class Damaged(ScanImages):
+        @property
+        def head(self) -> ScanHead | None:
+            raise ScanError(Reason.CORRUPTED, "sub-01", "its chunk is damaged")
+
+    values = scan_values(data, Damaged(data.cohort, data.order[0]))
+    assert values["heads"] == []
+    assert "cannot be read" in values["no_heads"]
+    assert values["strips"]
+
+
+def test_only_the_largest_scan_is_larger_than_all_others() -> None:
+    others = np.arange(1000.0)
+    assert [rank_in_words(others, volume) for volume in (998.5, 0.5, 499.5)] == [f"larger than {n} % of 1,000" for n in (99, 1, 50)]
+    assert rank_in_words(others, 1e4) == "largest of 1,001"
+
+
+def test_a_page_to_be_shared_does_not_say_where_norms_lie(data: ReportData, tmp_path: Path) -> None:
+    norms = tmp_path / "secret" / "norms.nc"
+    said = [
+        str(scan_values(replace(data, settings=ReportSettings(norms=norms, share=share)), ScanImages(data.cohort, data.order[0]))["norms"])
+        for share in (False, True)
+    ]
+    assert "secret" in said[0]
+    assert said[1] == NO_CENTILES
 
 
 def test_norms_that_do_not_fit_cost_the_centiles_and_no_page(tmp_path: Path) -> None:
