@@ -12,12 +12,11 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float32, Float64, Int32
 
-from hypojax.monitoring.batches import DATES
 from hypojax.monitoring.measures import in_words
 from hypojax.reason import visible
+from hypojax.reporting.early_and_late import scan_days
 from hypojax.schema import REGIONS
 from hypojax.tables import text_of
-from hypojax.tables.dates import SHIFTED, span_of
 
 SOUND: Final = 3.0
 """Interquartile ranges beyond the quartiles that an axis still shows (Tukey 1977)."""
@@ -127,17 +126,8 @@ def quality_columns(cohort: xr.Dataset) -> dict[str, Float64[np.ndarray, "scan"]
 
 
 def dates_of(cohort: xr.Dataset) -> Float64[np.ndarray, "scan"]:
-    """Date of every scan, milliseconds since 1970, from the first column that has any; NaN where unknown.
-
-    Dates before 1926 are not known: BIDS moves dates there that must not be known.
-    """
-    for name in DATES:
-        if name in cohort.variables and cohort[name].dims == ("scan",):
-            spans = [span_of(text_of(value)) for value in cohort[name].values.tolist()]
-            found = np.array([span[0].timestamp() * 1000 if span and span[0].year >= SHIFTED else np.nan for span in spans], np.float64)
-            if np.isfinite(found).any():
-                return found
-    return np.full(cohort.sizes["scan"], np.nan)
+    """Date of every scan, milliseconds since 1970, as `scan_days` has it."""
+    return scan_days(cohort)[1] * DAY
 
 
 def numbers_of(people: pd.DataFrame, name: str) -> Float64[np.ndarray, "scan"]:

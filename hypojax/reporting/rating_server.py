@@ -26,6 +26,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from hypojax.cohort.ratings import RATING_COLUMNS, RATINGS, Rating, add_rating, read_ratings
 from hypojax.reason import Reason, RunError, visible
 from hypojax.reporting.rating_section import DATA_SCRIPT, served_script
+from hypojax.reporting.report_data import output_folder
 from hypojax.storage import Place, locate, remote
 
 LOOPBACK: Final = "127.0.0.1"
@@ -339,8 +340,7 @@ def ratings_folder(place: Place, report: Path) -> Path:
     where = locate(place)
     if remote(where):
         return report
-    folder = where.parent if where.name == "cohort.zarr" else where
-    return Path(str(folder))
+    return Path(str(output_folder(where)))
 
 
 def known_scans(place: Place) -> Callable[[], frozenset[str]]:

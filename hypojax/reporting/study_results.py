@@ -65,7 +65,8 @@ def read_results(data: ReportData) -> StudyResults | None:
         record = json.loads((data.study / "study.json").read_bytes())
         effects = _table(data.study, "effects.tsv")
     except (OSError, ValueError) as error:
-        return StudyResults(notes=(f"The study in {visible(data.study.name)}/ cannot be read: {visible(str(error))}.",))
+        why = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)  # no path, which tells of the user
+        return StudyResults(notes=(f"The study in {visible(data.study.name)}/ cannot be read: {visible(why)}.",))
     if data.settings.share and (unasked := _unasked(record, data.settings.columns)):
         return StudyResults(notes=(f"Results of the study are left out of a report that is shared: add --columns {' '.join(unasked)}.",))
     shown = _main(effects)
@@ -77,9 +78,7 @@ def read_results(data: ReportData) -> StudyResults | None:
         sizes=interval_figure([_row(str(one["analysis"]), one) for one in sizes], limit=0.0),
         sized=f"{region_name(MAIN_REGION)}, {sizes[0]['contrast']}" if sizes else "",
         rows=tuple(_cells(shown)),
-        files=()
-        if data.settings.share
-        else tuple(name for name in ("study.html", "study.md", "effects.tsv") if name in record.get("files", ())),
+        files=() if data.settings.share else tuple(name for name in FILES if name in record.get("files", ())),
     )
 
 

@@ -162,6 +162,10 @@ def test_results_of_a_study_are_shown_and_shared_only_where_its_column_is(tmp_pa
     broken = read_results(read_report_data(folder, ReportSettings()))
     assert broken is not None
     assert "cannot be read" in broken.notes[0]
+    (folder / "study" / "study.json").unlink()
+    absent = read_results(read_report_data(folder, ReportSettings(share=True)))
+    assert absent is not None
+    assert absent.notes == ("The study in study/ cannot be read: No such file or directory.",)
 
 
 def test_references_are_those_of_the_citation_file_and_cards_are_of_these_weights() -> None:
