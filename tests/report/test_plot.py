@@ -74,7 +74,7 @@ def test_volumes_are_points_a_group_with_their_n_and_mean(cohort: xr.Dataset, ax
 def test_large_volumes_are_in_millilitres_and_many_points_are_an_image_in_an_svg(ax: Axes) -> None:
     many = made_cohort(600)
     volumes(many, None, region="icv", ax=ax)
-    assert ax.get_ylabel() == "intracranial volume (ml)"
+    assert ax.get_ylabel() == "intracranial volume (mL)"
     assert ax.collections[0].get_rasterized()
 
 
