@@ -300,7 +300,8 @@ def _controls(measured: _Measured) -> Markup:
     """What stands above the plots; shown by the script, without which there are no plots."""
     names = [found.name for found in measured.groupings]
     colour = _choice("plots-colour", "Colour by", [(name, name) for name in names], names[0]) if names else NOTHING
-    hint = "Draw a box to choose scans in all plots; a click on a point opens its page."
+    rings = " A ring marks a doubtful scan." if len(measured.doubtful) else ""
+    hint = f"Draw a box to choose scans in all plots; a click on a point opens its page.{rings}"
     return Markup(
         '<div class="plots-controls" hidden>{}<ul class="plots-legend" id="plots-legend"></ul>'
         '<p id="plots-status" role="status" data-hint="{}">{}</p>'

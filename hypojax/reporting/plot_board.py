@@ -21,6 +21,9 @@ GREY: Final = "#808080"
 SIZES: Final = ((200, 9, 0.8), (2000, 7, 0.6), (10**9, 5, 0.4))
 """Up to so many scans: diameter of a point in pixels, and its opacity."""
 
+TOLD: Final = 3
+"""Scans under the mouse that a tooltip names."""
+
 Figure = Any
 """A figure of bokeh, or one of its renderers: its own types do not know all that they take, and it is imported late."""
 
@@ -213,9 +216,8 @@ def add_tools(plot: Figure, shown: Sequence[Figure], tips: Sequence[tuple[str, s
     from bokeh.models import BoxSelectTool, HoverTool, LassoSelectTool, PanTool, ResetTool, SaveTool, TapTool, WheelZoomTool
 
     selected = [one for one in shown if one.name != "beyond"]
-    hover = HoverTool(
-        renderers=list(shown), tooltips=list(tips), formatters={"@date": "datetime"} if dates else {}, point_policy="snap_to_data"
-    )
+    formats: Any = {"@date": "datetime"} if dates else {}
+    hover = HoverTool(renderers=list(shown), tooltips=list(tips), formatters=formats, point_policy="snap_to_data", limit=TOLD)
     box, lasso = BoxSelectTool(renderers=selected), LassoSelectTool(renderers=selected, continuous=False)
     plot.add_tools(box, lasso, TapTool(renderers=list(shown)), PanTool(), WheelZoomTool(), ResetTool(), SaveTool(filename=plot.name), hover)
     plot.toolbar.active_drag = box

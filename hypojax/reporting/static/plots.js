@@ -9,7 +9,8 @@
   const element = (id) => document.getElementById(id);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim() || "#808080";
   const plots = {};
-  let source, lit, profile, boxes, quiet = false, region = null, measure = null, grouping = null, litRow = null;
+  let source, lit, profile, boxes, quiet = false, region = null, measure = null, grouping = null;
+  let litRow = null, litBy = null, pointed = null, pointing = 0;
 
   async function draw() {
     const {Document} = Bokeh.require("document");
@@ -24,10 +25,10 @@
     measure = element("plots-measure")?.value ?? null;
     grouping = groupings[0] ?? null;
     source.selected.properties.indices.change.connect(() => { if (!quiet) tellChosen([...source.selected.indices].sort((a, b) => a - b)); });
-    source.inspect.connect(() => light(source.inspected.indices[0] ?? null, "plots"));
+    source.inspect.connect(() => pointedAt(source.inspected.indices[0]));
     for (const model of all) {
       if (model.type === "ColumnDataSource" && model.name?.startsWith("beyond ")) {
-        model.inspect.connect(() => light(model.data.row[model.inspected.indices[0]] ?? null, "plots"));
+        model.inspect.connect(() => pointedAt(model.data.row[model.inspected.indices[0]]));
       }
     }
     for (const plot of models) plot.on_event("tap", (event) => setTimeout(() => tapped(plot, event), 0));
@@ -44,10 +45,20 @@
     document.documentElement.dataset.plots = "drawn";
   }
 
+  // What the mouse points at: each renderer of a plot tells its own, one after the other, and most of them tell nothing.
+  function pointedAt(row) {
+    pointed ??= row ?? null;
+    clearTimeout(pointing);
+    pointing = setTimeout(() => {
+      if (pointed !== null || litBy === "plots") light(pointed, "plots");
+      pointed = null;
+    }, 0);
+  }
+
   // One scan lit in all plots: a ring in each, and its line through all regions.
   function light(row, by) {
     if (row === litRow) return;
-    litRow = row;
+    [litRow, litBy] = [row, by];
     const points = {x: [], y: [], plot: []};
     const line = {x: [], y: []};
     if (row !== null) {
