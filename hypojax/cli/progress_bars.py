@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from rich.console import Console
 from rich.markup import escape
@@ -50,6 +50,30 @@ def noted(result: Result) -> str:
     return str(getattr(result, "notes", ""))
 
 
+class ProgressWords(NamedTuple):
+    """What is worked on, and what is done with it, in words.
+
+    Parameters
+    ----------
+    one
+        One of them: ``scan``.
+    to_do
+        What is to be done with those that are left.
+    kept
+        What the others are.
+    """
+
+    one: str = "scan"
+    to_do: str = "to process"
+    kept: str = "finished before"
+
+
+SCAN_WORDS: Final = ProgressWords()
+
+PAGE_WORDS: Final = ProgressWords("page", "to draw", "up to date")
+"""Pages of a report, one a scan."""
+
+
 class Pace:
     """Scans per second, the time left and how busy the device is, from when each scan was finished.
 
@@ -59,6 +83,8 @@ class Pace:
     ----------
     total
         Scans to do.
+    one
+        What a scan is called: pages of scans are counted too.
 
     Examples
     --------
@@ -66,8 +92,8 @@ class Pace:
     'starting'
     """
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    def __init__(self, total: int, one: str = "scan") -> None:
+        self._total, self._one = total, one
         self._start = time.monotonic()
         self._device = 0.0
 
@@ -81,7 +107,7 @@ class Pace:
             return "starting"
         elapsed = max(1e-9, time.monotonic() - self._start)
         busy = f", device busy {self._device / elapsed:.0%}" if self._device else ""
-        return f"{done / elapsed:.2g} scans/s, {duration((self._total - done) * elapsed / done)} left{busy}"
+        return f"{done / elapsed:.2g} {self._one}s/s, {duration((self._total - done) * elapsed / done)} left{busy}"
 
 
 class ScanBar:
@@ -91,20 +117,22 @@ class ScanBar:
     ----------
     bar
         A started `rich.progress.Progress` with the fields ``pace`` and ``failed``.
+    words
+        What is counted.
     """
 
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
+    def __init__(self, bar: Progress, words: ProgressWords = SCAN_WORDS) -> None:
+        self._bar, self._words = bar, words
         self._task: TaskID | None = None
         self._pace = Pace(0)
         self._done = self._failed = 0
 
     def started(self, *, total: int, kept: int) -> None:
         """So many scans are to do, so many were done before."""
-        self._pace = Pace(total)
+        self._pace = Pace(total, self._words.one)
         if kept:
-            self._bar.console.print(f"{counted(kept, 'scan')} finished before")
-        self._task = self._bar.add_task("scans", total=total, pace="starting", failed=0)
+            self._bar.console.print(f"{counted(kept, self._words.one)} {self._words.kept}")
+        self._task = self._bar.add_task(f"{self._words.one}s", total=total, pace="starting", failed=0)
 
     def finished(self, result: Result) -> None:
         """One scan is done or failed."""
@@ -130,17 +158,19 @@ class ScanLines:
     ----------
     console
         Where to print.
+    words
+        What is counted.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, words: ProgressWords = SCAN_WORDS) -> None:
+        self._console, self._words = console, words
         self._pace = Pace(0)
         self._total = self._done = self._failed = 0
 
     def started(self, *, total: int, kept: int) -> None:
         """So many scans are to do, so many were done before."""
-        self._total, self._pace = total, Pace(total)
-        self._print(f"{counted(total, 'scan')} to process, {kept} finished before")
+        self._total, self._pace = total, Pace(total, self._words.one)
+        self._print(f"{counted(total, self._words.one)} {self._words.to_do}, {kept} {self._words.kept}")
 
     def finished(self, result: Result) -> None:
         """One scan is done or failed."""
@@ -160,10 +190,10 @@ class ScanLines:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def scan_progress(console: Console) -> "AbstractContextManager[ScanBar | ScanLines]":
+def scan_progress(console: Console, words: ProgressWords = SCAN_WORDS) -> "AbstractContextManager[ScanBar | ScanLines]":
     """A bar while the block runs, or plain lines where the console is no terminal."""
     columns = (TextColumn("{task.fields[pace]}"), TextColumn("[red]{task.fields[failed]} failed"))
-    return _bar(console, ScanBar, columns) if console.is_terminal else nullcontext(ScanLines(console))
+    return _bar(console, lambda bar: ScanBar(bar, words), columns) if console.is_terminal else nullcontext(ScanLines(console, words))
 
 
 def training_progress(console: Console) -> "AbstractContextManager[TrainCallback]":

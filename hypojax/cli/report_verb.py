@@ -1,11 +1,12 @@
 """The verb `hypojax report`: what a cohort looks like, as pages to look at and to rate scans on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
+from hypojax.cli.progress_bars import PAGE_WORDS
 from hypojax.cli.screen import Screen
 from hypojax.cli.verb import OK, Place, Verb
 from hypojax.reason import Reason, RunError
@@ -61,11 +62,12 @@ class ReportVerb(Verb):
             raise RunError(Reason.USAGE, "--serve and --share exclude each other: ratings need the names of scans")
         if self.figure:
             return self._draw_figure(screen)
-        with screen.progress() as watch:
+        with screen.progress(PAGE_WORDS) as watch:
             found = report_run.report(self.place, out=self.out, settings=self.settings, callback=watch)
         for sentence in (*(f"note: {note}" for note in found.notes), *found.sentences):
             screen.say(sentence)
-        screen.answer(f"written: {found.index}, with {counted(found.pages + found.unchanged, 'page')} of scans")
+        kept = f" ({found.unchanged} of them kept: nothing changed)" if found.unchanged else ""
+        screen.answer(f"written: {found.index}, with {counted(found.pages + found.unchanged, 'page')} of scans{kept}")
         screen.add(index=str(found.index), pages=found.pages, unchanged=found.unchanged, waiting=found.waiting, notes=list(found.notes))
         screen.add(failed=[{"scan": result.scan, "message": result.message} for result in found.failed])
         if self.serve:
@@ -78,9 +80,9 @@ class ReportVerb(Verb):
         from hypojax.reporting.report_data import read_report_data
 
         folder = report_run.report_folder(self.place, out=self.out, share=self.settings.share)
-        data = read_report_data(self.place, self.settings)
+        data = read_report_data(self.place, replace(self.settings, scans=(self.figure,)))  # with --share, its name as pages show it
         report_run.claim_folder(folder, share=self.settings.share)
-        screen.written(write_figures(data, self.figure, folder / report_run.FIGURES))
+        screen.written(write_figures(data, data.settings.scans[0], folder / report_run.FIGURES))
         return OK
 
     def _serve(self, screen: Screen, folder: Path) -> None:
@@ -94,7 +96,7 @@ def show_report(screen: Screen, results: Path) -> None:
     from hypojax.reporting import report_run
 
     try:
-        with screen.progress() as watch:
+        with screen.progress(PAGE_WORDS) as watch:
             found = report_run.report(results, callback=watch)
     except RunError as error:
         screen.answer(f"No report: {error}")

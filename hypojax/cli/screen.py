@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hypojax.cli.progress_bars import ScanBar, ScanLines, duration, scan_progress
+from hypojax.cli.progress_bars import SCAN_WORDS, ProgressWords, ScanBar, ScanLines, duration, scan_progress
 from hypojax.cli.terminal import Outlet, Terminal
 from hypojax.reason import visible
 from hypojax.storage import Location
@@ -67,9 +67,9 @@ class Screen:
         """Where progress and errors go."""
         return self._messages
 
-    def progress(self) -> AbstractContextManager[ScanBar | ScanLines]:
+    def progress(self, words: ProgressWords = SCAN_WORDS) -> AbstractContextManager[ScanBar | ScanLines]:
         """A bar while the block runs, or plain lines where standard error is no terminal."""
-        return scan_progress(self._messages)
+        return scan_progress(self._messages, words)
 
     def add(self, **facts: object) -> None:
         """Facts for the JSON document, where one is wanted."""

@@ -176,7 +176,7 @@ def scans_with_page(cohort: xr.Dataset, doubts: Mapping[str, Sequence[str]], ask
     if not asked:
         asked = (ALL,) if len(done) <= MOST_PAGES else (FLAGGED_ONLY,)
     if unknown := [scan for scan in asked if scan not in {*scans, ALL, FLAGGED_ONLY}]:
-        raise RunError(Reason.USAGE, f"--scans {visible(unknown[0])}: no such scan; {close_names(unknown[0], scans)}")
+        raise RunError(Reason.USAGE, f"{visible(unknown[0])}: no such scan; {close_names(unknown[0], scans)}")
     if ALL in asked:
         return frozenset(done)
     found = {scan for scan in asked if scan in done}

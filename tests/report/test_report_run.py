@@ -92,7 +92,7 @@ def test_only_scans_that_were_named_get_a_page(tmp_path: Path) -> None:
     stored_cohort(tmp_path, 3)
     found = report(tmp_path, settings=ReportSettings(scans=("sub-02",), jobs=1))
     assert [path.name for path in (found.index.parent / "scans").glob("*.html")] == ["sub-02.html"]
-    with pytest.raises(RunError, match="--scans sub-2: no such scan; is it 'sub-02'"):
+    with pytest.raises(RunError, match="sub-2: no such scan; is it 'sub-02'"):
         report(tmp_path, settings=ReportSettings(scans=("sub-2",)))
     with pytest.raises(RunError, match="--columns agee: no such column; is it 'age'"):
         report(tmp_path, settings=ReportSettings(columns=("agee",)))
