@@ -21,7 +21,7 @@ from hypojax.reporting.report_data import ReportData
 from hypojax.reporting.scan_images import ScanImages
 from hypojax.reporting.scan_table import scan_rows
 from hypojax.reporting.section_pictures import SectionPicture, section_picture
-from hypojax.reporting.study_results import HEADER, read_results
+from hypojax.reporting.study_results import HEADER, read_results, study_address
 from hypojax.schema import SUBUNITS
 
 FOLDER: Final = Path(__file__).parent / "templates"
@@ -63,7 +63,7 @@ class DoubtfulScan:
     rating: str
 
 
-def cohort_page(data: ReportData, *, day: date | None = None) -> bytes:
+def cohort_page(data: ReportData, *, day: date | None = None, folder: Path | None = None) -> bytes:
     """The page of a cohort, as HTML.
 
     Parameters
@@ -72,6 +72,8 @@ def cohort_page(data: ReportData, *, day: date | None = None) -> bytes:
         What it is drawn from.
     day
         When it was drawn, which is said unless it is to be shared. Default: today.
+    folder
+        Where it will lie, from which links lead to the files of a study. Default: nowhere, without such links.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def cohort_page(data: ReportData, *, day: date | None = None) -> bytes:
         "norms": norms_shown(data),
         "study": read_results(data),
         "study_header": HEADER,
-        "study_folder": "../study/",
+        "study_folder": study_address(data.study, folder),
         "cards": how_measured.cards(data),
         "versions": how_measured.version_rows(data),
         "methods": how_measured.methods_paragraph(data),

@@ -143,7 +143,7 @@ def write_report(data: ReportData, folder: Path, *, callback: ReportCallback | N
     lost = {result.scan for result in failed}
     drawn = replace(data, files={scan: file for scan, file in data.files.items() if data.names[scan] not in lost})
     put(folder / DATA_SCRIPT, rating_script(drawn))
-    put(folder / INDEX, cohort_page(drawn))
+    put(folder / INDEX, cohort_page(drawn, folder=folder))
     pending = int((data.cohort["status"] == "pending").sum())
     return ReportResult(folder / INDEX, len(waiting) - len(failed), len(inputs) - len(waiting), tuple(failed), pending, data.notes)
 

@@ -1,10 +1,13 @@
 """Results of a study that lies beside a cohort, read from its files: answers in words, effects with intervals, other head-size methods."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -40,7 +43,7 @@ class StudyResults:
     rows
         Effects as text, columns as in `HEADER`.
     files
-        Files of the study to read on, seen from the page.
+        Names of files of the study to read on.
     notes
         What is not shown, and why.
     """
@@ -80,6 +83,17 @@ def read_results(data: ReportData) -> StudyResults | None:
         rows=tuple(_cells(shown)),
         files=() if data.settings.share else tuple(name for name in FILES if name in record.get("files", ())),
     )
+
+
+def study_address(study: Location | None, folder: Path | None) -> str:
+    """Address of the folder of a study, seen from a page in ``folder``; empty where no link can lead there.
+
+    >>> study_address(Path("out/study"), Path("my pages"))
+    '../out/study/'
+    """
+    if not isinstance(study, Path) or folder is None:
+        return ""
+    return quote(os.fsencode(os.path.relpath(study, folder)).replace(os.sep.encode(), b"/")) + "/"
 
 
 def _unasked(record: dict[str, Any], asked: Sequence[str]) -> list[str]:

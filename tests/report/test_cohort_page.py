@@ -151,6 +151,9 @@ def test_results_of_a_study_are_shown_and_shared_only_where_its_column_is(tmp_pa
     assert "Hypothalamus: smaller in <b>patients</b>." in text
     assert "hypothalamus patient - control −61.9 (−88.4 to −35.4) mm³ −5.3 (−7.5 to −3.1) < .001 < .001 40" in text
     assert "covariate (reported)" in text
+    page = cohort_page(read_report_data(folder, ReportSettings()), folder=tmp_path / "else where" / "pages")
+    links = set(re.findall(r'href="([^"]*study[^"]*)"', page.decode())) - {"#study"}
+    assert links == {f"../../study/{name}" for name in ("study.html", "effects.tsv")}
     shared = read_results(read_report_data(folder, ReportSettings(share=True)))
     assert shared is not None
     assert shared.answers == shared.rows == ()
