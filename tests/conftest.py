@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from browser_fixtures import browser, drawn_report, page, pytest_collection_modifyitems, watch  # noqa: F401 - found by their names
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # no test depends on how busy the machine is
 hypothesis.settings.load_profile("any machine")

@@ -68,8 +68,8 @@ def script(shell: Shell, verbs: Mapping[str, type[Verb]]) -> str:
     return BASH.format(verbs=names, cases=cases)
 
 
-def options(verb: type[Any]) -> Iterator[str]:
-    """The options of a verb, as its help names them.
+def options(verb: type[Any], *, alone: bool = False) -> Iterator[str]:
+    """The options of a verb, as its help names them; ``alone`` where none of its flags has a ``--no-`` form.
 
     >>> list(options(Verb))
     ['--debug', '--quiet', '--json']
@@ -78,12 +78,12 @@ def options(verb: type[Any]) -> Iterator[str]:
     for field in fields(verb):
         kind, *marks = get_args(hints[field.name]) if hasattr(hints[field.name], "__metadata__") else (hints[field.name],)
         if is_dataclass(kind) and isinstance(kind, type):
-            yield from options(kind)
+            yield from options(kind, alone=ALONE in marks)
         elif POSITIONAL not in marks:
             named = next((mark.name for mark in marks if getattr(mark, "name", None)), field.name)
             option = named.replace("_", "-")
             yield f"--{option}"
-            if kind is bool and ALONE not in marks:
+            if kind is bool and not alone and ALONE not in marks:
                 yield f"--no-{option}"
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of browser tests: one browser a module, and a page that lets no error and no request pass."""
+"""Fixtures of browser tests (`conftest.py` takes them): one browser a module, and a page that lets no error and no request pass."""
 
 import fcntl
 import os
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+FOLDER = Path(__file__).parent / "browser"
+
 PATIENCE = 120_000
 """Milliseconds that a page has to open: a second, but on a machine that does much else."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder have the marker ``browser``; without a browser they are skipped."""
+    """All tests of `FOLDER` have the marker ``browser``; without a browser they are skipped."""
     why = missing()
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.browser)
             if why:
                 item.add_marker(pytest.mark.skip(reason=f"no browser: {why}"))
