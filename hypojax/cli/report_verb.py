@@ -86,9 +86,12 @@ class ReportVerb(Verb):
         return OK
 
     def _serve(self, screen: Screen, folder: Path) -> None:
+        from hypojax.reporting import report_run
         from hypojax.reporting.rating_server import serve
 
         serve(folder, self.place, rater=self.rater, port=self.port, say=screen.say)
+        found = report_run.report(self.place, out=self.out, settings=self.settings)
+        screen.say(f"{found.index} has the ratings that were taken")
 
 
 def show_report(screen: Screen, results: Path) -> None:

@@ -88,6 +88,6 @@ def _doubtful(data: ReportData) -> Iterator[str]:
     done = data.cohort["status"].values == "done"
     doubtful = sum(bool(data.doubts.get(str(scan))) for scan in data.cohort["scan"].values[done])
     if doubtful:
-        yield f"{counted(doubtful, 'measured scan asks', many='measured scans ask')} for a look before anything is concluded from them."
+        yield f"{counted(doubtful, 'measured scan')} should be looked at before you draw conclusions."
     elif done.any():
-        yield "Nothing was found that asks for a look at a measured scan."
+        yield "No doubtful scan was found among the measured ones."

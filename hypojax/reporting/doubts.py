@@ -111,7 +111,7 @@ def cohort_doubts(cohort: xr.Dataset) -> tuple[str, ...]:
     carried = dict(zip(cohort["flag"].values.tolist(), cohort["flagged"].values.sum(axis=0).tolist(), strict=True))
     said = [f"{carried[flag]:,} of {done:,} measured scans: {flag_in_words(flag)}" for flag in common]
     if 0 < done <= LEAST_OTHERS:
-        few = f"{counted(done, 'measured scan')}: too few to say which is unlike the others ({LEAST_OTHERS + 1} are needed)"
+        few = f"{counted(done, 'measured scan')}: too few to find outliers by comparing scans ({LEAST_OTHERS + 1} are needed)"
         said.append(f"{few}; flags and implausible volumes are named as always")
     return tuple(said)
 

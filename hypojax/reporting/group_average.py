@@ -78,9 +78,9 @@ def _explanation(found: Sequence[GroupAverage], notes: Sequence[str]) -> str:
     lost = sum(min(one.of, MOST) - one.scans for one in found)
     without = f"{counted(lost, 'scan')} without a hypothalamus that can be read left out. " if lost else ""
     return (
-        "Mean of the scans round the middle of the hypothalamus, from front to back, laid over each other by that middle and not "
-        "registered otherwise. Lines go round the places where 25, 50 and 75 % of scans have hypothalamus. The left of the head is on the "
-        "left. "
+        "Mean image of the scans near the centre of the hypothalamus, from front to back. Scans are aligned by this centre only, without "
+        "any other registration. Lines enclose the places that are hypothalamus in 25, 50 and 75 % of the scans. The left of the head is "
+        "on the left. "
         f"{spaced}{without}{' '.join(notes)}"
     ).strip()
 

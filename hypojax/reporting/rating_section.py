@@ -70,10 +70,10 @@ def rating_blocks(data: ReportData) -> list[Block]:
     rated = int((held != "").sum())
     if not rated:
         how = "" if data.settings.share else " The pages of scans have keys for it; hypojax report OUT --serve writes ratings into qc.tsv."
-        return [Paragraph(f"No scan of {counted(len(scans), 'scan')} has been rated by hand.{how}")]
+        return [Paragraph(f"None of the {counted(len(scans), 'scan')} was rated by hand when this page was made.{how}")]
     counts = [int((held == level).sum()) for level in LEVELS]
     said = ", ".join(f"{count} {level}" for count, level in zip(counts, LEVELS, strict=True))
-    rule = "Of several raters the worst of their latest ratings counts; hypojax study leaves out rejected scans"
+    rule = "If raters disagree, the worst of their latest ratings counts; hypojax study leaves out rejected scans"
     blocks: list[Block] = [Paragraph(f"{rated} of {counted(len(scans), 'scan')} rated by hand: {said}. {rule}.")]
     known = data.ratings[data.ratings["scan"].isin(scans)]
     blocks.append(_by_rater(known))

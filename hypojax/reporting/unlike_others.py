@@ -58,15 +58,15 @@ class Unlike(NamedTuple):
         """How far it lies from the others, in words.
 
         >>> Unlike("hypothalamus", 612.0, -4.61, 40, corrected=True).away
-        '4.6 robust SD below the 40 others of this cohort, head size allowed for'
+        '4.6 robust SD below the median of the 40 others of this cohort, corrected for head size'
         >>> Unlike("hypothalamus", 612.0, 3.2, 40).away
         'more than 3 interquartile ranges above the middle half of the 40 others of this cohort'
         """
         way = "below" if self.deviations < 0 else "above"
-        far = f"{abs(self.deviations):.1f} robust SD {way} the"
+        far = f"{abs(self.deviations):.1f} robust SD {way} the median of the"
         if abs(self.deviations) <= FAR_OUT:
             far = f"more than {FENCE:.0f} interquartile ranges {way} the middle half of the"
-        return f"{far} {self.others:,} others of this cohort{', head size allowed for' * self.corrected}"
+        return f"{far} {self.others:,} others of this cohort{', corrected for head size' * self.corrected}"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def unlike_others(compared: Compared) -> Iterator[tuple[int, Unlike]]:
 
     >>> values = np.append(np.linspace(9.0, 11.0, 40), 20.0)
     >>> [(row, round(found.deviations, 1)) for row, found in unlike_others(Compared("height", values, values))]
-    [(40, 13.1)]
+    [(40, 13.2)]
     """
     known = np.flatnonzero(np.isfinite(compared.values))
     values = compared.values[known]

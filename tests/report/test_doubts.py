@@ -47,7 +47,7 @@ def test_a_small_hypothalamus_is_said_with_its_numbers_and_once() -> None:
     (sentence,) = find_doubts(made)["sub-0000"]
     volume = float(made["volume_mm3"][0, 1])
     assert sentence.startswith(f"hypothalamus {volume:,.0f} mm³: ")
-    assert sentence.endswith(" robust SD below the 59 others of this cohort, head size allowed for")
+    assert sentence.endswith(" robust SD below the median of the 59 others of this cohort, corrected for head size")
 
 
 def test_head_size_is_allowed_for() -> None:
@@ -67,7 +67,7 @@ def test_scans_without_head_size_are_held_against_all_volumes() -> None:
     made["volume_mm3"][0, 0] = np.nan
     sentence = find_doubts(made)["sub-0000"][0]
     assert sentence.startswith("hypothalamus 2")
-    assert sentence.endswith("below the 59 others of this cohort")
+    assert sentence.endswith("below the median of the 59 others of this cohort")
 
 
 def test_three_scans_have_no_robust_standard_deviation() -> None:

@@ -57,7 +57,7 @@ def test_the_section_counts_ratings_by_rater_and_names_rejected_scans() -> None:
 def test_without_ratings_it_says_how_to_rate_and_without_a_pair_it_has_no_kappa() -> None:
     (said,) = rating_blocks(data_with())
     assert isinstance(said, Paragraph)
-    assert "No scan of 4 scans has been rated by hand." in said.text
+    assert "None of the 4 scans was rated by hand when this page was made." in said.text
     assert "hypojax report OUT --serve" in said.text
     assert len(rating_blocks(data_with(("0", "accept", "", "anna"), ("1", "accept", "", "bo")))) == 2
     table = rating_blocks(data_with(("0", "accept", "", "anna"), ("0", "accept", "", "bo")))[2]

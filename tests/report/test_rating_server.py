@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from report_cohorts import stored_cohort
 
+from hypojax.cli import main
 from hypojax.cohort.ratings import read_ratings
+from hypojax.reporting import rating_server
 from hypojax.reporting.rating_section import DATA_SCRIPT
 from hypojax.reporting.rating_server import LARGEST, Desk, RatingServer, file_of, ratings_folder, serve
 
@@ -212,3 +215,11 @@ def test_a_scan_that_a_run_adds_can_be_rated(tmp_path: Path) -> None:
     desk.add({**RATED, "scan": "sub-02"})
     assert replace(desk, rater="bo").rater == "bo"
     assert read_ratings(tmp_path)[0]["scan"].tolist() == ["sub-01", "sub-02"]
+
+
+def test_the_page_of_the_cohort_has_the_ratings_once_the_server_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_cohort(tmp_path, 1)
+    rated = "scan\trating\tcomment\trater\ttime\nsub-01\treject\tmoved\tanna\t2026-01-02T10:00:00+01:00\n"
+    monkeypatch.setattr(rating_server, "serve", lambda *_, **__: (tmp_path / "qc.tsv").write_text(rated))
+    assert main(["report", str(tmp_path), "--serve", "--rater", "anna"]) == 0
+    assert "1 of 1 scan rated by hand" in (tmp_path / "report" / "index.html").read_text()
