@@ -123,7 +123,7 @@ def test_noise_and_asymmetry_unlike_the_others() -> None:
     found = find_doubts(made)
     assert found["sub-0003"][0].startswith("noise near the hypothalamus 5.00: ")
     assert "the right larger" in found["sub-0004"][0]
-    assert "further to the right than the 59 others" in found["sub-0004"][0]
+    assert "further to the right than the median of the 59 others" in found["sub-0004"][0]
 
 
 def test_slope_is_that_of_least_squares_without_strange_points() -> None:
