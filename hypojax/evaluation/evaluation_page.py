@@ -55,7 +55,7 @@ def brief(summary: xr.Dataset) -> TextTable:
 def evaluation_page(evaluation: xr.Dataset, summary: xr.Dataset) -> Page:
     """What was compared, all tables, and how to read them."""
     shown = [block for table in tables(evaluation, summary) for block in (Heading(table.title), table)]
-    about = [f"{name}: {value}" for name, value in facts(evaluation).items()]
+    about = [f"{name.replace('_', ' ')}: {value}" for name, value in facts(evaluation).items()]
     return Page("Evaluation", [Bullets(about), *shown, Heading("How to read this"), Bullets(NOTES)])
 
 

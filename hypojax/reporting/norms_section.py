@@ -4,12 +4,12 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Final
 
-import pandas as pd
 import xarray as xr
 
 from hypojax.cohort.ratings import REJECT, latest_ratings
 from hypojax.reason import HypojaxError, visible
 from hypojax.reporting.report_data import ReportData
+from hypojax.study.people.sample import Sample
 from hypojax.tables.cells import counted
 
 MAIN_REGION: Final = "hypothalamus"
@@ -48,12 +48,13 @@ def norms_shown(data: ReportData) -> NormsShown | None:
     from hypojax.study.writing.study_figures import figure_bytes, norms_figure
 
     try:
-        norms, scores, people, notes = _scored(data)
+        norms, scores, sample, notes = _scored(data)
     except (HypojaxError, OSError, ValueError, KeyError) as error:
         return NormsShown("", (f"No norms are shown: {visible(' '.join(str(error).split()))}",))
+    people = sample.people
     region, *_ = scores["region"].values.tolist()
     curves, points = norms_curves(norms), norms_people(norms, scores, people)
-    points = points[points["volume"].notna()]
+    points = points[points["volume"].notna()].sort_values("group", key=lambda names: names != sample.reference, kind="stable")
     if points.empty:
         return NormsShown("", ("No norms are shown: of no measured scan age, sex and head size are known.", *notes))
     drawn = norms_figure(curves[curves["region"] == region], points, unit=str(norms.attrs.get("unit", "")))
@@ -61,8 +62,8 @@ def norms_shown(data: ReportData) -> NormsShown | None:
     return NormsShown(address, (*norms_sentences(scores_table(scores, people), [region]), *notes))
 
 
-def _scored(data: ReportData) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame, list[str]]:
-    """The norms, the scores of one region, the people, and what was left out."""
+def _scored(data: ReportData) -> tuple[xr.Dataset, xr.Dataset, Sample, list[str]]:
+    """The norms, the scores of one region, the sample, and what was left out."""
     from hypojax.study import StudySettings, apply_norms
     from hypojax.study.people.whole_sample import whole_sample
     from hypojax.study.writing.study_extras import open_norms
@@ -75,7 +76,7 @@ def _scored(data: ReportData) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame, lis
     regions = scores["region"].values.tolist()
     rejected = int((ratings == REJECT).sum())
     notes = [f"{counted(rejected, 'scan')} rated as reject left out."] if rejected else []
-    return norms, scores.sel(region=[MAIN_REGION if MAIN_REGION in regions else regions[0]]), sample.people, notes
+    return norms, scores.sel(region=[MAIN_REGION if MAIN_REGION in regions else regions[0]]), sample, notes
 
 
 def _table(data: ReportData) -> xr.Dataset:

@@ -120,7 +120,7 @@ def encoded(image: Float32[np.ndarray, "rows columns"], window: tuple[float, flo
     low, high = window
     large = enlarged(np.clip((image - low) * (255 / (high - low)), 0, 255).astype(np.float32), scale)
     file = BytesIO()
-    _pillow().fromarray(np.clip(np.rint(large), 0, 255).astype(np.uint8)).save(file, "WEBP", quality=QUALITY, method=2)
+    _pillow().fromarray(np.clip(np.rint(large), 0, 255).astype(np.uint8)).save(file, "WEBP", quality=QUALITY, method=1)
     return GreyPicture(file.getvalue(), large.shape[1], large.shape[0])
 
 
