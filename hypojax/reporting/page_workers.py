@@ -178,13 +178,13 @@ class PageWorker:
         return process
 
     def _stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
+        process, self._process = self._process, None  # at once: the thread that draws, and the one that ends it, may both come here
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
                 with suppress(OSError):
                     pipe.close()  # type: ignore[union-attr]
-        self._process = None
 
 
 def _next(idle: "SimpleQueue[PageWorker]", data: ReportData, scan: str) -> PageResult:
