@@ -145,18 +145,13 @@ def test_what_cannot_be_a_row_is_refused(wrong: dict[str, str]) -> None:
         Rating(**{"scan": "sub-01", "rating": "accept", **wrong})
 
 
-FORKING = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-"""Processes that begin at once; what they do needs no thread of this one."""
-
-
 def add_many(folder: Path, rater: str, count: int) -> None:
     for number in range(count):
         add_rating(folder, Rating(f"sub-{number:02d}", "doubt", f'a "comment" {number}', rater, WHEN))
 
 
-@FORKING
 def test_two_processes_lose_no_row(tmp_path: Path) -> None:
-    several = [get_context("fork").Process(target=add_many, args=(tmp_path, rater, 25)) for rater in ("anna", "bo")]
+    several = [get_context("spawn").Process(target=add_many, args=(tmp_path, rater, 25)) for rater in ("anna", "bo")]
     for one in several:
         one.start()
     for one in several:
@@ -172,15 +167,15 @@ def add_for_ever(folder: Path, written: c_int) -> None:
         written.value = number + 1
 
 
-@FORKING
 def test_a_killed_process_loses_nothing_that_it_said_was_written(tmp_path: Path) -> None:
-    context = get_context("fork")
+    context = get_context("spawn")
     for delay in (0.0, 0.03, 0.11):
         written = context.Value("i", 0, lock=False)
         folder = tmp_path / str(delay)
         writer = context.Process(target=add_for_ever, args=(folder, written))
         writer.start()
         while written.value == 0:
+            assert writer.is_alive()
             time.sleep(0.001)
         time.sleep(delay)
         writer.kill()

@@ -78,7 +78,7 @@ def sound_limits(*values: Float64[np.ndarray, "..."]) -> AxisEnds:
     """An axis that shows what is sound of some values: all of them where none lies far out.
 
     >>> sound_limits(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 1000.0, np.nan]))
-    AxisEnds(low=-0.4..., high=10.9...)
+    AxisEnds(low=-0.4..., high=11.7...)
     """
     known = np.concatenate([part[np.isfinite(part)] for part in values])
     if not known.size:
