@@ -147,7 +147,7 @@ class Tally(NoCallback):
         pytest.param(first("drop_answer"), id="drop_answer", marks=pytest.mark.slow),
         pytest.param(lambda method, path, before: "drop_request" if before == 0 and method == "PUT" else "pass", id="drop_request"),
         pytest.param(first("slow"), id="slow", marks=pytest.mark.slow),
-        pytest.param(first("503", times=3), id="503 thrice", marks=pytest.mark.slow),
+        pytest.param(first("503", times=3), id="503 thrice", marks=pytest.mark.long),
     ],
 )
 def test_a_bad_network_changes_nothing(

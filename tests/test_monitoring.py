@@ -173,7 +173,7 @@ def test_each_test_keeps_its_level_and_each_interval_its_confidence(sizes: tuple
 # Whole comparisons of cohorts with a known truth
 
 
-@pytest.mark.parametrize("times", [20, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [20, pytest.param(300, marks=pytest.mark.long)])
 def test_no_shift_raises_few_alarms(times: int) -> None:
     """The same cohort drawn twice, no slack by limits: alarms in no more comparisons than alpha allows."""
     strict = Limits(volume=0.0, quality=0.0, share=0.0)

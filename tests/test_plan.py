@@ -422,7 +422,7 @@ def test_a_projection_bounds_the_measured_peak_and_is_less_than_twice_it(order: 
     assert written <= made.disk_bytes <= 2 * written
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_projection_bounds_the_peak_over_real_scans(shared: Path, tmp_path: Path) -> None:
     files = [*sorted((shared / "scans").glob("*_T1w.nii.gz")), *sorted((shared / "bids" / "ds000011").glob("sub-0[1-4]/anat/*_T1w.nii.gz"))]
     inputs = table_of(tmp_path / "scans.tsv", files)

@@ -114,7 +114,7 @@ def test_a_run_killed_and_terminated_ends_with_the_same_weights(place: Path, tmp
     assert [step for step, _ in validated] == [4, 8, 12, 16, 20, 24]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "all"
     assert main(command(place, out, "--all", "--steps", "6")) == OK
@@ -148,7 +148,7 @@ def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_is_kept_for_a_test_stands_in_the_record(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "never.toml").write_text("never = ['d']\n" + CONFIG)
     config = replace(read_config(place / "never.toml"), examples=place / "examples", out=tmp_path)

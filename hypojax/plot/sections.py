@@ -195,7 +195,7 @@ def missing_sentence(cohort: xr.Dataset, scan: str, *, read: Callable[[], ScanBo
     return "" if found else "There is no picture, since no hypothalamus is stored of this scan."
 
 
-def contours(mask: Bool[np.ndarray, "rows columns"], place: tuple[slice, ...]) -> list[Float64[np.ndarray, "n 2"]]:
+def contours(mask: Bool[np.ndarray, "rows columns"], place: tuple[slice, ...]) -> list[Float64[np.ndarray, "_ 2"]]:
     """Closed smooth outlines (column, row) of a mask, all of which lies in ``place``; what is inside is on the right of an outline.
 
     What smoothing takes off the corners is given back all round: outlines enclose as much as the mask holds.
@@ -215,7 +215,7 @@ def contours(mask: Bool[np.ndarray, "rows columns"], place: tuple[slice, ...]) -
     return [moved(line, -lost / length) for line in lines]
 
 
-def level_lines(values: Float32[np.ndarray, "rows columns"], level: float) -> list[Float64[np.ndarray, "n 2"]]:
+def level_lines(values: Float32[np.ndarray, "rows columns"], level: float) -> list[Float64[np.ndarray, "_ 2"]]:
     """Closed lines (column, row) round what is larger than ``level``, which is on their right; the border of the array closes them.
 
     Raises

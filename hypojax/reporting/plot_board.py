@@ -27,7 +27,7 @@ TOLD: Final = 3
 Figure = Any
 """A figure of bokeh, or one of its renderers: its own types do not know all that they take, and it is imported late."""
 
-Part = tuple[str, Int32[np.ndarray, "n"], str]
+Part = tuple[str, Int32[np.ndarray, "_"], str]
 """Label, scans and colour of a group."""
 
 Column = Shaped[np.ndarray, "scan"]

@@ -141,7 +141,7 @@ def _pillow() -> ModuleType:
     return Image
 
 
-def svg_path(lines: Iterable[Float64[np.ndarray, "n 2"]], kind: str, *, inset: float = INSET) -> str:
+def svg_path(lines: Iterable[Float64[np.ndarray, "_ 2"]], kind: str, *, inset: float = INSET) -> str:
     """Closed lines (column, row; pixels) as one SVG path of the class ``outline`` and ``kind``; nothing without lines."""
     data = "".join(_closed(moved(line, inset)) for line in lines)
     return f'<path class="outline {kind}" d="{data}"/>' if data else ""
@@ -164,7 +164,7 @@ def place_words(plane: str, offset: int) -> str:
 def section_picture(section: Section, window: tuple[float, float]) -> SectionPicture:
     """A section as WebP and SVG; ``window``: intensities that are black and white."""
     picture = encoded(section.image, window, scale=SCALE)
-    lines: dict[int, list[Float64[np.ndarray, "n 2"]]] = {}
+    lines: dict[int, list[Float64[np.ndarray, "_ 2"]]] = {}
     for label, points in section.outlines:
         lines.setdefault(label, []).append(points * SCALE)
     paths = "".join(svg_path(found, f"subunit-{label}") for label, found in lines.items())
