@@ -26,6 +26,10 @@ PARALLEL_TOLERANCE: Final = 1e-4
 ASR: Final = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """Columns are the world directions anterior, superior, right."""
 
+NOD: Final = 15.0
+"""Degrees by which heads in scanners are nodded back against the template: 13 real ones by 8 to 26, 20 label maps by -1 to 31. What lies so
+is called upright, since the networks learnt from it."""
+
 DIGITS: Final = 9
 """Decimals kept of numbers of the order of one; sums of a million of them agree to more than that."""
 

@@ -10,13 +10,13 @@ from scipy.spatial.transform import Rotation
 from standin import coverage_of
 
 from hypojax.execute.measured import full_row, measure_scan
-from hypojax.grid import ASR, Affine, Grid, centred_grid, directions, resample, to_world
+from hypojax.grid import ASR, NOD, Affine, Grid, centred_grid, directions, resample, to_world
 from hypojax.phantom import Phantom, render
 from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.schema import LARGEST_POSE_RESIDUAL
 from hypojax.segmenter.forward import Batch
 from hypojax.segmenter.head_look import LEVEL, MOST_LOOKS, HeadLook, Shown, head_on
-from hypojax.segmenter.pose import MIDDLE, NOD, pose_of, turn_on, upright_axes, upright_grid
+from hypojax.segmenter.pose import MIDDLE, pose_of, turn_on, upright_axes, upright_grid
 from hypojax.segmenter.segmenter import Segmentation, Segmenter, box_grid, box_input
 
 SHAPE = (52, 60, 52)

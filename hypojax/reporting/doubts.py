@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import xarray as xr
 
+from hypojax.grid import NOD
 from hypojax.reason import visible
 from hypojax.reporting.unlike_others import (
     LEAST_OTHERS,
@@ -62,7 +63,7 @@ SUBUNITS_NAMED: Final = 2
 """Subunits that a sentence names; it counts the others."""
 
 TILTED: Final = 30.0
-"""Degrees; about as far as the networks were trained to see heads turned."""
+"""Degrees from the usual position; about as far as the networks were trained to see heads turned."""
 
 
 class Doubt(NamedTuple):
@@ -217,16 +218,14 @@ def _copies(cohort: xr.Dataset) -> Found:
 
 
 def _tilts(cohort: xr.Dataset) -> Found:
-    """Heads that are turned far in the scanner's axes, of cohorts that record it."""
+    """Heads that are turned far from how heads usually lie in scanners, of cohorts that record it."""
     if "tilt_deg" not in cohort:
         return
-    tilts = np.abs(cohort["tilt_deg"].to_numpy().reshape(cohort.sizes["scan"], -1))
+    tilts = np.abs(cohort["tilt_deg"].to_numpy().reshape(cohort.sizes["scan"], -1) - [NOD, 0.0, 0.0])
     worst = np.max(np.where(np.isfinite(tilts), tilts, 0.0), axis=1)
     for row in np.flatnonzero(worst > TILTED).tolist():
-        doubt = Doubt(
-            float(worst[row]) / 10, f"the head is turned by {worst[row]:.0f}° against the axes of the scan: see whether the labels fit"
-        )
-        yield row, doubt
+        sentence = f"the head is turned by {worst[row]:.0f}° from its usual position in a scanner: see whether the labels fit"
+        yield row, Doubt(float(worst[row]) / 10, sentence)
 
 
 def _volumes(cohort: xr.Dataset) -> Found:

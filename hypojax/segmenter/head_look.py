@@ -17,7 +17,7 @@ from hypojax.schema import HEAD_SHAPE, HEAD_SPACING, LARGEST_POSE_RESIDUAL
 from hypojax.segmenter.pose import Pose, PoseFound, believable, from_world, pose_of, turn_on, upright_grid
 
 LEVEL: Final = 20.0
-"""Degrees of turn against the scan's axes up to which one look is enough: heads in scanners differ by less (`pose.NOD`)."""
+"""Degrees of turn against the scan's axes up to which one look is enough: heads in scanners differ by less (`hypojax.grid.NOD`)."""
 
 SETTLED: Final = 8.0
 """The same against a grid that was turned already."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-from hypojax.grid import ASR, Affine, Grid, centred_grid, directions
+from hypojax.grid import ASR, NOD, Affine, Grid, centred_grid, directions
 
 WIDTHS: Final = (80.0, 57.0, 40.0, 28.0, 20.0, 14.0, 10.0, 8.0, 8.0, 8.0)
 """Least distances (mm) at which a voxel counts a quarter, iteration by iteration; no head is closer to an affine of the template than
@@ -32,10 +32,6 @@ FARTHEST_SCALE: Final = 2.0
 
 MIDDLE: Final = np.array([0.0, -19.0, -17.0])
 """Place in the template (mm, RAS+) that lies in the middle of the head grid of an upright head: that of 13 real heads on average."""
-
-NOD: Final = 15.0
-"""Degrees by which heads in scanners are nodded back against the template: 13 real ones by 8 to 26, 20 label maps by -1 to 31. What lies so
-is called upright, since the networks learnt from it."""
 
 
 class Fit(NamedTuple):

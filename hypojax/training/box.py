@@ -69,8 +69,7 @@ class BoxConfig:
         Share of examples from scans that are not skull-stripped.
     swell
         Standard deviation of the logarithm of the length by which the hypothalamus is made larger or smaller while the head round it stays.
-        Without it a network learns that sizes follow from the surroundings, and measures 0.89 of a true change; 500 further steps with 0.06
-        made 0.91 of it in a head never seen.
+        Without it a network learns that sizes follow from the surroundings, and measures 0.89 of a true change (docs/accuracy.md).
     warp, appearance
         Ranges of the spatial transforms and of the acquisition.
     """

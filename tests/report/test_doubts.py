@@ -113,8 +113,10 @@ def test_copies_name_each_other_and_notes_are_said() -> None:
 def test_tilt_is_said_where_the_cohort_has_it() -> None:
     made = cohort(3)
     assert not any(find_doubts(made).values())
-    tilted = made.assign(tilt_deg=(("scan", "direction"), [[1.0, 2.0, 3.0], [-41.0, 0.0, 0.0], [np.nan] * 3]))
-    assert "turned by 41°" in find_doubts(tilted)["sub-0001"][0]
+    tilted = made.assign(tilt_deg=(("scan", "direction"), [[31.0, 2.0, 3.0], [-26.0, 0.0, 0.0], [np.nan] * 3]))
+    found = find_doubts(tilted)
+    assert "turned by 41°" in found["sub-0001"][0]
+    assert found["sub-0000"] == (), "heads in scanners are nodded back by 15 degrees against the template"
 
 
 def test_noise_and_asymmetry_unlike_the_others() -> None:
