@@ -1,5 +1,10 @@
 """Making a report: which scans get a page, drawn in parallel and only where something changed, the cohort's page last."""
 
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +15,7 @@ from hypojax.reporting.page_log import LOG, SCANS, DrawnPage, PageLog, page_inpu
 from hypojax.reporting.page_workers import PageResult, draw_pages
 from hypojax.reporting.rating_section import DATA_SCRIPT, rating_script
 from hypojax.reporting.report_data import ReportData, ReportSettings, output_folder, read_report_data
-from hypojax.storage import Disk, Place, locate, on_disk, remote
+from hypojax.storage import Disk, Place, locate, lock, on_disk, remote, writing
 from hypojax.storage import place as put
 from hypojax.tables.cells import counted
 
@@ -107,7 +112,8 @@ def report(
     ------
     RunError
         ``NOTHING_FOUND``: there is no cohort; ``STORE_DAMAGED``; ``USAGE``: a scan or column does not exist, a bucket without ``out``, a
-        folder with files of others (`claim_folder`), or the extra ``report`` is not installed; ``NOT_WRITABLE`` or ``DISK_FULL``.
+        folder with files of others (`claim_folder`), or the extra ``report`` is not installed; ``BUSY``: another report is being written
+        there; ``NOT_WRITABLE`` or ``DISK_FULL``.
 
     Examples
     --------
@@ -124,6 +130,12 @@ def report(
 
 def write_report(data: ReportData, folder: Path, *, callback: ReportCallback | None = None) -> ReportResult:
     """Write the pages of data that were read; parameters and errors as `report`."""
+    with _alone(folder):
+        return _write(data, folder, callback)
+
+
+def _write(data: ReportData, folder: Path, callback: ReportCallback | None) -> ReportResult:
+    """The same, where no other report is written at the same time."""
     from hypojax.reporting.cohort_page import cohort_page
 
     log, inputs = PageLog(folder), page_inputs(data)
@@ -146,6 +158,28 @@ def write_report(data: ReportData, folder: Path, *, callback: ReportCallback | N
     put(folder / INDEX, cohort_page(drawn, folder=folder))
     pending = int((data.cohort["status"] == "pending").sum())
     return ReportResult(folder / INDEX, len(waiting) - len(failed), len(inputs) - len(waiting), tuple(failed), pending, data.notes)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other reports out of a folder, which is made: each deletes pages that it does not know."""
+    with writing(folder, 0):
+        folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        why = f"another report is being written into {visible(str(folder))}: wait until it is done, or name another folder with --out"
+        raise RunError(Reason.BUSY, why) from error
+    except OSError as error:
+        if error.errno != errno.EBADF:  # NFS has no locks of folders
+            os.close(descriptor)
+            raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def report_folder(place: Place, *, out: Disk | None = None, share: bool = False) -> Path:

@@ -268,8 +268,8 @@ def replacing(path: Location, *, through: bool = True) -> Iterator[IO[bytes]]:
             return
 
 
-def lock(file: IO[Any], mode: int) -> None:
-    """Lock an open file until it is closed, where its file system has locks.
+def lock(file: IO[Any] | int, mode: int) -> None:
+    """Lock an open file (or what a file descriptor stands for) until it is closed, where its file system has locks.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ import hypojax
 from hypojax.reason import Reason, RunError
 from hypojax.reporting import page_workers
 from hypojax.reporting.page_log import LOG, DrawnPage, PageLog, page_inputs
-from hypojax.reporting.page_workers import PageWorker
+from hypojax.reporting.page_workers import PageResult, PageWorker
 from hypojax.reporting.report_data import ReportSettings, page_files, read_report_data, report_data
 from hypojax.reporting.report_run import FIGURES, REPORT, SHARED, claim_folder, report, write_report
 from hypojax.schema import REGIONS
@@ -234,6 +234,24 @@ def test_a_report_to_pass_on_and_one_with_names_do_not_share_a_folder(tmp_path: 
     assert report(tmp_path, settings=shared).pages == 1
     with pytest.raises(RunError, match=r"holds a report to share"):
         report(tmp_path, out=tmp_path / SHARED, settings=ONE)
+
+
+def test_two_reports_are_never_written_into_one_folder(tmp_path: Path) -> None:
+    stored_cohort(tmp_path, 2)
+    refused = []
+
+    class Second:
+        def started(self, *, total: int, kept: int) -> None: ...
+        def noted(self, text: str) -> None: ...
+
+        def finished(self, result: PageResult) -> None:
+            with pytest.raises(RunError, match=r"another report is being written into .*report: wait") as caught:
+                report(tmp_path, settings=ReportSettings(scans=("sub-01",), jobs=1))
+            refused.append(caught.value.reason)
+
+    assert report(tmp_path, settings=ONE, callback=Second()).pages == 2
+    assert refused == [Reason.BUSY] * 2
+    assert report(tmp_path, settings=ONE).unchanged == 2, "none was deleted, and the folder is free again"
 
 
 @pytest.mark.parametrize("share", [False, True])
