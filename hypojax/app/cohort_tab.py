@@ -1,0 +1,10 @@
+"""The tab of a cohort."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hypojax.app.page_layout import AppContext
+
+
+def add_cohort_tab(context: "AppContext") -> None:
+    """Put what the tab shows into the page that is being built."""
