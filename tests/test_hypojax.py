@@ -23,12 +23,13 @@ def test_no_room_hides_a_public_function() -> None:
     assert not rooms & functions
 
 
-def test_every_name_in_the_docs_is_there_and_those_of_readme_and_guide_need_no_import_but_that_of_hypojax() -> None:
+def test_every_name_in_the_docs_is_there_and_those_for_users_need_no_import_but_that_of_hypojax() -> None:
     """Each name, in a process that has imported nothing else; a page about the rooms names rooms too, which an import finds."""
     root = Path(__file__).parent.parent
-    pages = {path.name: path.read_text(encoding="utf-8") for path in (root / "README.md", *(root / "docs").glob("*.md"))}
+    users = [root / "README.md", root / "docs" / "reference" / "python.md", *(root / "docs" / "how-to").glob("*.md")]
+    pages = {path: path.read_text(encoding="utf-8") for path in (*users, *(root / "docs").glob("*.md"))}
     named = {page: set(re.findall(r"(?<!\.)\bhypojax(?:\.[A-Za-z_]\w*)+(?=[`(\s])", text)) for page, text in pages.items()}
-    plain = sorted(named["README.md"] | named["guide.md"] | {f"hypojax.{name}" for name in hypojax.__all__})
+    plain = sorted(set.union(*(named[page] for page in users)) | {f"hypojax.{name}" for name in hypojax.__all__})
     assert {"hypojax.evaluate", "hypojax.segment", "hypojax.train"} <= set(plain)
     rooms = sorted(set.union(*named.values()))
     code = "\n".join(["import pkgutil, hypojax", *plain, f"for name in {rooms}: pkgutil.resolve_name(name)"])
