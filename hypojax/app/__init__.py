@@ -1,4 +1,4 @@
-"""The page in the browser for people who do not program: scans are dropped on it and measured by `hypojax.run`, cohorts looked at.
+"""The page in the browser, for people who do not program: scans are dropped on it, measured by `hypojax.run`, and shown.
 
 One process serves (`hypojax.app.app_server`). A guard stands in front of everything (`hypojax.app.guard`). A visitor has a session, a
 private folder with her uploads and a cohort of her own (`hypojax.app.visits`). Nothing is imported here, so that ``hypojax --help`` does

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Union
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
+from hypojax.cli.app_verb import AppVerb
 from hypojax.cli.completion import Shell, script
 from hypojax.cli.development import DriftVerb, EvaluateVerb, SplitVerb, TrainVerb
 from hypojax.cli.membership_verbs import MergeVerb, RemoveVerb
@@ -354,6 +355,7 @@ VERBS: Final[dict[str, type[Verb]]] = {
     "info": InfoVerb,
     "demo": DemoVerb,
     "split": SplitVerb,
+    "app": AppVerb,
     "report": ReportVerb,
     "study": StudyVerb,
     "norms": NormsVerb,
