@@ -57,10 +57,8 @@ class CohortChoice:
         RunError
             ``NOTHING_FOUND``: there is no cohort of that name, or it lies elsewhere.
         """
-        if name == OWN:
-            found = own.resolve() if own is not None and (own / STORE).is_dir() else None
-        else:
-            found = self._folders().get(name) if isinstance(name, str) else None
+        mine = own.resolve() if own is not None and (own / STORE).is_dir() else None
+        found = mine if name == OWN else self._folders().get(name)
         if found is None:
             raise RunError(Reason.NOTHING_FOUND, f"there is no cohort {visible(str(name))!r} here; choose one of the list")
         return found

@@ -231,7 +231,7 @@ def rated_cohort(view: CohortView, keep: Mask) -> xr.Dataset:
 
 def _levels(values: np.ndarray) -> int | None:
     """How many categories a column has; None for numbers of many values, which are no categories."""
-    found = {text_of(value) for value in values.tolist() if value is not None and value == value and value != ""}
+    found = {text_of(value) for value in pd.Series(values).dropna().tolist() if value != ""}
     return None if values.dtype.kind in "if" and len(found) > MOST_LEVELS else len(found)
 
 

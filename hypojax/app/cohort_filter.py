@@ -63,14 +63,15 @@ class CohortFilter:
     def __post_init__(self) -> None:
         """Refuse what is no filter: it comes from a browser."""
         for name in (*COLUMNS, "flags", "rating"):
-            chosen = getattr(self, name)
+            chosen: object = getattr(self, name)
             if not isinstance(chosen, tuple) or len(chosen) > MOST or not all(isinstance(value, str) for value in chosen):
                 raise RunError(Reason.USAGE, f"filter of {name}: choose from the values of the list")
         for name in ("youngest", "oldest"):
             age = getattr(self, name)
             if age is not None and (isinstance(age, bool) or not isinstance(age, int | float) or not isfinite(age)):
                 raise RunError(Reason.USAGE, f"filter of age: {visible(str(age)[:40])!r} is no number of years")
-        if not isinstance(self.text, str) or len(self.text) > MOST:
+        text: object = self.text
+        if not isinstance(text, str) or len(text) > MOST:
             raise RunError(Reason.USAGE, f"filter of text: write at most {MOST} characters")
 
     @property
@@ -117,7 +118,7 @@ def column_texts(scans: pd.DataFrame, name: str) -> list[str]:
     """
     if name not in scans:
         return [UNKNOWN] * len(scans)
-    return [UNKNOWN if cell is None or cell != cell else text_of(cell) for cell in scans[name].tolist()]
+    return [UNKNOWN if gone else text_of(cell) for cell, gone in zip(scans[name].tolist(), scans[name].isna(), strict=True)]
 
 
 def values_of(scans: pd.DataFrame) -> dict[str, list[str]]:

@@ -98,7 +98,7 @@ class CohortView:
         )
 
     def ratings(self) -> pd.DataFrame:
-        """What people said of its scans until now, as `hypojax.cohort.ratings.read_ratings` has it; empty where the table lies elsewhere."""
+        """What people said of its scans until now, as `read_ratings` has it; empty where the table is a link to elsewhere."""
         if not inside(self.folder / RATINGS, self.folder):
             return pd.DataFrame(columns=list(RATING_COLUMNS), dtype=object)
         return read_ratings(self.folder)[0]

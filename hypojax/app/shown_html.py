@@ -21,10 +21,15 @@ def number_text(value: float, digits: int = 0, *, language: str = "en") -> str:
     return text.replace(",", THIN).replace(".", "," if language == "de" else ".")
 
 
-def sentences_html(sentences: Iterable[str], *, tag: str = "p", lang: str = "") -> Markup:
-    """Sentences as paragraphs, or items (``li``) of a list."""
-    spoken = Markup(' lang="{}"').format(lang) if lang else Markup("")
-    return Markup("").join(Markup("<{0}{1}>{2}</{0}>").format(Markup(tag), spoken, sentence) for sentence in sentences)
+def sentences_html(sentences: Iterable[str], *, lang: str = "") -> Markup:
+    """Sentences as paragraphs."""
+    return Markup("").join(Markup("<p{}>{}</p>").format(_spoken(lang), sentence) for sentence in sentences)
+
+
+def list_html(sentences: Iterable[str], *, lang: str = "") -> Markup:
+    """Sentences as a list; nothing where there are none."""
+    items = Markup("").join(Markup("<li>{}</li>").format(sentence) for sentence in sentences)
+    return Markup("<ul{}>{}</ul>").format(_spoken(lang), items) if items else items
 
 
 def table_html(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]], *, name: str) -> Markup:
@@ -38,6 +43,11 @@ def table_html(caption: str, header: Sequence[str], rows: Iterable[Sequence[obje
 def section_html(name: str, parts: Iterable[Markup], *, language: str) -> Markup:
     """Parts of a tab, in the language that they are in."""
     return Markup('<div class="shown" id="{}" lang="{}">{}</div>').format(name, language, Markup("").join(parts))
+
+
+def _spoken(lang: str) -> Markup:
+    """Attribute of the language of a text."""
+    return Markup(' lang="{}"').format(lang) if lang else Markup("")
 
 
 def _row(cells: Sequence[object]) -> Markup:
