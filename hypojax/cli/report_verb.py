@@ -11,6 +11,7 @@ from hypojax.cli.screen import Screen
 from hypojax.cli.verb import OK, Place, Verb
 from hypojax.reason import Reason, RunError
 from hypojax.reporting.report_settings import ReportSettings
+from hypojax.storage import Location
 from hypojax.tables.cells import counted
 
 Out = Annotated[Positional[Place], arg(metavar="OUT")]
@@ -94,7 +95,7 @@ class ReportVerb(Verb):
         screen.say(f"{found.index} has the ratings that were taken")
 
 
-def show_report(screen: Screen, results: Path) -> None:
+def show_report(screen: Screen, results: Location) -> None:
     """Draw the report of a run and give the link to it; or the command that installs what it needs."""
     from hypojax.reporting import report_run
 

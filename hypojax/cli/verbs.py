@@ -60,6 +60,8 @@ class RunVerb(Verb):
     """Process only every N-th scan, from the I-th: N such processes may write into one OUT, and each writes the table."""
     dataset: Dataset = ""
     """Name of the dataset of all scans, in the cohort's column `dataset`; default: the name of the folder."""
+    report: FlagCreatePairsOff[bool] = False
+    """Also draw the pages of `hypojax report` when the scans are through."""
 
     def __call__(self, screen: Screen) -> int:
         """Run, show progress and a summary, give the exit code."""
@@ -74,6 +76,8 @@ class RunVerb(Verb):
                 inputs, out=out, settings=self.settings, where=self.where, shard=shard, callback=watch, dataset=self.dataset
             )
         screen.outcome(outcome, out)
+        if self.report:
+            show_report(screen, out)
         return exit_code(outcome.done, outcome.failed)
 
 
