@@ -30,6 +30,12 @@ ID: Final = re.compile(r"[0-9a-f]{32}")
 LAST: Final = "last"
 """File whose time of change is that of the last request or result."""
 
+USER: Final = "user"
+"""File that says who logged in: the name, and what `hypojax.app.accounts.Accounts.mark` gave."""
+
+MOST: Final = 2000
+"""Sessions that a server has at once."""
+
 GOING: Final = ".going"
 """Ending of the folder of a session that is being removed."""
 
@@ -74,6 +80,19 @@ class Session:
         except OSError:
             return
 
+    @property
+    def user(self) -> tuple[str, str]:
+        """Who logged in, and the mark of the password then; empty where nobody did."""
+        try:
+            name, mark = (self.folder / USER).read_text(encoding="utf-8").split()
+        except (OSError, ValueError):
+            return "", ""
+        return name, mark
+
+    def log_out(self) -> None:
+        """Let nobody in with the cookie any more; the files go when the hour is over."""
+        (self.folder / USER).unlink(missing_ok=True)
+
     def uploaded(self, path: str | Path) -> Path:
         """A file that this visitor sent, without links.
 
@@ -105,6 +124,7 @@ class Sessions:
     def __init__(self, root: Path, *, cookie: str) -> None:
         self.root, self.cookie = root, cookie
         self.is_busy: Callable[[Session], bool] = lambda _: False
+        self.forget: Callable[[str], None] = lambda _: None
         self._lock = threading.Lock()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -130,12 +150,27 @@ class Sessions:
         folder = self.root / name
         return Session(name, folder) if ID.fullmatch(name) and (folder / LAST).is_file() else None
 
-    def begin(self) -> tuple[Session, str]:
-        """A new session, and its cookie."""
+    def begin(self, user: str = "", mark: str = "") -> tuple[Session, str]:
+        """A new session, and its cookie.
+
+        Parameters
+        ----------
+        user, mark
+            Who logged in, and what the accounts say of the password now.
+
+        Raises
+        ------
+        RunError
+            ``BUSY``: there are too many.
+        """
+        if sum(1 for _ in self.root.iterdir()) >= MOST:
+            raise RunError(Reason.BUSY, "too many people use this page now; try again in an hour")
         secret = secrets.token_urlsafe(32)
         session = Session(session_id(secret), self.root / session_id(secret))
         for folder in (session.folder, session.uploads, session.cohort):
             folder.mkdir(mode=0o700)
+        if user:
+            (session.folder / USER).write_text(f"{user} {mark}\n", encoding="utf-8")
         (session.folder / LAST).touch(mode=0o600)
         return session, secret
 
@@ -147,6 +182,7 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """Remove a session with all its files."""
+        self.forget(session.id)
         going = session.folder.with_suffix(GOING)
         with self._lock:
             if session.folder.is_dir():
