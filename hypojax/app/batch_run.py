@@ -54,6 +54,8 @@ class BatchProgress:
         Why it ended early, as the command said it.
     watched
         Whether it was started from a shell, and can only be watched.
+    cancelled
+        Whether a visitor asked it to end.
     """
 
     name: str
@@ -68,6 +70,7 @@ class BatchProgress:
     failures: tuple[ScanResult, ...] = ()
     message: str = ""
     watched: bool = False
+    cancelled: bool = False
 
     @property
     def active(self) -> bool:
@@ -209,6 +212,7 @@ class BatchRuns:
             failures=tuple(replace(failure, message=self._without_places(failure.message)) for failure in ledger.failures),
             message=self._without_places(kept.last_error(name)) if ended_early else "",
             watched=written and not works,
+            cancelled=record is not None and record.cancelled,
         )
 
     def has_pages(self, name: str) -> bool:

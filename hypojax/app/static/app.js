@@ -150,7 +150,19 @@ globalThis.hypojaxApp = (() => {
     element.addEventListener("dragover", (event) => over(event, true));
     element.addEventListener("dragleave", (event) => over(event, false));
     element.addEventListener("drop", async (event) => { if (over(event, false)) sender(await dropped(event.dataTransfer)); });
-    watch("value", () => { announce(element); speak(); });
+    // Forms: their fields, and the button that was pressed as what is to be done.
+    element.addEventListener("submit", (event) => {
+      event.preventDefault();
+      trigger("submit", { ...Object.fromEntries(new FormData(event.target)), act: event.submitter?.value ?? "" });
+    });
+    // A part that is drawn again keeps the keyboard where it was.
+    let last = {};
+    document.addEventListener("focusin", (event) => { last = element.contains(event.target) ? { ...event.target.dataset } : {}; });
+    const focus = () => {
+      if (!last.act || document.activeElement !== document.body) return;
+      [...element.querySelectorAll("button[data-act]")].find((button) => button.dataset.act === last.act && button.dataset.id === last.id)?.focus();
+    };
+    watch("value", () => { announce(element); speak(); focus(); });
     speak();
   };
   return { connect };
