@@ -12,10 +12,12 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import first_calls
 import hypothesis
 import pytest
 from browser_fixtures import browser, drawn_report, page, pytest_collection_modifyitems, watch  # noqa: F401 - found by their names
 
+first_calls.install()
 hypothesis.settings.register_profile("any machine", deadline=None)  # no test depends on how busy the machine is
 hypothesis.settings.load_profile("any machine")
 COMPILED = "HYPOJAX_TESTS_COMPILED"
@@ -42,6 +44,11 @@ NUMBERS = count()
 
 PATIENCE = 8.0
 """Seconds that tests wait for a server: far more than one on the loopback needs, far less than a user has."""
+
+
+def pytest_runtest_setup() -> None:
+    """In each test the first calls of every function are checked."""
+    first_calls.CALLS.clear()
 
 
 @pytest.fixture(scope="session")

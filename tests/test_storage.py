@@ -16,7 +16,7 @@ from s3_server import SECRET, Bucket, Trouble, first, proxy
 
 from hypojax.reason import Reason, RunError
 from hypojax.scans.reading import take
-from hypojax.storage import ConflictError, FencedPath, ObjectPath, beside, each, fenced, inside, listed, locate, names, set_retry_timeout
+from hypojax.storage import ConflictError, FencedPath, ObjectPath, beside, fenced, inside, listed, locate, names, set_retry_timeout
 from hypojax.storage import request as requests
 from hypojax.storage.bucket import ObjectFile
 from hypojax.storage.refusal import diagnose
@@ -120,8 +120,7 @@ def test_reading_writing_listing_deleting(bucket: Bucket, tmp_path: Path) -> Non
 def test_more_objects_than_one_answer_holds(bucket: Bucket) -> None:
     root = locate(bucket.url) / "many"
     keys = [f"{number % 7}/{number:04}" for number in range(1100)]
-    for _ in each(root, lambda key: requests.write(bucket.url, f"many/{key}", b""), keys):
-        pass
+    bucket.fill(f"many/{key}" for key in keys)
     assert isinstance(root, ObjectPath)
     assert root.below() == sorted(keys)
     root.delete_below(keys)

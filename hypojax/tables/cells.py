@@ -163,7 +163,7 @@ def _needs_mark(text: str) -> bool:
     """Whether text cannot be a cell as it is, or would be read as another."""
     if not text or is_number(text):
         return False
-    if any(map(_is_control, text)) or text != text.strip():
+    if (not text.isprintable() and any(map(_is_control, text))) or text != text.strip():
         return True
     return _is_marked(text) if text.startswith(MARK) else text[0] in OBEYED
 
