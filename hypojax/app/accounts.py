@@ -163,8 +163,8 @@ class Accounts:
         if self.waiting(user, address):
             return False
         with self._computing:
-            known = self.users().get(user, NOBODY)
-            is_right = known.fits(password)
+            users = self.users()
+            is_right = users.get(user, NOBODY).fits(password) and user in users
         with self._lock:
             for key in _keys(user, address):
                 if is_right:

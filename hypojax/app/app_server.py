@@ -126,6 +126,7 @@ def built_app(context: "AppContext", accounts: Accounts | None) -> "ASGIApp":
     from hypojax.app.file_routes import own_routes
     from hypojax.app.guard import Guard
     from hypojax.app.page_layout import build_page, page_look
+    from hypojax.app.refusal_answers import HANDLERS
     from hypojax.app.upload_limits import UploadLimits
 
     settings: AppSettings = context.settings
@@ -133,9 +134,10 @@ def built_app(context: "AppContext", accounts: Accounts | None) -> "ASGIApp":
     page = build_page(context)
     page.queue(max_size=WAITING)
     page.has_launched = True  # it looks at paths of files only then
+    own = Starlette(routes=own_routes(context, limits), exception_handlers=HANDLERS)
     app = gr.mount_gradio_app(
-        Starlette(routes=own_routes(context, limits)), page, path="/", footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
-        enable_monitoring=False, show_error=False, pwa=False, allowed_paths=[], max_file_size=settings.upload_bytes, **page_look(context),
+        own, page, path="/", footer_links=[], run_history=False, ssr_mode=False, mcp_server=False, enable_monitoring=False, pwa=False,
+        show_error=False, allowed_paths=[], max_file_size=settings.upload_bytes, **page_look(context),
     )  # fmt: skip
     names = frozenset(name.lower() for name in (*settings.host_name, settings.host, socket.gethostname()))
     return Guard(app, context.sessions, context.words, accounts, names=names, any_number=settings.host in EVERYWHERE)

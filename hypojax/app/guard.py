@@ -12,12 +12,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from hypojax.app import login_page
 from hypojax.app.accounts import Accounts
 from hypojax.app.gradio_payload import LARGEST, SessionOwners, checked_call, home_page
+from hypojax.app.refusal_answers import REFUSED, answer_of, refused
 from hypojax.app.request_checks import ENTRANCES, HEALTH, LOGIN, LOGOUT, READING, UPLOAD, is_led_here, refusal
 from hypojax.app.visits import Session, Sessions, cookie_value
 from hypojax.app.words import Words
@@ -112,15 +113,13 @@ class Guard:
                 await answer(scope, receive, guarded)
                 return
             await self._let_through(request, receive, guarded, nonce)
-        except RunError as error:
-            await _refused(_status(error), str(error))(scope, receive, guarded)
-        except (ClientDisconnect, TimeoutError):
-            await _refused(HTTPStatus.REQUEST_TIMEOUT, "The request was not sent to its end.")(scope, receive, guarded)
+        except REFUSED as error:
+            await answer_of(error)(scope, receive, guarded)
 
     async def _answered_here(self, request: Request) -> Response | None:
         """The answer that needs no session; None where a session is needed."""
         if found := refusal(request, self.names, any_number=self.any_number):
-            return _refused(found.status, found.sentence)
+            return refused(found.status, found.sentence)
         if request.url.path == HEALTH:
             return PlainTextResponse("ok")
         if request.url.path == LOGIN:
@@ -198,7 +197,7 @@ class Guard:
             return RedirectResponse(LOGIN, HTTPStatus.SEE_OTHER)
         if self.accounts is not None:
             return JSONResponse({"detail": "Not authenticated"}, HTTPStatus.UNAUTHORIZED)
-        return _refused(HTTPStatus.FORBIDDEN, "This session has ended, and its files were deleted; load the page again.")
+        return refused(HTTPStatus.FORBIDDEN, "This session has ended, and its files were deleted; load the page again.")
 
     async def _log_in(self, request: Request) -> Response:
         """Show the page, or look at what was typed on it."""
@@ -209,7 +208,7 @@ class Guard:
             return login_page.login_page(self.words, language)
         fields = login_page.form_fields(request, await whole_body(request, login_page.LARGEST))
         if fields is None:
-            return _refused(HTTPStatus.BAD_REQUEST, "User and password are sent as a form.")
+            return refused(HTTPStatus.BAD_REQUEST, "User and password are sent as a form.")
         user, password, address = *fields, request.client.host if request.client else ""
         if await asyncio.to_thread(self.accounts.log_in, user, password, address):
             return self._logged_in(request, user)
@@ -307,17 +306,3 @@ def _once(body: bytes, receive: "Receive") -> "Receive":
         return left.pop() if left else await receive()
 
     return receiving
-
-
-def _refused(status: HTTPStatus, sentence: str) -> Response:
-    return PlainTextResponse(sentence, status)
-
-
-def _status(error: RunError) -> HTTPStatus:
-    known = {
-        Reason.NO_ACCESS: HTTPStatus.FORBIDDEN,
-        Reason.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        Reason.DISK_FULL: HTTPStatus.INSUFFICIENT_STORAGE,
-        Reason.BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
-    }
-    return known.get(error.reason, HTTPStatus.BAD_REQUEST)

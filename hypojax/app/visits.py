@@ -207,7 +207,7 @@ def session_id(secret: str) -> str:
     >>> session_id("a")
     'ca978112ca1bbdcafac231b39a23dc4d'
     """
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def cookie_value(header: str, name: str) -> str:
