@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 30.0
 """How long a browser may take to send the next piece of what it began."""
 
-CALLS: Final = ("/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/cancel", "/gradio_api/reset")
+CALLS: Final = ("/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/", "/gradio_api/cancel", "/gradio_api/reset")
 LISTENING: Final = "/gradio_api/queue/data"
 NAMED_BY: Final = {LISTENING: "session_hash", UPLOAD: "upload_id", f"{UPLOAD}_progress": "upload_id"}
 """Addresses, and the word in them that names what the browser has a part in."""

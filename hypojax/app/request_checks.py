@@ -28,7 +28,7 @@ OPEN: Final = frozenset(
     {
         *ENTRANCES, HEALTH, LOGIN, LOGOUT, UPLOAD, "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt",
         "/gradio_api/info", "/gradio_api/info/", "/gradio_api/app_id", "/gradio_api/startup-events", "/gradio_api/theme.css",
-        "/gradio_api/queue/join", "/gradio_api/queue/data", "/gradio_api/cancel", "/gradio_api/reset",
+        "/gradio_api/queue/join", "/gradio_api/queue/data", "/gradio_api/run/predict", "/gradio_api/cancel", "/gradio_api/reset",
         "/gradio_api/upload_progress", "/gradio_api/login_check",
     }
 )  # fmt: skip
