@@ -77,6 +77,7 @@ def scan_values(data: ReportData, images: ScanImages) -> dict[str, Any]:
     return {
         "name": data.names[scan],
         "scan": scan,
+        "alone": False,
         "facts": facts(data, scan, row),
         "doubts": data.doubts.get(scan, ()),
         "flags": _flags(row),

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -129,6 +129,9 @@ UNEVEN: Final = 0.02
 NO_PICTURES: Final = frozenset({"SR", "PR", "KO", "REG", "RTSTRUCT", "DOC"})
 """Modalities of DICOM files that are no images: reports, presentation states and the like lie beside a series."""
 
+SERIES_TAGS: Final = ("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "Rows")
+"""What tells series apart."""
+
 NAMED: Final = 3
 """Files that a refusal names."""
 
@@ -240,6 +243,30 @@ def fields_missing(fields: Any) -> str:  # noqa: ANN401 - a pydicom Dataset
     pixels = int(fields.Rows) * int(fields.Columns) * int(fields.get("SamplesPerPixel", 1)) * int(fields.get("NumberOfFrames", 1) or 1)
     needed, there = -(-pixels * int(fields.BitsAllocated) // 8), len(fields.PixelData)
     return f"has {there} of {needed} bytes of pixels" if there < needed else ""
+
+
+class SeriesOf(NamedTuple):
+    """What a DICOM file says it belongs to; ``uid`` is empty where it cannot be read."""
+
+    uid: str
+    number: int = 0
+    description: str = ""
+
+
+def series_of(path: Path) -> SeriesOf | None:
+    """The series of a DICOM file; None where it says that it is no image."""
+    pydicom = _pydicom()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fields = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(SERIES_TAGS))
+            if "Rows" not in fields and str(fields.get("Modality", "")) in NO_PICTURES:
+                return None
+            number = str(fields.get("SeriesNumber", "") or "0")
+            uid, description = str(fields.get("SeriesInstanceUID", "")), str(fields.get("SeriesDescription", ""))
+    except Exception:  # noqa: BLE001 - whatever pydicom says of bytes that are no DICOM
+        return SeriesOf("")
+    return SeriesOf(uid, int(number) if number.lstrip("-").isdecimal() else 0, description)
 
 
 def check_series(slices: Sequence[Slice]) -> None:
