@@ -79,7 +79,8 @@ READ = cache(kubernetes_validate.utils.schema_contents)
 def manifests(config: ClusterConfig) -> list[Object]:
     """Every object of every manifest."""
     files = recipes(config)
-    return [manifest for name in sorted(files) if name.endswith(".yaml") for manifest in yaml.safe_load_all(files[name])]
+    named = [name for name in sorted(files) if name.endswith(".yaml") and name != "app/compose.yaml"]  # that one is Docker's
+    return [manifest for name in named for manifest in yaml.safe_load_all(files[name])]
 
 
 def pods(manifest: Object) -> Iterator[Object]:
@@ -222,7 +223,8 @@ def test_gpus_and_chips_are_limits_of_workers() -> None:
 def test_only_the_operator_may_ask_the_scheduler_and_only_with_an_autoscaler(config: Callable[[], ClusterConfig]) -> None:
     settings = config().kubernetes
     assert settings is not None
-    (policy,) = (manifest for manifest in manifests(config()) if manifest["kind"] == "NetworkPolicy")
+    named = {manifest["metadata"]["name"]: manifest for manifest in manifests(config()) if manifest["kind"] == "NetworkPolicy"}
+    policy = named[config().name]
     (inside, *others) = policy["spec"]["ingress"]
     assert inside == {"from": [{"podSelector": policy["spec"]["podSelector"]}]}
     assert len(others) == bool(settings.maximum)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from hypojax.execute.deploy.cluster_tables import ContainerImage, Kubernetes, Slurm, Tpu, refuse, require_lines
+from hypojax.execute.deploy.cluster_tables import ContainerImage, Kubernetes, ServedPage, Slurm, Tpu, refuse, require_lines
 from hypojax.reason import Reason, RunError
 from hypojax.settings import SHORTEST, build, read_toml
 
@@ -45,7 +45,7 @@ class ClusterConfig:
         other recipes set none.
     dashboard
         Whether a Dask scheduler shows its dashboard, on the loopback of its machine or pod, where every user can look at it.
-    slurm, kubernetes, tpu, image
+    slurm, kubernetes, tpu, app, image
         What is particular to each; a recipe is written for those that are there.
 
     Raises
@@ -72,6 +72,7 @@ class ClusterConfig:
     slurm: Slurm | None = None
     kubernetes: Kubernetes | None = None
     tpu: Tpu | None = None
+    app: ServedPage | None = None
     image: ContainerImage = field(default_factory=ContainerImage)
 
     def __post_init__(self) -> None:
@@ -95,6 +96,9 @@ class ClusterConfig:
         if not self.inputs:
             raise refuse("inputs", [], "a list of paths or URLs")
         require_lines("cluster", inputs=self.inputs, out=(self.out,), options=self.options)
+        for folder in (self.app.cohorts, self.app.inputs) if self.app and self.kubernetes else ():
+            if folder and not self._in_volume(folder):
+                raise refuse("app.cohorts or app.inputs", folder, "a path in kubernetes.mount of a kubernetes.claim")
         for key, place in (*(("inputs", place) for place in self.inputs), ("out", self.out)):
             if not place or place.startswith("-"):
                 raise refuse(key, place, "a path or URL")

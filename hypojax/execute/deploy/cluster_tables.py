@@ -235,12 +235,96 @@ class ContainerImage:
     extras: tuple[str, ...] = ("cloud",)
 
     def __post_init__(self) -> None:
-        """Refuse an image without a version: what runs tomorrow would be another."""
+        """Refuse an image without a version."""
         for key, name in (("name", self.name), ("base", self.base)):
-            if not re.fullmatch(r"[\w.:/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})", name):
-                raise refuse(f"image.{key}", name, "a name with its version, such as 'hypojax:0.1.0'")
-            if name.endswith(":latest"):
-                raise refuse(f"image.{key}", name, "a version that stays what it is, not 'latest'")
+            require_image(f"image.{key}", name)
         for extra in self.extras:
             if not LABEL.fullmatch(extra):
                 raise refuse("image.extras", extra, "an extra of hypojax, such as 'cuda'")
+
+
+AMOUNT: Final = re.compile(r"(\d+)(MB|GB)")
+
+
+@dataclass(frozen=True)
+class ServedPage:
+    """The page in the browser (`hypojax app`) for a department: behind TLS, for whoever has a password.
+
+    Parameters
+    ----------
+    host
+        Name that it is reached by.
+    users
+        Secret whose entry ``users`` is the file that `hypojax app --add-user` writes; only its name is given here.
+    tls_secret
+        Secret of the type ``kubernetes.io/tls`` for that name; only its name is given here.
+    cohorts, inputs
+        Folders of cohorts to show and of scans to measure, as the page sees them; none when left out.
+    max_upload, max_disk
+        What one session may upload, and all may take together, in MB or GB.
+    cores, memory, gpus
+        Processor cores, GiB and GPUs of the page.
+    proxy
+        Image of nginx that runs as any user; it ends TLS beside the page.
+    ingress_class, ingress_namespace
+        Kubernetes: which ingress leads to it, and the namespace in which its controller runs.
+    """
+
+    host: str
+    users: str = "hypojax-app-users"
+    tls_secret: str = "hypojax-app-tls"  # noqa: S105 - the name of a secret
+    cohorts: str = ""
+    inputs: str = ""
+    max_upload: str = "500MB"
+    max_disk: str = "20GB"
+    cores: int = 4
+    memory: int = 8
+    gpus: int = 0
+    proxy: str = "nginxinc/nginx-unprivileged:1.29-alpine"
+    ingress_class: str = "nginx"
+    ingress_namespace: str = "ingress-nginx"
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be served."""
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", self.host) or "." not in self.host:
+            raise refuse("app.host", self.host, "a name such as 'brain.example.org'")
+        require_names("app", users=self.users, tls_secret=self.tls_secret)
+        require_names("app", ingress_class=self.ingress_class, ingress_namespace=self.ingress_namespace)
+        require_lines("app", folders=(self.cohorts, self.inputs))
+        for key, folder in (("cohorts", self.cohorts), ("inputs", self.inputs)):
+            if folder and not folder.startswith("/"):
+                raise refuse(f"app.{key}", folder, "an absolute path")
+        if self.inputs and not self.cohorts:
+            raise refuse("app.cohorts", self.cohorts, "a folder that receives the results of app.inputs")
+        for key, amount in (("max_upload", self.max_upload), ("max_disk", self.max_disk)):
+            if not AMOUNT.fullmatch(amount):
+                raise refuse(f"app.{key}", amount, "an amount such as '500MB' or '20GB'")
+        require_image("app.proxy", self.proxy)
+
+    @property
+    def upload_megabytes(self) -> int:
+        """What one session may upload, in MB."""
+        return _megabytes(self.max_upload)
+
+    @property
+    def disk_gibibytes(self) -> int:
+        """Room on a disk for all sessions, GiB, with some to spare."""
+        return math.ceil(1.2 * _megabytes(self.max_disk) * 1e6 / 2**30)
+
+
+def _megabytes(amount: str) -> int:
+    """MB of an amount.
+
+    >>> _megabytes("2GB")
+    2000
+    """
+    found = AMOUNT.fullmatch(amount)
+    return int(found[1]) * (1000 if found[2] == "GB" else 1) if found else 0
+
+
+def require_image(key: str, name: str) -> None:
+    """Refuse an image without a version: what runs tomorrow would be another."""
+    if not re.fullmatch(r"[\w.:/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})", name):
+        raise refuse(key, name, "a name with its version, such as 'hypojax:0.1.0'")
+    if name.endswith(":latest"):
+        raise refuse(key, name, "a version that stays what it is, not 'latest'")

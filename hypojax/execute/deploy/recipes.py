@@ -17,6 +17,8 @@ from hypojax.execute.deploy.manifests import (
     network_policy,
     volume_claim,
 )
+from hypojax.execute.deploy.page_files import page_files
+from hypojax.execute.deploy.page_objects import page_objects
 from hypojax.execute.deploy.scripts import CACHE_LINES, MADE_BY, array_script, cuda_script, finish_script, local_script, submit_script
 from hypojax.execute.deploy.tpu import slice_job, slice_script, slice_service, tpu_resource
 from hypojax.reason import Reason, RunError
@@ -38,8 +40,8 @@ DOCKERFILE = """# hypojax with its weights. {made_by}
 # Every version is pinned in cluster/constraints.txt.
 FROM {base} AS build
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
-COPY cluster/constraints.txt cluster/constraints.txt
+COPY pyproject.toml README.md LICENSE CITATION.cff ./
+COPY cluster/constraints.txt cluster/cluster.toml cluster/
 COPY checkpoints checkpoints
 COPY hypojax hypojax
 RUN {build}
@@ -50,7 +52,7 @@ RUN python -m venv /opt/hypojax \\
 FROM {base}
 RUN groupadd --gid {user} hypojax \\
     && useradd --uid {user} --gid {user} --create-home --shell /usr/sbin/nologin hypojax \\
-    && install -d -m 700 -o hypojax -g hypojax /home/hypojax/.cache/hypojax/jax
+    && install -d -m 700 -o hypojax -g hypojax /home/hypojax/.cache/hypojax/jax /scratch /cache
 COPY --from=build /opt/hypojax /opt/hypojax
 COPY --chmod=755 <<'EOF' /usr/local/bin/start
 #!/usr/bin/env bash
@@ -79,7 +81,9 @@ From: {base}
     pyproject.toml /source/pyproject.toml
     README.md /source/README.md
     LICENSE /source/LICENSE
+    CITATION.cff /source/CITATION.cff
     cluster/constraints.txt /source/cluster/constraints.txt
+    cluster/cluster.toml /source/cluster/cluster.toml
     checkpoints /source/checkpoints
     hypojax /source/hypojax
 
@@ -116,7 +120,7 @@ def apptainer_definition(config: ClusterConfig) -> str:
 
 def _parts(config: ClusterConfig) -> dict[str, str]:
     """What both have in common."""
-    extras = ",".join(config.image.extras)
+    extras = ",".join((*config.image.extras, *(["app"] if config.app and "app" not in config.image.extras else [])))
     return {"made_by": MADE_BY, "base": config.image.base, "extras": f"[{extras}]" if extras else ""}
 
 
@@ -136,6 +140,8 @@ def recipes(config: ClusterConfig) -> dict[str, str]:
             "slurm/finish.sh": finish_script(config),
             "slurm/submit.sh": submit_script(config),
         }
+    if config.app:
+        files |= page_files(config)
     manifests = {**_kubernetes(config), **_tpu(config)}
     files |= {name: manifest(*objects) for name, objects in manifests.items()}
     return {**files, "tpu/slice.py": slice_script()} if config.tpu and config.tpu.slice else files
@@ -151,6 +157,7 @@ def _kubernetes(config: ClusterConfig) -> Mapping[str, list[Object]]:
         "kubernetes/client.yaml": [client_job(config, config.name)],
         "kubernetes/array.yaml": [array_job(config)],
         **({"kubernetes/storage.yaml": [volume_claim(config)]} if config.kubernetes.claim else {}),
+        **({"kubernetes/app.yaml": page_objects(config)} if config.app else {}),
         **({"kubernetes/autoscaler.yaml": [autoscaler(config)]} if config.kubernetes.maximum else {}),
     }
 
