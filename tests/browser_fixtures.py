@@ -19,7 +19,7 @@ PATIENCE = 120_000
 """Milliseconds that a page has to open: a second, but on a machine that does much else."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def mark_browser_tests(items: list[pytest.Item]) -> None:
     """All tests of `FOLDER` have the marker ``browser``; without a browser they are skipped."""
     why = missing()
     for item in items:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import first_calls
 import hypothesis
 import pytest
-from browser_fixtures import browser, drawn_report, page, pytest_collection_modifyitems, watch  # noqa: F401 - found by their names
+from browser_fixtures import browser, drawn_report, mark_browser_tests, page, watch  # noqa: F401 - fixtures are found by their names
 
 first_calls.install()
 hypothesis.settings.register_profile("any machine", deadline=None)  # no test depends on how busy the machine is
@@ -42,8 +42,17 @@ if TYPE_CHECKING:
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 NUMBERS = count()
 
+LONGEST = ("test_segment", "test_train", "test_train_run", "test_execute_cloud", "test_stopped_writers", "test_execute", "test_membership")
+"""Modules that take a minute or more: they come first, so that no process still has one to do when the other has nothing left."""
+
 PATIENCE = 8.0
 """Seconds that tests wait for a server: far more than one on the loopback needs, far less than a user has."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests of pages; the longest modules first."""
+    mark_browser_tests(items)
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 def pytest_runtest_setup() -> None:

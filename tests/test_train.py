@@ -1,7 +1,7 @@
 """Training examples: labels deform with the image, sides swap under a flip, seeds repeat; losses are least at the truth."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +66,7 @@ def test_warp_without_ranges_is_the_grid_itself() -> None:
     np.testing.assert_allclose(to_index(positions, (4, 5, 6), 2.0)[1, 2, 3], [1, 2, 3], atol=1e-5)
 
 
+@cache
 def blobs() -> Boxes:
     """One box, brighter on one side, and posteriors of two subunits: left (index 0) and right (5) of the middle."""
     where = np.indices((72, 72, 72)) - 35.5

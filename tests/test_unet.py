@@ -49,7 +49,7 @@ def test_gradients_agree_with_native_convolution(form: unet.Form) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "channels", "slab"),
-    [((1, 5, 7, 3), (9, 4), unet.SLAB_VOXELS), ((2, 9, 3, 1), (11, 1), 1), ((1, 6, 5, 5), (20, 7), 60)],
+    [((1, 5, 7, 3), (9, 4), unet.SLAB_VOXELS), ((2, 5, 3, 1), (11, 1), 1), ((1, 6, 5, 5), (20, 7), 60)],
 )
 def test_own_gradients_agree_with_native_ones(shape: tuple[int, int, int, int], channels: tuple[int, int], slab: int) -> None:
     """Odd sides, one voxel thick, and cut into slabs of planes or not: input and kernel gradients are XLA's."""
@@ -117,7 +117,8 @@ def test_repeat_then_pool_is_nothing() -> None:
 def test_shape_and_multiple(config: UNetConfig) -> None:
     side = 2 * config.multiple
     network = UNet(config, rngs=nnx.Rngs(0))
-    assert network(jnp.zeros((2, side, side, 2 * side, 1))).shape == (2, side, side, 2 * side, config.outputs)
+    images = jax.ShapeDtypeStruct((2, side, side, 2 * side, 1), jnp.float32)
+    assert jax.eval_shape(network, images).shape == (2, side, side, 2 * side, config.outputs)
 
 
 def test_coarse_outputs_are_those_of_blocks() -> None:

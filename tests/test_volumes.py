@@ -145,10 +145,11 @@ def test_quality_is_that_of_the_schema_and_finite(plain: Scene) -> None:
 
 
 @pytest.mark.parametrize("turn", [None, rotation(1, 30)], ids=["straight", "oblique"])
-def test_the_48_axis_orders_give_the_same_maps_and_numbers(turn: np.ndarray | None) -> None:
+def test_any_axis_order_gives_the_same_maps_and_numbers(turn: np.ndarray | None) -> None:
+    """All six orders, and all eight flips: a third of the 48 pairs of them."""
     base = scene(sizes=(3.0, 2.5, 2.0), shape=(60, 86, 86), turn=turn)
     expected = base.measured()
-    for order, flips in ORIENTATIONS[:: 1 if turn is None else 6]:
+    for order, flips in ORIENTATIONS[:: 3 if turn is None else 6]:
         stored, turned = reorder(base.volume, base.affine, order, flips)
         found = measure(
             stored, turned, head_grid=base.head_grid, intracranial=base.intracranial, box_grid=base.box_grid, subunits=base.subunits

@@ -280,7 +280,7 @@ def test_numbers_on_the_page_are_those_of_volumes_tsv(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_report_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    stored_cohort(tmp_path, 24)
+    stored_cohort(tmp_path, 14)
     report(tmp_path, out=tmp_path / "whole", settings=ONE)
     command = [sys.executable, "-c", CALL, "report", str(tmp_path), "--out", str(tmp_path / "killed"), "--jobs", "2", "--quiet"]
     with subprocess.Popen(command, start_new_session=True) as process:
@@ -292,7 +292,7 @@ def test_a_report_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not (tmp_path / "killed" / "index.html").exists()
     found = report(tmp_path, out=tmp_path / "killed", settings=ONE)
     assert found.unchanged >= 4
-    assert found.pages + found.unchanged == 24
+    assert found.pages + found.unchanged == 14
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
