@@ -40,7 +40,7 @@ QUOTES: Final = "'\"`"
 
 
 @dataclass(frozen=True)
-class Question:
+class GroupQuestion:
     """What is compared.
 
     Parameters
@@ -83,13 +83,13 @@ class Choices:
     columns: Mapping[str, str]
 
     @property
-    def question(self) -> Question:
+    def question(self) -> GroupQuestion:
         """What a study asks by itself."""
-        return Question(group=self.groups[0] if self.groups else "", covariates=self.usual)
+        return GroupQuestion(group=self.groups[0] if self.groups else "", covariates=self.usual)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class GroupComparison:
     """What was found, in sentences of ``hypojax study``.
 
     Parameters
@@ -151,7 +151,7 @@ def groups_of(view: CohortView, keep: Mask, column: str) -> tuple[list[str], str
     return sorted(set(known.dropna()), key=str.casefold), grouping_of(known, column).reference or ""
 
 
-def compare_groups(view: CohortView, keep: Mask, question: Question) -> Comparison:
+def compare_groups(view: CohortView, keep: Mask, question: GroupQuestion) -> GroupComparison:
     """Compare the groups of the scans that are kept; rejected scans, copies and failed ones are left out, as ever.
 
     Raises
@@ -163,7 +163,7 @@ def compare_groups(view: CohortView, keep: Mask, question: Question) -> Comparis
 
     settings = settings_of(question, choices_of(view), *groups_of(view, keep, question.group))
     found = analyse(rated_cohort(view, keep), settings=settings)
-    return Comparison(
+    return GroupComparison(
         answers=found.answers,
         warnings=found.warnings,
         counts=tuple(row.sentence for row in found.findings.sample.flow),
@@ -173,7 +173,7 @@ def compare_groups(view: CohortView, keep: Mask, question: Question) -> Comparis
     )
 
 
-def settings_of(question: Question, choices: Choices, groups: Sequence[str], controls: str) -> StudySettings:
+def settings_of(question: GroupQuestion, choices: Choices, groups: Sequence[str], controls: str) -> StudySettings:
     """The settings of a study that asks this: what a study takes by itself is not named, so that both say the same.
 
     Parameters
@@ -202,7 +202,7 @@ def settings_of(question: Question, choices: Choices, groups: Sequence[str], con
     return replace(asked, formula=formula, head_size="covariate" if "icv" in terms else "none")
 
 
-def _refuse(question: Question, choices: Choices, groups: Sequence[str], controls: str) -> None:
+def _refuse(question: GroupQuestion, choices: Choices, groups: Sequence[str], controls: str) -> None:
     """Refuse what is none of the choices: it comes from a browser."""
     if question.group not in choices.groups or not set(question.covariates) <= set(choices.covariates):
         raise RunError(Reason.USAGE, "choose the groups and what to adjust for from the lists")

@@ -78,18 +78,27 @@ class CohortView:
         return tuple(people(self.cohort))
 
     @cached_property
+    def files(self) -> dict[str, str]:
+        """Scan → file of its page; of measured scans only."""
+        done = set(self.scans.index[self.scans["status"] == "done"])
+        return {scan: file for scan, file in page_files(self.order).items() if scan in done}
+
+    @cached_property
+    def scan_of(self) -> dict[str, str]:
+        """File of a page → its scan."""
+        return {file: scan for scan, file in self.files.items()}
+
+    @cached_property
     def table(self) -> xr.Dataset:
         """The cohort without its images."""
         return self.cohort.drop_dims([dim for dim in IMAGE_DIMS if dim in self.cohort.dims])
 
     def report(self, *, norms: Path | None = None) -> ReportData:
         """What pages of its scans are drawn from; every measured scan has one."""
-        done = self.scans.index[self.scans["status"] == "done"].tolist()
-        files = page_files(self.order)
         return ReportData(
             cohort=self.cohort,
             names={scan: scan for scan in self.order},
-            files={scan: files[scan] for scan in done},
+            files=self.files,
             order=self.order,
             doubts=self.doubts,
             ratings=self.ratings(),

@@ -9,19 +9,16 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from hypojax.app.cohort_files import CohortFiles
 from hypojax.app.upload_limits import UploadLimits
 from hypojax.app.upload_route import take_upload
-from hypojax.reason import RunError
-from hypojax.reporting.rating_server import TYPES, file_of
+from hypojax.reporting.rating_server import TYPES
 
 if TYPE_CHECKING:
     from hypojax.app.page_layout import AppContext
 
 STATIC: Final = (Path(__file__).parent / "static", Path(__file__).parents[1] / "reporting" / "static")
 """Folders of scripts and styles; a name in the first hides the same name in the second."""
-
-REPORT: Final = "report"
-"""Folder of the pages of a cohort."""
 
 ARCHIVES: Final = {".gz": "application/gzip", ".zip": "application/zip", ".tsv": "text/tab-separated-values; charset=utf-8"}
 """What is saved and not shown."""
@@ -37,7 +34,7 @@ def own_routes(context: "AppContext", limits: UploadLimits) -> list[Route]:
     limits
         How much may be sent.
     """
-    scripts = static_files()
+    scripts, cohort_files = static_files(), CohortFiles(context.cohorts, norms=context.settings.norms)
 
     async def upload(request: Request) -> Response:
         return await take_upload(request, context.sessions, limits)
@@ -47,13 +44,12 @@ def own_routes(context: "AppContext", limits: UploadLimits) -> list[Route]:
         return given(context.service.file(context.sessions.of(request), job, name))
 
     def cohort_file(request: Request) -> Response:
-        own = context.sessions.of(request).cohort
-        try:
-            folder = context.cohorts.folder_of(request.path_params["cohort"], own=own)
-        except RunError:
+        own, (name, path) = context.sessions.of(request).cohort, (request.path_params[key] for key in ("cohort", "path"))
+        found = cohort_files.find(name, path, dict(request.query_params), own=own)
+        if found is None:
             return given(None)
-        found = file_of(folder / REPORT, request.path_params["path"])
-        return given(found if found is not None and found.is_relative_to(folder) else None)
+        kept = {"Content-Disposition": f'attachment; filename="{found.name}"'} if found.name else {}
+        return Response(found.content, media_type=found.kind, headers=kept)
 
     def static(request: Request) -> Response:
         return script(scripts.get(request.path_params["name"]), request.headers.get("if-none-match", ""))

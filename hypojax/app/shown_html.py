@@ -26,6 +26,11 @@ def sentences_html(sentences: Iterable[str], *, lang: str = "") -> Markup:
     return Markup("").join(Markup("<p{}>{}</p>").format(_spoken(lang), sentence) for sentence in sentences)
 
 
+def heading_html(text: str) -> Markup:
+    """Heading of a part of a tab."""
+    return Markup("<h3>{}</h3>").format(text)
+
+
 def list_html(sentences: Iterable[str], *, lang: str = "") -> Markup:
     """Sentences as a list; nothing where there are none."""
     items = Markup("").join(Markup("<li>{}</li>").format(sentence) for sentence in sentences)
