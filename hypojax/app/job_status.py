@@ -27,13 +27,13 @@ def failure_text(words: Words, language: str, reason: str) -> FailureText:
     """A failure in words; one without words of its own as any file that cannot be used.
 
     >>> failure_text(Words(), "en", "truncated")
-    FailureText(words='the file ends too early', step='copy or convert it again.')
+    FailureText(words='the file ends too early', step='Copy or convert it again.')
     >>> failure_text(Words(), "en", "of_tomorrow").words
     'it cannot be used'
     """
     key = f"failures.{reason}" if f"failures.{reason}_step" in words.texts("en") else "failures.usual"
     step = words.text(f"{key}_step", language)
-    return FailureText(words.text(key, language), step if step.endswith("?") else f"{step}.")
+    return FailureText(words.text(key, language), step[:1].upper() + step[1:] + "." * (not step.endswith("?")))
 
 
 def state_text(words: Words, language: str, job: ScanJob) -> str:

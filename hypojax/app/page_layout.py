@@ -15,6 +15,7 @@ from hypojax.app.monitoring_tab import add_monitoring_tab
 from hypojax.app.one_scan_tab import add_one_scan_tab
 from hypojax.app.page_parts import QUIET_EVENT, live_part, page_part
 from hypojax.app.scan_service import ScanService
+from hypojax.app.segment_call import add_segment_call
 from hypojax.app.visits import Sessions
 from hypojax.app.words import Words
 from hypojax.pages.palette import css_properties
@@ -82,6 +83,7 @@ def build_page(context: AppContext) -> "gr.Blocks":
                 with gr.Tab(words.text(f"frame.{name}"), id=name, elem_id=f"tab-{name}") as tab:
                     add(context)
                 tabs.append(tab)
+        add_segment_call(context)
 
         def show(request: gr.Request) -> list[Any]:
             language = words.language_of(request)

@@ -11,6 +11,7 @@ from hypojax.app.section_view import sections_html
 from hypojax.app.words import Words
 from hypojax.reporting.doubts import flag_in_words
 from hypojax.reporting.quality_words import MEASURES
+from hypojax.reporting.reason_words import GAPS
 from hypojax.schema import SUBUNITS
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 FILES: Final = (("labels", "labels.nii.gz"), ("intracranial", "intracranial.nii.gz"), ("table", "volumes.tsv"), ("all", "scan.zip"))
 """Downloads: name of their words, and of the file."""
+
+GAP_CODES: Final = {gap.words: reason for reason, gap in GAPS.items()}
+"""Why a volume is missing: words of the report → reason."""
 
 WHOLES: Final = (("regions.icv", "icv"), ("regions.both", "hypothalamus"))
 """Lines without sides: words, and region."""
@@ -76,7 +80,8 @@ def volume_lines(words: Words, language: str, volumes: Sequence[Mapping[str, Any
 
 def doubt_texts(words: Words, language: str, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Why to look at a scan: sentences, and the language of each. Those of flags exist in all languages, the others in English."""
-    doubts, flags = [str(one) for one in summary.get("doubts", ())], [str(one) for one in summary.get("flags", ())]
+    doubts = [str(one) for one in summary.get("doubts", ())]
+    flags = [str(one["flag"]).replace(" ", "_") for one in summary.get("flags", ())]
     if language == "en":
         return [(sentence, "en") for sentence in doubts]
     known = [flag for flag in flags if f"flags.{flag}" in words.texts("en")]
@@ -101,8 +106,7 @@ def quality_lines(words: Words, language: str, rows: Sequence[Mapping[str, Any]]
 
 def _cell(words: Words, language: str, one: Mapping[str, Any] | None, head: float) -> dict[str, Any]:
     volume = _number((one or {}).get("volume_mm3"))
-    reason = str((one or {}).get("missing_reason") or "other")
-    key = f"gaps.{reason}" if f"gaps.{reason}" in words.texts("en") else "gaps.other"
+    key = f"gaps.{GAP_CODES.get(str((one or {}).get('missing')), 'other')}"
     return {
         "region": str((one or {}).get("region", "")),
         "volume": volume,
