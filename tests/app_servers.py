@@ -121,13 +121,14 @@ def tiny_weights(folder: Path) -> Path:
     from tiny_segmenter import BOX, HEAD, drawn
 
     from hypojax.checkpoint import save_checkpoint
+    from hypojax.preprocessing.intensity import NORMALISATION
 
     if not (folder / "SHA256SUMS").is_file():
         folder.mkdir(exist_ok=True)
         sums = []
         for name, config, seed in (("head", HEAD, 0), ("box", BOX, 1)):
             network = drawn(config, seed=seed)
-            digest = save_checkpoint(folder / f"{name}.safetensors", network.weights, network=config, header={})
+            digest = save_checkpoint(folder / f"{name}.safetensors", network.weights, network=config, header={"normalisation": NORMALISATION[name]})
             sums.append(f"{digest}  {name}.safetensors\n")
         (folder / "SHA256SUMS").write_text("".join(sums))
     return folder
