@@ -127,8 +127,8 @@ def tiny_weights(folder: Path) -> Path:
         folder.mkdir(exist_ok=True)
         sums = []
         for name, config, seed in (("head", HEAD, 0), ("box", BOX, 1)):
-            network = drawn(config, seed=seed)
-            digest = save_checkpoint(folder / f"{name}.safetensors", network.weights, network=config, header={"normalisation": NORMALISATION[name]})
+            network, about = drawn(config, seed=seed), {"normalisation": NORMALISATION[name]}
+            digest = save_checkpoint(folder / f"{name}.safetensors", network.weights, network=config, header=about)
             sums.append(f"{digest}  {name}.safetensors\n")
         (folder / "SHA256SUMS").write_text("".join(sums))
     return folder

@@ -5,6 +5,7 @@ address where a visit may begin; with accounts nobody gets further than the page
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -106,15 +107,24 @@ class Guard:
     async def _answer(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         request = Request(scope, receive)
         nonce = secrets.token_urlsafe(16)
-        guarded = _with_headers(request, send, nonce)
+        begun: list[str] = []
+
+        async def noting(message: "Message") -> None:
+            begun.append(message["type"])
+            await send(message)
+
+        guarded = _with_headers(request, noting, nonce)
         try:
             answer = await self._answered_here(request)
             if answer is not None:
                 await answer(scope, receive, guarded)
                 return
             await self._let_through(request, receive, guarded, nonce)
-        except REFUSED as error:
-            await answer_of(error)(scope, receive, guarded)
+        except Exception as error:
+            if not isinstance(error, REFUSED):
+                logging.getLogger(__name__).exception("a request failed")
+            if not begun:
+                await answer_of(error)(scope, receive, guarded)
 
     async def _answered_here(self, request: Request) -> Response | None:
         """The answer that needs no session; None where a session is needed."""

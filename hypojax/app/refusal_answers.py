@@ -36,10 +36,12 @@ def refused(status: HTTPStatus, sentence: str) -> Response:
 
 
 def answer_of(error: Exception) -> Response:
-    """The refusal that one of the errors `REFUSED` stands for."""
+    """The refusal that one of the errors `REFUSED` stands for; of any other error that the server has a fault."""
     if isinstance(error, RunError):
         return refused(STATUS.get(error.reason, HTTPStatus.BAD_REQUEST), str(error))
-    return refused(HTTPStatus.REQUEST_TIMEOUT, "The request was not sent to its end.")
+    if isinstance(error, REFUSED):
+        return refused(HTTPStatus.REQUEST_TIMEOUT, "The request was not sent to its end.")
+    return refused(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on the server; load the page again.")
 
 
 async def _handled(_: Request, error: Exception) -> Response:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 SECONDS: Final = 30.0
 """How long the next piece of a file may take."""
 
+DRAINED: Final = 2_000_000_000
+"""Bytes of a refused upload that are taken and thrown away."""
+
 WHOLE: Final = 3600.0
 """How long an upload may take, seconds."""
 
@@ -158,8 +161,10 @@ async def take_upload(request: Request, sessions: Sessions, limits: UploadLimits
     try:
         room.expect(request.headers.get("content-length", ""))
         await asyncio.wait_for(_parse(request, boundary, incoming), WHOLE)
-    except BaseException:
+    except BaseException as error:
         await asyncio.to_thread(incoming.remove)
+        if isinstance(error, RunError):
+            await _drain(request)
         raise
     finally:
         limits.end(room)
@@ -188,6 +193,16 @@ async def _parse(request: Request, boundary: bytes, incoming: Incoming) -> None:
         raise RunError(Reason.DISK_FULL, "the server cannot keep the files now; try again later") from error
     if not incoming.is_whole:
         raise RunError(Reason.TRUNCATED, "the files were not sent to their end; send them again")
+
+
+async def _drain(request: Request) -> None:
+    """Take what is still coming and throw it away: a browser looks at an answer only after it has sent everything."""
+    left = DRAINED
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):
+        async for piece in _pieces(request):
+            left -= len(piece)
+            if left < 0:
+                return
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:

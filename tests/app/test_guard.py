@@ -244,6 +244,18 @@ def test_a_call_that_is_not_sent_to_its_end_gives_up(guard: Guard, monkeypatch: 
     assert ask(guard, "POST", "/gradio_api/queue/join", headers=headers, content=slow()).status_code == 408
 
 
+def test_a_fault_behind_the_guard_is_told_without_what_it_says(guard: Guard, caplog: pytest.LogCaptureFixture) -> None:
+    async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
+        raise KeyError("sub-Mueller")
+
+    visitor = cookie(ask(guard, "GET", "/"))
+    guard.app = faulty
+    answer = ask(guard, "GET", "/theme.css", headers=visitor)
+    assert (answer.status_code, "Mueller" in answer.text) == (500, False)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert len(caplog.records) == 1
+
+
 def test_without_a_login_nothing_is_answered_but_the_login(locked: Guard, sessions: Sessions) -> None:
     answer = ask(locked, "GET", "/")
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
