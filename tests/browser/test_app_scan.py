@@ -1,0 +1,107 @@
+"""One scan and many scans on the real page of the real server with the released weights, in a browser."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from app_servers import AppServer, running_app
+from browsing import barriers, overflow
+
+import hypojax
+from hypojax.demonstration import sample_scan
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+WEIGHTS = Path(__file__).parents[2] / "checkpoints"
+PATIENCE = 300_000
+"""Milliseconds that a scan may take: twenty seconds on a quiet machine."""
+
+DARK = 8
+"""Grey value below which a pixel of the viewer is black."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    with running_app(tmp_path_factory.mktemp("app"), weights=WEIGHTS) as found:
+        yield found
+
+
+def test_a_scan_is_measured_shown_and_given_back_as_the_command_line_does(
+    page: "Page", browser: "Browser", server: AppServer, tmp_path: Path
+) -> None:
+    page.set_default_timeout(PATIENCE)
+    page.goto(server.url)
+    assert "not a medical device" in page.locator(".first-line").inner_text()
+    assert barriers(page) == []
+    scan = tmp_path / "head of <i>someone</i>.nii.gz"
+    scan.write_bytes(sample_scan().read_bytes())
+    page.set_input_files("#one-drop [data-files]", scan)
+    page.wait_for_selector("[data-state=measuring], [data-state=drawing]")
+    assert "181 × 217 × 181" in page.locator("#one-status .read").inner_text()
+    page.reload()  # in the middle of the run
+    page.wait_for_selector("[data-result]")
+    job = page.locator("[data-result]").get_attribute("data-result")
+
+    slider, places = page.locator(".coronal [data-slider]"), page.locator(".coronal .picture:visible")
+    assert slider.get_attribute("aria-valuetext") == "through the middle of the hypothalamus"
+    slider.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "1 mm in front of the middle"
+    assert [places.count(), places.get_attribute("data-mm")] == [1, "1"]
+
+    frame = page.frame_locator("iframe.viewer")
+    page.locator("iframe.viewer").scroll_into_view_if_needed()
+    frame.locator("#viewer[data-ready=true]").wait_for()
+    assert bright_share(frame.locator("canvas").screenshot()) > 0.2
+
+    with page.expect_download() as download:
+        page.click(f'a[href="/mine/{job}/labels.nii.gz"]')
+    hypojax.run([scan], tmp_path / "out")
+    (own,) = (tmp_path / "out" / "derivatives").rglob("*dseg.nii.gz")
+    assert gzip.decompress(Path(download.value.path()).read_bytes()) == gzip.decompress(own.read_bytes())
+    cohort = hypojax.open_cohort(tmp_path / "out")
+    shown = float(page.locator("data[data-region=hypothalamus]").get_attribute("value") or "nan")
+    assert shown == float(cohort["volume_mm3"].sel(region="hypothalamus").item())
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert barriers(page) == []
+    page.set_viewport_size({"width": 400, "height": 900})
+    assert overflow(page) == 0
+    other = browser.new_context().new_page()  # somebody else
+    other.goto(server.url)
+    other.wait_for_selector("#one-drop .target")
+    assert other.locator("[data-state]").count() == 0
+    assert other.request.get(f"{server.url}/mine/{job}/labels.nii.gz").status == 404
+    other.context.close()
+
+
+def test_files_that_are_no_scan_get_a_sentence_and_the_page_speaks_german(page: "Page", server: AppServer, tmp_path: Path) -> None:
+    page.set_default_timeout(PATIENCE)
+    page.goto(server.url)
+    page.click("[data-language=de]")
+    page.click("text=Viele Aufnahmen")
+    (tmp_path / "letter.txt").write_text("Dear colleague,")
+    (tmp_path / "broken.nii.gz").write_bytes(sample_scan().read_bytes()[:200_000])
+    page.set_input_files("#many-drop [data-files]", [tmp_path / "letter.txt", tmp_path / "broken.nii.gz"])
+    page.wait_for_selector("#many-table tr[data-state=failed] >> nth=1")
+    said = page.locator("#many-table .queue").inner_text()
+    assert "letter.txt" in said
+    assert "die Datei ist kein Bild" in said
+    assert "die Datei endet zu früh" in said or "die Datei ist beschädigt" in said
+    assert page.evaluate("document.documentElement.lang") == "de"
+    assert barriers(page) == []
+
+
+def bright_share(png: bytes) -> float:
+    """Share of the pixels of a picture that are not black."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    return float((np.asarray(Image.open(BytesIO(png)).convert("L")) > DARK).mean())
