@@ -5,6 +5,8 @@ Query a cohort as xarray
 The folder of a run is one Dataset over ``scan``. The table is in memory; images are read when they are computed.
 """
 
+import matplotlib.pyplot as plt
+
 import hypojax
 
 cohort = hypojax.open_cohort("hypojax-demo/out")
@@ -34,6 +36,8 @@ share = sides.sum("region", skipna=False) / cohort.volume_mm3.sel(region="icv")
 (1e6 * share).groupby(cohort.group).mean().to_series().round(1).rename("mm³ a litre")
 
 # %%
-# A plot of xarray's own, and one of hypojax with the mean and its 95 % interval:
+# Each scan as a point, with the mean of its group and the 95 % interval of that mean:
 
-hypojax.plot.volumes(cohort, by="group")
+ax = hypojax.plot.volumes(cohort, by="group")
+ax.set_title("Hypothalamus by group")
+plt.show()

@@ -7,6 +7,7 @@ that the whole way is seen in seconds: label maps → examples → training → 
 the truth.
 """
 
+import tempfile
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,7 +21,7 @@ from hypojax.training.train_config import LoopConfig, TrainConfig
 from hypojax.training.train_log import read_history
 from hypojax.unet import UNetConfig
 
-folder = Path("hypojax-demo/phantoms")
+folder = Path(tempfile.mkdtemp(prefix="phantoms-"))
 shape, affine = (72, 72, 72), np.diag([1.2, 1.2, 1.2, 1.0])
 affine[:3, 3] = -43
 
@@ -46,16 +47,17 @@ hypojax.write_examples(folder / "scans.tsv", folder / "examples")
 network = UNetConfig(outputs=11, widths=(8, 16), stem=2)
 loop = LoopConfig(network, steps=60, warmup=5, batch=2, learning_rate=5e-3, average=0.9, every=10, validate=60)
 result = hypojax.train(TrainConfig("box", loop), examples=folder / "examples", out=folder / "runs", fold=0)[-1]
-print(result)
+print(f"{result.step} steps; held-out Dice {result.best.scores['dice']:.3f}")
 
 # %%
 # The loss falls. So few steps teach a network what background is, and little else: the held-out Dice above is near 0. For a network that is
 # of use take ``hypojax train box``, more scans, and half an hour.
 
 history = read_history(result.folder)
-figure, ax = plt.subplots(figsize=(5, 3))
+figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.plot([entry.step for entry in history], [entry.loss for entry in history])
-ax.set(xlabel="step", ylabel="loss")
+ax.set(title="Loss of the training", xlabel="step", ylabel="loss")
+plt.show()
 
 # %%
 # Evaluation compares label maps in two folders. Let a rater draw everything one voxel too far to the side:

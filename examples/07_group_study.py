@@ -47,8 +47,9 @@ effects.to_dataframe().dropna(subset="estimate")[["estimate", "ci_low", "ci_high
 # %%
 # The volumes as measured, against head size. The adjusted difference above compares people at the same head size, age and sex.
 
-figure, ax = plt.subplots(figsize=(5, 3.5))
+figure, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
 for group, rows in people.groupby("group"):
     ax.scatter(rows.icv / 1000, rows.hypothalamus, s=12, alpha=0.7, label=group)
-ax.set(xlabel="intracranial volume, mL", ylabel="hypothalamus, mm³")
+ax.set(title="Hypothalamus and head size, by group", xlabel="intracranial volume, mL", ylabel="hypothalamus, mm³")
 ax.legend()
+plt.show()

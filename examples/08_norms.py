@@ -45,11 +45,12 @@ found[["subject", "age", "sex", "hypothalamus", "centile", "z"]].round(1)
 # %%
 # People of the reference, and the new ones:
 
-figure, ax = plt.subplots(figsize=(6, 3.6))
+figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 ax.scatter(reference.age, reference.hypothalamus, s=6, color="0.7", label="reference")
 points = ax.scatter(
     new.age, new.hypothalamus, c=found.centile, cmap="viridis", vmin=0, vmax=100, s=40, edgecolor="black", label="new people"
 )
 figure.colorbar(points, label="centile")
-ax.set(xlabel="age, years", ylabel="hypothalamus, mm³")
+ax.set(title="New people among the reference", xlabel="age, years", ylabel="hypothalamus, mm³")
 ax.legend()
+plt.show()

@@ -8,6 +8,8 @@ scans are doubtful, and why; and draw figures for a paper.
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+
 import hypojax
 from hypojax.reporting.doubts import doubt_order, find_doubts
 
@@ -25,4 +27,6 @@ sorted(str(path) for path in Path("hypojax-demo/pages").rglob("*.html"))
 # %%
 # The sections of one scan with the outlines of its subunits. ``hypojax.plot.save`` writes SVG, and PNG of 300 dpi.
 
-hypojax.plot.outlines(cohort, "sub-01")
+ax = hypojax.plot.outlines(cohort, "sub-01")
+ax.figure.suptitle("sub-01: coronal sections with the outlines of the subunits")
+plt.show()

@@ -55,6 +55,17 @@ def test_a_broken_link_and_a_request_to_elsewhere_are_told(tmp_path: Path) -> No
     ]
 
 
+def test_links_between_files_of_the_repository_lead_to_the_pages_that_show_them() -> None:
+    from site_pages.outside import rewritten
+
+    root = DOCS.parent
+    text = "[a](../cluster/README.md#slurm) [b](report.md) [c](../pipelines/segment_cohort.py) [d](https://example.org/x.md)"
+    page = rewritten(text, written_in=DOCS, shown_in=DOCS, docs=DOCS)
+    assert page == "[a](/reference/clusters.md#slurm) [b](/report.md) [c](../pipelines/segment_cohort.py) [d](https://example.org/x.md)"
+    included = rewritten("[a](docs/study.md) [b](LICENSE)", written_in=root, shown_in=DOCS / "reference", docs=DOCS)
+    assert included == "[a](/study.md) [b](../../LICENSE)"
+
+
 def test_every_command_of_the_tutorial_is_found_and_works_in_the_folder_of_the_demo() -> None:
     from site_pages.tutorial_commands import commands
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from site_pages import api_pages, help_pages, links, reference_pages, tutorial_commands
+from site_pages import api_pages, help_pages, links, outside, reference_pages, tutorial_commands
 from site_pages.directives import CommandDirective, MadeDirective
 
 BEFORE_THE_GALLERY = 100
@@ -24,6 +24,8 @@ def make_pages(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of all parts."""
     app.connect("builder-inited", make_pages, priority=BEFORE_THE_GALLERY)
+    app.connect("source-read", outside.page_read)
+    app.connect("include-read", outside.file_included)
     app.connect("build-finished", links.check)
     app.add_directive("command", CommandDirective)
     app.add_directive("made", MadeDirective)
