@@ -28,7 +28,7 @@ ASR: Final = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 NOD: Final = 15.0
 """Degrees by which heads in scanners are nodded back against the template: 13 real ones by 8 to 26, 20 label maps by -1 to 31. What lies so
-is called upright, since the networks learnt from it."""
+is called upright: the head network learnt from it, so its grid is turned so. The box lies along the template's own axes."""
 
 DIGITS: Final = 9
 """Decimals kept of numbers of the order of one; sums of a million of them agree to more than that."""

@@ -19,7 +19,7 @@ from hypojax.preprocessing.foreground import find_head
 from hypojax.release import released_folder
 from hypojax.scans import read
 from hypojax.segmenter.forward import box_outputs
-from hypojax.segmenter.segmenter import Segmentation, Segmenter, Surroundings, box_grid, box_input
+from hypojax.segmenter.segmenter import Segmentation, Segmenter, Surroundings, box_input
 from hypojax.unet import UNet
 
 
@@ -41,9 +41,8 @@ def pmapped(found: list[Segmentation], devices: int) -> np.ndarray:
     graph, _ = nnx.split(UNet(checkpoint.network, rngs=nnx.Rngs(0)))
     boxes = []
     for (volume, affine), result in zip(scans(), found, strict=True):
-        grid = box_grid(affine, result.box_grid.centre)
         around = Surroundings(find_head(volume, affine).statistics.background, result.head_grid, result.intracranial)
-        boxes.append(box_input(volume, affine, grid, around=around))
+        boxes.append(box_input(volume, affine, result.box_grid, around=around))
     padded = np.stack([boxes[index % len(boxes)] for index in range(-(-len(boxes) // devices) * devices)])
     mapped = jax.pmap(lambda weights, image: box_outputs(nnx.merge(graph, weights), image[None, ..., None])[0], in_axes=(None, 0))
     parts = [np.asarray(mapped(checkpoint.weights, padded[start : start + devices]))[:, 0] for start in range(0, len(padded), devices)]

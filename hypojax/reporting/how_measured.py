@@ -23,9 +23,12 @@ VERSIONS: Final = ("hypojax", "jax", "numpy", "xarray", "zarr", "device")
 METHODS: Final = (
     "Volumes of the hypothalamus, of its ten subunits (anterior inferior and superior, posterior, inferior and superior tubular, on each "
     "side; Bocchetta 2015) and of the intracranial space were measured on T1-weighted scans with {software}: a convolutional network on "
-    "the whole head at 2 mm gives the intracranial volume and finds the hypothalamus, a second one on a box of 40 mm at 1 mm gives the "
-    "subunits; it learnt from automatic labels (Billot 2020).{ensemble} Volumes are sums of posterior probabilities (soft volumes)."
+    "the whole head at 2 mm gives the intracranial volume and finds the hypothalamus, a second one on a box of 40 mm at 1 mm{axes} "
+    "gives the subunits; it learnt from automatic labels (Billot 2020).{ensemble} Volumes are sums of posterior probabilities "
+    "(soft volumes)."
 )
+
+AXES: Final = ", along the axes of the MNI152NLin2009cAsym template as it lies in each head (AC-PC coronal sections),"
 
 BIBTEX: Final = """\
 @software{hypojax,
@@ -99,7 +102,9 @@ def methods_paragraph(data: ReportData) -> str:
     weights = ", ".join(f"{stage} {digest}" for stage, digest in hashes.items() if digest)
     software = f"hypojax {attributes.get('hypojax', '(version not recorded)')}{f' (weights: {weights})' if weights else ''}"
     ensemble = " The mean of five networks of a cross-validation was used for the box." if uses_ensemble(attributes) else ""
-    return " ".join((METHODS.format(software=software, ensemble=ensemble), *_counts(data, int(done.sum()))))
+    posed = "tilt_deg" in data.cohort and bool(np.isfinite(data.cohort["tilt_deg"].values).any())
+    measured = METHODS.format(software=software, axes=AXES if posed else "", ensemble=ensemble)
+    return " ".join((measured, *_counts(data, int(done.sum()))))
 
 
 def bibtex(data: ReportData) -> str:

@@ -190,12 +190,20 @@ def believable(to_template: Affine) -> bool:
     return bool(stretch.min() > 1 / FARTHEST_SCALE and stretch.max() < FARTHEST_SCALE)
 
 
-def upright_axes(pose: Pose) -> Float64[np.ndarray, "3 3"]:
-    """Anterior, superior and right of the head (columns) in the scan's world; see `NOD`."""
-    cosine, sine = np.cos(np.radians(NOD)), np.sin(np.radians(NOD))
+def template_axes(pose: Pose, *, nod: float = 0.0) -> Float64[np.ndarray, "3 3"]:
+    """Anterior, superior and right of the template (columns) in the scan's world, or of a template nodded back by ``nod`` degrees.
+
+    Sections across them are close to AC-PC coronal sections, midline vertical.
+    """
+    cosine, sine = np.cos(np.radians(nod)), np.sin(np.radians(nod))
     nodded = np.array([[1.0, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
     axes: Float64[np.ndarray, "3 3"] = pose.rigid[:3, :3].T @ nodded @ ASR
     return axes
+
+
+def upright_axes(pose: Pose) -> Float64[np.ndarray, "3 3"]:
+    """Anterior, superior and right (columns) of the scan's world, had the head lain as heads usually do; see `NOD`."""
+    return template_axes(pose, nod=NOD)
 
 
 def upright_grid(pose: Pose, shape: tuple[int, int, int], spacing: float) -> Grid:

@@ -30,7 +30,7 @@ from hypojax.schema import BOX_SHAPE, BOX_SPACING
 from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
 from hypojax.segmenter.forward import Batch, box_outputs, compiled, exhausted, head_outputs
 from hypojax.segmenter.head_look import HeadLook, Shown, bright_grid, head_on, look_of, looked_until_settled
-from hypojax.segmenter.pose import PoseFound, upright_axes
+from hypojax.segmenter.pose import PoseFound, template_axes
 from hypojax.storage import Disk, on_disk
 
 RECENTRE: Final = 3.0
@@ -353,10 +353,10 @@ def box_grid(affine: Affine, centre: Float64[np.ndarray, "3"]) -> Grid:
 
 
 def posed_box(affine: Affine, look: HeadLook) -> Grid:
-    """The box round the hypothalamus of a head, in the head's pose where that is known, else along the axes of the scan's model grids."""
+    """The box round the hypothalamus of a head, along the template's axes in its pose, or of the scan's model grids where it has none."""
     if look.pose is None:
         return box_grid(affine, look.place)
-    return centred_grid(upright_axes(look.pose), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=look.place)
+    return centred_grid(template_axes(look.pose), shape=BOX_SHAPE, spacing=BOX_SPACING, centre=look.place)
 
 
 def moved(grid: Grid, centre: Float64[np.ndarray, "3"]) -> Grid:

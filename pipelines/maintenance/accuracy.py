@@ -21,9 +21,9 @@ from hypojax.evaluation import summarise, write_evaluation
 from hypojax.metrics import slope
 from hypojax.schema import LABELS
 from hypojax.segmenter.segmenter import Segmenter
-from pipelines.maintenance.accuracy_bars import hypothalamus_bars, intracranial_bars, synthetic_bars
+from pipelines.maintenance.accuracy_bars import EXTRACTION, RELEASED, SYNTHETIC, hypothalamus_bars, intracranial_bars, synthetic_bars
 from pipelines.maintenance.held_out import NEVER_SEEN, cross_validate, folds_of, labelled_scans, load, scored
-from pipelines.maintenance.references import against_dlicv, atlases, synthetic_heads, unusual
+from pipelines.maintenance.references import against_dlicv, atlases, by_brain_extraction, synthetic_heads, unusual
 
 CHILD: Final = "scans_fnndsc_child"
 STRATA: Final = ("dataset", "view", "sex", "age")
@@ -78,16 +78,21 @@ def main(data: Path, weights: Path, examples: Path, out: Path) -> None:
     icv = against_dlicv(segmenter, data)
     icv_summary = summarise(icv)
     write_evaluation(icv, icv_summary, out / "icv")
+    extraction = against_dlicv(segmenter, data, outline=by_brain_extraction)
     five_fold = cross_validate(data, weights)
     summary = summarise(five_fold, by=STRATA)
     write_evaluation(five_fold, summary, out / "five_fold")
     tested = load_checkpoint(weights / "head-held-out.safetensors")
     kept = Segmenter(tested, [load_checkpoint(weights / "box.safetensors")])
-    synthetic = synthetic_heads(kept, examples, kept=tested.header["training"]["held_out"])
+    maps = tested.header["training"]["held_out"]
+    synthetic = {name: synthetic_heads(one, examples, kept=maps) for name, one in {SYNTHETIC: kept, RELEASED: segmenter}.items()}
     apart = Segmenter(load_checkpoint(weights / "head.safetensors"), [load_checkpoint(folds_of(weights)[CHILD])])
-    lines = [*hypothalamus_bars(five_fold, summary), *intracranial_bars(icv, icv_summary), *synthetic_bars(synthetic)]
+    lines = [*hypothalamus_bars(five_fold, summary), *intracranial_bars(icv, icv_summary)]
+    lines += intracranial_bars(extraction, summarise(extraction), EXTRACTION)
+    lines += [line for name, table in synthetic.items() for line in synthetic_bars(table, name)]
     tables = {
-        "bars": pd.DataFrame(lines), "synthetic": synthetic, "atlases": atlases(segmenter, data),
+        "bars": pd.DataFrame(lines), "synthetic": pd.concat(synthetic, names=["images"]).reset_index("images"),
+        "atlases": atlases(segmenter, data),
         "unusual": unusual(segmenter, data, child=apart),
         "slopes": slopes(five_fold, head_sizes(segmenter, data)),
         "never_seen": never_seen({"default": segmenter, "ensemble": Segmenter.load(weights, ensemble=True)}, data),

@@ -1,8 +1,8 @@
 """Write the model cards and the accuracy page from what was measured; no figure in them is typed.
 
-    python -m pipelines.maintenance.model_card checkpoints runs/accuracy runs/robustness docs
+    python -m pipelines.maintenance.model_card checkpoints runs/accuracy runs/robustness runs/poses docs
 
-Reads the headers of the weights and what `accuracy.py`, `robustness.py` and `quality_score.py` wrote; fills the templates
+Reads the headers of the weights and what `accuracy.py`, `robustness.py`, `pose_bars.py` and `quality_score.py` wrote; fills the templates
 beside this file into ``checkpoints/head.md``, ``checkpoints/box.md`` and ``docs/accuracy.md``.
 """
 
@@ -23,6 +23,7 @@ from pipelines.maintenance.accuracy import STRATA
 from pipelines.maintenance.card_tables import bars_of, by_region, by_stratum, icv_scans, markdown, quality
 from pipelines.maintenance.effects import by_hand, calibration, farthest, tilted, visible_effects
 from pipelines.maintenance.perturb.bars import bars_table, changes_table, scans_table
+from pipelines.maintenance.pose_bars import summary
 
 HERE: Final = Path(__file__).parent
 
@@ -49,14 +50,14 @@ def fill(template: Path, out: Path, values: dict[str, str]) -> None:
 def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
     """All tables by the name they have in the templates."""
     five_fold, icv = (xr.load_dataset(accuracy / name / "evaluation.nc", engine="scipy") for name in ("five_fold", "icv"))
-    summary = summarise(five_fold, by=STRATA)
+    summarised = summarise(five_fold, by=STRATA)
     steady = pd.read_csv(robustness / "robustness.tsv", sep="\t")
     slopes = pd.read_csv(accuracy / "slopes.tsv", sep="\t")
     return {
         "hypothalamus_bars": bars_of(accuracy, about="teacher"),
         "icv_bars": bars_of(accuracy, about="DLICV|head maps"),
-        "regions": by_region(summary),
-        "strata": by_stratum(summary),
+        "regions": by_region(summarised),
+        "strata": by_stratum(summarised),
         "calibration": calibration(five_fold),
         "icv_scans": icv_scans(icv),
         "steady_bars": bars_table(steady),
@@ -76,9 +77,18 @@ def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
     }
 
 
-def main(weights: Path, accuracy: Path, robustness: Path, docs: Path) -> None:
+def poses_table(poses: Path) -> dict[str, str]:
+    """How far volumes are off in random poses, and in whose heads."""
+    table = pd.read_csv(poses / "poses.tsv", sep="\t")
+    rows = summary(table)[0]
+    for column in ("mean off", "95 %", "largest"):
+        rows[column] = rows[column].map("{:.2%}".format)
+    return {"poses": markdown(rows), "pose_heads": ", ".join(dict.fromkeys(table["scan"]))}
+
+
+def main(weights: Path, accuracy: Path, robustness: Path, poses: Path, docs: Path) -> None:
     """Fill the three pages."""
-    values = tables(accuracy, robustness)
+    values = tables(accuracy, robustness) | poses_table(poses)
     head, box = (load_checkpoint(weights / f"{stage}.safetensors") for stage in ("head", "box"))
     folds = [load_checkpoint(path) for path in sorted(weights.glob("box-fold*.safetensors"))]
     listed = "\n".join(
@@ -99,4 +109,4 @@ def main(weights: Path, accuracy: Path, robustness: Path, docs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:5]))
+    main(*map(Path, sys.argv[1:6]))

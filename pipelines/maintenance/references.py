@@ -3,7 +3,8 @@
 Used by `accuracy.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from jaxtyping import Bool
 
 from hypojax.evaluation import ScanScores, score_mask, tabulate
 from hypojax.execute.measured import measure_scan
-from hypojax.grid import Grid, resample, within_field_of_view
+from hypojax.grid import Grid, within_field_of_view
 from hypojax.metrics import dice
 from hypojax.reason import HypojaxError
 from hypojax.segmenter.segmenter import Segmentation, Segmenter
@@ -23,6 +24,7 @@ from hypojax.store import ScanEntry
 from hypojax.training.augmentation import AppearanceConfig
 from hypojax.training.examples import held_out_maps
 from hypojax.training.head import HeadConfig, map_example
+from hypojax.volumes.label_map import native_mask
 from hypojax.volumes.structure import clean_intracranial
 from pipelines.maintenance.held_out import grid_of, labels_on, load
 
@@ -47,20 +49,26 @@ TUMOUR: Final = "odd/thick_slices_tumour_T1w.nii.gz"
 
 
 def intracranial_on(grid: Grid, found: Segmentation, scan: Grid) -> Bool[np.ndarray, "i j k"]:
-    """Our intracranial mask on another grid, cleaned as in a run; ``scan`` is the scan's own grid."""
+    """Our intracranial mask drawn on another grid as a run draws it on the scan's own grid, ``scan``."""
     inside = within_field_of_view(found.head_grid, scan.shape, scan.affine)
-    return np.asarray(resample(clean_intracranial(found.intracranial, found.head_grid, inside), found.head_grid.affine, grid) > 0.5)
+    posterior = clean_intracranial(found.intracranial, found.head_grid, inside)
+    return native_mask(posterior, found.head_grid, shape=grid.shape, affine=grid.affine) > 0
 
 
-def against_dlicv(segmenter: Segmenter, data: Path) -> xr.Dataset:
-    """Scores of the intracranial volume against DLICV."""
+def by_brain_extraction(found: Segmentation) -> Segmentation:
+    """The same with the border of brain extraction for that of the intracranial volume."""
+    return found if found.brain_extraction is None else replace(found, intracranial=found.brain_extraction)
+
+
+def against_dlicv(segmenter: Segmenter, data: Path, *, outline: Callable[[Segmentation], Segmentation] = lambda found: found) -> xr.Dataset:
+    """Scores of the intracranial volume, or of another ``outline``, against DLICV."""
     results: list[ScanScores] = []
     entries: list[ScanEntry] = []
     for path in sorted((data / "icv_reference").glob("*_T1w.nii.gz")):
         volume, affine = load(path)
         reference, there = load(Path(str(path).replace("_T1w", "_dlmuse")))
         scan, name = grid_of(volume, affine), path.name.removesuffix("_T1w.nii.gz")
-        ours = intracranial_on(grid_of(reference, there), segmenter.segment(volume, affine), scan)
+        ours = intracranial_on(grid_of(reference, there), outline(segmenter.segment(volume, affine)), scan)
         scores = score_mask(ours, reference > 0, affine=there)
         results.append(ScanScores(name, {"icv": scores}))
         entries.append(ScanEntry(scan=name, path=path.name, entities={"subject": name}, columns={"dataset": "icv_reference"}))

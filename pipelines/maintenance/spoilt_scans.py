@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from hypojax.execute.measured import measure_scan
 from hypojax.execute.readahead import overlapped
@@ -18,7 +18,8 @@ from hypojax.reason import HypojaxError
 from hypojax.scans import read
 from hypojax.segmenter.segmenter import Segmentation, Segmenter
 from hypojax.volumes import Measurement
-from hypojax.volumes.structure import clean_hypothalamus
+from hypojax.volumes.label_map import native_mask
+from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial
 from pipelines.maintenance.perturb import Scan
 from pipelines.maintenance.perturb.spoiling import spoilt_cases
 from pipelines.maintenance.perturb.undisturbed import Case, Undisturbed
@@ -74,7 +75,7 @@ def spoil(segmenter: Segmenter, name: str, path: Path) -> Iterator[dict[str, Any
     segmentation = segmenter.segment(*scan)
     first = measure_scan(*scan, segmentation)
     yield {"scan": name, "case": "none", "dice": 1.0, "volume_ratio": 1.0, **row_of(first)}
-    cases = spoilt_cases(Undisturbed(*scan, first.hypothalamus, first.intracranial > 0))
+    cases = spoilt_cases(Undisturbed(*scan, first.hypothalamus, cranium(segmentation, scan)))
     with closing(overlapped(cases, lambda case: case.change(*scan), depth=1)) as spoilt:
         for case, after in zip(cases, spoilt, strict=True):
             try:
@@ -86,6 +87,13 @@ def spoil(segmenter: Segmenter, name: str, path: Path) -> Iterator[dict[str, Any
             reference = moved_reference(segmentation, scan, case=case, after=after)
             ratio = measured.volumes["hypothalamus"].volume_mm3 / first.volumes["hypothalamus"].volume_mm3
             yield {"scan": name, "case": case.name, "dice": overlap(reference, found, after), "volume_ratio": ratio, **row_of(measured)}
+
+
+def cranium(found: Segmentation, scan: Scan) -> Bool[np.ndarray, "i j k"]:
+    """Voxels of the scan inside the cranium, also of a skull-stripped one, whose mask a run leaves empty."""
+    i, j, k = scan[0].shape
+    posterior = clean_intracranial(found.intracranial, found.head_grid, within_field_of_view(found.head_grid, (i, j, k), scan[1]))
+    return native_mask(posterior, found.head_grid, shape=(i, j, k), affine=scan[1]) > 0
 
 
 def row_of(found: Measurement) -> dict[str, Any]:

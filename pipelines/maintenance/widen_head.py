@@ -1,6 +1,6 @@
 """Weights of a head network of two outputs (cranium, place) as the start of one of six: two protocols, place, template coordinates.
 
-    python -m pipelines.maintenance.widen_head checkpoints/head.safetensors runs/start/head.safetensors
+    python -m pipelines.maintenance.widen_head runs/head/weights/head.safetensors runs/start/head.safetensors
 
 Both protocols start from the one cranium; coordinates start small and random.
 """

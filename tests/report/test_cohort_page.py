@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -203,6 +204,9 @@ def test_methods_during_a_run_and_of_a_report_to_share_name_the_version_the_weig
         assert "The mean of five networks" in said
         assert "1 scan was rated by eye by 1 rater." in said
         assert data.settings.share == ("sub-secret" not in str(data.cohort.attrs))
+        assert "template" not in said
+        posed = replace(data, cohort=data.cohort.assign(tilt_deg=(("scan", "direction"), np.ones((data.cohort.sizes["scan"], 3)))))
+        assert "along the axes of the MNI152NLin2009cAsym template" in methods_paragraph(posed)
 
 
 def test_a_rejected_scan_is_said_to_be_in_the_volumes() -> None:

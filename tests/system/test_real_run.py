@@ -18,7 +18,7 @@ from hypojax.segmenter.segmenter import Segmenter
 
 DEMO_RATIO = 0.08
 """Largest error of a volume ratio of the demo. The network's volume moves by a few per cent with noise and position, and it finds
-0.87 of a known shrinkage (docs/accuracy.md): of the third that one scan lacks, four per cent go unseen."""
+0.89 of a known shrinkage (docs/accuracy.md): of the third that one scan lacks, four per cent go unseen."""
 
 CENTRE_MM = 4.0
 """Farthest that the middle of a hypothalamus may lie from that of the teacher's labels."""
