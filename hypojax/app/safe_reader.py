@@ -32,7 +32,7 @@ LONGEST: Final = 500
 """Characters of a sentence that are shown."""
 
 READ: Final = ("dimensions", "voxel_size_mm", "orientation", "format")
-PATHS: Final = re.compile(r"(?<![\w.])/(?:[^\s/'\"();,]+/)+[^\s'\"();,]*")
+PATHS: Final = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"();,]+/)+[^\s'\"();,]*")
 """Paths of this machine in a sentence."""
 
 TOO_LONG: Final = (signal.SIGALRM, signal.SIGXCPU)

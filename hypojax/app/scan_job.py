@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, get_args, runtime_checkable
 
 from hypojax.reason import visible
 
@@ -30,6 +30,7 @@ LONGEST_SCAN: Final = 60
 SUFFIXES: Final = re.compile(r"(\.(nii|mgz|mgh|zip|dcm|ima|gz))+$", re.IGNORECASE)
 
 
+@runtime_checkable
 class SessionFolder(Protocol):
     """What jobs need to know of a visitor's session (`hypojax.app.visits.Session`)."""
 

@@ -14,7 +14,7 @@ import pandas as pd
 from hypojax.app.job_board import JobBoard, Key
 from hypojax.app.safe_reader import ReadingLimits, SafeReader
 from hypojax.app.scan_engine import EngineEndedError, EngineSettings, ScanEngine
-from hypojax.app.scan_job import ENDED, JobRecord, ScanJob, SessionFolder, SourceKind, new_id, shown_name
+from hypojax.app.scan_job import ENDED, JOBS, JobRecord, ScanJob, SessionFolder, SourceKind, new_id, shown_name
 from hypojax.app.session_results import ALL, RESULTS, STATIC, all_file, read_volumes, result_file, script_file
 from hypojax.reason import HypojaxError, Reason, RunError
 
@@ -181,6 +181,7 @@ class ScanService:
         self._reader.stop()
         for thread in self._threads:
             thread.join(timeout=30)
+        self._engine.end()
 
     def _done(self, session: SessionFolder, job_id: str) -> ScanJob | None:
         """A scan of the session that is done."""
@@ -198,8 +199,8 @@ class ScanService:
             except (HypojaxError, OSError) as error:
                 if not self._board.is_closed:
                     said = str(error) if isinstance(error, HypojaxError) else "its files cannot be read or written; send it again"
-                    self._board.fail(key, error.reason if isinstance(error, HypojaxError) else Reason.UNREADABLE, said)
                     self._drop_files(session, record)
+                    self._board.fail(key, error.reason if isinstance(error, HypojaxError) else Reason.UNREADABLE, said)
             finally:
                 self._reading = None
 
@@ -211,9 +212,10 @@ class ScanService:
             shutil.rmtree(into, ignore_errors=True)
             into.mkdir(mode=0o700, parents=True)
             scans = self._reader.unpack(sources[0], into=into) if record.kind == "zip" else self._reader.sort(sources, into=into)
+            kept = {scan.path for scan in scans if not scan.reason}
+            for path in {*sources, *into.iterdir()} - kept:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
             self._board.split(key, scans)
-            if record.kind == "zip":
-                sources[0].unlink(missing_ok=True)
             return
         if not (name := self._board.name_scan(key)):
             return
@@ -237,28 +239,34 @@ class ScanService:
 
     def _measure(self, key: Key, record: JobRecord, session: SessionFolder) -> None:
         """Measure a scan and draw it; whatever goes wrong ends this scan alone."""
-        start, folder, scan = time.monotonic(), str(session.folder), record.job.scan
-        given = {"folder": folder, "cohort": session.cohort.name, "scan": scan}
+        start, has_ended = time.monotonic(), False
+        given = {"folder": str(session.folder), "cohort": session.cohort.name, "scan": record.job.scan}
         try:
-            answer = self._engine.ask("measure", file=f"{CLEAN}/{record.clean}", **given)
-            if answer.get("status") != "done":
-                said = str(answer.get("said", "")).removeprefix(f"scan {scan!r}: ").replace(f" ({CLEAN}/{record.clean})", "")
-                self._board.fail(key, str(answer.get("why", Reason.UNEXPECTED)), said, seconds=time.monotonic() - start)
-            elif self._board.update(key, state="drawing"):
-                message = self._draw(record, given)
-                self._board.update(key, state="done", message=message, seconds=time.monotonic() - start)
+            reason, message = self._measured(key, record, given)
         except HypojaxError as error:
-            if self._board.is_closed:
+            if self._board.is_closed:  # the next server goes on with it
                 return
-            self._board.fail(key, error.reason, str(error), seconds=time.monotonic() - start)
-            if isinstance(error, EngineEndedError):
-                self._take_out(given)
-        ended = self._board.find(key)
-        if ended is not None and ended.job.state == "cancelled":
-            self._take_out(given)
+            reason, message, has_ended = str(error.reason), str(error), isinstance(error, EngineEndedError)
         self._drop_files(session, record)
-        if not (session.folder / "jobs").is_dir():  # the session was removed while its scan ran
+        seconds = time.monotonic() - start
+        if reason:
+            self._board.fail(key, reason, message, seconds=seconds)
+        else:
+            self._board.update(key, state="done", message=message, seconds=seconds)
+        found = self._board.find(key)
+        if has_ended or (found is not None and found.job.state == "cancelled"):
+            self._take_out(given)
+        if not (session.folder / JOBS).is_dir():  # the session was removed while its scan ran
             shutil.rmtree(session.folder, ignore_errors=True)
+
+    def _measured(self, key: Key, record: JobRecord, given: Mapping[str, str]) -> tuple[str, str]:
+        """Why a scan failed; no reason where it is measured, with a message where it could not be drawn."""
+        scan, file = record.job.scan, f"{CLEAN}/{record.clean}"
+        answer = self._engine.ask("measure", file=file, **given)
+        if answer.get("status") != "done":
+            said = str(answer.get("said", "")).removeprefix(f"scan {scan!r}: ").replace(f" ({file})", "")
+            return str(answer.get("why", Reason.UNEXPECTED)), said
+        return ("", self._draw(record, given)) if self._board.update(key, state="drawing") else ("", "")
 
     def _draw(self, record: JobRecord, given: Mapping[str, str]) -> str:
         """Draw a scan; why that was not possible, since its volumes are there all the same."""
