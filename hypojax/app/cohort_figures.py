@@ -147,7 +147,7 @@ def _draw_groups(ax: "Axes", points: Points, say: Say) -> None:
     values = points.volumes * (1000 if points.region == "icv" else 1)
     variables = {"volume_mm3": (("scan", "region"), values[:, None]), "status": ("scan", np.full(len(values), "done", object))}
     own: Any = {**variables, "group": ("scan", np.array(names, object))}
-    table = xr.Dataset(own, coords={"scan": np.arange(len(values)), "region": np.array([points.region], object)})
+    table = xr.Dataset(own, coords={"scan": np.arange(len(values)).astype(str).astype(object), "region": np.array([points.region], object)})
     volumes(table, by=None if points.labels == ("",) else "group", region=points.region, ax=ax)
     style_axes(ax, ylabel=_volume(points, say))
 

@@ -4,9 +4,9 @@ What a visitor chooses is data: it is compared with the values that the cohort h
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -43,11 +43,6 @@ class CohortFilter:
         Ages in years, both included. Where either is given, scans without an age are out.
     text
         Words that all have to be found in id, columns, flags, notes or doubts of a scan, whatever their case.
-
-    Raises
-    ------
-    RunError
-        ``USAGE``: it is not as said here.
     """
 
     group: tuple[str, ...] = ()
@@ -59,25 +54,6 @@ class CohortFilter:
     youngest: float | None = None
     oldest: float | None = None
     text: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse what is no filter: it comes from a browser."""
-        for name in (*COLUMNS, "flags", "rating"):
-            chosen: object = getattr(self, name)
-            if not isinstance(chosen, tuple) or len(chosen) > MOST or not all(isinstance(value, str) for value in chosen):
-                raise RunError(Reason.USAGE, f"filter of {name}: choose from the values of the list")
-        for name in ("youngest", "oldest"):
-            age = getattr(self, name)
-            if age is not None and (isinstance(age, bool) or not isinstance(age, int | float) or not isfinite(age)):
-                raise RunError(Reason.USAGE, f"filter of age: {visible(str(age)[:40])!r} is no number of years")
-        text: object = self.text
-        if not isinstance(text, str) or len(text) > MOST:
-            raise RunError(Reason.USAGE, f"filter of text: write at most {MOST} characters")
-
-    @property
-    def asks(self) -> bool:
-        """Whether it leaves any scan out at all."""
-        return any(getattr(self, one.name) not in ((), None, "") for one in fields(self))
 
 
 def chosen_scans(scans: pd.DataFrame, asked: CohortFilter, rated: pd.Series) -> Mask:
@@ -134,7 +110,7 @@ def values_of(scans: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def filter_of(given: Mapping[str, object]) -> CohortFilter:
-    """A filter from what a page sent: lists become tuples, what is empty asks for nothing.
+    """A filter from what a page sent: what is missing asks for nothing.
 
     Raises
     ------
@@ -144,8 +120,34 @@ def filter_of(given: Mapping[str, object]) -> CohortFilter:
     known = {one.name for one in fields(CohortFilter)}
     if unknown := sorted(set(given) - known):
         raise RunError(Reason.USAGE, f"there is no filter of {visible(unknown[0])!r}")
-    cells = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    return CohortFilter(**{name: value for name, value in cells.items() if value is not None})  # type: ignore[arg-type]
+    chosen: dict[str, Any] = {name: _values(name, given.get(name)) for name in (*COLUMNS, "flags", "rating")}
+    asked = replace(CohortFilter(), **chosen)
+    return replace(asked, youngest=_age(given.get("youngest")), oldest=_age(given.get("oldest")), text=_text(given.get("text")))
+
+
+def _values(name: str, given: object) -> tuple[str, ...]:
+    """Values that were chosen of a column."""
+    values = [] if given is None else given
+    if not isinstance(values, list) or len(values) > MOST or not all(isinstance(value, str) for value in values):
+        raise RunError(Reason.USAGE, f"filter of {name}: choose from the values of the list")
+    return tuple(values)
+
+
+def _age(given: object) -> float | None:
+    """An age in years."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not isfinite(given):
+        raise RunError(Reason.USAGE, f"filter of age: {visible(str(given)[:40])!r} is no number of years")
+    return float(given)
+
+
+def _text(given: object) -> str:
+    """Words that are looked for."""
+    text = "" if given is None else given
+    if not isinstance(text, str) or len(text) > MOST:
+        raise RunError(Reason.USAGE, f"filter of text: write at most {MOST} characters")
+    return text
 
 
 def _any_of(cells: Sequence[str], values: Iterable[str]) -> Mask:

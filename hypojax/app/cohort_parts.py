@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
-from typing import Final
+from typing import Final, SupportsFloat
 from urllib.parse import quote
 
 import numpy as np
@@ -51,9 +51,9 @@ class CohortWords:
         """The text of a key."""
         return self.words.text(f"{self.table}.{key}", self.language, **values)
 
-    def number(self, value: float, digits: int = 0) -> str:
+    def number(self, value: SupportsFloat, digits: int = 0) -> str:
         """A number in this language."""
-        return number_text(value, digits, language=self.language)
+        return number_text(float(value), digits, language=self.language)
 
     def label(self, value: str) -> str:
         """A value of a column, or what stands for one that is missing."""
