@@ -94,7 +94,7 @@ class EngineWork:
 
     def __init__(self, network: "Segments", norms: Path | None) -> None:
         self._network, self._norms = network, norms
-        self._tasks = {"measure": self._measure, "draw": self._draw, "forget": self._forget, "report": self._report}
+        self._tasks = {"measure": self._measure, "draw": self._draw, "forget": self._forget}
 
     def do(self, request: Mapping[str, str]) -> Mapping[str, Any]:
         """Do what is asked in the folder of the session; the answer."""
@@ -143,12 +143,4 @@ class EngineWork:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         elif request["scan"] in known:
             remove(cohort, request["scan"])
-        return {}
-
-    def _report(self, request: Mapping[str, str]) -> Mapping[str, Any]:
-        """Draw the report of the cohort."""
-        from hypojax.reporting.report_run import report
-        from hypojax.reporting.report_settings import ReportSettings
-
-        report(request["cohort"], settings=ReportSettings(norms=self._norms, jobs=1))
         return {}

@@ -71,12 +71,12 @@ class JobBoard:
                     self._queue.put(session.id, record.job.id)
             self.changed.notify_all()
 
-    def split(self, key: Key, scans: Sequence[ScanSource]) -> None:
-        """Put the scans that were found in a job in its place: the first keeps its id, the others follow it."""
+    def split(self, key: Key, scans: Sequence[ScanSource]) -> bool:
+        """Put the scans that were found in a job in its place: the first keeps its id, the others follow it; False where it has ended."""
         with self.changed:
             record, session = self.find(key), self._sessions.get(key[0])
             if record is None or session is None or record.job.state in ENDED:
-                return
+                return False
             before = key[1]
             for number, scan in enumerate(scans):
                 job = ScanJob(key[1] if not number else new_id(), scan.name)
@@ -90,6 +90,7 @@ class JobBoard:
                 if scan.reason:
                     self.fail((key[0], job.id), scan.reason, scan.message)
             self.changed.notify_all()
+            return True
 
     def find(self, key: Key) -> JobRecord | None:
         """A job; None where the session has none of this id."""

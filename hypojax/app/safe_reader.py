@@ -64,7 +64,7 @@ class ReadingLimits:
     seconds: int = 180
     file_bytes: int = 2 << 30
     open_files: int = 256
-    most_bytes: int = 4 << 30
+    most_bytes: int = 2 << 30
     most_files: int = 20_000
     most_scans: int = 500
 

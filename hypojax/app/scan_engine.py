@@ -95,7 +95,7 @@ class ScanEngine:
         Parameters
         ----------
         task
-            ``measure``, ``draw``, ``forget`` or ``report``.
+            ``measure``, ``draw`` or ``forget``.
         values
             What it needs.
 

@@ -208,14 +208,7 @@ class ScanService:
         """Take a zip apart, or read one scan."""
         sources = [session.folder / source for source in record.sources]
         if record.kind in ("zip", "dicom"):
-            into = session.folder / UNPACKED / record.job.id
-            shutil.rmtree(into, ignore_errors=True)
-            into.mkdir(mode=0o700, parents=True)
-            scans = self._reader.unpack(sources[0], into=into) if record.kind == "zip" else self._reader.sort(sources, into=into)
-            kept = {scan.path for scan in scans if not scan.reason}
-            for path in {*sources, *into.iterdir()} - kept:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            self._board.split(key, scans)
+            self._split(key, record, session, sources)
             return
         if not (name := self._board.name_scan(key)):
             return
@@ -225,6 +218,21 @@ class ScanService:
         self._drop_sources(session, record)
         if not self._board.update(key, state="waiting", clean=clean.file.name, read=clean.read):
             clean.file.unlink(missing_ok=True)
+
+    def _split(self, key: Key, record: JobRecord, session: SessionFolder, sources: Sequence[Path]) -> None:
+        """Put the scans of a zip, or of DICOM files, in the place of a job, and delete all that is none of them."""
+        into = session.folder / UNPACKED / record.job.id
+        shutil.rmtree(into, ignore_errors=True)
+        into.parent.mkdir(mode=0o700, exist_ok=True)
+        into.mkdir(mode=0o700)
+        kept: set[Path] = set()
+        try:
+            scans = self._reader.unpack(sources[0], into=into) if record.kind == "zip" else self._reader.sort(sources, into=into)
+            if self._board.split(key, scans):
+                kept = {scan.path for scan in scans if not scan.reason}
+        finally:
+            for path in {*sources, *into.glob("*")} - kept:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _measure_all(self) -> None:
         """The thread that has scans measured, by an engine that is loaded before the first comes."""

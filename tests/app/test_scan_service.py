@@ -114,6 +114,17 @@ def test_what_waits_or_runs_can_be_cancelled(service: ScanService, tmp_path: Pat
     assert service.file(session, first.id, "page.html") is None
 
 
+def test_a_zip_that_cannot_be_taken_leaves_nothing(service: ScanService, tmp_path: Path, scan: bytes) -> None:
+    session = new_session(tmp_path)
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.nii", scan)
+        archive.writestr("../b.nii", scan)
+    service.submit(session, [session.sent("a.zip", packed.getvalue()), session.sent("b.zip", b"PK nothing")])
+    assert [(job.state, job.reason) for job in ended(service, session)] == [("failed", "not_an_image"), ("failed", "corrupted")]
+    assert not any(path.is_file() for folder in ("uploads", "clean", "unpacked") for path in (session.folder / folder).rglob("*"))
+
+
 def test_a_scan_that_ends_the_engine_fails_alone(service: ScanService, tmp_path: Path, scan: bytes) -> None:
     session = new_session(tmp_path)
     engine_of(service).ends_at = {"b"}
@@ -164,7 +175,7 @@ def test_a_session_that_is_removed_while_its_scan_runs_leaves_nothing(service: S
     engine.may_go_on.clear()
     service.submit(session, [session.sent(f"{name}.nii", scan) for name in "ab"])
     assert engine.begun.wait(PATIENCE)
-    shutil.rmtree(session.folder)
+    shutil.rmtree(session.folder.rename(tmp_path / "going"))
     engine.may_go_on.set()
     service.submit(other, [other.sent("o.nii", scan)])
     assert [job.state for job in ended(service, other)] == ["done"]
