@@ -17,6 +17,9 @@ from typing import Any, Final
 MOST_REQUEST: Final = 16 << 20
 """Bytes of a request: the names of ten thousand files."""
 
+LATER: Final = 2
+"""Seconds of the processor after which a process is killed that did not end when its time was over."""
+
 KEPT: Final = 300
 """Characters kept of what an error says."""
 
@@ -35,10 +38,10 @@ def set_limits(limits: Mapping[str, int]) -> None:
     """Bound this process, for good: bytes of address space, seconds, bytes of a file, open files; no picture of its memory on the disk."""
     os.umask(0o077)
     os.nice(10)  # whoever is measured now comes first
-    signal.alarm(limits["seconds"])
+    signal.alarm(limits["clock_seconds"])
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, limits["seconds"]),
+        (resource.RLIMIT_CPU, limits["seconds"] + LATER),
         (resource.RLIMIT_FSIZE, limits["file_bytes"]),
         (resource.RLIMIT_NOFILE, limits["open_files"]),
         (resource.RLIMIT_AS, limits["memory"]),
@@ -46,6 +49,8 @@ def set_limits(limits: Mapping[str, int]) -> None:
         _, hard = resource.getrlimit(kind)
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (bound, bound))
+    seconds, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (max(seconds - LATER, 1), hard))  # the first says why, the last cannot be put off
 
 
 def answered(request: Mapping[str, Any]) -> dict[str, Any]:

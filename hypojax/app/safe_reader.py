@@ -47,7 +47,9 @@ class ReadingLimits:
     memory
         Bytes of address space: a scan of 500 million voxels.
     seconds
-        Of the clock, and of the processor.
+        Of the processor.
+    clock_seconds
+        Of the clock: far more, since a reading waits while others are measured.
     file_bytes
         Bytes of a file that it writes.
     open_files
@@ -61,7 +63,8 @@ class ReadingLimits:
     """
 
     memory: int = 4 << 30
-    seconds: int = 180
+    seconds: int = 120
+    clock_seconds: int = 900
     file_bytes: int = 2 << 30
     open_files: int = 256
     most_bytes: int = 2 << 30
@@ -171,7 +174,7 @@ class SafeReader:
                 cwd=temporary, env=environment(temporary), start_new_session=True,
             )  # fmt: skip
         try:
-            process.communicate(json.dumps(request).encode(), timeout=self.limits.seconds + GRACE)
+            process.communicate(json.dumps(request).encode(), timeout=self.limits.clock_seconds + GRACE)
         except subprocess.TimeoutExpired:
             return -signal.SIGALRM
         finally:
@@ -202,7 +205,10 @@ def without_paths(text: str) -> str:
 def _checked(answer: Path, status: int, *, seconds: int) -> dict[str, Any]:
     """What a process left."""
     if -status in TOO_LONG:
-        raise HypojaxError(Reason.UNREADABLE, f"reading it took longer than {seconds} seconds and was stopped; send a smaller file")
+        raise HypojaxError(
+            Reason.UNREADABLE,
+            f"reading it took too long ({seconds} seconds of the processor are allowed) and was stopped; send a smaller file",
+        )
     try:
         if answer.stat().st_size > MOST_ANSWER:
             raise _no_answer()

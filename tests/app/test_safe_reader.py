@@ -56,7 +56,7 @@ def test_what_is_no_scan_is_refused_with_its_reason(tmp_path: Path) -> None:
 
 def test_a_process_that_loops_or_takes_too_much_is_ended(tmp_path: Path) -> None:
     sent = put(tmp_path, nifti_bytes(noise()), name="a.nii")
-    assert "took longer than 1 seconds" in str(asked(tmp_path, sent, command=LOOP, seconds=1))
+    assert "took too long (1 seconds" in str(asked(tmp_path, sent, command=LOOP, seconds=1))
     assert asked(tmp_path, sent, command=MUCH).reason == Reason.TOO_LARGE
     assert "signal 9" in str(asked(tmp_path, sent, command="import os; os.kill(os.getpid(), 9)"))
 
