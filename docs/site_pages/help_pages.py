@@ -15,7 +15,7 @@ WIDE = "2000"
 
 TITLE = re.compile(r"^ (?P<title>\S.*)$")
 OPTION = re.compile(r"^ {2}(?P<name>\S.*?)(?: {2,}(?P<text>.*))?$")
-EXIT = re.compile(r"^Exit codes?: (.*)$", re.MULTILINE)
+EXIT = re.compile(r"Exit codes?: (.*)")
 
 
 @dataclass
