@@ -39,7 +39,7 @@ def test_a_scan_is_measured_shown_and_given_back_as_the_command_line_does(
     page.goto(server.url)
     assert "not a medical device" in page.locator(".first-line").inner_text()
     assert barriers(page) == []
-    scan = tmp_path / "head of <i>someone</i>.nii.gz"
+    scan = tmp_path / "head <i> & co.nii.gz"
     scan.write_bytes(sample_scan().read_bytes())
     page.set_input_files("#one-drop [data-files]", scan)
     page.wait_for_selector("[data-state=measuring], [data-state=drawing]")
