@@ -38,7 +38,7 @@ def until(wanted: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_batch_outlives_its_server_and_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     inputs, cohorts, weights = tmp_path / "in", tmp_path / "cohorts", tiny_weights(tmp_path / "weights")
     cohorts.mkdir()

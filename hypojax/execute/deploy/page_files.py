@@ -42,14 +42,13 @@ http {{
         ssl_certificate {tls}/tls.crt;
         ssl_certificate_key {tls}/tls.key;
         ssl_protocols TLSv1.2 TLSv1.3;
-        add_header Strict-Transport-Security "max-age=31536000" always;
         client_max_body_size {body}m;
         client_body_timeout 300s;
         location / {{
             proxy_pass http://127.0.0.1:{port};
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_set_header Host $host;
+            proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-For {visitor};
             proxy_set_header X-Forwarded-Proto https;
             # Uploads go on as they arrive, so that the page's own limits hold; news of a scan come when they are sent.
