@@ -199,6 +199,7 @@ def test_files_of_others_are_refused(service: ScanService, tmp_path: Path, scan:
     assert service.sections(session, job.id) == {}
 
 
+@pytest.mark.slow
 def test_a_real_engine_that_is_ended_comes_back_for_the_next_scan(tmp_path: Path, scan: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     session = new_session(tmp_path)
     service = ScanService(engine=EngineSettings(network="stand_in_session:ending"))
