@@ -59,6 +59,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # a page that is opened as a file may not fetch other pages
 html_theme_options = {
     "logo": {"text": "hypojax"},
     "navbar_align": "left",
