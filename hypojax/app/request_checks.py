@@ -42,7 +42,7 @@ METHODS: Final = frozenset({*READING, "POST"})
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RequestRefusal:
     """Why a request is not answered.
 
     Parameters
@@ -57,7 +57,7 @@ class Refusal:
     sentence: str
 
 
-def refusal(request: "Request", names: Iterable[str], *, any_number: bool) -> Refusal | None:
+def refusal(request: "Request", names: Iterable[str], *, any_number: bool) -> RequestRefusal | None:
     """Why a request is not to be answered, whoever sent it; None where nothing speaks against it.
 
     Parameters
@@ -72,11 +72,11 @@ def refusal(request: "Request", names: Iterable[str], *, any_number: bool) -> Re
     host = request.headers.getlist("host")
     if len(host) != 1 or not is_ours(host[0], names, any_number=any_number):
         sentence = "This server does not have the name that you used. Who runs it may allow the name: hypojax app --host-name NAME"
-        return Refusal(HTTPStatus.MISDIRECTED_REQUEST, sentence)
+        return RequestRefusal(HTTPStatus.MISDIRECTED_REQUEST, sentence)
     if request.method not in METHODS:
-        return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET, HEAD and POST are answered here.")
+        return RequestRefusal(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET, HEAD and POST are answered here.")
     if not is_open(request.url.path):
-        return Refusal(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
+        return RequestRefusal(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
     return _from_elsewhere(request)
 
 
@@ -118,7 +118,7 @@ def is_led_here(request: "Request") -> bool:
     return request.headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")
 
 
-def _from_elsewhere(request: "Request") -> Refusal | None:
+def _from_elsewhere(request: "Request") -> RequestRefusal | None:
     """Why a request that another site had a browser send is not answered."""
     origin = request.headers.getlist("origin")
     own = f"{request.url.scheme}://{request.headers['host']}"
@@ -126,8 +126,8 @@ def _from_elsewhere(request: "Request") -> Refusal | None:
         sentence = "This request comes from a page of another site."
         if origin and origin[0].lower() == f"https://{request.headers['host']}".lower():
             sentence = "TLS ends in front of this server, and it was not told: hypojax app --proxy ADDRESS names who does that."
-        return Refusal(HTTPStatus.FORBIDDEN, sentence)
+        return RequestRefusal(HTTPStatus.FORBIDDEN, sentence)
     is_visit = request.method in READING and request.headers.get("sec-fetch-mode") == "navigate" and request.url.path in ("/", LOGIN)
     if is_led_here(request) and not (is_visit and request.headers.get("sec-fetch-dest") == "document"):
-        return Refusal(HTTPStatus.FORBIDDEN, "This request comes from a page of another site.")
+        return RequestRefusal(HTTPStatus.FORBIDDEN, "This request comes from a page of another site.")
     return None
