@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from standin import AFFINE as PHANTOM_AFFINE
+from standin import StandIn, phantom_voxels
 
 from hypojax.grid import Affine, to_world, voxel_sizes
+from hypojax.phantom import Phantom
 from pipelines.maintenance.perturb.spoiling import geometry_cases, ordinary_cases, resolution_cases, spoilt_cases
 from pipelines.maintenance.perturb.undisturbed import Undisturbed
+from pipelines.maintenance.spoilt_scans import cranium
 
 SHAPE = (30, 32, 28)
 AFFINE: Affine = np.array([[-2.0, 0, 0, 29], [0, 2, 0, -31], [0, 0, 2, -27], [0, 0, 0, 1]])
@@ -59,3 +63,10 @@ def test_a_cut_field_of_view_moves_nothing(scan: Undisturbed) -> None:
             volume, affine = case.change(scan.volume, scan.affine)
             assert volume.size < scan.volume.size
             assert_allclose(case.moved(scan.volume, scan.affine, after=(volume, affine)), np.eye(4))
+
+
+def test_the_cranium_of_a_scan_is_known_where_a_run_leaves_its_mask_empty() -> None:
+    """As in a skull-stripped scan, which is to be spoilt like any other: it is what the network says."""
+    volume, network = phantom_voxels().astype(np.float32), StandIn()
+    inside = cranium(network.segment(network.prepare(volume, PHANTOM_AFFINE)), (volume, PHANTOM_AFFINE))
+    assert inside.sum() * abs(np.linalg.det(PHANTOM_AFFINE[:3, :3])) == pytest.approx(Phantom().volumes["icv"], rel=0.01)
