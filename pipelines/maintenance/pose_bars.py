@@ -16,51 +16,25 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
 from hypojax.execute.measured import measure_scan
-from hypojax.grid import Affine, to_world, voxel_sizes
+from hypojax.grid import Affine, to_world
 from hypojax.reason import HypojaxError
 from hypojax.scans import read
 from hypojax.segmenter.segmenter import Segmentation, Segmenter
 from hypojax.volumes import Measurement
-from pipelines.maintenance.perturb.geometry import Scan, Triple, Volume
-from pipelines.maintenance.perturb.refit import upright
+from pipelines.maintenance.perturb.random_pose import drawn, lain
 from pipelines.maintenance.robustness import whole_heads
-
-LARGEST: Final[Mapping[str, tuple[float, float]]] = {"any": (45.0, 60.0), "small": (10.0, 5.0)}
-"""Kind of pose → largest angle (degrees) and shift (mm)."""
 
 BARS: Final[Mapping[str, float]] = {"hypothalamus": 0.03, "icv": 0.01}
 """Share by which a region may be off."""
-
-TEMPLATE_EDGE: Final = 1.0
 
 
 def heads_of(data: Path) -> list[tuple[str, Path]]:
     """Name and file of every head that can be tried; those of ``icv_reference`` and Colin27 no network has seen."""
     reference = sorted((data / "icv_reference").glob("*_T1w.nii.gz"))
     return [*whole_heads(data), *((f"reference_{path.name.removesuffix('_T1w.nii.gz')}", path) for path in reference)]
-
-
-def drawn(kind: str, rng: np.random.Generator) -> tuple[Rotation, Float64[np.ndarray, "3"]]:
-    """A random turn about any axis and a shift in any direction, both uniform up to the largest."""
-    angle, mm = LARGEST[kind]
-    axes = rng.normal(size=(2, 3))
-    axis, way = axes / np.linalg.norm(axes, axis=1, keepdims=True)
-    return Rotation.from_rotvec(np.radians(rng.uniform(0, angle)) * axis), rng.uniform(0, mm) * way
-
-
-def lain(volume: Volume, affine: Affine, turn: Rotation, shift: Float64[np.ndarray, "3"]) -> Scan:
-    """The scan as it would be had the head been turned round the middle of the field of view and shifted."""
-    middle = to_world(affine, (np.array(volume.shape) - 1) / 2)
-    move = np.eye(4)
-    move[:3, :3] = turn.as_matrix()
-    move[:3, 3] = middle - move[:3, :3] @ middle + shift
-    edge = max(TEMPLATE_EDGE, float(voxel_sizes(affine).min()))
-    sizes: Triple = (edge, edge, edge)
-    return upright(volume, move @ affine, sizes=sizes)
 
 
 def measured_row(found: Measurement, segmentation: Segmentation) -> dict[str, Any]:
