@@ -49,7 +49,7 @@ def test_facts_that_must_come_out_of_real_people(shared: Path) -> None:
     known.check(falls.coefficients[1, 0] * 1000, "slope_percent_of_icv_per_decade")
 
 
-@pytest.mark.parametrize(("t", "df"), [(-4.5, 59.0), (0.0, 3.0), (300.0, 99_994.0), (20.0, 5.0), (-2.0, 2.0)])
+@pytest.mark.parametrize(("t", "df"), [(-4.5, 59.0), (0.0, 3.0), (300.0, 99_994.0), (20.0, 5.0), (-2.0, 2.0), (-16.4, 1.0), (60.0, 1.0)])
 def test_limits_are_where_the_observed_t_is_at_the_ends_of_what_is_usual(t: float, df: float) -> None:
     from scipy import stats
 

@@ -100,9 +100,14 @@ def _noncentral_t(t: float, df: float, share: float) -> float:
     """Noncentrality at which the distribution function at t is ``share``."""
     if not np.isfinite(t):
         return float("nan")
-    # SciPy's function is NaN far out in a tail, so the bracket starts round the normal approximation and grows slowly.
     spread = float(np.sqrt(1 + t * t / (2 * df)))
-    return _root(lambda ncp: float(stats.nct.cdf(t, df, ncp)) - share, t - float(stats.norm.ppf(share)) * spread, spread)
+    return _root(lambda ncp: _below(t, df, ncp) - share, t - float(stats.norm.ppf(share)) * spread, spread)  # near the normal approximation
+
+
+def _below(t: float, df: float, ncp: float) -> float:
+    """Distribution function of the noncentral t; SciPy gives NaN far out in a tail, where it is 0 or 1 to 15 digits."""
+    found = float(stats.nct.cdf(t, df, ncp))
+    return float(ncp < t) if np.isnan(found) else found
 
 
 def _root(function: Callable[[float], float], start: float, width: float) -> float:
