@@ -160,17 +160,17 @@ class Accounts:
         address
             Where the request comes from.
         """
-        if self.waiting(user, address):
-            return False
         with self._computing:
+            if self.waiting(user, address):  # asked here: of many that come at once, those after the fifth wait
+                return False
             users = self.users()
             is_right = users.get(user, NOBODY).fits(password) and user in users
-        with self._lock:
-            for key in _keys(user, address):
-                if is_right:
-                    self._wrong.pop(key, None)
-                else:
-                    self._count(key)
+            with self._lock:
+                for key in _keys(user, address):
+                    if is_right:
+                        self._wrong.pop(key, None)
+                    else:
+                        self._count(key)
         return is_right
 
     def _count(self, key: str) -> None:

@@ -241,11 +241,13 @@ def _run(app: "ASGIApp", listener: socket.socket, settings: AppSettings, say: Ca
     import uvicorn
 
     from hypojax.app.server_log import log_quietly
+    from hypojax.app.timed_connection import timed
 
     log_quietly(say)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, ws="none", server_header=False, limit_concurrency=CONNECTIONS, timeout_keep_alive=30,
-        timeout_graceful_shutdown=ENDING, proxy_headers=bool(settings.proxy), forwarded_allow_ips=settings.proxy or "none",
+        app, http=timed(trusted=("127.0.0.1", "::1", settings.proxy)), log_config=None, access_log=False, ws="none", server_header=False,
+        limit_concurrency=CONNECTIONS, timeout_keep_alive=30, timeout_graceful_shutdown=ENDING,
+        proxy_headers=bool(settings.proxy), forwarded_allow_ips=settings.proxy or "none",
     )  # fmt: skip
     try:
         uvicorn.Server(config).run([listener])

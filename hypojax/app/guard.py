@@ -20,7 +20,7 @@ from hypojax.app import login_page
 from hypojax.app.accounts import Accounts
 from hypojax.app.gradio_payload import LARGEST, SessionOwners, checked_call, home_page
 from hypojax.app.refusal_answers import REFUSED, answer_of, refused
-from hypojax.app.request_checks import ENTRANCES, HEALTH, LOGIN, LOGOUT, READING, UPLOAD, is_led_here, refusal
+from hypojax.app.request_checks import ENTRANCES, HEALTH, LOGIN, LOGOUT, READING, UPLOAD, is_led_here, path_of, refusal
 from hypojax.app.visits import Session, Sessions, cookie_value
 from hypojax.app.words import Words
 from hypojax.reason import Reason, RunError
@@ -28,8 +28,8 @@ from hypojax.reason import Reason, RunError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-SECONDS: Final = 30.0
-"""How long a browser may take to send the next piece of what it began."""
+SECONDS: Final = 60.0
+"""How long a browser may take to send a call or a form; uploads have limits of their own."""
 
 CALLS: Final = ("/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/", "/gradio_api/cancel", "/gradio_api/reset")
 LISTENING: Final = "/gradio_api/queue/data"
@@ -130,18 +130,18 @@ class Guard:
         """The answer that needs no session; None where a session is needed."""
         if found := refusal(request, self.names, any_number=self.any_number):
             return refused(found.status, found.sentence)
-        if request.url.path == HEALTH:
+        if path_of(request) == HEALTH:
             return PlainTextResponse("ok")
-        if request.url.path == LOGIN:
+        if path_of(request) == LOGIN:
             return await self._log_in(request)
-        if request.url.path == LOGOUT:
+        if path_of(request) == LOGOUT:
             return self._log_out(request)
         return None
 
     async def _let_through(self, request: Request, receive: "Receive", send: "Send", nonce: str) -> None:
         """Give the request to the app with its session."""
         session = self._session(request)
-        path = request.url.path
+        path = path_of(request)
         if session is None and path == "/" and is_led_here(request):
             await HTMLResponse(LED_ON)(request.scope, receive, send)
             return
@@ -161,7 +161,7 @@ class Guard:
 
     async def _checked(self, request: Request, session: Session) -> "Receive | None":
         """Look at what Gradio is called with; what to give it in place of what was sent, None for that itself."""
-        path = request.url.path
+        path = path_of(request)
         name = request.query_params.get(NAMED_BY.get(path, ""), "") if path in NAMED_BY else path.removeprefix(BEATING)
         if (path.startswith(BEATING) or (path in NAMED_BY and name) or path == LISTENING) and not self.owners.is_of(name, session):
             raise RunError(Reason.NO_ACCESS, "this session belongs to another page; load the page again")
@@ -270,19 +270,20 @@ async def whole_body(request: Request, largest: int) -> bytes:
     RunError
         ``TOO_LARGE``: it is more than that.
     TimeoutError
-        The next piece did not come within `SECONDS`.
+        It did not come to its end within `SECONDS`.
     """
-    body, stream = bytearray(), request.stream()
-    while piece := await asyncio.wait_for(anext(stream, b""), SECONDS):
-        body += piece
-        if len(body) > largest:
-            raise RunError(Reason.TOO_LARGE, f"a request of this kind has at most {largest} bytes")
+    body = bytearray()
+    async with asyncio.timeout(SECONDS):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > largest:
+                raise RunError(Reason.TOO_LARGE, f"a request of this kind has at most {largest} bytes")
     return bytes(body)
 
 
 def _with_headers(request: Request, send: "Send", nonce: str) -> "Send":
     """Add what browsers should know to every answer, and take out what lets other sites in."""
-    path = request.url.path
+    path = path_of(request)
     is_report = path.startswith(("/mine/", "/cohort-files/"))
 
     async def sending(message: "Message") -> None:

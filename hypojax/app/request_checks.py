@@ -5,6 +5,7 @@ Against pages of other sites that a visitor has open: the name in ``Host`` must 
 that the page and `gradio_client` need; its files, deep links, proxies, recordings and monitoring are not.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:/?#@\[\]\\\s]+)(:[0-9]{1,5})?", re.ASCII)
+"""Name and port: what else stands in ``Host`` would become a part of the address that is looked at."""
 
 HEALTH: Final = "/health"
 """Answers without a login: for who watches whether the server runs."""
@@ -75,9 +79,14 @@ def refusal(request: "Request", names: Iterable[str], *, any_number: bool) -> Re
         return RequestRefusal(HTTPStatus.MISDIRECTED_REQUEST, sentence)
     if request.method not in METHODS:
         return RequestRefusal(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET, HEAD and POST are answered here.")
-    if not is_open(request.url.path):
+    if not is_open(path_of(request)):
         return RequestRefusal(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
     return _from_elsewhere(request)
+
+
+def path_of(request: "Request") -> str:
+    """The address that a request is routed by; `Request.url` reads it anew from a text in which ``?`` may stand anywhere."""
+    return str(request.scope["path"])
 
 
 def is_ours(host: str, names: Iterable[str], *, any_number: bool) -> bool:
@@ -87,9 +96,13 @@ def is_ours(host: str, names: Iterable[str], *, any_number: bool) -> bool:
     (True, False)
     >>> is_ours("192.168.0.7:7860", [], any_number=True), is_ours("192.168.0.7", [], any_number=False)
     (True, False)
+    >>> is_ours("localhost:/health?", [], any_number=False)
+    False
     """
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    name = name.lower().removesuffix(".")
+    found = HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = found["name"].lower().removesuffix(".")
     if name in LOCAL_NAMES or name in names:
         return True
     if not any_number:
@@ -127,7 +140,7 @@ def _from_elsewhere(request: "Request") -> RequestRefusal | None:
         if origin and origin[0].lower() == f"https://{request.headers['host']}".lower():
             sentence = "TLS ends in front of this server, and it was not told: hypojax app --proxy ADDRESS names who does that."
         return RequestRefusal(HTTPStatus.FORBIDDEN, sentence)
-    is_visit = request.method in READING and request.headers.get("sec-fetch-mode") == "navigate" and request.url.path in ("/", LOGIN)
+    is_visit = request.method in READING and request.headers.get("sec-fetch-mode") == "navigate" and path_of(request) in ("/", LOGIN)
     if is_led_here(request) and not (is_visit and request.headers.get("sec-fetch-dest") == "document"):
         return RequestRefusal(HTTPStatus.FORBIDDEN, "This request comes from a page of another site.")
     return None

@@ -1,6 +1,8 @@
 """Users of the page and their passwords."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,17 @@ def test_what_strangers_type_is_not_kept_without_end(accounts: Accounts, monkeyp
     for number in range(20):
         accounts.log_in(f"user{number}", "wrong", f"10.0.0.{number}")
     assert len(accounts._wrong) == 10
+
+
+def test_many_wrong_passwords_at_once_are_no_way_around_the_wait(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[str] = []
+
+    def slow(_: PasswordHash, password: str) -> bool:
+        computed.append(password)
+        time.sleep(0.01)
+        return False
+
+    monkeypatch.setattr(PasswordHash, "fits", slow)
+    with ThreadPoolExecutor(30) as threads:
+        list(threads.map(lambda number: accounts.log_in("anna", str(number), f"10.0.0.{number}"), range(30)))
+    assert module.WRONG <= len(computed) < module.WRONG + module.AT_ONCE

@@ -71,10 +71,19 @@ def call(app: ASGIApp, visitor: Mapping[str, str], document: object) -> httpx.Re
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "192.168.0.9:7860", "", "localhost@evil.example"]
-)
+    "host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "192.168.0.9:7860", "", "localhost@evil.example",
+     "localhost:/health?", "localhost:#", "localhost:80:80", "localhost:7860/login", "[::1]:/?", "local host"]
+)  # fmt: skip
 def test_a_name_that_is_not_ours_is_refused(guard: Guard, host: str) -> None:
     assert ask(guard, "GET", "/", headers={"Host": host}).status_code == 421
+
+
+def test_no_host_and_no_sign_in_an_address_makes_it_another(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older releases of Starlette read the address anew from a text that begins with ``Host``."""
+    monkeypatch.setattr(Request, "url", property(lambda _: httpx.URL(f"{OWN}/theme.css")))
+    visitor = cookie(ask(guard, "GET", "/"))
+    assert ask(guard, "GET", "/gradio_api/file=/etc/passwd", headers=visitor).status_code == 404
+    assert call(guard, visitor, {"data": [{"path": "/etc/passwd"}]}).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["localhost:7860", "[::1]:7860", "BRAIN.example.org", "127.0.0.1"])
