@@ -36,7 +36,7 @@ LISTENING: Final = "/gradio_api/queue/data"
 NAMED_BY: Final = {LISTENING: "session_hash", UPLOAD: "upload_id", f"{UPLOAD}_progress": "upload_id"}
 """Addresses, and the word in them that names what the browser has a part in."""
 
-BEATING: Final = "/gradio_api/heartbeat/"
+BEATING, CALLED = "/gradio_api/heartbeat/", "/gradio_api/call/"
 
 LED_ON: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/">'
@@ -162,8 +162,8 @@ class Guard:
     async def _checked(self, request: Request, session: Session) -> "Receive | None":
         """Look at what Gradio is called with; what to give it in place of what was sent, None for that itself."""
         path = path_of(request)
-        name = request.query_params.get(NAMED_BY.get(path, ""), "") if path in NAMED_BY else path.removeprefix(BEATING)
-        if (path.startswith(BEATING) or (path in NAMED_BY and name) or path == LISTENING) and not self.owners.is_of(name, session):
+        name = _named(request)
+        if name is not None and not self.owners.is_of(name, session):
             raise RunError(Reason.NO_ACCESS, "this session belongs to another page; load the page again")
         if request.method in READING or path == UPLOAD:
             return None
@@ -260,6 +260,16 @@ class Guard:
             await send(message)
 
         return sending
+
+
+def _named(request: Request) -> str | None:
+    """What an address names that belongs to one visitor; None where it names nothing of the kind."""
+    path = path_of(request)
+    if path in NAMED_BY:
+        return request.query_params.get(NAMED_BY[path]) or ("" if path == LISTENING else None)
+    if path.startswith(BEATING):
+        return path.removeprefix(BEATING)
+    return path.rpartition("/")[2] if path.startswith(CALLED) and request.method in READING else None
 
 
 async def whole_body(request: Request, largest: int) -> bytes:

@@ -16,6 +16,8 @@ from hypojax.app.safe_reader import ReadingLimits, SafeReader
 from hypojax.app.scan_engine import EngineEndedError, EngineSettings, ScanEngine
 from hypojax.app.scan_job import ENDED, JOBS, JobRecord, ScanJob, SessionFolder, SourceKind, new_id, shown_name
 from hypojax.app.session_results import ALL, RESULTS, STATIC, all_file, read_volumes, result_file, script_file
+from hypojax.app.upload_limits import need_room
+from hypojax.app.zip_contents import RATIO
 from hypojax.reason import HypojaxError, Reason, RunError
 
 if TYPE_CHECKING:
@@ -227,12 +229,13 @@ class ScanService:
         into.mkdir(mode=0o700)
         kept: set[Path] = set()
         try:
+            need_room(session.folder, min(ReadingLimits.most_bytes, RATIO * sum(source.stat().st_size for source in sources)))
             scans = self._reader.unpack(sources[0], into=into) if record.kind == "zip" else self._reader.sort(sources, into=into)
             if self._board.split(key, scans):
                 kept = {scan.path for scan in scans if not scan.reason}
         finally:
             for path in {*sources, *into.glob("*")} - kept:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+                _remove(session, path)
 
     def _measure_all(self) -> None:
         """The thread that has scans measured, by an engine that is loaded before the first comes."""
@@ -299,12 +302,19 @@ class ScanService:
 
     def _drop_sources(self, session: SessionFolder, record: JobRecord) -> None:
         for source in record.sources:
-            path = session.folder / source
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with suppress(OSError):
-                    path.unlink()
+            _remove(session, session.folder / source)
+
+
+def _remove(session: SessionFolder, path: Path) -> None:
+    """Delete a file or folder of a session, and the folder that was made for it once that is empty."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+    if path.parent.parent != session.folder:
+        with suppress(OSError):
+            path.parent.rmdir()
 
 
 def _records(session: SessionFolder, files: Sequence[Path]) -> list[JobRecord]:

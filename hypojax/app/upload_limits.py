@@ -144,6 +144,18 @@ class Room:
         return RunError(Reason.TOO_LARGE, f"you may send {limit:,.0f} MB in all; send fewer files, or compressed ones (.nii.gz)")
 
 
+def need_room(folder: Path, size: int) -> None:
+    """Refuse to write what could fill the disk: others work on it too.
+
+    Raises
+    ------
+    RunError
+        ``DISK_FULL``: so many bytes would leave less than `KEPT_FREE`.
+    """
+    if shutil.disk_usage(folder).free - size < KEPT_FREE:
+        raise RunError(Reason.DISK_FULL, "there is no room to unpack it on the server now; try again in an hour, or send fewer files")
+
+
 def size_of(folder: Path) -> tuple[int, int]:
     """Files of a folder and all below it, and their bytes; what goes meanwhile does not count."""
     files = size = 0

@@ -81,6 +81,14 @@ class Session:
             return
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was sent yet."""
+        try:
+            return not any(any(folder.iterdir()) for folder in self.folder.iterdir() if folder.is_dir())
+        except OSError:
+            return False
+
+    @property
     def user(self) -> tuple[str, str]:
         """Who logged in, and the mark of the password then; empty where nobody did."""
         try:
@@ -161,9 +169,9 @@ class Sessions:
         Raises
         ------
         RunError
-            ``BUSY``: there are too many.
+            ``BUSY``: there are too many with scans.
         """
-        if sum(1 for _ in self.root.iterdir()) >= MOST:
+        if sum(1 for _ in self.root.iterdir()) >= MOST and not self._made_way():
             raise RunError(Reason.BUSY, "too many people use this page now; try again in an hour")
         secret = secrets.token_urlsafe(32)
         session = Session(session_id(secret), self.root / session_id(secret))
@@ -173,6 +181,13 @@ class Sessions:
             (session.folder / USER).write_text(f"{user} {mark}\n", encoding="utf-8")
         (session.folder / LAST).touch(mode=0o600)
         return session, secret
+
+    def _made_way(self) -> bool:
+        """Whether the session could go that nobody used for longest among those without scans: whoever only knocks keeps nobody out."""
+        unused = min((session for session in self.all() if session.is_empty), key=lambda session: session.last, default=None)
+        if unused is not None:
+            self.end(unused)
+        return unused is not None
 
     def all(self) -> Iterator[Session]:
         """All sessions there are."""

@@ -86,6 +86,13 @@ def test_no_host_and_no_sign_in_an_address_makes_it_another(guard: Guard, monkey
     assert call(guard, visitor, {"data": [{"path": "/etc/passwd"}]}).status_code == 403
 
 
+def test_nobody_takes_the_session_of_another_for_an_event_of_a_call(guard: Guard) -> None:
+    mine, other = (cookie(ask(guard, "GET", "/")) for _ in range(2))
+    assert call(guard, mine, {"data": [], "session_hash": "abcdefgh12"}).status_code == 200
+    assert ask(guard, "GET", "/gradio_api/call/segment/abcdefgh12", headers=other).status_code == 403
+    assert ask(guard, "GET", "/gradio_api/call/segment/abcdefgh12", headers=mine).status_code == 200
+
+
 @pytest.mark.parametrize("host", ["localhost:7860", "[::1]:7860", "BRAIN.example.org", "127.0.0.1"])
 def test_our_own_names_are_answered(guard: Guard, host: str) -> None:
     assert ask(guard, "GET", "/", headers={"Host": host}).status_code == 200

@@ -125,6 +125,27 @@ def test_a_zip_that_cannot_be_taken_leaves_nothing(service: ScanService, tmp_pat
     assert not any(path.is_file() for folder in ("uploads", "clean", "unpacked") for path in (session.folder / folder).rglob("*"))
 
 
+def test_folders_of_uploads_go_with_them_and_no_zip_fills_the_disk(
+    service: ScanService, tmp_path: Path, scan: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = new_session(tmp_path)
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("one.nii", scan)
+
+    def send(name: str, content: bytes) -> Job:
+        (session.uploads / "made").mkdir()
+        service.submit(session, [session.sent(f"made/{name}", content)])
+        return ended(service, session)[-1]
+
+    assert send("a.nii", scan).state == "done"
+    assert send("a.zip", packed.getvalue()).state == "done"
+    monkeypatch.setattr("hypojax.app.upload_limits.KEPT_FREE", 1 << 60)
+    job = send("b.zip", packed.getvalue())
+    assert (job.state, job.reason) == ("failed", Reason.DISK_FULL)
+    assert list(session.uploads.iterdir()) == []
+
+
 def test_a_scan_that_ends_the_engine_fails_alone(service: ScanService, tmp_path: Path, scan: bytes) -> None:
     session = new_session(tmp_path)
     engine_of(service).ends_at = {"b"}

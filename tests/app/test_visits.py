@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypojax.app.session_root import LOCK, open_root
-from hypojax.app.visits import LIFE, Session, Sessions, cookie_value, session_id
+from hypojax.app.visits import LAST, LIFE, Session, Sessions, cookie_value, session_id
 from hypojax.reason import RunError
 
 
@@ -69,10 +69,18 @@ def test_what_a_killed_server_began_to_remove_goes(sessions: Sessions) -> None:
     assert list(sessions.root.iterdir()) == []
 
 
-def test_there_is_an_end_to_the_number_of_sessions(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_an_end_to_the_number_of_sessions_and_those_without_scans_make_way(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("hypojax.app.visits.MOST", 2)
-    sessions.begin()
-    sessions.begin()
+    (with_scan, _), (only_looked, _) = sessions.begin(), sessions.begin()
+    (with_scan.uploads / "a.nii").touch()
+    os.utime(with_scan.folder / LAST, (0, 0))
+    third, _ = sessions.begin()
+    assert {session.id for session in sessions.all()} == {with_scan.id, third.id}
+    assert not only_looked.folder.exists()
+    (third.folder / "jobs").mkdir()
+    (third.folder / "jobs" / "a.json").touch()
     with pytest.raises(RunError, match="too many"):
         sessions.begin()
 
