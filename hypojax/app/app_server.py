@@ -74,6 +74,7 @@ def serve(settings: AppSettings, *, say: Callable[[str], None] = print) -> None:
         ``USAGE``: others could reach the page, and nobody needs a password; ``BUSY``: no port is free; others of its files and folders.
     """
     accounts = accounts_of(settings)
+    say("the page is being prepared; its address follows in some seconds")
     os.environ.update(QUIET)
     with listening(settings) as listener:
         port = int(listener.getsockname()[1])

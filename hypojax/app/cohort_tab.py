@@ -8,7 +8,7 @@ from hypojax.app.cohort_comparison import Choices, choices_of
 from hypojax.app.cohort_desk import COLUMNS, CohortDesk
 from hypojax.app.cohort_filter import UNKNOWN, values_of
 from hypojax.app.cohort_parts import CohortWords, problem_html
-from hypojax.app.page_parts import QUIET_EVENT, on_open
+from hypojax.app.page_parts import QUIET_EVENT, on_open, pointed
 from hypojax.app.shown_html import heading_html, sentences_html
 from hypojax.cohort.ratings import LEVELS
 from hypojax.reason import HypojaxError
@@ -39,6 +39,8 @@ class CohortControls:
         What is shown.
     titles
         Headings, by the key of their text.
+    body
+        All below the summary, hidden until a cohort is chosen.
     cohort, again
         The choice of the cohort, and the button that reads it anew.
     filters
@@ -63,6 +65,7 @@ class CohortControls:
     page: "gr.HTML"
     said: "gr.HTML"
     titles: "dict[str, gr.HTML]"
+    body: "gr.Column"
     cohort: "gr.Dropdown"
     again: "gr.Button"
     filters: "tuple[gr.components.Component, ...]"
@@ -103,7 +106,7 @@ class CohortControls:
     @property
     def chosen(self) -> "list[gr.components.Component]":
         """What changes when another cohort is chosen, in the order of `chosen_updates`."""
-        return [self.summary, *self.filters, self.region, self.by, *self.question, self.comparison, self.page, self.said]
+        return [self.body, self.summary, *self.filters, self.region, self.by, *self.question, self.comparison, self.page, self.said]
 
     @property
     def asked(self) -> "list[gr.components.Component]":
@@ -127,38 +130,40 @@ def cohort_controls() -> CohortControls:
     with gr.Row():
         cohort = gr.Dropdown([], value=None, elem_id="cohort-choice", scale=4)
         again = gr.Button(scale=1, size="sm", elem_id="cohort-again")
-    summary, titles = part("cohort-summary"), {"filter": part("cohort-filter-title")}
-    with gr.Row():
-        chosen = [gr.Dropdown([], value=[], multiselect=True, elem_id=f"cohort-{key}", visible=False, min_width=180) for key in CHOSEN]
-    with gr.Row():
-        ages = [gr.Number(value=None, elem_id=f"cohort-{end}", min_width=140) for end in ("youngest", "oldest")]
-        text = gr.Textbox(elem_id="cohort-text", max_lines=1, max_length=500, min_width=240)
-        clear = gr.Button(size="sm", elem_id="cohort-clear", min_width=140)
-    with gr.Row():
-        region = gr.Dropdown(list(REGIONS), value="hypothalamus", elem_id="cohort-region")
-        by = gr.Dropdown([], value=None, elem_id="cohort-by")
-    numbers = part("cohort-shown")
-    titles["compare_title"] = part("cohort-compare-title")
-    with gr.Row():
-        outcome = gr.Dropdown([], value=None, elem_id="cohort-outcome")
-        group = gr.Dropdown([], value=None, elem_id="cohort-compare-group")
-        reference = gr.Dropdown([], value=None, elem_id="cohort-reference")
-    covariates = gr.CheckboxGroup([], elem_id="cohort-covariates")
-    compare = gr.Button(variant="primary", elem_id="cohort-compare")
-    comparison = part("cohort-comparison")
-    titles["doubtful_title"] = part("cohort-doubtful-title")
-    doubtful = part("cohort-doubtful-list")
-    titles["rate_title"] = part("cohort-rate-title")
-    with gr.Row():
-        pick = gr.Dropdown([], value=None, allow_custom_value=True, elem_id="cohort-pick", scale=4)
-        onward = gr.Button(scale=1, size="sm", elem_id="cohort-next")
-    with gr.Row():
-        rating = gr.Radio([], elem_id="cohort-rating")
-        comment = gr.Textbox(elem_id="cohort-comment", max_lines=1, max_length=2000)
-        save = gr.Button(variant="primary", elem_id="cohort-save", min_width=140)
-    said, page = part("cohort-said"), part("cohort-page")
+    summary = part("cohort-summary")
+    with gr.Column(visible="hidden") as body:
+        titles = {"filter": part("cohort-filter-title")}
+        with gr.Row():
+            chosen = [gr.Dropdown([], value=[], multiselect=True, elem_id=f"cohort-{key}", visible=False, min_width=180) for key in CHOSEN]
+        with gr.Row():
+            ages = [gr.Number(value=None, elem_id=f"cohort-{end}", min_width=140) for end in ("youngest", "oldest")]
+            text = gr.Textbox(elem_id="cohort-text", max_lines=1, max_length=500, min_width=240)
+            clear = gr.Button(size="sm", elem_id="cohort-clear", min_width=140)
+        with gr.Row():
+            region = gr.Dropdown(list(REGIONS), value="hypothalamus", elem_id="cohort-region")
+            by = gr.Dropdown([], value=None, elem_id="cohort-by")
+        numbers = part("cohort-shown")
+        titles["compare_title"] = part("cohort-compare-title")
+        with gr.Row():
+            outcome = gr.Dropdown([], value=None, elem_id="cohort-outcome")
+            group = gr.Dropdown([], value=None, elem_id="cohort-compare-group")
+            reference = gr.Dropdown([], value=None, elem_id="cohort-reference")
+        covariates = gr.CheckboxGroup([], elem_id="cohort-covariates")
+        compare = gr.Button(variant="primary", elem_id="cohort-compare")
+        comparison = part("cohort-comparison")
+        titles["doubtful_title"] = part("cohort-doubtful-title")
+        doubtful = part("cohort-doubtful-list")
+        titles["rate_title"] = part("cohort-rate-title")
+        with gr.Row():
+            pick = gr.Dropdown([], value=None, allow_custom_value=True, elem_id="cohort-pick", scale=4)
+            onward = gr.Button(scale=1, size="sm", elem_id="cohort-next")
+        with gr.Row():
+            rating = gr.Radio([], elem_id="cohort-rating")
+            comment = gr.Textbox(elem_id="cohort-comment", max_lines=1, max_length=2000)
+            save = gr.Button(variant="primary", elem_id="cohort-save", min_width=140)
+        said, page = part("cohort-said"), part("cohort-page")
     return CohortControls(
-        lead, summary, numbers, comparison, doubtful, page, said, titles, cohort, again, (*chosen, *ages, text), clear, region, by,
+        lead, summary, numbers, comparison, doubtful, page, said, titles, body, cohort, again, (*chosen, *ages, text), clear, region, by,
         (outcome, group, reference, covariates), compare, pick, onward, rating, comment, save,
     )  # fmt: skip
 
@@ -179,12 +184,13 @@ def add_cohort_tab(context: "AppContext") -> None:
 
 
 def opened_updates(desk: CohortDesk, controls: CohortControls, request: "gr.Request | None") -> Updates:
-    """Texts in the language of the visitor, and the cohorts that she may choose; the only one is chosen."""
+    """Texts in the language of the visitor, and the cohorts to choose from: the only one, or the one that a button led to, is chosen."""
     import gradio as gr
 
     say, names = desk.say(request), desk.names(request)
     labels: dict[str, dict[str, Any]] = {key: {"label": say(key)} for key in controls.labelled}
-    labels["choose"] |= {"choices": names, **({"value": names[0][1]} if len(names) == 1 else {})}
+    asked = [name for _, name in names if len(names) == 1 or name == pointed(request, "cohort")]
+    labels["choose"] |= {"choices": names, **({"value": asked[0]} if asked else {})}
     labels["region"] |= {"choices": [(say(f"region_{region}"), region) for region in REGIONS]}
     labels["outcome"] |= {"choices": outcomes(say)}
     labels["your_rating"] |= {"choices": [(say(f"rating_{level}"), level) for level in LEVELS]}
@@ -205,7 +211,8 @@ def chosen_updates(desk: CohortDesk, name: object, request: "gr.Request | None")
     filters = [gr.update(choices=_named(values.get(key, []), key, say), value=[], visible=key in values) for key in CHOSEN]
     plots = [gr.update(value="hypothalamus"), gr.update(choices=columns, value=columns[0][1] if columns else None, visible=bool(columns))]
     again = asking(desk, request) if asked.groups or name is None else sentences_html([say("no_groups")])
-    return [summary, *filters, *no_filter()[len(CHOSEN) :], *plots, *_question(desk, name, asked, say, request), again, "", ""]
+    body = gr.update(visible=True if values else "hidden")
+    return [body, summary, *filters, *no_filter()[len(CHOSEN) :], *plots, *_question(desk, name, asked, say, request), again, "", ""]
 
 
 def _known(desk: CohortDesk, name: object, request: "gr.Request | None") -> tuple[dict[str, list[str]], Choices, str]:
@@ -260,8 +267,8 @@ def _choosing(desk: CohortDesk, controls: CohortControls) -> None:
         *given, region, by = values
         return [*shown_updates(desk, name, _filter(given), (region, by), request), asking(desk, request)]
 
-    follow = [*controls.shown, controls.comparison]
-    gr.on([controls.cohort.change, controls.again.click], chosen, controls.cohort, [*controls.chosen, *controls.shown], **QUIET_EVENT)
+    follow, everything = [*controls.shown, controls.comparison], [*controls.chosen, *controls.shown]
+    gr.on([controls.cohort.change, controls.again.click], chosen, controls.cohort, everything, **QUIET_EVENT)
     controls.clear.click(cleared, [controls.cohort, controls.region, controls.by], [*controls.filters, *follow], **QUIET_EVENT)
     changes = [one.input for one in (*controls.filters, controls.region, controls.by)]
     gr.on(changes, filtered, controls.asked, follow, trigger_mode="always_last", **QUIET_EVENT)

@@ -1,6 +1,8 @@
 """How far a scan is, in words: what was read, its place in the queue, and why it failed with the next step."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from hypojax.app.page_parts import page_part
@@ -21,6 +23,20 @@ class FailureText(NamedTuple):
 def is_open(job: ScanJob) -> bool:
     """Whether something still happens to a scan."""
     return job.state not in ENDED
+
+
+def distinct_names(jobs: Sequence[ScanJob]) -> dict[str, str]:
+    """Id → name as it is shown: the second of several files of one name is numbered, as its results are.
+
+    >>> distinct_names([ScanJob("a", "T1.nii"), ScanJob("b", "T1.nii"), ScanJob("c", "T2.nii")])
+    {'a': 'T1.nii', 'b': 'T1.nii (2)', 'c': 'T2.nii'}
+    """
+    seen = Counter[str]()
+    names = {}
+    for job in jobs:
+        seen[job.name] += 1
+        names[job.id] = job.name if seen[job.name] == 1 else f"{job.name} ({seen[job.name]})"
+    return names
 
 
 def failure_text(words: Words, language: str, reason: str) -> FailureText:
@@ -69,9 +85,11 @@ def status_html(words: Words, language: str, jobs: Sequence[ScanJob], job: ScanJ
     -------
     HTML. What stands in ``data-say`` is read aloud.
     """
+    names = distinct_names(jobs)
+    job = replace(job, name=names.get(job.id, job.name)) if job else None
     values = {
         "notice": notice,
-        "jobs": [(one.id, one.name) for one in jobs],
+        "jobs": list(names.items()),
         "job": job,
         "said": state_text(words, language, job) if job else "",
         "step": "",

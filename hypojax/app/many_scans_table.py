@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from hypojax.app.job_status import failure_text, is_open
+from hypojax.app.cohort_choice import OWN
+from hypojax.app.job_status import distinct_names, failure_text, is_open
 from hypojax.app.page_parts import page_part
 from hypojax.app.words import Words
 
@@ -38,10 +40,12 @@ def many_html(words: Words, language: str, jobs: "Sequence[ScanJob]", volumes: p
     -------
     HTML. What stands in ``data-say`` is read aloud.
     """
-    measured = [job for job in jobs if job.state == "done"]
+    names = distinct_names(jobs)
+    measured = [replace(job, name=names[job.id]) for job in jobs if job.state == "done"]
     values = {
         "notice": notice,
-        "jobs": [_line(words, language, job) for job in jobs],
+        "own": OWN,
+        "jobs": [_line(words, language, job, names[job.id]) for job in jobs],
         "said": progress_text(words, language, jobs),
         "open": sum(map(is_open, jobs)),
         "all": len(jobs),
@@ -81,11 +85,11 @@ def volume_table(jobs: "Sequence[ScanJob]", volumes: pd.DataFrame | None) -> lis
     return rows
 
 
-def _line(words: Words, language: str, job: "ScanJob") -> dict[str, Any]:
+def _line(words: Words, language: str, job: "ScanJob", name: str) -> dict[str, Any]:
     """One scan as the template takes it."""
     key, values = f"many_scans.{job.state}", {"position": job.position}
     text = failure_text(words, language, job.reason) if job.state == "failed" else None
     if job.state == "waiting" and job.position < 1:
         key = "many_scans.waiting_next"
     state = words.text(key, language, **values, words=text.words if text else "")
-    return {"id": job.id, "name": job.name, "code": job.state, "state": state, "step": text.step if text else "", "open": is_open(job)}
+    return {"id": job.id, "name": name, "code": job.state, "state": state, "step": text.step if text else "", "open": is_open(job)}

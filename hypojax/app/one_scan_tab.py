@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from hypojax.app.job_status import is_open, status_html, status_key
-from hypojax.app.page_parts import QUIET_EVENT, live_part, on_open, sent
+from hypojax.app.page_parts import QUIET_EVENT, live_part, on_open, pointed, sent
 from hypojax.app.scan_result import result_html
 from hypojax.app.scan_upload import drop_html, sent_files, sent_id
 from hypojax.reason import RunError
@@ -40,9 +40,9 @@ def add_one_scan_tab(context: "AppContext") -> None:
     shown, timer = gr.State(nothing_shown()), gr.Timer(SECONDS, active=False)
     view = [status, result, shown, timer]
 
-    def opened(request: gr.Request) -> tuple[Any, ...]:
+    def opened(now: Shown, request: gr.Request) -> tuple[Any, ...]:
         drawn = drop_html(context.words, context.words.language_of(request), "one_scan", sample=True)
-        return drawn, *one_view(context, request, nothing_shown())
+        return drawn, *one_view(context, request, {**nothing_shown(), "chosen": pointed(request, "scan") or now["chosen"]})
 
     def acted(now: Shown, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         return one_action(context, event, now, request)
@@ -50,7 +50,7 @@ def add_one_scan_tab(context: "AppContext") -> None:
     def ticked(now: Shown, request: gr.Request) -> tuple[Any, ...]:
         return one_view(context, request, now)
 
-    on_open(opened, [drop, *view])
+    on_open(opened, [drop, *view], shown)
     gr.on([drop.submit, status.submit], acted, shown, view, **QUIET_EVENT)
     timer.tick(ticked, shown, view, trigger_mode="once", **QUIET_EVENT)
 

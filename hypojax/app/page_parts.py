@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from hypojax.app.shown_html import number_text
 from hypojax.app.words import Words
@@ -54,15 +55,20 @@ def live_part(name: str) -> "gr.HTML":
     return gr.HTML(elem_id=name, elem_classes="house", apply_default_css=False, js_on_load=CONNECT, padding=False)
 
 
-def on_open(fill: Callable[..., Any], outputs: "Sequence[gr.components.Component]") -> None:
-    """Fill the tab that is being built whenever the page is loaded or the tab is opened."""
+def on_open(fill: Callable[..., Any], outputs: "Sequence[gr.components.Component]", known: "gr.State | None" = None) -> None:
+    """Fill the tab that is being built whenever the page is loaded or the tab is opened; ``known`` is what the page keeps for ``fill``."""
     import gradio as gr
     from gradio.context import Context
 
     page, tab = Context.root_block, Context.block
     if page is None or not isinstance(tab, gr.Tab):
         raise RuntimeError("a tab is filled while it is being built")
-    gr.on([page.load, tab.select], fill, None, list(outputs), **QUIET_EVENT)
+    gr.on([page.load, tab.select], fill, known, list(outputs), **QUIET_EVENT)
+
+
+def pointed(request: "gr.Request | None", what: str) -> str:
+    """What the tab that opens is to show, as a button of another tab says in a cookie; a stranger may say anything."""
+    return "" if request is None else unquote(str(request.cookies.get(f"hypojax-{what}") or ""))
 
 
 def sent(event: "gr.EventData", name: str) -> object:

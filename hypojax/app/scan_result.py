@@ -79,11 +79,9 @@ def volume_lines(words: Words, language: str, volumes: Sequence[Mapping[str, Any
 
 
 def doubt_texts(words: Words, language: str, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Why to look at a scan: sentences, and the language of each. Those of flags exist in all languages, the others in English."""
+    """Why to look at a scan: sentences, and the language of each. Those of flags are plain words in all languages, the others English."""
     doubts = [str(one) for one in summary.get("doubts", ())]
     flags = [str(one["flag"]).replace(" ", "_") for one in summary.get("flags", ())]
-    if language == "en":
-        return [(sentence, "en") for sentence in doubts]
     known = [flag for flag in flags if f"flags.{flag}" in words.texts("en")]
     rest = [sentence for sentence in doubts if not any(sentence.startswith(flag_in_words(flag)) for flag in known)]
     return [(words.text(f"flags.{flag}", language), language) for flag in known] + [(sentence, "en") for sentence in rest]

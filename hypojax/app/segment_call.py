@@ -40,6 +40,7 @@ def add_segment_call(context: "AppContext") -> None:
 
     with gr.Row(visible=False):
         file, answer, run = gr.File(type="filepath"), gr.JSON(), gr.Button()
+    file.example_payload = file.example_value = lambda: None  # Gradio's own is a file of another site
     run.click(segment, file, answer, api_name="segment", api_visibility="public", concurrency_limit=CALLS, show_progress="hidden")
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypojax.app.job_status import failure_text, state_text, status_html, status_key
 from hypojax.app.many_scans_table import many_html, many_key, progress_text, volume_table
 from hypojax.app.one_scan_tab import nothing_shown, one_action, one_view
+from hypojax.app.page_parts import pointed
 from hypojax.app.scan_job import ScanJob, State
 from hypojax.app.scan_result import doubt_texts, quality_lines, result_html, volume_lines
 from hypojax.app.scan_upload import drop_html, sent_files, sent_id
@@ -135,8 +136,8 @@ def test_volumes_have_their_share_of_the_head_and_missing_ones_a_reason() -> Non
     assert subunits[0]["cells"][0]["why"] == "fehlt: sie konnte nicht gemessen werden"
 
 
-def test_doubts_are_those_of_the_report_and_translated_where_a_flag_says_them() -> None:
-    assert [sentence for sentence, _ in doubt_texts(WORDS, "en", SUMMARY)] == SUMMARY["doubts"]
+def test_doubts_are_those_of_the_report_in_plain_words_where_a_flag_says_them() -> None:
+    assert doubt_texts(WORDS, "en", SUMMARY) == [("There is little contrast near the hypothalamus.", "en"), ("unlike the others", "en")]
     assert doubt_texts(WORDS, "de", SUMMARY) == [("Nahe dem Hypothalamus ist wenig Kontrast.", "de"), ("unlike the others", "en")]
 
 
@@ -224,3 +225,17 @@ def test_a_call_gives_the_new_scans_and_refuses_files_of_others() -> None:
 def test_the_place_to_drop_files_offers_the_sample_for_one_scan_only() -> None:
     assert 'data-act="sample"' in drop_html(WORDS, "en", "one_scan", sample=True)
     assert 'data-act="sample"' not in drop_html(WORDS, "en", "many_scans", sample=False)
+
+
+def test_a_second_file_of_one_name_is_told_from_the_first_and_the_cohort_opened_is_that_of_the_visit() -> None:
+    jobs = [ScanJob("a" * 32, "T1.nii", "done", scan="T1"), ScanJob("b" * 32, "T1.nii", "done", scan="T1-2")]
+    rows = [{"scan": job.scan, "region": region, "volume_mm3": 1.0} for job in jobs for region in ("icv", "hypothalamus")]
+    table = many_html(WORDS, "en", jobs, pd.DataFrame(rows))
+    assert table.count('<th scope="row">T1.nii (2)</th>') == 2
+    assert 'data-cohort=".own"' in table
+    assert "T1.nii (2): measured." in status_html(WORDS, "en", jobs, jobs[1])
+
+
+def test_what_a_button_points_to_is_read_from_a_cookie() -> None:
+    asked: Any = SimpleNamespace(cookies={"hypojax-cohort": "a%20%26%20b"})
+    assert [pointed(asked, "cohort"), pointed(asked, "scan"), pointed(None, "scan")] == ["a & b", "", ""]

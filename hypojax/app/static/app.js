@@ -117,6 +117,11 @@ globalThis.hypojaxApp = (() => {
   document.addEventListener("load", (event) => event.target.matches?.("iframe[data-viewer]") && alone(event.target), true);
 
   const tab = (name) => document.getElementById(`tab-${name}-button`)?.click();
+  // What a tab shows that is about to open: said in a cookie, since parts of a tab that is not open hear nothing.
+  const point = (name, what, value) => {
+    document.cookie = `hypojax-${what}=${encodeURIComponent(value)}; path=/; max-age=3; samesite=strict`;
+    tab(name);
+  };
 
   const connect = (element, trigger, watch) => {
     const part = element.closest("[id]");
@@ -127,9 +132,9 @@ globalThis.hypojaxApp = (() => {
       if (!button) return;
       if (button.dataset.sort !== undefined) sort(button);
       else if (button.dataset.outlines !== undefined) outlines(button);
-      else if (button.dataset.tab) tab(button.dataset.tab);
+      else if (button.dataset.cohort) point("cohort", "cohort", button.dataset.cohort);
       else if (button.dataset.language) choose(button.dataset.language);
-      else if (button.dataset.look) { tab("one_scan"); triggers.get("one-status")?.("submit", { act: "choose", id: button.dataset.look }); }
+      else if (button.dataset.look) point("one_scan", "scan", button.dataset.look);
       else if (button.dataset.act) trigger("submit", { act: button.dataset.act, id: button.dataset.id ?? "" });
     });
     element.addEventListener("input", (event) => {
