@@ -5,6 +5,7 @@ The server answers a fixed number of connections at once; without a clock a few 
 
 import asyncio
 from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -21,7 +22,7 @@ class TimedConnection(H11Protocol):
 
     seconds = SECONDS
     most = OF_ONE_ADDRESS
-    trusted: frozenset[str] = frozenset()
+    trusted: tuple[str, ...] = ()
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - as uvicorn makes it
         super().__init__(*given, **named)
@@ -36,7 +37,7 @@ class TimedConnection(H11Protocol):
         """Begin the clock, unless this address has enough."""
         super().connection_made(transport)
         address = self.client[0] if self.client else ""
-        if address not in self.trusted and sum(1 for one in self.connections if _is_of(one, address)) > self.most:
+        if not is_trusted(address, self.trusted) and sum(1 for one in self.connections if _is_of(one, address)) > self.most:
             transport.abort()
             return
         self._begin()
@@ -78,14 +79,30 @@ def timed(*, trusted: Iterable[str] = (), seconds: float = SECONDS, most: int = 
     Parameters
     ----------
     trusted
-        Addresses that may have any number of connections: this machine, and a proxy, which brings the connections of all.
+        Addresses that may have any number of connections, as `is_trusted` takes them: this machine, and a proxy, which brings those of all.
     seconds
         How long the next request may take until its headers are there.
     most
         Connections of any other address at once.
     """
-    values = {"trusted": frozenset(trusted), "seconds": seconds, "most": most}
+    values = {"trusted": tuple(trusted), "seconds": seconds, "most": most}
     return type("OurConnection", (TimedConnection,), values)
+
+
+def is_trusted(address: str, trusted: Iterable[str]) -> bool:
+    """Whether an address is one of those named: addresses, networks, several with commas between them, or ``*`` for all.
+
+    >>> is_trusted("10.1.2.3", ["127.0.0.1, 10.0.0.0/8"]), is_trusted("10.1.2.3", ["*"]), is_trusted("10.1.2.3", ["127.0.0.1", ""])
+    (True, True, False)
+    """
+    return any(_names(part.strip(), address) for text in trusted for part in text.split(","))
+
+
+def _names(part: str, address: str) -> bool:
+    try:
+        return part in ("*", address) or ip_address(address) in ip_network(part)
+    except ValueError:
+        return False
 
 
 def _is_of(connection: object, address: str) -> bool:

@@ -84,6 +84,6 @@ def test_one_address_does_not_have_all_connections_but_a_trusted_one_may(connect
         assert any(heard(connect(port, WHOLE)) for _ in range(100))
     may_answer = threading.Event()
     may_answer.set()
-    with serving(timed(most=2, trusted=["127.0.0.1"]), may_answer) as port:
+    with serving(timed(most=2, trusted=["::1", "127.0.0.0/8"]), may_answer) as port:
         held = [connect(port) for _ in range(3)]
         assert heard(connect(port, WHOLE))
