@@ -92,8 +92,17 @@ def picture(page: "Page", path: Path, *, width: int = WIDE, look: Look = "light"
 
 
 def overflow(page: "Page") -> int:
-    """Pixels by which a page is wider than its window: 0 where nothing has to be scrolled sideways."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+    """Pixels by which a page is wider than its window, once plots took their new size; 0 where nothing has to be scrolled sideways.
+
+    It asks again for ten seconds: pages forbid the way in which Playwright itself waits.
+    """
+    wider = 0
+    for _ in range(200):
+        wider = int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+        if wider <= 0:
+            return 0
+        page.wait_for_timeout(50)
+    return wider
 
 
 def barriers(page: "Page") -> list[str]:
