@@ -78,7 +78,7 @@
   const centre = () => {
     const { viewer, volumes, shown } = state;
     viewer.scene.pan2Dxyzmm = [0, 0, 0, 1];
-    viewer.scene.crosshairPos = viewer.mm2frac(volumes[shown].centre);
+    viewer.scene.crosshairPos = viewer.mm2frac(volumes[shown].centre, 0, true);
     viewer.createOnLocationChange();
     viewer.drawScene();
   };
