@@ -23,7 +23,7 @@ OUTLINED: Final = re.compile(r"subunit-(\d+)")
 
 
 def sections_html(words: Words, language: str, sections: "Mapping[str, Sequence[SectionPicture]]") -> str:
-    """The sections of a scan, one slider a plane, at the middle of the hypothalamus; a sentence where there are none.
+    """The sections of a scan, a slider a plane that begins in the hypothalamus; a sentence where there are none.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ def _plane(words: Words, language: str, plane: str, pictures: "Sequence[SectionP
     """One plane as the template takes it, from the most negative distance on."""
     shown = sorted((_picture(words, language, plane, picture) for picture in pictures), key=lambda one: one["mm"])
     edges = tuple(f"sections.{edge}" for edge in EDGES[plane])
-    start = min(shown, key=lambda one: abs(one["mm"]))
+    # The plane between the two sides shows little of either: a sagittal slider begins where most subunits are.
+    start = min(shown, key=lambda one: (-one["units"] if plane == "sagittal" else 0, abs(one["mm"])))
     return {"plane": plane, "pictures": shown, "edges": edges, "start": start["mm"], "low": shown[0]["mm"], "high": shown[-1]["mm"]}
 
 
@@ -81,6 +82,7 @@ def _picture(words: Words, language: str, plane: str, picture: "SectionPicture")
     return {
         "mm": offset,
         "place": place,
+        "units": len(units),
         "alt": words.text("sections.alt", language, plane=name, place=place, outlined=outlined),
         "source": picture.source,
         "width": picture.width,

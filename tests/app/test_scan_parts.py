@@ -127,6 +127,12 @@ def test_sections_begin_at_the_middle_and_only_one_is_seen() -> None:
     assert html.index('data-mm="-1"') < html.index('data-mm="0"') < html.index('data-mm="1"')
 
 
+def test_a_sagittal_slider_begins_beside_the_middle_where_most_is_outlined() -> None:
+    two = '<path class="outline subunit-3" d="M1 1z"/><path class="outline subunit-4" d="M1 1z"/>'
+    html = sections_html(WORDS, "en", {"sagittal": [picture("0 mm"), picture("−4 mm", two), picture("−6 mm", two), picture("+5 mm", two)]})
+    assert 'min="-6" max="5" step="1" value="-4"' in html
+
+
 def test_volumes_have_their_share_of_the_head_and_missing_ones_a_reason() -> None:
     head, whole, _, *subunits = volume_lines(WORDS, "de", VOLUMES)
     assert head["cells"][0]["volume"] == 1_500_000.0
