@@ -1,17 +1,23 @@
 """One scan and many scans on the real page of the real server with the released weights, in a browser."""
 
 import gzip
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 from app_servers import AppServer, running_app
 from browsing import barriers, overflow
+from sample_scans import nifti_bytes, put, put_dicom
+from scipy import ndimage
 
 import hypojax
 from hypojax.demonstration import sample_scan
+from hypojax.scans import read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -96,6 +102,54 @@ def test_files_that_are_no_scan_get_a_sentence_and_the_page_speaks_german(page: 
     assert "die Datei endet zu früh" in said or "die Datei ist beschädigt" in said
     assert page.evaluate("document.documentElement.lang") == "de"
     assert barriers(page) == []
+
+
+def test_of_twenty_files_at_once_none_is_lost_and_a_series_gives_the_numbers_of_a_run(
+    page: "Page", server: AppServer, tmp_path: Path
+) -> None:
+    """Sixteen of them are no scan, one is a ball, two are one head of coarse voxels, and one is that head as a zip of DICOM."""
+    pytest.importorskip("dcm2niix", reason="the extra 'dicom' is not installed")
+    page.set_default_timeout(PATIENCE)
+    head = read("sample", sample_scan()).scaled()
+    put_dicom(tmp_path / "series", ndimage.zoom(head[::-1, ::-1], (1, 1 / 1.25, 1 / 1.5), order=1).astype(np.uint16))  # left, posterior, up
+    with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
+        for slice_file in (tmp_path / "series").iterdir():
+            archive.write(slice_file, f"DOE^JANE/{slice_file.name}")
+    ball = (np.linalg.norm(np.indices((60, 60, 60)) - 30, axis=0) < 25) * 500 + np.random.default_rng(0).integers(0, 40, (60, 60, 60))
+    coarse = nifti_bytes(head[::2, ::2, ::2].astype("i2"), affine=np.diag([2.0, 2.0, 2.0, 1.0]))
+    (tmp_path / "b").mkdir()
+    files = [put(tmp_path, coarse, name="one.nii"), put(tmp_path / "b", coarse, name="one.nii"), tmp_path / "series.zip"]
+    files.append(put(tmp_path, nifti_bytes(ball.astype("i2"), affine=np.diag([3.0, 3.0, 3.0, 1.0])), name="ball.nii"))
+    files += [put(tmp_path, b"Dear colleague,", name=f"letter-{number}.nii.gz") for number in range(16)]
+
+    page.goto(server.url)
+    page.click("text=Many scans")
+    page.set_input_files("#many-drop [data-files]", files)
+    page.wait_for_selector("#many-table tr[data-state] >> nth=19", state="attached")
+    page.wait_for_selector(
+        "#many-table .queue:not(:has(tr[data-state=waiting], tr[data-state=reading], tr[data-state=measuring], tr[data-state=drawing]))"
+    )
+    states = {row.split("\t")[0]: row.split("\t")[1] for row in page.locator("#many-table .queue tbody tr").all_inner_texts()}
+    assert [name for name, state in states.items() if state == "measured"] == ["one.nii", "one.nii (2)", "DICOM series 1"]
+    assert states["ball.nii"].startswith("failed: no hypothalamus was found")
+    assert [state.startswith("failed: the file is not an image") for state in states.values()].count(True) == 16
+    with page.expect_download() as download:
+        page.click('a[href="/mine/all/all.zip"]')
+    with zipfile.ZipFile(download.value.path()) as found:
+        table = pd.read_csv(io.BytesIO(found.read("volumes.tsv")), sep="\t")
+        content = b"".join(found.read(name) for name in found.namelist())
+    assert b"JANE" not in content
+    own = hypojax.open_cohort(run_into(tmp_path / "out", tmp_path / "series"))
+    whole = table[table["region"] == "hypothalamus"].set_index("scan")["volume_mm3"]
+    assert float(own["volume_mm3"].sel(region="hypothalamus").item()) in whole.tolist()
+    page.click("[data-cohort]")
+    page.locator("#cohort-shown").get_by_text(f"of {len(whole)}").first.wait_for()
+
+
+def run_into(out: Path, scan: Path) -> Path:
+    """The cohort of one scan."""
+    hypojax.run(scan, out)
+    return out
 
 
 def bright_share(png: bytes) -> float:
