@@ -160,7 +160,7 @@ def test_a_server_that_starts_again_finds_its_batch_and_ends_it(folders: Path, r
     until(lambda: again.progress("pilot").active)
     assert again.resume("pilot").active  # a second click
     again.cancel("pilot")
-    again._children["pilot"].wait(60)
+    until(lambda: again.progress("pilot").state == "stopped")
 
 
 def test_a_process_that_only_has_the_number_is_never_ended(folders: Path, runs: BatchRuns) -> None:
