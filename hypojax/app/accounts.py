@@ -14,6 +14,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -118,7 +119,7 @@ class Accounts:
     _seen: tuple[int, int] = (0, 0)
     _users: Mapping[str, PasswordHash] = field(default_factory=dict)
     _wrong: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: AbstractContextManager[bool] = field(default_factory=threading.Lock)
     _computing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
 
     def __post_init__(self) -> None:
