@@ -1,7 +1,7 @@
 """How the documentation is built: `python -m sphinx -W --keep-going -b html docs docs/_build` (extra ``docs``), offline.
 
 Pages of the reference are made from the program by `site_pages` before the build reads any page, and the commands of the tutorial
-are run. Both lie in ``docs/generated`` and are made again when that folder is deleted.
+are run. Both are written to ``docs/generated``; delete that folder to make them again.
 """
 
 import sys

@@ -62,7 +62,7 @@ def weights_of(folder: Path | None) -> dict[str, str]:
 
 
 def model_cards(folder: Path | None) -> dict[str, str]:
-    """Title → text (Markdown) of the cards that lie beside the weights; those in another folder may have none."""
+    """Title → text (Markdown) of the cards in the folder of the weights; another folder may have none."""
     try:
         place = folder or released_folder()
         texts = [path.read_text(encoding="utf-8") for stage in STAGES if (path := place / f"{stage}.md").is_file()]
