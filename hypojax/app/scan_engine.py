@@ -46,10 +46,6 @@ class EngineSettings:
     scan_seconds: float = 1200.0
 
 
-RENEWED: Final = 200
-"""Tasks, two a scan, after which a fresh process takes over: its memory grows by some 4 MB a scan (`benchmarks/app_load.py`)."""
-
-
 class EngineEndedError(HypojaxError):
     """The process of the engine ended, or was ended since it took too long, while it worked on a scan."""
 
@@ -69,7 +65,6 @@ class ScanEngine:
         self._process: subprocess.Popen[bytes] | None = None
         self._line: Connection | None = None
         self._closed = False
-        self._asked = 0
 
     @property
     def pid(self) -> int | None:
@@ -85,10 +80,9 @@ class ScanEngine:
         HypojaxError
             The networks cannot be loaded; `EngineEndedError` where the process ends.
         """
-        if self.pid is None or self._asked >= RENEWED:
+        if self.pid is None:
             self.end()
             self._begin()
-            self._asked = 0
             try:
                 self._answer(self._settings.start_seconds, "loading the networks")
             except HypojaxError:  # the process that cannot load them ends
@@ -111,7 +105,6 @@ class ScanEngine:
             It was refused; `EngineEndedError` where the process ended or took too long, and is gone.
         """
         self.start()
-        self._asked += 1
         line = self._line
         if line is None:
             raise _ended("the engine was ended")
