@@ -156,7 +156,7 @@ def figures(found: list[Visitor], seconds: float, before: dict[str, float], afte
     return [
         lost,
         pace,
-        Figure("app_memory", "resident memory after the second round against the first", grown, "times", most=1.2, detail=memory),
+        Figure("app_memory", "resident memory after all scans against after the first one", grown, "times", most=1.2, detail=memory),
     ]
 
 

@@ -21,6 +21,10 @@ MOST_MESSAGE: Final = 1 << 20
 """Bytes of an answer."""
 
 
+ARENAS: Final = "2"
+"""Pools of memory of the C library: by default each thread has one and keeps what scans took, so that memory grows from scan to scan."""
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """How the engine measures.
@@ -143,7 +147,8 @@ class ScanEngine:
         ours, theirs = socket.socketpair()
         with theirs:
             path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)  # noqa: PTH100 - "" is the folder that one is in
-            environment = {**os.environ, "PYTHONPATH": path, "HYPOJAX_ENGINE_LINE": str(theirs.fileno())}
+            own = {"PYTHONPATH": path, "HYPOJAX_ENGINE_LINE": str(theirs.fileno())}
+            environment = {"MALLOC_ARENA_MAX": ARENAS, **os.environ, **own}
             with self._lock:
                 if self._closed:
                     ours.close()
