@@ -24,6 +24,16 @@ SERIOUS = ("serious", "critical")
 WIDE, NARROW = 1600, 400
 """Widths that pages are looked at, pixels: a screen, and a phone."""
 
+SETTLED = """(async () => {
+    for (let still = 0; still < 5; still++) {
+        await new Promise(requestAnimationFrame);
+        const moving = document.getAnimations().filter(one => Number.isFinite(one.effect?.getComputedTiming().endTime) && one.playState !== "finished");
+        moving.forEach(one => one.finish());
+        if (moving.length) still = 0;
+    }
+})()"""
+"""Ends every transition of a page, and returns after five frames in which none began."""
+
 Look = Literal["light", "dark", "print"]
 
 
@@ -106,9 +116,13 @@ def overflow(page: "Page") -> int:
 
 
 def barriers(page: "Page") -> list[str]:
-    """Serious and critical faults that axe-core finds for people who cannot see, or use a keyboard alone; one line each."""
+    """Serious and critical faults that axe-core finds for people who cannot see, or use a keyboard alone; one line each.
+
+    It looks once colours have settled: between light and dark a button passes through colours that nobody has to read.
+    """
     from axe_playwright_python.base import AXE_FILE_PATH
 
+    page.evaluate(SETTLED)
     page.evaluate(Path(AXE_FILE_PATH).read_text(encoding="utf-8"))  # not a script tag: the pages forbid those of others
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     return [
