@@ -1,10 +1,10 @@
-"""What a real scan costs, stage by stage, cold and warm; and whether memory stays flat over many scans.
+"""What a real scan costs: processor time by stage, cold and warm, and whether memory stays flat over many scans.
 
-    python benchmarks/stages.py SCAN [SCAN ...] [--many 30]
+    python benchmarks/stages.py SCAN [SCAN ...] [--turns 3] [--many 30]
 
-Milliseconds and megabytes (growth of the process's resident size and its peak) of each stage of the line for the first scan, first
-in a fresh process (cold: reading libraries, compiling) and then as the median of five more (warm). After that all scans
-go down the whole line in turn, ``--many`` times in all.
+Every scan goes the way that `hypojax run` goes (`hypojax.execute.pipeline`), in one thread, so that processor time of this process
+belongs to the stage at work, whichever threads it used. A stage is a function, less the stages that it calls. Processor time hardly
+depends on what else the machine does; to compare two versions, let them take turns all the same.
 """
 
 import argparse
@@ -13,44 +13,110 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import metadata
+from functools import wraps
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
-MEGABYTE = 1e6
+MEGABYTE: Final = 1e6
+
+STAGES: Final = {
+    "read (gzip, CRC, checks)": ("hypojax.execute.pipeline", "read"),
+    "refuse label maps": ("hypojax.execute.pipeline", "refuse_label_map"),
+    "checksum of voxels": ("hypojax.scans.voxels", "Image.checksum"),
+    "store native voxels": ("hypojax.store.cohort_store", "CohortStore.write_native"),
+    "scale to float32": ("hypojax.scans.voxels", "Image.intensities"),
+    "mend the background": ("hypojax.preprocessing.foreground", "mended"),
+    "find the head": ("hypojax.preprocessing.foreground", "find_head"),
+    "sample and z-score the head": ("hypojax.segmenter.segmenter", "Segmenter.prepare"),
+    "head network": ("hypojax.segmenter.segmenter", "Segmenter._look"),
+    "box network": ("hypojax.segmenter.forward", "Batch.run"),
+    "sample the box": ("hypojax.segmenter.segmenter", "box_input"),
+    "between the networks": ("hypojax.segmenter.segmenter", "Segmenter.segment_batch"),
+    "clean the head": ("hypojax.volumes.measure", "_cleaned_head"),
+    "clean the box": ("hypojax.volumes.measure", "_cleaned_box"),
+    "native labels": ("hypojax.volumes.measure", "native_labels"),
+    "native mask": ("hypojax.volumes.measure", "native_mask"),
+    "coarse head": ("hypojax.volumes.measure", "coarse_head"),
+    "quality and flags": ("hypojax.execute.pipeline", "measure_scan"),
+    "store segmentation": ("hypojax.store.cohort_store", "CohortStore.write_segmentation"),
+    "write two NIfTI maps": ("hypojax.execute.pipeline", "write_scan"),
+    "commit (digests, fsync)": ("hypojax.store.cohort_store", "CohortStore.commit"),
+}
+"""Stage → module and name of the function that it is."""
+
+NETWORKS: Final = ("head network", "box network")
+REST: Final = "everything else"
 
 
 class Stages:
-    """Times and resident sizes by stage."""
+    """Processor seconds of each stage, scan by scan."""
 
     def __init__(self) -> None:
-        self.times: dict[str, list[float]] = {}
-        self.sizes: dict[str, list[float]] = {}
-        self.networks: list[float] = []
+        self.scans: list[dict[str, float]] = []
+        self._open = [REST]
+        self._since = time.process_time()
+
+    def wrap(self) -> None:
+        """Have the functions of `STAGES` count from now on."""
+        for stage, (module, name) in STAGES.items():
+            owner: Any = import_module(module)
+            *path, last = name.split(".")
+            for part in path:
+                owner = getattr(owner, part)
+            function = getattr(owner, last)
+            counting = self._counted(stage, function)
+            setattr(owner, last, staticmethod(counting) if isinstance(vars(owner)[last], staticmethod) else counting)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure one stage."""
-        before, start = resident(), time.perf_counter()
+    def scan(self) -> Iterator[None]:
+        """Count one scan."""
+        self.scans.append(defaultdict(float))
+        self._since = time.process_time()
         yield
-        self.times.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
-        self.sizes.setdefault(name, []).append(resident() - before)
+        self._turn()
 
-    def show(self) -> None:
-        """Print cold (first) and warm (median of the rest)."""
-        print(f"{'stage':24s} {'cold ms':>9s} {'warm ms':>9s} {'cold MB':>9s} {'warm MB':>9s}")
-        for name, times in self.times.items():
-            sizes = self.sizes[name]
-            warm = (statistics.median(times[1:]), statistics.median(sizes[1:])) if len(times) > 1 else (float("nan"),) * 2
-            print(f"{name:24s} {times[0]:9.0f} {warm[0]:9.0f} {sizes[0]:9.0f} {warm[1]:9.0f}")
-        total = sum(statistics.median(times[1:]) for times in self.times.values() if len(times) > 1)
-        print(f"{'warm, whole line':24s} {'':9s} {total:9.0f}   peak resident {peak():.0f} MB")
-        networks = statistics.median(self.networks[1:])
-        print(f"{'of which networks':24s} {'':9s} {networks:9.0f}   {networks / total:.0%}")
+    def _turn(self) -> None:
+        """Give the time since the last change to the stage that is at work."""
+        now = time.process_time()
+        self.scans[-1][self._open[-1]] += now - self._since
+        self._since = now
+
+    def _counted(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def counted(*arguments: Any, **named: Any) -> Any:
+            # The head network runs by the method that runs the box network too: what calls it says which it is.
+            own = self._open[-1] if self._open[-1] == "head network" else stage
+            self._turn()
+            self._open.append(own)
+            try:
+                return function(*arguments, **named)
+            finally:
+                self._turn()
+                self._open.pop()
+
+        return counted
+
+    def show(self, *, cold: int) -> None:
+        """Print the first scan, and medians of all after the first ``cold``."""
+        print(f"{'processor time by stage':30s} {'cold ms':>9s} {'warm ms':>9s}")
+        first, warm = self.scans[0], self.scans[cold:]
+        for stage in [*STAGES, REST]:
+            print(f"{stage:30s} {1e3 * first[stage]:9.0f} {1e3 * statistics.median(scan[stage] for scan in warm):9.1f}")
+        networks, total = self._sum(warm, NETWORKS), self._sum(warm, [*STAGES, REST])
+        print(f"{'a scan':30s} {1e3 * sum(first.values()):9.0f} {1e3 * total:9.1f}")
+        print(f"{'of which networks':30s} {'':9s} {1e3 * networks:9.1f}")
+        print(f"{'of which all else':30s} {'':9s} {1e3 * (total - networks):9.1f}")
+
+    @staticmethod
+    def _sum(scans: Sequence[dict[str, float]], stages: Sequence[str]) -> float:
+        """Median over scans of what some stages take together."""
+        return statistics.median(sum(scan[stage] for stage in stages) for scan in scans)
 
 
 def resident() -> float:
@@ -63,72 +129,46 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
 
 
-def one_line(stages: Stages, path: Path, *, segmenter: Callable[[], Any], folder: Path) -> None:
-    """One scan through every stage."""
-    from hypojax.execute.measured import full_row, region_entries, row_of, stored_form
-    from hypojax.scans import read, write_nifti
-    from hypojax.store import CohortStore
-    from hypojax.volumes import measure
+def one_scan(path: Path, network: Any, folder: Path) -> None:
+    """One scan from its file to its record."""
+    from hypojax.execute.output import open_for
+    from hypojax.execute.pipeline import Item, Pipeline
+    from hypojax.settings import RunSettings
+    from hypojax.store import ScanEntry
 
     scan = path.name.split(".")[0]
-    store = CohortStore.create(
-        folder / "cohort.zarr", scans=[{"scan": scan, "path": str(path), "entities": {}, "columns": {}}], settings={}
-    )
-    with stages.stage("read (gzip, CRC, checks)"):
-        image = read(scan, path)
-    with stages.stage("store native voxels"):
-        store.write_native(scan, image)
-    with stages.stage("scale to float32"):
-        volume = image.scaled()
-    with stages.stage("segment (both stages)"):
-        found = segmenter().segment(volume, image.affine)
-    stages.networks.append(1e3 * found.device_seconds)
-    with stages.stage("measure, native labels"):
-        measured = measure(
-            volume,
-            image.affine,
-            head_grid=found.head_grid,
-            intracranial=found.intracranial,
-            box_grid=found.box_grid,
-            subunits=found.subunits,
-        )
-    with stages.stage("store segmentation"):
-        store.write_segmentation(scan, stored_form(image.affine, found, measured))
-    with stages.stage("write two NIfTI maps"):
-        write_nifti(folder / "dseg.nii.gz", measured.hypothalamus, image.affine, header=image.header)
-        write_nifti(folder / "mask.nii.gz", measured.intracranial, image.affine, header=image.header)
-    with stages.stage("commit (digests, fsync)"):
-        row = full_row(row_of(image), measured, seconds=0.0)
-        store.commit(scan, status="done", row=row, regions=region_entries(measured))
+    entry = ScanEntry(scan=scan, path=str(path), entities={}, columns={})
+    pipeline = Pipeline(open_for([entry], out=folder, settings=RunSettings(), network=network), folder / "derivatives", network)
+    (item,) = pipeline.segment([pipeline.prepare(Item(scan), network)], network, batch=1)
+    result = pipeline.finish(item)
+    assert result.status == "done", result
 
 
 def main() -> None:
-    """Print the stages of the first scan, then memory over many."""
+    """Print the stages, then memory over many scans."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", type=Path, nargs="+")
-    parser.add_argument("--many", type=int, default=30)
+    parser.add_argument("--turns", type=int, default=3, help="times that every scan is measured")
+    parser.add_argument("--many", type=int, default=0, help="scans after which memory is looked at")
     chosen = parser.parse_args()
     versions = {name: metadata.version(name) for name in ("hypojax", "jax", "zarr", "numpy", "isal")}
     print(f"{platform.processor() or platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}, {versions}")
-    stages = Stages()
-    with stages.stage("import, load weights"):
-        from hypojax.segmenter.segmenter import Segmenter
-        from hypojax.store import limit_threads
+    start = time.process_time()
+    from hypojax.segmenter.segmenter import Segmenter
+    from hypojax.store import limit_threads
 
-        limit_threads(2)
-        loaded = Segmenter.load()
+    limit_threads(2)
+    network = Segmenter.load()
+    print(f"import, load weights: {time.process_time() - start:.2f} processor-seconds")
+    stages, sizes = Stages(), []
+    stages.wrap()
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(6):
-            one_line(stages, chosen.scans[0], segmenter=lambda: loaded, folder=Path(folder) / str(turn))
-        stages.show()
-        sizes, start = [], time.perf_counter()
-        for turn in range(chosen.many):
-            one_line(Stages(), chosen.scans[turn % len(chosen.scans)], segmenter=lambda: loaded, folder=Path(folder) / f"many{turn}")
+        for turn in range(max(chosen.many, 1 + chosen.turns * len(chosen.scans))):
+            with stages.scan():
+                one_scan(chosen.scans[turn % len(chosen.scans)], network, Path(folder) / str(turn))
             sizes.append(resident())
-        seconds = (time.perf_counter() - start) / chosen.many
-    if len(sizes) > 3:
-        memory = f"after the 3rd {sizes[2]:.0f} MB, after the last {sizes[-1]:.0f} MB, peak {peak():.0f} MB"
-        print(f"{chosen.many} scans: {seconds:.2f} s a scan; resident {memory}")
+    stages.show(cold=1)
+    print(f"{len(sizes)} scans: resident {sizes[min(2, len(sizes) - 1)]:.0f} MB after the third, {sizes[-1]:.0f} MB, peak {peak():.0f} MB")
 
 
 if __name__ == "__main__":

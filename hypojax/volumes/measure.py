@@ -145,13 +145,11 @@ def measure(
     """
     i, j, k = volume.shape
     shape = (i, j, k)
-    inside_head, inside_box = (within_field_of_view(grid, shape, affine) for grid in (head_grid, box_grid))
-    cranium, parts = clean_intracranial(intracranial, head_grid, inside_head), clean_hypothalamus(subunits, box_grid, inside_box)
-    head, box = Structure(cranium, head_grid, inside_head, cranium), Structure(parts, box_grid, inside_box, parts.sum(axis=0))
+    head, box = _cleaned_head(intracranial, head_grid, shape, affine), _cleaned_box(subunits, box_grid, shape, affine)
     sides = _sides(head, box)
     labels = native_labels(box.posterior, box_grid, shape=shape, affine=affine)
     mask = native_mask(head.posterior, head_grid, shape=shape, affine=affine)
-    coarse = coarse_head(volume, affine, grid=head_grid, intracranial=head.posterior > 0.5, inside=inside_head)
+    coarse = coarse_head(volume, affine, grid=head_grid, intracranial=head.posterior > 0.5, inside=head.inside)
     quality = {**_quality(volume, affine, head, box, coarse=coarse), "quality_location": located}
     signs = {
         **hypothalamus_signs(box.posterior, subunits=subunits, grid=box.grid),
@@ -167,6 +165,20 @@ def measure(
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
     flags = (*image_flags(quality, longest_edge=float(voxel_sizes(affine).max())), *reason_flags, *volume_flags(found))
     return Measurement(volumes, quality, flags, labels, mask, signs)
+
+
+def _cleaned_head(intracranial: UInt8[np.ndarray, "a s r"], grid: Grid, scan: tuple[int, int, int], affine: Affine) -> Structure:
+    """The intracranial volume within the field of view of a scan (shape, affine)."""
+    inside = within_field_of_view(grid, scan, affine)
+    cranium = clean_intracranial(intracranial, grid, inside)
+    return Structure(cranium, grid, inside, cranium)
+
+
+def _cleaned_box(subunits: UInt8[np.ndarray, "10 x y z"], grid: Grid, scan: tuple[int, int, int], affine: Affine) -> Structure:
+    """The hypothalamus within the field of view of a scan (shape, affine)."""
+    inside = within_field_of_view(grid, scan, affine)
+    parts = clean_hypothalamus(subunits, grid, inside)
+    return Structure(parts, grid, inside, parts.sum(axis=0))
 
 
 def _sides(head: Structure, box: Structure) -> list[float]:
