@@ -27,7 +27,8 @@ WIDE, NARROW = 1600, 400
 SETTLED = """(async () => {
     for (let still = 0; still < 5; still++) {
         await new Promise(requestAnimationFrame);
-        const moving = document.getAnimations().filter(one => Number.isFinite(one.effect?.getComputedTiming().endTime) && one.playState !== "finished");
+        const ends = one => Number.isFinite(one.effect?.getComputedTiming().endTime) && one.playState !== "finished";
+        const moving = document.getAnimations().filter(ends);
         moving.forEach(one => one.finish());
         if (moving.length) still = 0;
     }
