@@ -115,7 +115,7 @@ def test_an_input_that_grows_between_shards_is_in_the_table(scans: Path, tmp_pat
     cohort = open_cohort(out)
     assert cohort.sizes["scan"] == SCANS + 3
     assert set(cohort.scan.values[cohort.status.values == "pending"]) == {"sub-01", "sub-03", "sub-11"}
-    assert any("3 scans of other shards pending in the table" in note for note in watch.notes)
+    assert any("3 scans of other runs pending in the table" in note for note in watch.notes)
     assert execute.verify(out) == ()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from s3_server import Bucket
 
-from hypojax.execute.lock import Shard, locked
+from hypojax.execute.lock import ChosenScans, Shard, locked, remove_share_locks
 from hypojax.reason import Reason, RunError
 from hypojax.storage import ObjectPath, fence_of, locate
 from hypojax.storage.lease import LeaseFence, LeaseState, lease
@@ -57,6 +57,20 @@ def test_workers_of_shards_write_side_by_side(tmp_path: Path) -> None:
         pass
 
 
+def test_runs_of_named_scans_write_side_by_side_unless_they_share_one(tmp_path: Path) -> None:
+    one, other, both = ChosenScans(("sub-01",)), ChosenScans(("sub-02", "a/b")), ChosenScans(("sub-01", "sub-02"))
+    with locked(tmp_path, shard=one), locked(tmp_path, shard=other):
+        for refused, who in ((both, "a run of scan 'sub-01'"), (None, "another run")):
+            with pytest.raises(RunError, match=who) as error, locked(tmp_path, shard=refused):
+                pass
+            assert error.value.reason == Reason.BUSY
+    with locked(tmp_path):
+        with pytest.raises(RunError, match="a run of all scans"), locked(tmp_path, shard=one):
+            pass
+        remove_share_locks(tmp_path)
+    assert not list(tmp_path.glob(".hypojax.shard*"))
+
+
 def test_a_run_of_all_scans_and_shards_exclude_each_other_in_a_bucket(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes second is refused, shards stand side by side, and one that died with its lease is shut out from writing."""
     monkeypatch.setattr("hypojax.execute.lock.lease", partial(lease, interval=0.3))
@@ -69,6 +83,8 @@ def test_a_run_of_all_scans_and_shards_exclude_each_other_in_a_bucket(bucket: Bu
     bucket.put("out/.hypojax.lease", LeaseState("dead", "process 1 on elsewhere", 7).encoded())
     dead = LeaseFence(ObjectPath(bucket.url, "out/.hypojax.lease"), "dead")
     dead.check()
+    with pytest.raises(RunError, match="in a bucket"), locked(out, shard=ChosenScans(("sub-01",))):
+        pass
     with locked(out, shard=Shard(1, 2)) as hold:
         fence_of(hold.out).check()
         with pytest.raises(RunError, match="another run took over"):

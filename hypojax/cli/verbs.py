@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Union
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
 from hypojax.cli.app_verb import AppVerb
+from hypojax.cli.bids_verb import BidsVerb
 from hypojax.cli.completion import Shell, script
 from hypojax.cli.development import DriftVerb, EvaluateVerb, SplitVerb, TrainVerb
 from hypojax.cli.membership_verbs import MergeVerb, RemoveVerb
@@ -347,6 +348,7 @@ class CompletionVerb(Verb):
 
 VERBS: Final[dict[str, type[Verb]]] = {
     "run": RunVerb,
+    "bids": BidsVerb,
     "plan": PlanVerb,
     "ingest": IngestVerb,
     "segment": SegmentVerb,

@@ -12,6 +12,7 @@
 | `single` | one scan, with nothing written |
 | `machine`, `budget` | networks, versions, memory and disk of this machine |
 | `calibration`, `costs`, `projection` | what a run will take: a short trial, a fit, a plan |
+| `participants` | the scans of chosen people in a run of their own, and the cohort of all of them: the two levels of a BIDS-App |
 | `integrity`, `membership` | files beside the store checked and made again; scans removed, cohorts merged |
 | `deploy` | recipes for SLURM, Kubernetes and TPU hosts |
 """
@@ -19,10 +20,11 @@
 from hypojax.execute.calibration import Calibration
 from hypojax.execute.costs import Workers
 from hypojax.execute.integrity import Repaired, repair, verify
-from hypojax.execute.lock import Shard, parse_shard
+from hypojax.execute.lock import ChosenScans, Shard, parse_shard
 from hypojax.execute.machine import Info, info, load_segmenter
 from hypojax.execute.membership import Holding, holdings, merge, remove
 from hypojax.execute.outcome import Callback, Outcome, ScanResult
+from hypojax.execute.participants import Chosen, choose, conclude_group, describe_output
 from hypojax.execute.pipeline import Segments
 from hypojax.execute.projection import Plan, plan
 from hypojax.execute.single import segment
@@ -31,6 +33,8 @@ from hypojax.execute.stages import export, follow, ingest, run, segment_store, s
 __all__ = [
     "Calibration",
     "Callback",
+    "Chosen",
+    "ChosenScans",
     "Holding",
     "Info",
     "Outcome",
@@ -40,6 +44,9 @@ __all__ = [
     "Segments",
     "Shard",
     "Workers",
+    "choose",
+    "conclude_group",
+    "describe_output",
     "export",
     "follow",
     "holdings",

@@ -1,6 +1,7 @@
 """Who may write into an output folder: one run, or the shards of one run together, after the workers of runs before.
 
-- ``.hypojax.lock``: a run of all scans holds it alone; shards share it, and each holds ``.hypojax.shard-I-of-N.lock`` alone.
+- ``.hypojax.lock``: a run of all scans holds it alone; shards share it, and each holds ``.hypojax.shard-I-of-N.lock`` alone. Runs of
+  named scans (`ChosenScans`) share it too, and each holds a ``.hypojax.shard-SCAN.lock`` for every scan.
 - ``.hypojax.workers.lock``, of a run on a cluster (each shard has one of its own): its workers share it while they write, since they may
   outlive the process that sent them. The next run waits until nobody holds it, and then puts its own name into it, which bars them.
 - ``.hypojax.table.lock``: held for moments by whoever writes what all shards have in common, index and table.
@@ -28,6 +29,7 @@ from typing import IO, Final
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Location, ObjectPath, fence_of, fenced, lock, remote, writing
 from hypojax.storage.lease import INTERVAL, NAME, Lease, acquire, lease, refuse_holder
+from hypojax.store.sealed import scan_key
 
 RUN: Final = ".hypojax"
 WORKERS: Final = ".hypojax.workers"
@@ -78,6 +80,44 @@ class Shard:
     def share(self, scans: Sequence[str]) -> list[str]:
         """The scans of this share: every N-th of all, in order of their ids. All shares together are all scans, each once."""
         return sorted(scans)[self.number - 1 :: self.count]
+
+    @property
+    def holders(self) -> dict[str, str]:
+        """End of the name of its lock → who holds that, in words."""
+        return {f"{self.number}-of-{self.count}": f"shard {self}"}
+
+
+@dataclass(frozen=True)
+class ChosenScans:
+    """Scans that one run was given by name, while others that were given other scans write beside it.
+
+    Such runs bring their own scans alone, so that all of them are their share. Two that have a scan in common exclude each other.
+
+    Parameters
+    ----------
+    scans
+        Their ids.
+
+    Examples
+    --------
+    >>> ChosenScans(("sub-01_ses-1",)).holders
+    {'sub-01_ses-1': "a run of scan 'sub-01_ses-1'"}
+    """
+
+    scans: tuple[str, ...]
+
+    def share(self, scans: Sequence[str]) -> list[str]:
+        """All scans of the run, in order of their ids."""
+        return sorted(scans)
+
+    @property
+    def holders(self) -> dict[str, str]:
+        """End of the name of each lock → who holds that, in words."""
+        return {scan_key(scan): f"a run of scan {scan!r}" for scan in self.scans}
+
+
+Share = Shard | ChosenScans
+"""What a run does that does not do all scans of an output."""
 
 
 def parse_shard(text: str) -> Shard:
@@ -158,7 +198,7 @@ class Hold:
 
 
 @contextmanager
-def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: None) -> Iterator[Hold]:
+def locked(out: Location, *, shard: Share | None = None, say: Say = lambda _: None) -> Iterator[Hold]:
     """Hold the output folder (made when it is not there), so that no two processes ever do the same scans.
 
     A whole run holds it alone; shards hold it together, each its own share alone. Either waits for workers of runs before,
@@ -176,11 +216,15 @@ def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: No
     Raises
     ------
     RunError
-        ``BUSY``: another run holds it; ``NOT_WRITABLE``.
+        ``BUSY``: another run holds it; ``NOT_WRITABLE``; ``USAGE``: named scans, each with a lock of its own, in a bucket.
     """
     run = f"hypojax-{uuid.uuid4().hex[:12]}"
-    share = f"{SHARD}{shard.number}-of-{shard.count}" if shard else ""
+    own = {f"{SHARD}{end}": who for end, who in shard.holders.items()} if shard else {}
+    share = next(iter(own), "")
     if remote(out):
+        if isinstance(shard, ChosenScans):
+            message = f"{out} is in a bucket, where runs of named scans cannot write side by side"
+            raise RunError(Reason.USAGE, f"{message}; name a folder as OUT, or use hypojax run --shard I/N")
         with lease(out / f"{RUN}{share}" if share else out) as held:
             _refuse_others(out, shard=shard, interval=held.interval)
             yield Hold(fenced(out, held.fence()), WorkerLock(None, run), held.check)
@@ -188,10 +232,16 @@ def locked(out: Location, *, shard: Shard | None = None, say: Say = lambda _: No
     with ExitStack() as locks:
         mode = (fcntl.LOCK_SH if shard else fcntl.LOCK_EX) | fcntl.LOCK_NB
         locks.enter_context(_held(out, RUN, mode, who="a run of all scans" if shard else "another run"))
-        if shard:
-            locks.enter_context(_held(out, f"{RUN}{share}", fcntl.LOCK_EX | fcntl.LOCK_NB, who=f"shard {shard}"))
+        for name, who in own.items():
+            locks.enter_context(_held(out, f"{RUN}{name}", fcntl.LOCK_EX | fcntl.LOCK_NB, who=who))
         _wait_for_workers(out, run, share=share, say=say)
         yield Hold(out, WorkerLock((out / f"{WORKERS}{share}.lock").absolute(), run))
+
+
+def remove_share_locks(out: Path) -> None:
+    """Remove the lock files of shares that ended. Only whoever holds ``out`` alone may: then no share is at work or begins."""
+    for path in out.glob(f"{RUN}{SHARD}*.lock"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -214,7 +264,7 @@ def table_lock(out: Location) -> Iterator[Location]:
         held.give_back()
 
 
-def _refuse_others(out: ObjectPath, *, shard: Shard | None, interval: float) -> None:
+def _refuse_others(out: ObjectPath, *, shard: Share | None, interval: float) -> None:
     """Refuse to go on where a run of all scans is at work beside a shard, or a shard beside a run of all scans."""
     others = [out] if shard else [out / name for name in out.names()[0] if name.startswith(f"{RUN}{SHARD}")]
     with ThreadPoolExecutor(max(1, len(others))) as pool:  # each may have to be watched for a while

@@ -11,7 +11,7 @@ from hypojax.execute.budget import refuse_unfit, scan_budget
 from hypojax.execute.inputs import compare_known, find
 from hypojax.execute.integrity import mend_maps
 from hypojax.execute.job import Job
-from hypojax.execute.lock import Shard, locked, table_lock
+from hypojax.execute.lock import Share, locked, table_lock
 from hypojax.execute.machine import load_segmenter
 from hypojax.execute.outcome import Callback, GuardedCallback, NoCallback, Outcome, ScanResult, from_record, from_records
 from hypojax.execute.output import (
@@ -44,7 +44,7 @@ def run(
     *,
     settings: RunSettings | None = None,
     where: ClusterSettings | None = None,
-    shard: Shard | None = None,
+    shard: Share | None = None,
     segmenter: Segments | None = None,
     callback: Callback | None = None,
     dataset: str = "",
@@ -63,7 +63,8 @@ def run(
     where
         Where: in this process when left out, else on a cluster.
     shard
-        The share of the scans that this run does, where several do them together; all when left out.
+        The share of the scans that this run does, where several do them together (`Shard`), or ids of all its scans where other runs
+        bring other scans meanwhile (`ChosenScans`); when left out, it does all and holds ``out`` alone.
     segmenter
         The network; loaded as the settings say when left out. On a cluster it travels to the workers.
     callback
@@ -292,8 +293,8 @@ def _share_concluded(store: CohortStore, named: Sequence[str], *, out: Location,
     """Write the table as every shard does when it ends, since none knows whether another will follow, and say how this one went."""
     whole, own = concluded(store, out=out, start=start), set(named)
     if waiting := sum(result.status == "pending" for result in whole.results if result.scan not in own):
-        again = "where no shard is running or still to run, the same command without --shard does the rest"
-        callback.noted(f"{counted(waiting, 'scan')} of other shards pending in the table; {again}")
+        again = "where none of these is running or still to run, the same command without --shard, or without labels, does the rest"
+        callback.noted(f"{counted(waiting, 'scan')} of other runs pending in the table; {again}")
     return replace(whole, results=tuple(result for result in whole.results if result.scan in own))
 
 

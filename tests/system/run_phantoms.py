@@ -1,6 +1,6 @@
-"""``hypojax run`` over phantoms, with a stand-in for the networks that can be slow or deadly; for tests that kill it.
+"""``hypojax run`` or ``hypojax bids`` over phantoms, with a stand-in for the networks that can be slow or deadly; for tests that kill it.
 
-python tests/system/run_phantoms.py [--sleep SECONDS] [--poison raise|segfault|memory] [--memory BYTES] IN OUT [any option of hypojax run]
+python tests/system/run_phantoms.py [--verb run|bids] [--sleep SECONDS] [--poison raise|segfault|memory] [--memory BYTES] IN OUT [options]
 """
 
 import argparse
@@ -61,8 +61,9 @@ if __name__ == "__main__":
     parser.add_argument("--sleep", type=float, default=0.0)
     parser.add_argument("--poison", default="raise")
     parser.add_argument("--memory", type=int)
+    parser.add_argument("--verb", default="run")
     own, rest = parser.parse_known_args()
     if own.memory:
         limit_memory(own.memory)
     execute.run = functools.partial(execute.run, segmenter=Slow(sleep=own.sleep, poison=own.poison))
-    sys.exit(main(["run", *rest]))
+    sys.exit(main([own.verb, *rest]))
