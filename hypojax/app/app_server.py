@@ -128,14 +128,12 @@ def built_app(context: "AppContext", accounts: Accounts | None) -> "ASGIApp":
     from hypojax.app.guard import Guard
     from hypojax.app.page_layout import build_page, page_look
     from hypojax.app.refusal_answers import HANDLERS
-    from hypojax.app.upload_limits import UploadLimits
 
     settings: AppSettings = context.settings
-    limits = UploadLimits(context.sessions, session_bytes=settings.upload_bytes, disk_bytes=settings.disk_bytes)
     page = build_page(context)
     page.queue(max_size=WAITING)
     page.has_launched = True  # it looks at paths of files only then
-    own = Starlette(routes=own_routes(context, limits), exception_handlers=HANDLERS)
+    own = Starlette(routes=own_routes(context), exception_handlers=HANDLERS)
     app = gr.mount_gradio_app(
         own, page, path="/", footer_links=[], run_history=False, ssr_mode=False, mcp_server=False, enable_monitoring=False, pwa=False,
         show_error=False, allowed_paths=[], max_file_size=settings.upload_bytes, **page_look(context),
@@ -151,15 +149,17 @@ def context_of(settings: AppSettings, sessions: Sessions) -> "Iterator[AppContex
     from hypojax.app.cohort_choice import CohortChoice
     from hypojax.app.page_layout import AppContext
     from hypojax.app.scan_service import ScanService
+    from hypojax.app.upload_limits import UploadLimits
 
-    service = ScanService(weights=settings.weights, norms=settings.norms)
+    limits = UploadLimits(sessions, session_bytes=settings.upload_bytes, disk_bytes=settings.disk_bytes)
+    service = ScanService(weights=settings.weights, norms=settings.norms, room=limits.promised)
     sessions.is_busy, sessions.forget = service.is_busy, service.forget
     for session in sessions.all():
         service.adopt(session)
     try:
         batches = BatchRuns(inputs=settings.inputs, cohorts=settings.cohorts, weights=settings.weights)
         cohorts = CohortChoice(settings.cohorts)
-        yield AppContext(settings=settings, sessions=sessions, service=service, words=Words(), cohorts=cohorts, batches=batches)
+        yield AppContext(settings, sessions, limits, service, Words(), cohorts, batches)
     finally:
         service.close()
 

@@ -22,6 +22,7 @@ from hypojax.app.cohort_parts import (
 from hypojax.app.cohort_rating import rate_scan
 from hypojax.app.cohort_view import VOLUME, CohortView
 from hypojax.app.shown_html import sentences_html
+from hypojax.app.visitor_limits import CallRate, OpenCalls, visitor_of
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.schema import REGIONS
 
@@ -37,6 +38,10 @@ MOST_SCANS: Final = 500
 
 COLUMNS: Final = ("group", "sex", "site", "dataset")
 """By what numbers and plots are grouped."""
+
+
+COMPARISONS, RATINGS = 30, 60
+"""Of one visitor in a minute."""
 
 
 class CohortShown(NamedTuple):
@@ -58,6 +63,9 @@ class CohortDesk:
 
     def __init__(self, context: "AppContext") -> None:
         self.context = context
+        self._comparisons = CallRate(COMPARISONS, f"{COMPARISONS} comparisons a minute are possible; wait {{seconds}} seconds")
+        self._ratings = CallRate(RATINGS, f"{RATINGS} ratings a minute are possible; wait {{seconds}} seconds")
+        self._comparing = OpenCalls(1, "a comparison of yours is being made; wait until it is shown")
 
     def names(self, request: "gr.Request | None") -> list[tuple[str, str]]:
         """Label and name of every cohort that a visitor may look at, her own first where it has scans."""
@@ -125,9 +133,12 @@ class CohortDesk:
         """The comparison of the groups that the filter leaves, or why it cannot be made."""
         say = self.say(request)
         try:
-            view = self.open(name, request)
-            keep = chosen_scans(view.scans, filter_of(given), view.rated())
-            return comparison_html(compare_groups(view, keep, question_of(question)), say)
+            visitor = self._visitor(request)
+            self._comparisons.take(visitor)
+            with self._comparing.held(visitor):
+                view = self.open(name, request)
+                keep = chosen_scans(view.scans, filter_of(given), view.rated())
+                return comparison_html(compare_groups(view, keep, question_of(question)), say)
         except HypojaxError as error:
             return problem_html(str(error))
 
@@ -150,6 +161,7 @@ class CohortDesk:
         """Write a rating; says what became of it."""
         say = self.say(request)
         try:
+            self._ratings.take(self._visitor(request))
             rate_scan(self.open(name, request), scan, rating, comment, rater=self._rater(request))
         except HypojaxError as error:
             if error.reason is Reason.NOT_WRITABLE:
@@ -170,6 +182,10 @@ class CohortDesk:
         if not counted.any():
             return table + sentences_html([say("nothing_shown")])
         return table + plots_html(cohort_plots(points_of(view.scans, counted, groups, region, label=say.label), say))
+
+    def _visitor(self, request: "gr.Request | None") -> str:
+        """Who asks; empty for the page itself."""
+        return "" if request is None else visitor_of(self.context.sessions.of(request))
 
     def _rater(self, request: "gr.Request | None") -> str:
         """The user who logged in; empty where nobody has to."""

@@ -10,7 +10,6 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hypojax.app.cohort_files import CohortFiles
-from hypojax.app.upload_limits import UploadLimits
 from hypojax.app.upload_route import take_upload
 from hypojax.reporting.rating_server import TYPES
 
@@ -24,20 +23,18 @@ ARCHIVES: Final = {".gz": "application/gzip", ".zip": "application/zip", ".tsv":
 """What is saved and not shown."""
 
 
-def own_routes(context: "AppContext", limits: UploadLimits) -> list[Route]:
+def own_routes(context: "AppContext") -> list[Route]:
     """All addresses that are not Gradio's.
 
     Parameters
     ----------
     context
         Sessions, scans and cohorts.
-    limits
-        How much may be sent.
     """
     scripts, cohort_files = static_files(), CohortFiles(context.cohorts, norms=context.settings.norms)
 
     async def upload(request: Request) -> Response:
-        return await take_upload(request, context.sessions, limits)
+        return await take_upload(request, context.sessions, context.limits)
 
     def mine(request: Request) -> Response:
         job, name = request.path_params["job"], request.path_params["name"]

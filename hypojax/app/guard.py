@@ -21,6 +21,7 @@ from hypojax.app.accounts import Accounts
 from hypojax.app.gradio_payload import LARGEST, SessionOwners, checked_call, home_page
 from hypojax.app.refusal_answers import REFUSED, answer_of, refused
 from hypojax.app.request_checks import ENTRANCES, HEALTH, LOGIN, LOGOUT, READING, UPLOAD, is_led_here, path_of, refusal
+from hypojax.app.visitor_limits import OpenCalls, visitor_of
 from hypojax.app.visits import Session, Sessions, cookie_value
 from hypojax.app.words import Words
 from hypojax.reason import Reason, RunError
@@ -63,6 +64,14 @@ HEADERS: Final = {
 LASTING: Final = ("/assets/",)
 """Files of Gradio whose names change with their content."""
 
+OF_THE_PAGE: Final = ("/assets/", "/static/", "/svelte/")
+"""Scripts and styles: a browser asks for all of them at once."""
+
+MOST_OPEN, MOST_OF_THE_PAGE = 60, 150
+"""Requests of one visitor that are answered at once; each open page listens with two. The server answers a fixed number in all."""
+
+TOO_MANY_OPEN: Final = "too many pages and downloads of yours are open at once; close some"
+
 FROM_A_PROXY: Final = ("x-forwarded-", "forwarded", "x-gradio-", "x-real-ip", "x-direct-url", "origin-agent-")
 """Headers that say how a request came; uvicorn has taken what a trusted proxy says."""
 
@@ -94,6 +103,8 @@ class Guard:
     names: Iterable[str] = ()
     any_number: bool = False
     owners: SessionOwners = field(default_factory=SessionOwners)
+    open: OpenCalls = field(default_factory=lambda: OpenCalls(MOST_OPEN, TOO_MANY_OPEN))
+    page_files: OpenCalls = field(default_factory=lambda: OpenCalls(MOST_OF_THE_PAGE, TOO_MANY_OPEN))
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer a request, or let it through."""
@@ -152,12 +163,14 @@ class Guard:
             session, secret = self.sessions.begin()
             send = self._with_cookie(request, send, secret)
         session.touch()
-        replaced = await self._checked(request, session)
-        _drop_headers(request.scope)
-        if path == "/" and request.method == "GET":
-            await self._home(request.scope, receive, send, nonce)
-        else:
-            await self.app(request.scope, replaced or receive, send)
+        calls = self.page_files if path.startswith(OF_THE_PAGE) else self.open
+        with calls.held(visitor_of(session)):
+            replaced = await self._checked(request, session)
+            _drop_headers(request.scope)
+            if path == "/" and request.method == "GET":
+                await self._home(request.scope, receive, send, nonce)
+            else:
+                await self.app(request.scope, replaced or receive, send)
 
     async def _checked(self, request: Request, session: Session) -> "Receive | None":
         """Look at what Gradio is called with; what to give it in place of what was sent, None for that itself."""

@@ -79,7 +79,7 @@ class JobBoard:
                 return False
             before = key[1]
             for number, scan in enumerate(scans):
-                job = ScanJob(key[1] if not number else new_id(), scan.name)
+                job = ScanJob(key[1], scan.name) if not number else ScanJob(new_id(), scan.name, origin=key[1])
                 source = str(scan.path.resolve().relative_to(session.folder.resolve()))
                 made = JobRecord(job, "image", (source,), number=record.number)
                 if number:

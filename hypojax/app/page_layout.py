@@ -16,6 +16,7 @@ from hypojax.app.one_scan_tab import add_one_scan_tab
 from hypojax.app.page_parts import QUIET_EVENT, live_part, page_part
 from hypojax.app.scan_service import ScanService
 from hypojax.app.segment_call import add_segment_call
+from hypojax.app.upload_limits import UploadLimits
 from hypojax.app.visits import Sessions
 from hypojax.app.words import Words
 from hypojax.pages.palette import css_properties
@@ -52,6 +53,8 @@ class AppContext:
         Options of ``hypojax app``.
     sessions
         From the request of a visitor to the folder of the visit.
+    limits
+        How much may be sent and kept.
     service
         Measures scans.
     words
@@ -64,6 +67,7 @@ class AppContext:
 
     settings: AppSettings
     sessions: Sessions
+    limits: UploadLimits
     service: ScanService
     words: Words
     cohorts: Any

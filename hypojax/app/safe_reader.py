@@ -138,9 +138,9 @@ class SafeReader:
             raise _no_answer()
         return CleanScan(copy, {key: visible(str(read.get(key, "")))[:LONGEST] for key in READ})
 
-    def unpack(self, source: Path, *, into: Path) -> list[ScanSource]:
-        """Take a zip apart; ``into`` is an empty folder. Errors as `read`."""
-        return self._scans({"task": "unpack", "source": str(source), "into": str(into)}, into)
+    def unpack(self, source: Path, *, into: Path, most_bytes: int) -> list[ScanSource]:
+        """Take a zip apart whose files may take so many bytes; ``into`` is an empty folder. Errors as `read`."""
+        return self._scans({"task": "unpack", "source": str(source), "into": str(into), "most_bytes": most_bytes}, into)
 
     def sort(self, files: Sequence[Path], *, into: Path) -> list[ScanSource]:
         """The scans among files that were sent together, which are moved into the empty folder ``into``. Errors as `read`."""
@@ -163,7 +163,7 @@ class SafeReader:
         with tempfile.TemporaryDirectory(prefix=".reading-", dir=folder) as temporary:
             answer = Path(temporary) / "answer.json"
             limits = asdict(self.limits)
-            status = self._run({**request, **limits, "limits": limits, "answer": str(answer)}, temporary)
+            status = self._run({**limits, **request, "limits": limits, "answer": str(answer)}, temporary)
             return _checked(answer, status, seconds=self.limits.seconds)
 
     def _run(self, request: Mapping[str, Any], temporary: str) -> int:

@@ -74,9 +74,11 @@ class ScanJob:
     scan
         Its id in the session's cohort; empty before it has one.
     reason, message
-        Why it failed: typed reason (`hypojax.reason.Reason`), and a sentence without paths.
+        Why it failed: typed reason (`hypojax.reason.Reason`, or ``zip_too_large``), and a sentence without paths.
     seconds
         Time that was spent on it.
+    origin
+        Id of the job of the zip or DICOM files that it was found in, whose place the first scan of them takes; empty otherwise.
     """
 
     id: str
@@ -88,6 +90,7 @@ class ScanJob:
     reason: str = ""
     message: str = ""
     seconds: float = 0.0
+    origin: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,19 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from hypojax.app.job_board import JobBoard, Key
-from hypojax.app.safe_reader import ReadingLimits, SafeReader
+from hypojax.app.safe_reader import ReadingLimits, SafeReader, ScanSource
 from hypojax.app.scan_engine import EngineEndedError, EngineSettings, ScanEngine
 from hypojax.app.scan_job import ENDED, JOBS, JobRecord, ScanJob, SessionFolder, SourceKind, new_id, shown_name
 from hypojax.app.session_results import ALL, RESULTS, STATIC, all_file, read_volumes, result_file, script_file
-from hypojax.app.upload_limits import need_room
-from hypojax.app.zip_contents import RATIO
+from hypojax.app.upload_limits import NO_ROOM
 from hypojax.reason import HypojaxError, Reason, RunError
 
 if TYPE_CHECKING:
@@ -29,6 +28,12 @@ Job = ScanJob
 """What the page shows of a scan."""
 
 SAMPLE: Final = "Colin27 (sample)"
+ZIP_TOO_LARGE: Final = "zip_too_large"
+"""Reason of a zip that would become more than is allowed; `Reason.TOO_LARGE` speaks of one scan."""
+
+ONE_SCAN: Final = 100_000_000
+"""Bytes of the disk that are kept for a scan that is being read: its copy and its results."""
+
 CLEAN, UNPACKED = "clean", "unpacked"
 """Folders of a session: copies that are to be measured, and what was in zips."""
 
@@ -48,6 +53,8 @@ class ScanService:
         How the engine measures, in place of weights and norms.
     reading
         What reading one upload may take.
+    room
+        Gives, for the time of a block, bytes of the disk to unpack a zip into: as many as are wanted, or fewer. Default: all.
     """
 
     def __init__(
@@ -57,8 +64,10 @@ class ScanService:
         norms: Path | None = None,
         engine: EngineSettings | None = None,
         reading: ReadingLimits | None = None,
+        room: Callable[[int], AbstractContextManager[int]] = nullcontext,
     ) -> None:
-        self._board, self._reader = JobBoard(), SafeReader(reading)
+        self._limits, self._room = reading or ReadingLimits(), room
+        self._board, self._reader = JobBoard(), SafeReader(self._limits)
         self._engine = ScanEngine(engine or EngineSettings(weights=weights, norms=norms))
         self._reading: Key | None = None
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read_all, self._measure_all)]
@@ -198,13 +207,19 @@ class ScanService:
             self._reading = key
             try:
                 self._read(key, record, session)
-            except (HypojaxError, OSError) as error:
-                if not self._board.is_closed:
-                    said = str(error) if isinstance(error, HypojaxError) else "its files cannot be read or written; send it again"
-                    self._drop_files(session, record)
-                    self._board.fail(key, error.reason if isinstance(error, HypojaxError) else Reason.UNREADABLE, said)
+            except HypojaxError as error:
+                is_zip = record.kind == "zip" and error.reason is Reason.TOO_LARGE
+                self._refuse(key, record, session, ZIP_TOO_LARGE if is_zip else error.reason, str(error))
+            except OSError:
+                self._refuse(key, record, session, Reason.UNREADABLE, "its files cannot be read or written; send it again")
             finally:
                 self._reading = None
+
+    def _refuse(self, key: Key, record: JobRecord, session: SessionFolder, reason: str, said: str) -> None:
+        """End a job that cannot be read; the next server tries it again where this one ends."""
+        if not self._board.is_closed:
+            self._drop_files(session, record)
+            self._board.fail(key, reason, said)
 
     def _read(self, key: Key, record: JobRecord, session: SessionFolder) -> None:
         """Take a zip apart, or read one scan."""
@@ -216,7 +231,8 @@ class ScanService:
             return
         folder = session.folder / CLEAN
         folder.mkdir(mode=0o700, exist_ok=True)
-        clean = self._reader.read(_sample() if record.kind == "sample" else sources[0], into=folder, name=name)
+        with self._room(ONE_SCAN):
+            clean = self._reader.read(_sample() if record.kind == "sample" else sources[0], into=folder, name=name)
         self._drop_sources(session, record)
         if not self._board.update(key, state="waiting", clean=clean.file.name, read=clean.read):
             clean.file.unlink(missing_ok=True)
@@ -229,13 +245,25 @@ class ScanService:
         into.mkdir(mode=0o700)
         kept: set[Path] = set()
         try:
-            need_room(session.folder, min(ReadingLimits.most_bytes, RATIO * sum(source.stat().st_size for source in sources)))
-            scans = self._reader.unpack(sources[0], into=into) if record.kind == "zip" else self._reader.sort(sources, into=into)
+            scans = self._unpacked(sources[0], into) if record.kind == "zip" else self._reader.sort(sources, into=into)
             if self._board.split(key, scans):
                 kept = {scan.path for scan in scans if not scan.reason}
         finally:
             for path in {*sources, *into.glob("*")} - kept:
                 _remove(session, path)
+            with suppress(OSError):
+                into.rmdir()
+
+    def _unpacked(self, source: Path, into: Path) -> list[ScanSource]:
+        """The scans of a zip, which takes no more of the disk than visits may have together."""
+        wanted = self._limits.most_bytes
+        with self._room(wanted) as given:
+            try:
+                return self._reader.unpack(source, into=into, most_bytes=given)
+            except HypojaxError as error:
+                if error.reason is Reason.TOO_LARGE and given < wanted:
+                    raise RunError(Reason.DISK_FULL, NO_ROOM) from error
+                raise
 
     def _measure_all(self) -> None:
         """The thread that has scans measured, by an engine that is loaded before the first comes."""

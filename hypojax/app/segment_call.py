@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from hypojax.app.job_status import is_open
+from hypojax.app.visitor_limits import OpenCalls, visitor_of
 from hypojax.reason import RunError
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ PATIENCE: Final = 3600.0
 PAUSE: Final = 0.5
 """Seconds between two looks at the scans of a call."""
 
-CALLS: Final = 32
-"""Calls that wait at once; one scan at a time is measured."""
+CALLS, OF_ONE = 32, 8
+"""Calls that wait at once, of all and of one visitor; one scan at a time is measured."""
+
+WAITING: Final = OpenCalls(OF_ONE, f"{OF_ONE} calls of yours are waiting; call again when one has ended, or send a zip")
 
 
 def add_segment_call(context: "AppContext") -> None:
@@ -71,18 +74,18 @@ def segmented(context: "AppContext", file: object, request: "gr.Request") -> dic
 
     try:
         session = context.sessions.of(request)
-        before = {job.id for job in context.service.jobs(session)}
-        context.service.submit(session, [session.uploaded(str(file))])
-        return {"scans": [_told(context, session, job) for job in _ended(context, session, before)]}
+        with WAITING.held(visitor_of(session)):
+            asked = {job.id for job in context.service.submit(session, [session.uploaded(str(file))])}
+            return {"scans": [_told(context, session, job) for job in _ended(context, session, asked)]}
     except RunError as error:
         raise gr.Error(str(error), print_exception=False) from None
 
 
-def _ended(context: "AppContext", session: "Session", before: set[str]) -> "list[ScanJob]":
-    """New scans of a session once nothing happens to them any more; a zip may turn out to hold several."""
+def _ended(context: "AppContext", session: "Session", asked: set[str]) -> "list[ScanJob]":
+    """The scans of these jobs once nothing happens to them any more; a zip may turn out to hold several."""
     end = time.monotonic() + PATIENCE
     while True:
-        found = [job for job in context.service.jobs(session) if job.id not in before]
+        found = [job for job in context.service.jobs(session) if asked & {job.id, job.origin}]
         if not any(map(is_open, found)) or time.monotonic() > end:
             return found
         session.touch()

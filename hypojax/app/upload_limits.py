@@ -1,9 +1,10 @@
-"""How much visitors may send: bytes and files of a session, bytes of all sessions, and what stays free of the disk."""
+"""How much visitors may send and keep: bytes and files of a session, bytes of all sessions, and what stays free of the disk."""
 
 import os
 import shutil
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,9 @@ OVERHEAD: Final = 10_000_000
 """Bytes that a request may have besides its files."""
 
 
+NO_ROOM: Final = "there is no room for more scans on the server now; try again in an hour, or send fewer files"
+
+
 class UploadLimits:
     """All that is coming, and what may come.
 
@@ -42,7 +46,8 @@ class UploadLimits:
     def __init__(self, sessions: Sessions, *, session_bytes: int, disk_bytes: int, kept_free: int = KEPT_FREE) -> None:
         self.sessions, self.session_bytes, self.disk_bytes, self.kept_free = sessions, session_bytes, disk_bytes, kept_free
         self.lock = threading.Lock()
-        self.disk_left = 0
+        self.disk_left = disk_bytes
+        self._promised = 0
         self._rooms: dict[str, Room] = {}
 
     def begin(self, session: Session) -> "Room":
@@ -54,10 +59,8 @@ class UploadLimits:
             ``BUSY``: there are too many of this session.
         """
         files, taken = size_of(session.uploads)
-        everything = size_of(self.sessions.root)[1]
+        self._look()
         with self.lock:
-            if not self._rooms:
-                self.disk_left = self.disk_bytes - everything
             room = self._rooms.get(session.id) or Room(self, session, FILES - files, self.session_bytes - taken)
             if room.uploads >= AT_ONCE:
                 raise RunError(Reason.BUSY, f"{AT_ONCE} uploads of yours are on their way; wait until one has ended")
@@ -71,6 +74,41 @@ class UploadLimits:
             room.uploads -= 1
             if not room.uploads:
                 self._rooms.pop(room.session.id, None)
+
+    @contextmanager
+    def promised(self, most: int) -> Iterator[int]:
+        """Bytes that may be made of what was sent, such as the files of a zip, which nobody else gets while the block runs.
+
+        Parameters
+        ----------
+        most
+            Bytes that are wanted; fewer are given where the disk has no more.
+
+        Raises
+        ------
+        RunError
+            ``DISK_FULL``: there are none.
+        """
+        self._look()
+        with self.lock:
+            given = min(most, self.disk_left, shutil.disk_usage(self.sessions.root).free - self.kept_free)
+            if given <= 0:
+                raise RunError(Reason.DISK_FULL, NO_ROOM)
+            self._promised += given
+            self.disk_left -= given
+        try:
+            yield given
+        finally:
+            with self.lock:
+                self._promised -= given
+            self._look()
+
+    def _look(self) -> None:
+        """Measure what all sessions have; what is being written now may count twice, and never too little."""
+        everything = size_of(self.sessions.root)[1]
+        with self.lock:
+            left = self.disk_bytes - everything - self._promised
+            self.disk_left = min(self.disk_left, left) if self._rooms else left
 
 
 class Room:
@@ -137,23 +175,11 @@ class Room:
         if self._until_look < 0:
             self._until_look = min(LOOKED, shutil.disk_usage(self.session.folder).free - self.limits.kept_free)
         if self.limits.disk_left < 0 or self._until_look < 0:
-            raise RunError(Reason.DISK_FULL, "there is no room for more scans on the server now; try again in an hour")
+            raise RunError(Reason.DISK_FULL, NO_ROOM)
 
     def _too_large(self) -> RunError:
         limit = self.limits.session_bytes / 1e6
         return RunError(Reason.TOO_LARGE, f"you may send {limit:,.0f} MB in all; send fewer files, or compressed ones (.nii.gz)")
-
-
-def need_room(folder: Path, size: int) -> None:
-    """Refuse to write what could fill the disk: others work on it too.
-
-    Raises
-    ------
-    RunError
-        ``DISK_FULL``: so many bytes would leave less than `KEPT_FREE`.
-    """
-    if shutil.disk_usage(folder).free - size < KEPT_FREE:
-        raise RunError(Reason.DISK_FULL, "there is no room to unpack it on the server now; try again in an hour, or send fewer files")
 
 
 def size_of(folder: Path) -> tuple[int, int]:

@@ -117,7 +117,9 @@ def _check_kind(entry: zipfile.ZipInfo) -> None:
         raise _refused(entry.filename, "is a zip itself: unpack it first")
     if entry.file_size > SMALL and entry.file_size > RATIO * max(entry.compress_size, 1):
         raise HypojaxError(
-            Reason.TOO_LARGE, f"a file of the zip becomes {entry.file_size / max(entry.compress_size, 1):,.0f} times as large"
+            Reason.TOO_LARGE,
+            f"a file of the zip becomes {entry.file_size / max(entry.compress_size, 1):,.0f} times as large, as that of no scan does; "
+            "if it is one, send it by itself",
         )
 
 

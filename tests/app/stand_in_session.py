@@ -116,9 +116,9 @@ class StandInReader:
         path.write_bytes(source.read_bytes())
         return CleanScan(path, {"dimensions": "20 × 18 × 16"})
 
-    def unpack(self, source: Path, *, into: Path) -> list[ScanSource]:
+    def unpack(self, source: Path, *, into: Path, most_bytes: int) -> list[ScanSource]:
         """What `SafeReader.unpack` gives."""
-        files = unpack(source, into, most_bytes=1 << 20, most_files=20)
+        files = unpack(source, into, most_bytes=min(most_bytes, 1 << 20), most_files=20)
         return [ScanSource(scan.name, scan.path, scan.reason, scan.message) for scan in sort_files(files, into, most=20)]
 
     def stop(self) -> None:

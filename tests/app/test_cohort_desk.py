@@ -12,7 +12,7 @@ from light_cohorts import light_cohort, some_people
 from report_cohorts import HOSTILE, stored_cohort
 
 from hypojax.app.cohort_choice import OWN, CohortChoice
-from hypojax.app.cohort_desk import CohortDesk
+from hypojax.app.cohort_desk import COMPARISONS, RATINGS, CohortDesk
 from hypojax.app.cohort_files import CohortFiles
 from hypojax.app.monitoring_tab import monitoring_html
 from hypojax.app.words import Words
@@ -30,7 +30,7 @@ class Visitor(SimpleNamespace):
 
 def desk_of(folder: Path) -> CohortDesk:
     """The desk of a server with these cohorts; a visitor has what her request says."""
-    sessions = SimpleNamespace(of=lambda request: SimpleNamespace(cohort=request.own, user=(request.user, "")))
+    sessions = SimpleNamespace(of=lambda request: SimpleNamespace(id="visit", cohort=request.own, user=(request.user, "")))
     context: Any = SimpleNamespace(words=Words(), cohorts=CohortChoice(folder), sessions=sessions)
     return CohortDesk(context)
 
@@ -91,6 +91,17 @@ def test_a_rating_is_written_for_who_logged_in_and_refused_otherwise(folder: Pat
         assert 'role="alert"' in desk.rate("a & b", scan, rating, comment, asked)
     assert 'role="alert"' in desk.rate("a & b", "sub-04", "reject", "x" * 2001, asked)
     assert len(read_ratings(folder / "a & b")[0]) == 1
+
+
+def test_whoever_rates_or_compares_without_a_pause_waits_and_others_do_not(folder: Path) -> None:
+    desk, anna, ben = desk_of(folder), visitor(folder, "anna"), visitor(folder, "ben")
+    for ask, most in (
+        (lambda who: desk.compared("none", {}, {}, who), COMPARISONS),
+        (lambda who: desk.rate("none", "a", "b", "", who), RATINGS),
+    ):
+        assert not any("a minute" in ask(anna) for _ in range(most))
+        assert "a minute are possible; wait" in ask(anna)
+        assert "a minute" not in ask(ben)
 
 
 def test_ratings_never_go_through_a_link_that_leads_elsewhere(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def through_app(kind: str, sent: Path, session: StandInSession, work: EngineWork
             for path in sent.iterdir():
                 archive.write(path, f"DOE^JANE/{path.name}")
         (into := session.folder / "unpacked" / "j").mkdir(parents=True)
-        source = reader.unpack(session.uploads / "s.zip", into=into)[0].path
+        source = reader.unpack(session.uploads / "s.zip", into=into, most_bytes=1 << 30)[0].path
     (into := session.folder / "clean").mkdir()
     clean = reader.read(source, into=into, name=scan)
     asked = {"task": "measure", "folder": str(session.folder), "file": f"clean/{clean.file.name}", "cohort": "cohort", "scan": scan}

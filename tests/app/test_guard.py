@@ -260,6 +260,36 @@ def test_a_call_that_is_not_sent_to_its_end_gives_up(guard: Guard, monkeypatch: 
     assert ask(guard, "POST", "/gradio_api/queue/join", headers=headers, content=slow()).status_code == 408
 
 
+def test_a_visitor_who_holds_all_her_streams_keeps_nobody_else_out(sessions: Sessions) -> None:
+    async def tried() -> tuple[list[int], int, int, int]:
+        go_on, held_all = asyncio.Event(), asyncio.Event()
+
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"].startswith("/gradio_api/heartbeat/"):
+                if sum(guard.open.open.values()) == guard_module.MOST_OPEN:
+                    held_all.set()
+                await go_on.wait()
+            await echo(scope, receive, send)
+
+        guard = Guard(slow, sessions, Words())
+        mine, other = cookie(await one(guard, "/")), cookie(await one(guard, "/"))
+        held = [asyncio.create_task(one(guard, f"/gradio_api/heartbeat/mine-{number}", mine)) for number in range(guard_module.MOST_OPEN)]
+        await held_all.wait()
+        refused, others = await one(guard, "/config", mine), await one(guard, "/config", other)
+        page_file = await one(guard, "/static/a.js", mine)
+        go_on.set()
+        ended = [answer.status_code for answer in await asyncio.gather(*held)]
+        assert (await one(guard, "/config", mine)).status_code == 200
+        return ended, refused.status_code, page_file.status_code, others.status_code
+
+    async def one(app: ASGIApp, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=OWN) as client:
+            return await client.get(path, headers=headers)
+
+    ended, refused, page_file, others = asyncio.run(tried())
+    assert (set(ended), refused, page_file, others) == ({200}, 503, 200, 200)
+
+
 def test_a_fault_behind_the_guard_is_told_without_what_it_says(guard: Guard, caplog: pytest.LogCaptureFixture) -> None:
     async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
         raise KeyError("sub-Mueller")

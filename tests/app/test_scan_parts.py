@@ -70,6 +70,8 @@ class Service:
 class Visit:
     """A session with one file."""
 
+    id, user = "visit", ("", "")
+
     def uploaded(self, path: str) -> Path:
         if path != "mine.nii":
             raise RunError(Reason.NO_ACCESS, "this file is not among those that you sent; send it again")
@@ -226,6 +228,21 @@ def test_a_call_gives_the_new_scans_and_refuses_files_of_others() -> None:
     assert found["scans"][0]["volumes"] == VOLUMES
     with pytest.raises(gr.Error, match="send it again"):
         segmented(context(JOB), "/etc/passwd", None)  # type: ignore[arg-type]
+
+
+def test_a_call_gives_its_own_scans_only_whatever_else_the_session_sends_meanwhile() -> None:
+    known = context(JOB)
+
+    class Busy(Service):
+        def submit(self, session: object, files: list[Path], *, sample: bool = False) -> tuple[ScanJob, ...]:
+            self.found.append(ScanJob("c" * 32, "of another call.nii", "done"))
+            made = super().submit(session, files)
+            self.found += [ScanJob("d" * 32, "found in its zip.nii", "done", origin=made[0].id), ScanJob("e" * 32, "later.nii", "waiting")]
+            return made
+
+    known.service = Busy(JOB)
+    found = segmented(known, "mine.nii", None)  # type: ignore[arg-type]
+    assert [scan["name"] for scan in found["scans"]] == ["mine.nii", "found in its zip.nii"]
 
 
 def test_the_place_to_drop_files_offers_the_sample_for_one_scan_only() -> None:

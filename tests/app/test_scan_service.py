@@ -6,6 +6,7 @@ import shutil
 import signal
 import zipfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from sample_scans import nifti_bytes, noise
 from stand_in_session import StandInEngine, StandInReader, StandInSession, new_session
 
 from hypojax.app import scan_service
+from hypojax.app.job_status import failure_text
 from hypojax.app.scan_engine import EngineSettings
 from hypojax.app.scan_service import Job, ScanService
+from hypojax.app.words import Words
+from hypojax.app.zip_contents import SMALL
 from hypojax.reason import Reason, RunError
 
 PATIENCE = 300.0
@@ -74,6 +78,7 @@ def test_good_and_bad_files_end_each_in_its_own_way(service: ScanService, tmp_pa
     assert found["<b>x.nii"].scan == "b_x"
     assert found["X.NII"].scan == "X"
     assert found["one.nii"].read["dimensions"] == "20 × 18 × 16"
+    assert (found["one.nii"].origin, found["two_bold.nii"].origin) == ("", found["one.nii"].id)  # for a call that asks for its zip alone
     assert (found["bad.nii"].reason, found["text.nii.gz"].reason) == (Reason.NO_BRAIN, Reason.NOT_AN_IMAGE)
     assert "bold" in found["two_bold.nii"].message
     assert all(str(tmp_path) not in job.message and "clean/" not in job.message for job in found.values())
@@ -140,10 +145,28 @@ def test_folders_of_uploads_go_with_them_and_no_zip_fills_the_disk(
 
     assert send("a.nii", scan).state == "done"
     assert send("a.zip", packed.getvalue()).state == "done"
-    monkeypatch.setattr("hypojax.app.upload_limits.KEPT_FREE", 1 << 60)
+    asked: list[int] = []
+
+    def little(wanted: int) -> AbstractContextManager[int]:
+        asked.append(wanted)
+        return nullcontext(10)
+
+    monkeypatch.setattr(service, "_room", little)
     job = send("b.zip", packed.getvalue())
-    assert (job.state, job.reason) == ("failed", Reason.DISK_FULL)
-    assert list(session.uploads.iterdir()) == []
+    assert (job.state, job.reason, asked) == ("failed", Reason.DISK_FULL, [2 << 30])
+    assert [path for folder in ("uploads", "unpacked", "clean") for path in (session.folder / folder).iterdir()] == []
+
+
+def test_a_zip_that_becomes_too_large_is_told_so_and_not_to_crop_the_scan(service: ScanService, tmp_path: Path) -> None:
+    session = new_session(tmp_path)
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.nii", bytes(SMALL + 1))
+    service.submit(session, [session.sent("a.zip", packed.getvalue())])
+    (job,) = ended(service, session)
+    assert job.reason == "zip_too_large"
+    assert "times as large" in job.message
+    assert "zip" in failure_text(Words(), "en", job.reason).words
 
 
 def test_a_scan_that_ends_the_engine_fails_alone(service: ScanService, tmp_path: Path, scan: bytes) -> None:

@@ -18,6 +18,7 @@ from hypojax.app.upload_limits import UploadLimits
 from hypojax.app.upload_route import clean_name, take_upload
 from hypojax.app.visits import Session, Sessions
 from hypojax.app.words import Words
+from hypojax.reason import RunError
 
 OWN = "http://127.0.0.1:7860"
 PATH = "/gradio_api/upload"
@@ -112,6 +113,22 @@ def test_all_files_of_a_session_count_and_so_do_those_of_others(desk: Desk) -> N
     assert desk.left(other) == []
     desk.sessions.end(desk.session)
     assert desk.send(form(part("b", b"x" * 95_000)), secret=secret).status_code == 200
+
+
+def test_what_is_made_of_uploads_takes_from_the_disk_of_all(desk: Desk) -> None:
+    with desk.limits.promised(100_000) as given, desk.limits.promised(100_000) as rest:
+        assert (given, rest) == (100_000, 50_000)
+        with pytest.raises(RunError, match="no room"), desk.limits.promised(1):
+            pass
+        assert desk.send(form(part("a", b"x"))).status_code == 507
+        (desk.session.uploads / "unpacked").write_bytes(bytes(40_000))
+    assert desk.limits.disk_left == 110_000
+    room = desk.limits.begin(desk.session)
+    with desk.limits.promised(100_000):  # while something is sent
+        (desk.session.uploads / "more").write_bytes(bytes(10_000))
+    assert desk.limits.disk_left <= 100_000
+    desk.limits.end(room)
+    assert desk.send(form(part("a", b"x"))).status_code == 200
 
 
 def test_a_length_that_is_too_large_is_refused_before_anything_is_written(desk: Desk) -> None:

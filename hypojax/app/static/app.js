@@ -86,19 +86,24 @@ globalThis.hypojaxApp = (() => {
     button.setAttribute("aria-pressed", String(!hidden));
   };
 
-  // Tables: rows by the column whose heading was pressed; missing values last.
+  // Tables: rows by the column whose heading was pressed, missing values last; a table that is drawn again keeps its order.
   const value = (row, column) => row.cells[column].querySelector("data")?.value ?? row.cells[column].textContent.trim();
-  const sort = (button) => {
-    const heading = button.closest("th"), body = heading.closest("table").tBodies[0], column = heading.cellIndex;
-    const down = heading.getAttribute("aria-sort") === "ascending";
-    heading.parentElement.querySelectorAll("[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
-    heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const order = (a, b) => {
+  const order = (table, column, down) => {
+    const headings = [...table.tHead.rows[0].cells];
+    headings.forEach((heading) => heading.removeAttribute("aria-sort"));
+    headings[column].setAttribute("aria-sort", down ? "descending" : "ascending");
+    const compare = (a, b) => {
       const [x, y] = [value(a, column), value(b, column)], [p, q] = [Number(x), Number(y)];
-      if (Number.isNaN(p) !== Number.isNaN(q) && x !== "" && y !== "") return Number.isNaN(p) ? 1 : -1;
-      return (down ? -1 : 1) * (Number.isNaN(p) ? x.localeCompare(y, undefined, { numeric: true }) : p - q);
+      if ((x === "") !== (y === "")) return x === "" ? 1 : -1;
+      return (down ? -1 : 1) * (Number.isNaN(p) || Number.isNaN(q) ? x.localeCompare(y, undefined, { numeric: true }) : p - q);
     };
-    body.append(...[...body.rows].sort(order));
+    table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
+  };
+  const sort = (button) => {
+    const heading = button.closest("th");
+    const down = heading.getAttribute("aria-sort") === "ascending";
+    order(heading.closest("table"), heading.cellIndex, down);
+    return { column: heading.cellIndex, down };
   };
 
   // The viewer of the scan's own page: nothing else of it is shown here.
@@ -113,6 +118,7 @@ globalThis.hypojaxApp = (() => {
     const fit = () => { frame.style.height = `${page.documentElement.offsetHeight + 2}px`; };
     fit();
     new ResizeObserver(fit).observe(page.body);
+    frame.classList.add("ready"); // seen only now: before, other parts stand where its buttons will be, and nothing hears them
   };
   document.addEventListener("load", (event) => event.target.matches?.("iframe[data-viewer]") && alone(event.target), true);
 
@@ -127,10 +133,11 @@ globalThis.hypojaxApp = (() => {
     const part = element.closest("[id]");
     triggers.set(part?.id, trigger);
     const sender = (files) => send(element, files, trigger);
+    let sorted = null;
     element.addEventListener("click", (event) => {
       const button = event.target.closest("button, a");
       if (!button) return;
-      if (button.dataset.sort !== undefined) sort(button);
+      if (button.dataset.sort !== undefined) sorted = sort(button);
       else if (button.dataset.outlines !== undefined) outlines(button);
       else if (button.dataset.cohort) point("cohort", "cohort", button.dataset.cohort);
       else if (button.dataset.language) choose(button.dataset.language);
@@ -167,7 +174,11 @@ globalThis.hypojaxApp = (() => {
       if (!last.act || document.activeElement !== document.body) return;
       [...element.querySelectorAll("button[data-act]")].find((button) => button.dataset.act === last.act && button.dataset.id === last.id)?.focus();
     };
-    watch("value", () => { announce(element); speak(); focus(); });
+    const again = () => {
+      const table = element.querySelector("table.sorted");
+      if (table && sorted) order(table, sorted.column, sorted.down);
+    };
+    watch("value", () => { again(); announce(element); speak(); focus(); });
     speak();
   };
   return { connect };
