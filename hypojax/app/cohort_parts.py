@@ -16,6 +16,7 @@ from hypojax.app.cohort_filter import UNKNOWN, CohortFilter, Mask
 from hypojax.app.cohort_numbers import GroupRow, ScanCounts, Spread, scan_counts
 from hypojax.app.cohort_rating import ratings_of
 from hypojax.app.cohort_view import CohortView
+from hypojax.app.scan_result import doubt_in_words
 from hypojax.app.shown_html import list_html, number_text, sentences_html, table_html
 from hypojax.app.words import Words
 from hypojax.reporting.plot_columns import OTHERS
@@ -98,11 +99,17 @@ def doubtful_html(view: CohortView, keep: Mask, rated: pd.Series, say: CohortWor
     found = [scan for scan in view.order if scan in shown and view.doubts.get(scan)]
     if not found:
         return sentences_html([say("no_doubts")])
-    rows = [(page_link(view, scan), Markup("<br>").join(view.doubts[scan][:REASONS]), _rating(rated[scan], say)) for scan in found[:LISTED]]
+    rows = [(page_link(view, scan), _reasons(view.doubts[scan][:REASONS], say), _rating(rated[scan], say)) for scan in found[:LISTED]]
     said = say("doubtful", n=say.number(len(found)), listed=say.number(min(LISTED, len(found))))
     return sentences_html([said]) + table_html(
         say("doubtful_table"), [say("scan"), say("why"), say("rating")], rows, name="cohort-doubtful"
     )
+
+
+def _reasons(doubts: Sequence[str], say: CohortWords) -> Markup:
+    """Why to look at a scan, each reason on a line of its own and in the language that there are words for."""
+    told = (doubt_in_words(say.words, say.language, sentence) for sentence in doubts)
+    return Markup("<br>").join(Markup('<span lang="{}">{}</span>').format(spoken, sentence) for sentence, spoken in told)
 
 
 def page_link(view: CohortView, scan: str) -> Markup | str:

@@ -94,11 +94,16 @@ def status_html(words: Words, language: str, jobs: Sequence[ScanJob], job: ScanJ
         "said": state_text(words, language, job) if job else "",
         "step": "",
         "open": bool(job and is_open(job)),
-        "read": [(f"one_scan.{name}", job.read[name]) for name in READ if job.read.get(name)] if job else [],
+        "read": [(f"one_scan.{name}", _read(job, name, language)) for name in READ if job.read.get(name)] if job else [],
     }
     if job and job.state == "failed":
         values["step"] = words.text("one_scan.step", language, step=failure_text(words, language, job.reason).step)
     return page_part("status.html", words, language, values)
+
+
+def _read(job: ScanJob, name: str, language: str) -> str:
+    """What was read of a file; sizes with the decimal sign of the language."""
+    return job.read[name].replace(".", ",") if name == "voxel_size_mm" and language == "de" else job.read[name]
 
 
 def status_key(job: ScanJob | None, language: str, jobs: Sequence[ScanJob], notice: str = "") -> str:

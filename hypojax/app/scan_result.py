@@ -8,11 +8,12 @@ from markupsafe import Markup
 
 from hypojax.app.page_parts import page_part
 from hypojax.app.section_view import sections_html
-from hypojax.app.words import Words
+from hypojax.app.words import USUAL, Words
 from hypojax.reporting.doubts import flag_in_words
 from hypojax.reporting.quality_words import MEASURES
 from hypojax.reporting.reason_words import GAPS
 from hypojax.schema import SUBUNITS
+from hypojax.volumes.flags import FLAGS
 
 if TYPE_CHECKING:
     from hypojax.app.scan_job import ScanJob
@@ -23,6 +24,9 @@ FILES: Final = (("labels", "labels.nii.gz"), ("intracranial", "intracranial.nii.
 
 GAP_CODES: Final = {gap.words: reason for reason, gap in GAPS.items()}
 """Why a volume is missing: words of the report → reason."""
+
+SAID: Final = {flag: flag_in_words(flag) for flag in FLAGS}
+"""Flag → how a sentence of a report about it begins."""
 
 WHOLES: Final = (("regions.icv", "icv"), ("regions.both", "hypothalamus"))
 """Lines without sides: words, and region."""
@@ -50,12 +54,14 @@ def result_html(
     -------
     HTML.
     """
+    known, rest = doubt_texts(words, language, summary)
     values = {
         "job": job,
         "sections": Markup(sections_html(words, language, sections)),  # noqa: S704 - made by a template that escapes
         "volumes": volume_lines(words, language, summary.get("volumes", ())),
         "norms": summary.get("norms", ""),
-        "doubts": doubt_texts(words, language, summary),
+        "doubts": known + rest if language == USUAL else known,
+        "remarks": [] if language == USUAL else rest,
         "quality": quality_lines(words, language, summary.get("quality", ())),
         "files": FILES,
     }
@@ -78,13 +84,27 @@ def volume_lines(words: Words, language: str, volumes: Sequence[Mapping[str, Any
     ]
 
 
-def doubt_texts(words: Words, language: str, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Why to look at a scan: sentences, and the language of each. Those of flags are plain words in all languages, the others English."""
+def doubt_texts(words: Words, language: str, summary: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Why to look at a scan: what flags say, in plain words of the language, and what the program says besides, in English."""
     doubts = [str(one) for one in summary.get("doubts", ())]
     flags = [str(one["flag"]).replace(" ", "_") for one in summary.get("flags", ())]
-    known = [flag for flag in flags if f"flags.{flag}" in words.texts("en")]
-    rest = [sentence for sentence in doubts if not any(sentence.startswith(flag_in_words(flag)) for flag in known)]
-    return [(words.text(f"flags.{flag}", language), language) for flag in known] + [(sentence, "en") for sentence in rest]
+    known = [words.text(f"flags.{flag}", language) for flag in flags if f"flags.{flag}" in words.texts("en")]
+    return known, [sentence for sentence in doubts if not flag_of(sentence)]
+
+
+def flag_of(sentence: str) -> str:
+    """The flag that a doubt of a report comes from; empty where it comes from something else.
+
+    >>> flag_of("a voxel edge is longer than 2.0 mm: here 3 mm"), flag_of("unlike the others")
+    ('thick_voxels', '')
+    """
+    return next((flag for flag, begun in SAID.items() if sentence.startswith(begun)), "")
+
+
+def doubt_in_words(words: Words, language: str, sentence: str) -> tuple[str, str]:
+    """A doubt of a report in a language, and the language that it is in then: English where there are no words for it."""
+    flag = flag_of(sentence) if language != USUAL else ""
+    return (words.text(f"flags.{flag}", language), language) if flag else (sentence, USUAL)
 
 
 def quality_lines(words: Words, language: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from hypojax.app.many_scans_table import many_html, many_key, progress_text, vol
 from hypojax.app.one_scan_tab import nothing_shown, one_action, one_view
 from hypojax.app.page_parts import pointed
 from hypojax.app.scan_job import ScanJob, State
-from hypojax.app.scan_result import doubt_texts, quality_lines, result_html, volume_lines
+from hypojax.app.scan_result import doubt_in_words, doubt_texts, flag_of, quality_lines, result_html, volume_lines
 from hypojax.app.scan_upload import drop_html, sent_files, sent_id
 from hypojax.app.section_view import sections_html
 from hypojax.app.segment_call import segmented
@@ -22,6 +22,7 @@ from hypojax.app.words import Words
 from hypojax.reason import Reason, RunError
 from hypojax.reporting.doubts import flag_in_words
 from hypojax.reporting.section_pictures import SectionPicture
+from hypojax.volumes.flags import FLAGS
 
 WORDS = Words()
 ID = "0123456789abcdef" * 2
@@ -145,8 +146,27 @@ def test_volumes_have_their_share_of_the_head_and_missing_ones_a_reason() -> Non
 
 
 def test_doubts_are_those_of_the_report_in_plain_words_where_a_flag_says_them() -> None:
-    assert doubt_texts(WORDS, "en", SUMMARY) == [("There is little contrast near the hypothalamus.", "en"), ("unlike the others", "en")]
-    assert doubt_texts(WORDS, "de", SUMMARY) == [("Nahe dem Hypothalamus ist wenig Kontrast.", "de"), ("unlike the others", "en")]
+    assert doubt_texts(WORDS, "en", SUMMARY) == (["There is little contrast near the hypothalamus."], ["unlike the others"])
+    assert doubt_texts(WORDS, "de", SUMMARY) == (["In der Nähe des Hypothalamus ist wenig Kontrast."], ["unlike the others"])
+    german = result_html(WORDS, "de", JOB, SUMMARY, {})
+    assert f'<p>{WORDS.text("quality.english", "de")}</p><ul lang="en"><li>unlike the others</li></ul>' in german
+    assert WORDS.text("quality.english", "en") not in result_html(WORDS, "en", JOB, SUMMARY, {})
+
+
+def test_a_doubt_of_a_report_keeps_its_numbers_in_english_and_has_words_of_its_own_in_other_languages() -> None:
+    said = f"{flag_in_words('unusual_icv')}: here 2,293 mL"
+    assert doubt_in_words(WORDS, "en", said) == (said, "en")
+    assert doubt_in_words(WORDS, "de", said) == (WORDS.text("flags.unusual_icv", "de"), "de")
+    assert doubt_in_words(WORDS, "de", "unlike the others") == ("unlike the others", "en")
+    assert all(flag_of(f"{flag_in_words(flag)}: here 1") == flag for flag in FLAGS)
+
+
+def test_sizes_have_the_decimal_sign_of_the_language() -> None:
+    job = replace(JOB, state="measuring", read={"voxel_size_mm": "1 × 1.333 × 1.333", "format": "NIfTI"})
+    assert ["1 × 1.333 × 1.333" in status_html(WORDS, "en", [job], job), "1 × 1,333 × 1,333" in status_html(WORDS, "de", [job], job)] == [
+        True,
+        True,
+    ]
 
 
 def test_quality_is_said_in_the_language_and_unknown_measures_are_left_out() -> None:

@@ -32,6 +32,22 @@ DARK = 8
 """Grey value below which a pixel of the viewer is black."""
 
 
+MOST_STOPS = 150
+"""Times that Tab is pressed for one thing: a page has some sixty places to stop at."""
+
+FOCUS = """(wanted) => {
+    let found = document.activeElement;
+    while (found?.tagName === "IFRAME") found = found.contentDocument?.activeElement;
+    const page = found?.ownerDocument.body;
+    if (!found || found === page) return {what: "nothing", wanted: false, seen: true};
+    const paper = getComputedStyle(page).backgroundColor;
+    const edges = [found, found.closest("label")].filter(Boolean).map(getComputedStyle);
+    const seen = edges.some(edge => edge.outlineStyle === "solid" && parseFloat(edge.outlineWidth) >= 2 && edge.outlineColor !== paper);
+    return {what: found.outerHTML.slice(0, 100), wanted: found.matches(wanted), seen};
+}"""
+"""What has the keyboard, in frames too: whether it is what is wanted, and whether an edge shows it."""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     with running_app(tmp_path_factory.mktemp("app"), weights=WEIGHTS) as found:
@@ -144,6 +160,57 @@ def test_of_twenty_files_at_once_none_is_lost_and_a_series_gives_the_numbers_of_
     assert float(own["volume_mm3"].sel(region="hypothalamus").item()) in whole.tolist()
     page.click("[data-cohort]")
     page.locator("#cohort-shown").get_by_text(f"of {len(whole)}").first.wait_for()
+
+
+def test_all_can_be_done_by_the_keyboard_alone_and_it_is_always_seen_where_it_is(page: "Page", server: AppServer) -> None:
+    page.set_default_timeout(PATIENCE)
+    page.goto(server.url)
+    page.wait_for_selector("#one-drop .target")
+    tab_to(page, "[data-act=sample]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-result]")
+    page.wait_for_selector("iframe.viewer.ready")
+    tab_to(page, ".coronal [data-slider]")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector('.coronal [data-slider][aria-valuetext="1 mm in front of the middle"]')
+    tab_to(page, 'a[href$="volumes.tsv"]')
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert "hypothalamus" in Path(download.value.path()).read_text()
+    frame = page.frame_locator("iframe.viewer")
+    tab_to(page, "#canvas")
+    frame.locator("#viewer[data-ready=true]").wait_for()  # it is in sight
+    here = frame.locator("#here").inner_text()
+    page.keyboard.press("ArrowLeft")
+    frame.locator("#here").get_by_text(here.split("\n")[-1], exact=True).wait_for(state="hidden")
+
+    tab_to(page, "#tab-cohort-button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#cohort-numbers")  # that of the visit, the only one
+    tab_to(page, "#cohort-pick input")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#cohort-page iframe")
+    tab_to(page, "#cohort-rating input")
+    page.keyboard.press("Space")
+    tab_to(page, "#cohort-save")
+    page.keyboard.press("Enter")
+    page.locator("#cohort-said").get_by_text("saved").wait_for()
+    (ratings,) = server.folder.rglob("qc.tsv")
+    assert "accept" in ratings.read_text()
+
+
+def tab_to(page: "Page", wanted: str) -> None:
+    """Press Tab until something has the keyboard; whatever has it on the way can be seen to have it."""
+    seen = []
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        found = page.evaluate(FOCUS, wanted)
+        assert found["seen"], found
+        if found["wanted"]:
+            return
+        seen.append(found["what"])
+    raise AssertionError(f"{wanted} is not among {seen}")
 
 
 def run_into(out: Path, scan: Path) -> Path:

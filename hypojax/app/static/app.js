@@ -107,7 +107,7 @@ globalThis.hypojaxApp = (() => {
   };
 
   // The viewer of the scan's own page: nothing else of it is shown here.
-  const ALONE = `.top, .bottom, .pager, .kicker, h1, main > :not([aria-labelledby=viewer-title]), #viewer-title { display: none !important; }
+  const ALONE = `.skip, .top, .bottom, .pager, .kicker, h1, main > :not([aria-labelledby=viewer-title]), #viewer-title { display: none !important; }
     body { padding: 0 !important; max-width: none !important; } main > section { margin: 0 !important; }`;
   const alone = (frame) => {
     const page = frame.contentDocument;
@@ -121,6 +121,11 @@ globalThis.hypojaxApp = (() => {
     frame.classList.add("ready"); // seen only now: before, other parts stand where its buttons will be, and nothing hears them
   };
   document.addEventListener("load", (event) => event.target.matches?.("iframe[data-viewer]") && alone(event.target), true);
+
+  // Gradio's lists of options scroll, so that browsers stop at them although they close then: the keyboard would be nowhere.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Tab") document.querySelectorAll("ul.options").forEach((list) => { list.tabIndex = -1; });
+  }, true);
 
   const tab = (name) => document.getElementById(`tab-${name}-button`)?.click();
   // What a tab shows that is about to open: said in a cookie, since parts of a tab that is not open hear nothing.
