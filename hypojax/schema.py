@@ -123,7 +123,7 @@ TABLE: Final = (
     Variable("matrix", ("scan", "axis"), "float64", "1", "Voxels along each stored axis"),
     Variable("box_affine", ("scan", "world", "voxel"), "float64", "mm", "Voxel-to-world matrix (RAS+) of the 1 mm box: of posterior and image"),
     Variable("head_affine", ("scan", "world", "voxel"), "float64", "mm", "Voxel-to-world matrix (RAS+) of the 2 mm head grid: of head"),
-    Variable("path", SCAN, "str", "", "Input file as given"),
+    Variable("path", SCAN, "str", "", "Input file as given; in volumes.tsv, volumes.parquet and on pages only from the folder of its subject on, or its name"),
     Variable("voxels_checksum", SCAN, "str", "", "Checksum of shape and scaled voxels, whatever the file's format, type or header: equal where the voxels are"),
     Variable("duplicate_of", SCAN, "str", "", "First scan, in order of ids, with the same voxels; empty for that one, and where no other scan has them"),
     Variable("seconds", SCAN, "float64", "s", "Time this scan took, decode to volumes"),

@@ -1,9 +1,11 @@
 """Recipes: the committed ones are what the example makes, and none of them is open to everybody."""
 
+import json
 import re
 import shlex
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -67,7 +69,7 @@ def test_nothing_listens_to_everybody_without_tls(config: Callable[[], ClusterCo
 def test_compiled_code_lies_where_nobody_else_may_write(config: Callable[[], ClusterConfig], tmp_path: Path) -> None:
     """Every script that computes makes the folder its own; pods run the image's entry, which does the same."""
     files = recipes(config())
-    for name in ("local.sh", "cuda.sh", "slurm/array.sh", "image/Dockerfile", "image/apptainer.def"):
+    for name in ("local.sh", "cuda.sh", "slurm/array.sh", "image/Dockerfile", "image/apptainer.def", "image/bids.def"):
         assert all(line in files[name] for line in CACHE_LINES), name
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     (tmp_path / ".cache" / "hypojax" / "jax").mkdir(parents=True, mode=0o777)
@@ -112,6 +114,26 @@ def test_the_image_installs_what_is_pinned_and_runs_without_rights() -> None:
     final = text.rpartition("\nFROM ")[2]
     assert re.search(r"^USER \d{4,}:\d{4,}$", final, re.MULTILINE)
     assert final.index("USER") < final.index("ENTRYPOINT")
+
+
+def test_an_image_runs_as_a_bids_app_for_any_user_without_a_home(tmp_path: Path) -> None:
+    """The lines that the image starts with, as a user who owns nothing in it; then the verb that it names."""
+    files = recipes(example())
+    text, definition = files["image/bids.Dockerfile"], files["image/bids.def"]
+    assert f"FROM {example().image.name}\n" in text
+    assert "From: hypojax.sif\n" in definition
+    assert "apptainer build hypojax.sif " in files["image/apptainer.def"]
+    entry = json.loads(re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)[0])
+    assert entry == ["start", "hypojax", "bids"]
+    assert "/usr/local/bin/start" in files["image/Dockerfile"]
+    assert 'exec hypojax bids "$@"' in definition
+    told = dict(pair.split("=") for pair in re.findall(r"^ENV (.*)$", text, re.MULTILINE)[0].split())
+    moved = {name: value.replace("/tmp", str(tmp_path)) for name, value in told.items()}  # noqa: S108 - as the image says
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **moved}
+    command = "\n".join([*CACHE_LINES, 'exec hypojax bids "$@"'])
+    done = subprocess.run(["bash", "-c", command, "start", "--version"], env=environment, cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout.decode().startswith("hypojax ")
+    assert (tmp_path / "hypojax-cache" / "hypojax" / "jax").is_dir()
 
 
 @pytest.mark.parametrize(

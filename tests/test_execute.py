@@ -374,8 +374,11 @@ def test_sources_are_roots_of_datasets(tmp_path: Path) -> None:
     folder = bids(tmp_path / "in")
     write_phantom(tmp_path / "loose" / "one.nii.gz")
     execute.run([folder, tmp_path / "loose"], out=tmp_path / "out", segmenter=StandIn())
+    execute.run(folder, out=folder / "derivatives" / "own", segmenter=StandIn())
+    inside = json.loads((folder / "derivatives" / "own" / "derivatives" / "dataset_description.json").read_text())
+    assert inside["SourceDatasets"] == [{"URL": "../../.."}]
     description = json.loads((tmp_path / "out" / "derivatives" / "dataset_description.json").read_text())
-    assert description["SourceDatasets"] == [{"URL": place.as_uri()} for place in (folder, tmp_path / "loose")]
+    assert "SourceDatasets" not in description  # where they lie on this machine is nobody's business
     assert source_datasets([str(folder / f"sub-{n}" / "anat" / "x.nii") for n in range(50)]) == [str(folder)]
 
 

@@ -73,6 +73,8 @@ def parse(arguments: list[str]) -> Verb:
     if os.environ.get("NO_COLOR"):
         tyro._experimental_options["ansi_codes"] = False  # tyro does not look at the variable itself
     name = arguments[0] if arguments else ""
+    if arguments[1:] in (["--version"], ["-V"], ["-v"]):  # as BIDS-Apps are asked: docker run IMAGE --version
+        name = "--version"
     if name in VERBS:
         return tyro.cli(VERBS[name], args=arguments[1:], prog=f"hypojax {name}")
     if name in ("--version", "-V"):

@@ -32,7 +32,7 @@ class BidsVerb(Verb):
     $ hypojax bids bids/ out/ participant                               # everybody
     $ hypojax bids bids/ out/ participant --participant-label 01 02     # or sub-01 sub-02; the others in calls of their own
     $ hypojax bids bids/ out/ participant --participant-label 01 --session-label baseline --n-cpus 4
-    $ hypojax bids bids/ out/ group --group-column diagnosis            # tables, study of diagnosis, report
+    $ hypojax bids bids/ out/ group --group-column diagnosis --cases AD # tables, study of diagnosis, report
 
     Every T1w image has a row of its own, also where a session has several. OUT/derivatives has the label maps. Options may be spelt with
     underscores, too (--participant_label, --n_cpus).
@@ -53,6 +53,8 @@ class BidsVerb(Verb):
     """Labels of the sessions to measure, with or without ses-. Default: all."""
     group_column: str = ""
     """With group: column of participants.tsv whose groups are compared, as `hypojax study --group` does."""
+    cases: tuple[str, ...] = ()
+    """With --group-column: the group, or groups, to compare with the others, where the names do not tell which are the controls."""
     skip_bids_validation: Annotated[FlagCreatePairsOff[bool], arg(aliases=("--skip-bids-validator",))] = False
     """Do not check whether INPUT is valid BIDS."""
     n_cpus: int | None = None
@@ -107,7 +109,7 @@ class BidsVerb(Verb):
         from hypojax.study.study_settings import StudySettings
 
         try:
-            found = write_study(str(self.out), settings=StudySettings(group=self.group_column), callback=screen.say)
+            found = write_study(str(self.out), settings=StudySettings(group=self.group_column, cases=self.cases), callback=screen.say)
         except RunError as error:
             screen.error(str(error))
             return False

@@ -40,18 +40,19 @@ MADE: Final = "Segments the hypothalamus and the intracranial volume of T1-weigh
 
 README: Final = """# Hypothalamus and intracranial volume
 
-Made by hypojax from T1-weighted MRI scans (`DatasetLinks` of `dataset_description.json` says where they lie). Each scan has a label map of
-the hypothalamus, `*_space-orig_seg-hypothalamus_dseg.nii.gz`, whose values `dseg.tsv` names, and a mask of the intracranial volume,
+Made by hypojax from T1-weighted MRI scans. Each scan has a label map of the hypothalamus,
+`*_space-orig_seg-hypothalamus_dseg.nii.gz`, whose values `dseg.tsv` names, and a mask of the intracranial volume,
 `*_space-orig_label-ICV_mask.nii.gz`, both on the voxels of the scan; `dseg.json` and `mask.json` describe all label maps and masks.
 Where the intracranial volume cannot be known (the skull was removed, the head is cut off) there is no mask.
 The voxels of a structure times their volume are its volume in the table, up to one voxel.
 
-The table of the cohort, `../volumes.tsv`, has for each scan the file that its maps were made from (column `path`) and the volumes in mm^3.
-A scan that failed has no files here, and the table says why.
+The table of the cohort, `../volumes.tsv`, has for each scan the file that its maps were made from (column `path`, from the folder of the
+subject on) and the volumes in mm^3. A scan that failed has no files here, and the table says why. Nothing here says where on a computer
+the scans lie.
 """
 """What the folder says of itself."""
 
-ENTITIES: Final = ("ses", "task", "acq", "ce", "rec", "run", "echo", "part")
+ENTITIES: Final = ("ses", "task", "acq", "ce", "rec", "run", "echo", "inv", "part")
 """Entities that a source name may carry besides ``sub``, in the order BIDS wants them."""
 
 COLORS: Final = ("#E6194B", "#F58231", "#FFE119", "#3CB44B", "#4363D8")
@@ -126,18 +127,18 @@ def write_dataset(root: Location, *, version: str, sources: Mapping[str, str], a
     version
         Version of hypojax.
     sources
-        Datasets that the scans came from: the name of each, and its address.
+        Datasets that the scans came from: the name of each, and its address where that may be told.
     authors
         Of these datasets, where they name any.
     """
+    links = {visible(name): visible(address) for name, address in sources.items()}
     description: dict[str, object] = {
         "Name": "hypojax: hypothalamus and intracranial volume",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         **({"Authors": [*authors]} if authors else {}),
         "GeneratedBy": [{"Name": "hypojax", "Version": version, "Description": MADE}],
-        "SourceDatasets": [{"URL": visible(address)} for address in sources.values()],
-        "DatasetLinks": {visible(name): visible(address) for name, address in sources.items()},
+        **({"SourceDatasets": [_source(address) for address in links.values()], "DatasetLinks": links} if links else {}),
     }
     rows = [f"{value}\t{name}\t{_abbreviation(name)}\t{COLORS[(value - 1) % len(COLORS)]}" for value, name in LABELS.items()]
     place(root / "dataset_description.json", _json(description))
@@ -146,7 +147,7 @@ def write_dataset(root: Location, *, version: str, sources: Mapping[str, str], a
     if not (root / "mask.json").is_file():  # an earlier version wrote a sidecar for each image
         _remove_sidecars(root)
     for name, content in SIDECARS.items():
-        place(root / name, _json({**content, "Sources": [f"bids:{visible(dataset)}:" for dataset in sources]}))
+        place(root / name, _json({**content, **({"Sources": [f"bids:{dataset}:" for dataset in links]} if links else {})}))
 
 
 def write_scan(root: Location, *, scan: str, maps: ScanMaps) -> dict[str, str]:
@@ -193,6 +194,15 @@ def remove_scan(root: Location, *, scan: str) -> None:
     """
     for end in (DSEG, MASK):
         remove(root / f"{scan_stem(scan)}{end}.nii.gz")
+
+
+def _source(address: str) -> dict[str, str]:
+    """A dataset as BIDS names it.
+
+    >>> _source("doi:10.18112/openneuro.ds000011.v1.0.0")
+    {'DOI': 'doi:10.18112/openneuro.ds000011.v1.0.0'}
+    """
+    return {"DOI" if address.startswith("doi:") else "URL": address}
 
 
 def _remove_sidecars(root: Location) -> None:

@@ -1,9 +1,11 @@
 """What is exported of a cohort: one row a scan and region as TSV and Parquet, and a summary in a few numbers."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,8 @@ from hypojax.storage import Location, place
 from hypojax.tables.writer import tsv
 
 PARQUET, TSV = "volumes.parquet", "volumes.tsv"
+SENTENCES: Final = ("message", "notes")
+"""Columns whose text may name the file of the scan."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,10 @@ def tidy(dataset: xr.Dataset) -> pd.DataFrame:
     """One row a scan and region: id, participants columns, region, volumes, status and reasons, flags, quality.
 
     Columns on ``axis`` become one a stored axis (``voxel_size_mm_i``), those on ``direction`` one an axis of the world
-    (``tilt_deg_right``), flags one text. Text that is empty stays empty.
+    (``tilt_deg_right``), flags one text. Text that is empty stays empty. Of the place of a file only what `inside_dataset` gives is there,
+    since tables are passed on.
     """
+    dataset = without_places(dataset)
     asked = [variable for variable in TABLE if variable.name in dataset and variable is not FLAGGED]
     regional, single = ([v.name for v in asked if v.dims[1:] == dims] for dims in (("region",), ()))
     columns = people(dataset)
@@ -92,6 +98,41 @@ def tidy(dataset: xr.Dataset) -> pd.DataFrame:
     frame[texts] = frame[texts].fillna("").astype("str")  # whatever array type the text came in; missing where sites were joined
     lead = ["scan", DATASET.name, *columns, "region", *regional, "status", "reason", FLAG_TEXT.name]
     return frame[[*lead, *(column for column in frame.columns if column not in lead)]]
+
+
+def inside_dataset(path: str) -> str:
+    """What of the path of a scan may be passed on: from the folder of its subject on, or the name of its file; never a folder above.
+
+    >>> inside_dataset("/home/ann/dementia/bids/sub-01/anat/sub-01_T1w.nii.gz"), inside_dataset("/home/ann/T1.nii")
+    ('sub-01/anat/sub-01_T1w.nii.gz', 'T1.nii')
+    """
+    parts = re.split(r"[/\\]", path.rstrip("/\\"))
+    first = next((number for number, part in enumerate(parts) if part.startswith("sub-")), len(parts) - 1)
+    return "/".join(parts[first:])
+
+
+def without_places(dataset: xr.Dataset) -> xr.Dataset:
+    """The table without the folders that scans lie in, in paths and in sentences, as tables and pages show it."""
+    places = [str(place) for place in dataset["path"].values]
+    texts = {
+        name: [
+            without_place(text, place) if isinstance(text, str) else text for text, place in zip(dataset[name].values, places, strict=True)
+        ]
+        for name in SENTENCES
+        if name in dataset
+    }
+    texts["path"] = [inside_dataset(place) for place in places]
+    return dataset.assign({name: dataset[name].copy(data=np.array(values, object)) for name, values in texts.items()})
+
+
+def without_place(text: str, path: str) -> str:
+    """A sentence on a scan without the folders that its file lies in.
+
+    >>> without_place("cannot read /home/ann/T1.nii: no such file", "/home/ann/T1.nii")
+    'cannot read T1.nii: no such file'
+    """
+    folder = path[: len(path.rstrip("/\\")) - len(inside_dataset(path))]
+    return text.replace(folder, "") if len(folder) > 1 else text
 
 
 def exported(dataset: xr.Dataset) -> dict[str, bytes]:

@@ -119,13 +119,40 @@ def source_datasets(paths: Iterable[str]) -> list[str]:
     return sorted({str(_root(folder)) for folder in {locate(path).parent for path in paths}})
 
 
-def dataset_links(roots: Iterable[str]) -> dict[str, str]:
-    """Name in BIDS URIs → where the dataset lies, as a URI.
+def dataset_links(roots: Iterable[str], *, seen_from: Location) -> dict[str, str]:
+    """Name in BIDS URIs → where the dataset is found, as a URI: its DOI, its address in a bucket, or the way up to it from a folder in it.
 
-    >>> dataset_links(["s3://bucket/my bids"])
+    One that has no DOI and lies elsewhere on this machine is left out: derivatives are passed on, and its path is nobody's business.
+
+    Parameters
+    ----------
+    roots
+        Of the datasets.
+    seen_from
+        The folder that the addresses are written into.
+
+    Examples
+    --------
+    >>> dataset_links(["s3://bucket/my bids", "/home/ann/study"], seen_from=Path("out/derivatives"))
     {'my-bids-075c4c': 's3://bucket/my%20bids'}
     """
-    return {_name(root): uri(root) for root in map(locate, roots)}
+    return {_name(root): address for root in map(locate, roots) if (address := _address(root, seen_from))}
+
+
+def _address(root: Location, seen_from: Location) -> str:
+    """Where a dataset is found; empty where only its path would say so."""
+    if remote(root):
+        return uri(root)
+    try:
+        doi = str(json.loads((root / DATASET[0]).read_text(encoding="utf-8"))["DatasetDOI"])
+    except (OSError, ValueError, KeyError, TypeError):
+        doi = ""
+    if doi:
+        return f"doi:{doi.removeprefix('doi:').removeprefix('https://doi.org/')}"
+    if not any((root / name).is_file() for name in DATASET):  # a folder of loose scans, whose name may tell whose they are
+        return ""
+    way = absolute(seen_from)
+    return "/".join([".."] * (len(way.parts) - len(absolute(root).parts))) if absolute(root) in way.parents else ""
 
 
 def authors(roots: Iterable[str]) -> list[str]:
@@ -161,7 +188,7 @@ def describe_derivatives(store: CohortStore, out: Location) -> None:
     """Write what describes the derivatives folder."""
     sources = source_datasets([entry["path"] for entry in store.scans])
     root, version = out / DERIVATIVES, metadata.version("hypojax")
-    derivatives.write_dataset(root, version=version, sources=dataset_links(sources), authors=authors(sources))
+    derivatives.write_dataset(root, version=version, sources=dataset_links(sources, seen_from=root), authors=authors(sources))
 
 
 def concluded(store: CohortStore, *, out: Location, start: float) -> Outcome:

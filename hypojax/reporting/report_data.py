@@ -110,6 +110,7 @@ def report_data(
     records: Mapping[str, str] | None = None,
 ) -> ReportData:
     """The same from a cohort in memory; parameters and errors as `read_report_data`."""
+    from hypojax.cohort import without_places
     from hypojax.reporting.doubts import doubt_order, find_doubts
 
     people, said = people_shown(cohort, settings)
@@ -122,6 +123,8 @@ def report_data(
         ratings = share_ratings(ratings, {scan: new[number] for scan, number in own.items()})
         records = {new[own[scan]]: found for scan, found in (records or {}).items()}
         people, notes, said = people.set_axis(pd.Index(new, name="scan"), axis="index"), [], []
+    else:
+        cohort = without_places(cohort)
     doubts = find_doubts(cohort)
     order = doubt_order(cohort, doubts)
     chosen = scans_with_page(cohort, doubts, settings.scans)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import yaml
 
+from hypojax.execute.deploy.bids_image import bids_images
 from hypojax.execute.deploy.cluster_config import ClusterConfig
 from hypojax.execute.deploy.manifests import (
     USER,
@@ -130,10 +131,10 @@ def recipes(config: ClusterConfig) -> dict[str, str]:
     Examples
     --------
     >>> sorted(recipes(ClusterConfig(inputs=("bids",), out="out")))
-    ['cuda.sh', 'image/Dockerfile', 'image/apptainer.def', 'local.sh']
+    ['cuda.sh', 'image/Dockerfile', 'image/apptainer.def', 'image/bids.Dockerfile', 'image/bids.def', 'local.sh']
     """
     files = {"local.sh": local_script(config), "cuda.sh": cuda_script(config)}
-    files |= {"image/Dockerfile": dockerfile(config), "image/apptainer.def": apptainer_definition(config)}
+    files |= {"image/Dockerfile": dockerfile(config), "image/apptainer.def": apptainer_definition(config), **bids_images(config)}
     if config.slurm:
         files |= {
             "slurm/array.sh": array_script(config),
