@@ -35,6 +35,7 @@ class Reason(StrEnum):
     NO_FINITE_VOXELS = "no_finite_voxels"
     INVERTED = "inverted"
     LABEL_MAP = "label_map"
+    NOT_T1W = "not_t1w"
     # The segmentation found nothing it can stand for.
     NO_HYPOTHALAMUS = "no_hypothalamus"
     NO_BRAIN = "no_brain"

@@ -110,6 +110,7 @@ TABLE: Final = (
     Variable("quality_asymmetry", SCAN, "float64", "1", "(left - right) / (left + right) of the soft hypothalamus volumes"),
     Variable("quality_contrast", SCAN, "float64", "1", "Robust range of the normalised intensities within 20 mm of the hypothalamus"),
     Variable("quality_noise", SCAN, "float64", "1", "Noise standard deviation near the hypothalamus over the standard deviation of the tissue of the head (after Immerkaer 1996)"),
+    Variable("t1w_probability", SCAN, "float64", "1", "Probability that the scan is a T1-weighted image of a head, by how bright its tissues are, 0 to 1; missing where the network does not know the template"),
     Variable("extracranial_signal", SCAN, "float64", "1", "Share of voxels 6 to 14 mm outside the intracranial mask, above its centre, that are brighter than background"),
     Variable("icv_cut_off", SCAN, "float64", "1", "Share of the intracranial surface that lies on the border of the field of view"),
     Variable("brain_mask_mm3", SCAN, "float64", "mm3", "Volume of what a skull-stripped scan keeps, all voxels but the one value written round it: a proxy of head size, not an intracranial volume; missing for whole heads"),

@@ -14,7 +14,7 @@ from test_pipeline import Drawn
 
 import hypojax
 from hypojax.cohort import open_cohort
-from hypojax.execute import ingest, run
+from hypojax.execute import ingest, measured, run
 from hypojax.execute.blocks import IN_HAND, measure_cohort, preprocess_cohort, segment_cohort
 from hypojax.preprocessing.foreground import Prepared
 from hypojax.scans import write_nifti
@@ -24,7 +24,14 @@ from pipelines.segment_cohort import main as pipeline
 
 SAME = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3", "missing_reason", "status", "reason", "message", "quality_score",
         "quality_location", "icv_cut_off", "flagged", "voxels_checksum", "duplicate_of", "path",
-        "tilt_deg", "shift_mm", "head_scale", "pose_residual_mm", "brain_extraction_mm3")  # fmt: skip
+        "tilt_deg", "shift_mm", "head_scale", "pose_residual_mm", "brain_extraction_mm3",
+        "t1w_probability")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def every_scan_is_t1w(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phantom's ellipsoids are no brain, however bright: here they count as one."""
+    monkeypatch.setattr(measured, "t1w_probability", lambda *_, **__: 0.8)
 
 
 class Posed(Drawn):

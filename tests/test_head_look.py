@@ -9,6 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from standin import coverage_of
 
+from hypojax.execute import measured as measuring
 from hypojax.execute.measured import full_row, measure_scan
 from hypojax.grid import ASR, NOD, Affine, Grid, centred_grid, directions, resample, to_world
 from hypojax.phantom import Phantom, render
@@ -27,6 +28,12 @@ POSES = [
     ((10.0, -20.0, 45.0), (-10.0, 30.0, -30.0)),
 ]
 """Turns (degrees) and shifts (mm)."""
+
+
+@pytest.fixture(autouse=True)
+def every_scan_is_t1w(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phantom's ellipsoids are no brain, however bright: here they count as one."""
+    monkeypatch.setattr(measuring, "t1w_probability", lambda *_, **__: 0.8)
 
 
 def straight(shape: tuple[int, int, int], size: float) -> Affine:

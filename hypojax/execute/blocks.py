@@ -81,7 +81,7 @@ SIZES: Final = {
 """Length of every dimension of a block but ``scan``; an ensemble has ten views (five networks, each in the box and its mirror image)."""
 
 OF_SCAN: Final = {
-    "extracranial_signal", "icv_cut_off", "brain_mask_mm3", "brain_extraction_mm3", "head_scale", "pose_residual_mm",
+    "extracranial_signal", "icv_cut_off", "brain_mask_mm3", "brain_extraction_mm3", "head_scale", "pose_residual_mm", "t1w_probability",
 }  # fmt: skip
 QUALITY: Final = tuple(v for v in TABLE if v.name.startswith("quality_") or v.name in OF_SCAN or v.dims == SCAN_DIRECTION)
 REGIONAL: Final = tuple(variable for variable in TABLE if variable.dims == SCAN_REGION)

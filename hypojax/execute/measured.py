@@ -15,6 +15,8 @@ from hypojax.scans import Image
 from hypojax.schema import PARTS
 from hypojax.store import Posterior, StoredSegmentation
 from hypojax.volumes import Measurement, RegionVolume, measure
+from hypojax.volumes.contrast import t1w_probability
+from hypojax.volumes.flags import LEAST_T1W, LOWEST_T1W
 from hypojax.volumes.measure import cranium_mm3
 from hypojax.volumes.quality import lowest_near
 
@@ -31,9 +33,11 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
     Raises
     ------
     HypojaxError
-        As `hypojax.volumes.measure`; it names the voxels that are no numbers.
+        NOT_T1W where the scan is next to surely of another contrast, or no head; else as `hypojax.volumes.measure`. It names the voxels
+        that are no numbers.
     """
     try:
+        probability = _t1w_probability(volume, affine, segmentation)
         measured = measure(
             volume,
             affine,
@@ -60,8 +64,29 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
     if measured.volumes["icv"].missing_reason:
         measured = replace(measured, intracranial=np.zeros_like(measured.intracranial))  # a wrong mask helps nobody
     poor = ("poor_pose",) * (segmentation.pose is not None and segmentation.pose.pose is None)
-    quality = measured.quality | _brain_extraction(volume, affine, segmentation, measured)
-    return replace(measured, quality=quality, pose=pose_row(segmentation.pose), flags=(*segmentation.flags, *poor, *measured.flags))
+    other = ("not_t1w",) * (probability < LOWEST_T1W)
+    quality = measured.quality | _brain_extraction(volume, affine, segmentation, measured) | {"t1w_probability": probability}
+    return replace(measured, quality=quality, pose=pose_row(segmentation.pose), flags=(*segmentation.flags, *other, *poor, *measured.flags))
+
+
+def _t1w_probability(volume: Volume, affine: Affine, segmentation: "Segmentation") -> float:
+    """Probability that a scan is T1-weighted; NaN where the network knows no template. Refuses what is next to surely not."""
+    found = segmentation.pose
+    if found is None:
+        return float("nan")
+    probability = t1w_probability(
+        volume,
+        affine,
+        grid=segmentation.head_grid,
+        intracranial=segmentation.intracranial,
+        located=segmentation.located,
+        to_template=None if found.pose is None else found.pose.to_template,
+        residual_mm=found.residual_mm,
+    )
+    if probability < LEAST_T1W:
+        said = f"it does not look like a T1-weighted head (t1w_probability {probability:.3f}, at least {LEAST_T1W} is needed)"
+        raise HypojaxError(Reason.NOT_T1W, f"{said}; look at the scan and its orientation, and give the T1-weighted image of this person")
+    return probability
 
 
 def pose_row(found: "PoseFound | None") -> dict[str, float | list[float]]:

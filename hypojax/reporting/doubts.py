@@ -37,7 +37,7 @@ WEIGHTS: Final[Mapping[str, float]] = {
     "noisy": 3.0, "low_contrast": 4.0, "icv_cut_off": 4.0, "partly_blank": 5.0, "uncertain": 6.0, "asymmetric": 6.0,
     "orientation_conflict": 6.0, "icv_unlike_others": 6.0, "unusual_icv": 8.0, "voxel_size_conflict": 8.0,
     "voxel_size_unlike_others": 8.0, "low_quality_score": 9.0, "not_located": 10.0, "hypothalamus_cut_off": 10.0,
-    "blank_near_hypothalamus": 10.0, "nonfinite_near_hypothalamus": 10.0, "one_side": 10.0, "unusual_hypothalamus": 10.0,
+    "not_t1w": 11.0, "blank_near_hypothalamus": 10.0, "nonfinite_near_hypothalamus": 10.0, "one_side": 10.0, "unusual_hypothalamus": 10.0,
 }  # fmt: skip
 """Flag → how much it weighs in the order of scans; robust standard deviations weigh as many as they are, up to `HEAVIEST`."""
 
@@ -50,7 +50,7 @@ FAILED_WEIGHT: Final = 1000.0
 
 FLAG_MEASURES: Final[Mapping[str, str]] = {
     "low_quality_score": "quality_score", "uncertain": "quality_certainty", "not_located": "quality_location",
-    "low_contrast": "quality_contrast", "noisy": "quality_noise",
+    "not_t1w": "t1w_probability", "low_contrast": "quality_contrast", "noisy": "quality_noise",
 }  # fmt: skip
 """Flag → the measure that raises it."""
 

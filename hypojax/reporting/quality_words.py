@@ -14,6 +14,7 @@ from hypojax.volumes.flags import (
     LOWEST_CONTRAST,
     LOWEST_LOCATION,
     LOWEST_SCORE,
+    LOWEST_T1W,
     THICKEST_VOXEL,
 )
 
@@ -104,6 +105,11 @@ MEASURES: Final = (
         "quality_noise", "Noise", "Noise near the hypothalamus, in standard deviations of the tissue of the head.",
         f"0.03 to 0.19; {HIGHEST_NOISE} or less", lambda value: value <= HIGHEST_NOISE,
         "Noise hides the outline: look for motion, and take another scan of this person if there is one.",
+    ),
+    QualityMeasure(
+        "t1w_probability", "T1-weighted", "How likely it is a T1-weighted scan of a head, by how bright its tissues are, 0 to 1.",
+        f"{LOWEST_T1W} or more", lambda value: value >= LOWEST_T1W,
+        "See whether fluid is dark, grey matter grey and white matter bright; reject the scan where they are not.",
     ),
     QualityMeasure(
         "longest_edge_mm", "Longest voxel edge", "Millimetres; the hypothalamus is about 10 mm high.",

@@ -29,6 +29,7 @@ FAILURES: Final[dict[str, ReasonWords]] = {
     "no_finite_voxels": ReasonWords("no voxel has a value", "look at the scan; convert it again"),
     "inverted": ReasonWords("the background is brighter than the head", "give the T1-weighted image itself"),
     "label_map": ReasonWords("this is a label map, not a scan", "give the T1-weighted image itself"),
+    "not_t1w": ReasonWords("it is no T1-weighted scan of a head", "give the T1-weighted image of this person"),
     "no_hypothalamus": ReasonWords("no hypothalamus was found", "look at the scan: is it a T1-weighted head, and whole?"),
     "no_brain": ReasonWords("no brain was found", "look at the scan: is it a T1-weighted head, and whole?"),
     "crashed": ReasonWords("the program crashed on this scan, more than once", "look at the scan; send its header with a bug report"),

@@ -17,6 +17,12 @@ from hypojax.schema import LARGEST_POSE_RESIDUAL
 LOWEST_SCORE: Final = 0.5
 """Of `quality_score`: good and bad results count alike in its fit, so that below one half bad is the likelier of the two."""
 
+LOWEST_T1W: Final = 0.5
+"""Of `t1w_probability`: below it another contrast is the likelier."""
+
+LEAST_T1W: Final = 0.05
+"""Of `t1w_probability`: below it a scan is not measured."""
+
 LOWEST_CERTAINTY: Final = 0.70
 """Of `quality_certainty`; the automatic label maps of 42 scans lie between 0.86 and 0.90, networks early in training at 0.78."""
 
@@ -48,6 +54,7 @@ FLAGS: Final[dict[str, str]] = {
     "template_space": "the file says that it lies in a template's space: its volumes are those after registration, not of the head",
     "voxel_size_conflict": "the file gives two voxel sizes (see notes; the sform counts): volumes are wrong if the other is right",
     "noise_outside_head": "there was noise as bright as tissue outside the head, as in MP2RAGE, and it was removed: check the result",
+    "not_t1w": f"it is likely no T1-weighted scan of a head: volumes are wrong then (t1w_probability below {LOWEST_T1W})",
     "poor_pose": f"how the head is turned was not found (pose_residual_mm above {LARGEST_POSE_RESIDUAL}, or no two looks agree)",
     "low_quality_score": f"size, shape or parts of the hypothalamus are unlike those of sound results (quality_score below {LOWEST_SCORE})",
     "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",

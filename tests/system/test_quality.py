@@ -62,7 +62,7 @@ def test_a_sound_scan_passes(segmenter: Segmenter, sample: Scan) -> None:
 def test_a_spoilt_scan_is_flagged_or_refused(segmenter: Segmenter, sample: Scan, name: str) -> None:
     found = measured_or_refused(segmenter, SPOILT[name](*sample))
     if isinstance(found, HypojaxError):
-        assert found.reason in {"no_brain", "no_hypothalamus"}
+        assert found.reason in {"no_brain", "no_hypothalamus", "not_t1w"}
         return
     assert "low_quality_score" in found.flags
     assert found.quality["quality_score"] < 0.3
@@ -90,3 +90,39 @@ def test_a_field_of_view_that_ends_in_the_skull_base_is_said_or_harmless(segment
     found = measured(segmenter, cut).volumes["icv"]
     assert found.missing_reason == Reason.CUT_OFF or abs(found.volume_mm3 / whole - 1) < 0.01
     assert below < 60 or not found.missing_reason
+
+
+BRIGHTNESS = {
+    "T2": (0.0, 1.0, 0.55, 0.35, 0.6), "FLAIR": (0.0, 0.15, 0.9, 0.7, 0.8), "proton density": (0.0, 0.9, 1.0, 0.8, 0.9),
+    "echo-planar": (0.0, 1.0, 0.75, 0.55, 0.15),
+}  # fmt: skip
+"""Of air, fluid, grey matter, white matter and fat."""
+
+
+@pytest.mark.parametrize("name", BRIGHTNESS)
+def test_another_contrast_is_refused_or_flagged_and_never_measured_in_silence(segmenter: Segmenter, sample: Scan, name: str) -> None:
+    volume, affine = sample
+    own = np.percentile(volume[volume > np.percentile(volume, 60)], (8, 45, 85, 99.5))
+    other = np.interp(volume, [volume.min(), *own], BRIGHTNESS[name]).astype(np.float32)
+    found = measured_or_refused(segmenter, (1000 * other, affine))
+    if isinstance(found, HypojaxError):
+        assert found.reason == Reason.NOT_T1W
+    else:
+        assert "not_t1w" in found.flags
+
+
+def test_a_fruit_is_refused(segmenter: Segmenter) -> None:
+    """A ball of 9 cm that is brighter inside, with a texture: the networks find 1641 mL of brain in it."""
+    place = np.indices((120, 120, 120))
+    away = np.sqrt(((place - 60) ** 2).sum(axis=0))
+    texture = 1 + 0.2 * np.sin(place[0] / 4) * np.cos(place[1] / 5)
+    fruit = np.clip(45 - away, 0, 5) * 100 * texture + np.random.default_rng(0).normal(0, 3, away.shape)
+    found = measured_or_refused(segmenter, (fruit.astype(np.float32), np.eye(4)))
+    assert isinstance(found, HypojaxError)
+    assert found.reason == Reason.NOT_T1W
+
+
+def test_sound_scans_are_t1w(segmenter: Segmenter, sample: Scan) -> None:
+    """As it came, in the hands of a weak coil, and turned far."""
+    for scan in (sample, perturb.biased(*sample, share=0.8, seed=0), perturb.turned(*sample, degrees=(30.0, 0.0, 20.0))):
+        assert measured(segmenter, scan).quality["t1w_probability"] > 0.5

@@ -1,0 +1,32 @@
+"""The head network alone, on one scan: its look at the head, as a run has it before it looks at the hypothalamus."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from hypojax.grid import Affine
+from hypojax.preprocessing.foreground import Prepared
+from hypojax.segmenter.forward import Batch
+from hypojax.segmenter.head_look import HeadLook, bright_grid, head_on, looked_until_settled
+from hypojax.segmenter.segmenter import Segmenter
+
+
+class SeenHead(NamedTuple):
+    """A prepared scan and the look at its head that counts."""
+
+    scan: Prepared
+    look: HeadLook
+
+
+def seen_head(segmenter: Segmenter, volume: Float32[np.ndarray, "i j k"], affine: Affine) -> SeenHead:
+    """Look at the head of one scan."""
+    scan = segmenter.prepare(volume, affine)
+    batch = Batch(segmenter._devices, segmenter.batch)
+    looks = looked_until_settled(
+        [(scan.head.grid, scan.image)],
+        lambda shown: segmenter._look(batch, shown),
+        lambda _, grid: head_on(scan, grid),
+        lambda _: bright_grid(scan),
+    )
+    return SeenHead(scan, looks[0])
