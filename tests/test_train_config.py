@@ -33,6 +33,7 @@ def write(folder: Path, content: str) -> Path:
 
 NETWORKS = {
     "box": UNetConfig(outputs=11),
+    "box_swell": UNetConfig(outputs=11),
     "distil": UNetConfig(outputs=11),
     "head": UNetConfig(outputs=2, stem=2),
     "head_held_out": UNetConfig(outputs=2, stem=2),
@@ -40,7 +41,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", ["box", "distil", "head", "head_held_out", "head_pose"])
+@pytest.mark.parametrize("name", ["box", "box_swell", "distil", "head", "head_held_out", "head_pose"])
 def test_each_shipped_configuration_is_read_and_says_its_command(name: str) -> None:
     path = RELEASED if name == "box" else MAINTENANCE / f"{name}.toml"
     config = read_config(Path("box") if name == "box" else path)

@@ -10,12 +10,12 @@ the place of the hypothalamus), ``boxes.npz`` (72 mm boxes at 1 mm with subunit 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from scipy import ndimage
 
 from hypojax.grid import Grid, centred_grid, model_directions, resample, to_voxel, to_world
@@ -24,6 +24,7 @@ from hypojax.preprocessing.foreground import find_head, sample_head
 from hypojax.preprocessing.intensity import zscore
 from hypojax.training.examples import BOX_SIDE
 from pipelines.maintenance.head_label_maps import load, maps
+from pipelines.maintenance.teacher_volume import settled_volume
 
 NEVER = "colin27"
 
@@ -34,7 +35,7 @@ BLANK = 0.3
 def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
     """Whole heads on the head grid, z-scored as at inference, with their intracranial mask, or all that is left of them."""
     rows = []
-    for name, scan, teacher in _labelled_heads(data):
+    for name, scan, teacher in labelled_heads(data):
         volume, affine = load(scan)
         head = find_head(np.nan_to_num(volume.astype(np.float32)), affine)
         image = zscore(sample_head(volume, affine, head), head.statistics)
@@ -51,16 +52,22 @@ def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def boxes(data: Path, masks: Path) -> dict[str, np.ndarray]:
-    """Boxes of 72 mm at 1 mm round the hypothalamus in stored units, with the teacher's posteriors and the intracranial mask (uint8)."""
+def boxes(data: Path, masks: Path, axes: Mapping[str, Float64[np.ndarray, "3 3"]] | None = None) -> dict[str, np.ndarray]:
+    """Boxes of 72 mm at 1 mm round the hypothalamus in stored units, with the teacher's posteriors and the intracranial mask (uint8).
+
+    They lie along ``axes`` (name → anterior, superior and right, columns, in the scan's world), or along the scan's own where it has none
+    there. The posteriors are those of the teacher, `settled_volume`.
+    """
     rows = []
     rois = [(f"roi_{p.name[:6]}", p, Path(str(p).replace("_T1w", "_dseg"))) for p in sorted((data / "roi/ds002748").glob("*_T1w.nii.gz"))]
-    for name, scan, teacher in [*_labelled_heads(data), *rois]:
+    for name, scan, teacher in [*labelled_heads(data), *rois]:
         volume, affine = load(scan)
         labels, label_affine = load(teacher)
         posteriors, _ = load(Path(str(teacher).replace("_dseg", "_probseg")))
         centre = to_world(label_affine, np.argwhere(labels > 0).mean(axis=0))
-        grid = centred_grid(model_directions(affine), shape=(BOX_SIDE,) * 3, spacing=1.0, centre=centre)
+        along = (axes or {}).get(name, model_directions(affine))
+        grid = centred_grid(along, shape=(BOX_SIDE,) * 3, spacing=1.0, centre=centre)
+        posteriors = settled_volume(posteriors, voxels=int((labels > 0).sum()))
         image = resample(np.nan_to_num(volume.astype(np.float32)), affine, grid)
         soft = np.stack([resample(posteriors[..., k], label_affine, grid) for k in range(10)], axis=-1)
         source = _mask_file(name, data, masks)
@@ -92,7 +99,7 @@ def _mask_file(name: str, data: Path, masks: Path) -> Path:
     return data / "template/SPM_mask_ICV.nii.gz" if "MNI152" in name else masks / f"{name}.nii.gz"
 
 
-def _labelled_heads(data: Path) -> list[tuple[str, Path, Path]]:
+def labelled_heads(data: Path) -> list[tuple[str, Path, Path]]:
     """(name, scan, teacher label map) of every whole head with a teacher label, Colin27 left out."""
     found = []
     for teacher in sorted((data / "labels/hypothalamus_teacher").glob("*/*_dseg.nii.gz")):
