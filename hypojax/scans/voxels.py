@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 from isal import isal_zlib
-from jaxtyping import Bool, Float32, Num
+from jaxtyping import Bool, Float32, Num, Shaped
 
 from hypojax.grid import Affine
 from hypojax.preprocessing.scaling import Range, find_range, intensities, scale, slabs
@@ -204,9 +204,11 @@ def label_count(voxels: Num[np.ndarray, "i j k"]) -> int:
         return 0
     if count <= ALWAYS:
         return count
-    whole = bool((values == np.round(values)).all())
-    equal, leaps, isolated = _texture(np.searchsorted(values, planes), planes != ground)
-    return count if whole and equal >= EQUAL and leaps >= LEAPS and isolated <= ISOLATED else 0
+    inside = planes != ground
+    if (values != np.round(values)).any() or _equal_share(planes, inside) < EQUAL:
+        return 0
+    leaps, isolated = _texture(np.searchsorted(values, planes), inside)
+    return count if leaps >= LEAPS and isolated <= ISOLATED else 0
 
 
 def _planes(voxels: Num[np.ndarray, "i j k"]) -> Planes:
@@ -224,17 +226,30 @@ def _cropped(voxels: Num[np.ndarray, "i j k"], inside: Bool[np.ndarray, "i j k"]
     return _planes(voxels[tuple(ends)])
 
 
-def _texture(ranks: Num[np.ndarray, "a b c"], inside: Bool[np.ndarray, "a b c"]) -> tuple[float, float, float]:
-    """Share of neighbours in a slice that are equal; of those that differ, share that leaps over a value; share of voxels alone."""
-    steps: list[np.ndarray[Any, Any]] = []
-    alone = inside.copy()
+def _neighbours(planes: Shaped[np.ndarray, "a b c"], axis: int) -> tuple[Shaped[np.ndarray, "p q r"], Shaped[np.ndarray, "p q r"]]:
+    """Voxels of slices and the next ones along an axis."""
+    along = np.moveaxis(planes, axis, 0)
+    return along[:-1], along[1:]
+
+
+def _equal_share(planes: Planes, inside: Bool[np.ndarray, "a b c"]) -> float:
+    """Share of neighbours in a slice that are equal."""
+    equal = pairs = 0
     for axis in (0, 1):
-        both, lonely = np.moveaxis(inside, axis, 0), np.moveaxis(alone, axis, 0)
-        step = np.abs(np.diff(np.moveaxis(ranks, axis, 0), axis=0))
-        lonely[1:] &= step > 0
-        lonely[:-1] &= step > 0
-        steps.append(step[both[1:] & both[:-1]])
-    found = np.concatenate(steps)
-    differ = int((found > 0).sum())
-    isolated = float(alone.sum() / max(inside.sum(), 1))
-    return 1 - differ / max(found.size, 1), int((found > 1).sum()) / max(differ, 1), isolated
+        both = np.logical_and(*_neighbours(inside, axis))
+        pairs += int(np.count_nonzero(both))
+        equal += int(np.count_nonzero(both & np.equal(*_neighbours(planes, axis))))
+    return equal / max(pairs, 1)
+
+
+def _texture(ranks: Num[np.ndarray, "a b c"], inside: Bool[np.ndarray, "a b c"]) -> tuple[float, float]:
+    """Of neighbours in a slice that differ, the share that leaps over a value; share of voxels alone."""
+    alone, differ, leaps = inside.copy(), 0, 0
+    for axis in (0, 1):
+        both, step = np.logical_and(*_neighbours(inside, axis)), np.abs(np.subtract(*_neighbours(ranks, axis)))
+        different = step > 0
+        for lonely in _neighbours(alone, axis):
+            np.logical_and(lonely, different, out=lonely)
+        differ += int(np.count_nonzero(different & both))
+        leaps += int(np.count_nonzero((step > 1) & both))
+    return leaps / max(differ, 1), int(np.count_nonzero(alone)) / max(int(np.count_nonzero(inside)), 1)

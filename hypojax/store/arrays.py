@@ -1,10 +1,10 @@
 """Arrays of a store as Zarr v3 objects, and back. A key is the path of an object below the store.
 
 ``native/<scan>`` (voxels exactly as in the file) and ``labels/<scan>`` (label maps on the same voxels) are arrays of their own, each one
-shard of chunks of at most 64 voxels an axis. What has one shape for all scans lies in arrays over all scans, ``posterior``, ``image`` and
-``head``, a chunk a scan: the template of such an array is a pure function of its declaration in `hypojax.schema` and of the number of
-scans, and a chunk is encoded alone, so that nobody who writes a scan touches what another writes. Every chunk has its own checksum, so
-that any Zarr reader refuses a flipped bit.
+shard of chunks of at most 128 voxels an axis, in which the first axis varies fastest, as in the files. What has one shape for all scans
+lies in arrays over all scans, ``posterior``, ``image`` and ``head``, a chunk a scan: the template of such an array is a pure function of
+its declaration in `hypojax.schema` and of the number of scans, and a chunk is encoded alone, so that nobody who writes a scan touches
+what another writes. Every chunk has its own checksum, so that any Zarr reader refuses a flipped bit.
 """
 
 import base64
@@ -20,7 +20,7 @@ import xarray as xr
 import zarr
 from jaxtyping import Float32, Num, Shaped, UInt8
 from zarr.abc.buffer import Buffer
-from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
+from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec, TransposeCodec
 from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.grid import Affine, Grid
@@ -42,7 +42,7 @@ from hypojax.storage import Location, Objects, connection
 from hypojax.store.chunks import LABEL_ARRAYS, NATIVE, chunk_key, decoded_chunk, encoded_chunk, open_array
 from hypojax.store.sealed import NAME, scan_key
 
-CHUNK: Final = 64
+CHUNK: Final = 128
 """Most voxels of a chunk along an axis; axes are divided evenly, so that no chunk is mostly padding."""
 
 CODECS: Final = (BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuffle), Crc32cCodec())
@@ -187,7 +187,7 @@ def segmented_objects(scan: str, slot: int, segmented: StoredSegmentation) -> Ob
         "intensity_std": float(segmented.std),
         "comment": GEOMETRY,
     }
-    maps = np.stack([segmented.hypothalamus, segmented.intracranial])
+    maps = np.stack([segmented.hypothalamus.T, segmented.intracranial.T]).transpose(0, 3, 2, 1)
     low, high = HEAD_IMAGE_RANGE
     head_image = np.round((np.clip(segmented.head_image, low, high) - low) * (255 / (high - low))).astype(np.uint8)
     box_image = np.round(np.clip(segmented.box_image / IMAGE_SCALE, 1 - 2**15, 2**15 - 1)).astype(np.int16)
@@ -271,8 +271,8 @@ def open_scan_array(root: Location, group: str, scan: str) -> xr.Dataset:
 def chunk_length(length: int) -> int:
     """Voxels of a chunk along an axis: at most `CHUNK`, chunks as equal as can be.
 
-    >>> [chunk_length(length) for length in (1, 64, 181, 288)]
-    [1, 64, 61, 58]
+    >>> [chunk_length(length) for length in (1, 128, 181, 288)]
+    [1, 128, 91, 96]
     """
     return ceil(length / ceil(length / CHUNK))
 
@@ -301,17 +301,21 @@ def limit_threads(count: int) -> None:
 def _scan_objects(folder: str, variable: Variable, values: Num[np.ndarray, "..."], attributes: Mapping[str, Any]) -> Objects:
     """Objects of an array of one scan: one shard, every chunk written (one that is all zero too), the document last."""
     memory: dict[str, Buffer] = {}
-    chunks = (*[1] * (values.ndim - 3), *(chunk_length(length) for length in values.shape[-3:]))
+    more = values.ndim - 3
+    chunks = (*[1] * more, *(chunk_length(length) for length in values.shape[-3:]))
+    # Chunks in the order of a file's voxels are cut out of these line by line, where any other order takes them one by one.
+    as_in_files = TransposeCodec(order=(*range(more), more + 2, more + 1, more))
     array = zarr.create_array(
         MemoryStore(memory),
         shape=values.shape,
         dtype=values.dtype.newbyteorder("<"),
         chunks=chunks,
         shards=tuple(ceil(length / chunk) * chunk for length, chunk in zip(values.shape, chunks, strict=True)),
+        filters=[as_in_files],
         compressors=CODECS,
         dimension_names=variable.dims,
         attributes={**variable.attributes, **attributes},
-        config={"write_empty_chunks": True},
+        config={"write_empty_chunks": True, "order": "F"},
     )
     array[...] = values
     return {f"{folder}/{key}": memory[key].to_bytes() for key in sorted(memory, key=lambda key: (key == NAME, key))}

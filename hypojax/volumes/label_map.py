@@ -44,15 +44,15 @@ def native_labels(
     The whole has as many voxels as its soft volume amounts to, up to half a voxel; each side and subunit up to one. Fewer where the scan
     has fewer voxels in which anything was found.
     """
-    labels = np.zeros(shape, np.uint8)
-    source, around, box = _cropped(posteriors, grid, shape, affine)
+    labels, affine = _blank(shape, affine)
+    source, around, box = _cropped(posteriors, grid, labels.shape, affine)
     if labels[box].size > 0:
-        view, turned = coronal_view(labels[box], _part(Grid(shape, affine), box).affine)
+        view, turned = coronal_view(labels[box], _part(Grid(labels.shape, affine), box).affine)
         a, s, r = view.shape
         found = np.stack([_steps(resample(posterior, around.affine, Grid((a, s, r), turned))) for posterior in source])
         volumes = posteriors.sum(axis=(1, 2, 3), dtype=np.float64) * voxel_volume(grid.affine)
         view[...] = drawn(found.reshape(len(found), -1), volumes / voxel_volume(affine)).reshape(view.shape)
-    return labels
+    return labels.T
 
 
 def drawn(posteriors: Int32[np.ndarray, "10 voxels"], voxels: Float64[np.ndarray, "10"]) -> UInt8[np.ndarray, " voxels"]:
@@ -93,14 +93,19 @@ def native_mask(
 
     It has as many voxels as the soft volume amounts to, up to half a voxel; fewer where the scan has fewer in which anything was found.
     """
-    mask = np.zeros(shape, np.uint8)
-    source, around, box = _cropped(posterior[None], grid, shape, affine)
-    place, part = _part(Grid(shape, affine), box).affine, mask[box]
+    mask, affine = _blank(shape, affine)
+    source, around, box = _cropped(posterior[None], grid, mask.shape, affine)
+    place, part = _part(Grid(mask.shape, affine), box).affine, mask[box]
     voxels = round(float(posterior.sum(dtype=np.float64)) * voxel_volume(grid.affine) / voxel_volume(affine))
     for band in (BAND, (0.0, 2.0)) if part.size else ():
         if _fill(part, source[0], around, affine=place, count=voxels, band=band):
             break
-    return mask
+    return mask.T
+
+
+def _blank(shape: tuple[int, int, int], affine: Affine) -> tuple[UInt8[np.ndarray, "k j i"], Affine]:
+    """An empty map with its axes in reverse, and its affine: turned round again it is in the order of files, first axis fastest."""
+    return np.zeros(shape[::-1], np.uint8), affine[:, [2, 1, 0, 3]]
 
 
 def _fill(

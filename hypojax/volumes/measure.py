@@ -257,7 +257,8 @@ def _volumes(
     views: Float32[np.ndarray, "view 10"] | None,
 ) -> dict[str, RegionVolume]:
     """Every region of the table with its volumes, or with the reason it has none."""
-    voxel, counts = voxel_volume(affine), np.bincount(labels[labels > 0], minlength=11)
+    voxel, drawn_labels = voxel_volume(affine), labels.ravel(order="K")
+    counts = np.bincount(drawn_labels[drawn_labels > 0], minlength=11)
     volume_mm3, drawn = soft(head.posterior, head.grid)
     found = {"icv": RegionVolume(volume_mm3, float(np.count_nonzero(mask)) * voxel, drawn)}
     for region, values in PARTS.items():

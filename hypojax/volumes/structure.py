@@ -78,10 +78,19 @@ def clean_intracranial(
     inside
         Voxels of the grid within the scan's field of view.
     """
-    posterior = intracranial.astype(np.float32) * (inside / np.float32(255))
-    component = largest_component(without_bridges(posterior > 0.5, grid), FACES)
+    cleaned = np.zeros(intracranial.shape, np.float32)
+    likely = (intracranial > 127) & inside
+    if not likely.any():
+        return cleaned
+    step = _bridge_steps(grid)
+    reach = bounding_box(likely, margin=2 * step)  # as far as the rim reaches, and one coarse voxel of background
+    i, j, k = (slice(part.start // by * by, part.stop) for part, by in zip(reach, step.tolist(), strict=True))
+    box = i, j, k
+    component = largest_component(without_bridges(likely[box], grid), FACES)
     filled = fill_holes(component)
-    return np.where(filled & ~component, np.float32(1), posterior) * support(filled, grid)
+    posterior = np.where(filled & ~component, np.float32(1), intracranial[box] * (inside[box] / np.float32(255)))
+    cleaned[box] = posterior * support(filled, grid)
+    return cleaned
 
 
 def label_voxels(posterior: Float[np.ndarray, "10 *n"]) -> UInt8[np.ndarray, "*n"]:
@@ -113,14 +122,17 @@ def without_bridges(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> Bool[np.ndar
 
     An opening by reconstruction of bounded reach, in a coarser grid.
     """
-    step = [max(1, round(BRIDGE_GRID / size)) for size in voxel_sizes(grid.affine)]
-    coarse = mask[:: step[0], :: step[1], :: step[2]]
-    massive = ndimage.binary_erosion(coarse, iterations=BRIDGE_ERODED, border_value=1)
+    i, j, k = _bridge_steps(grid).tolist()
+    massive = ndimage.binary_erosion(mask[::i, ::j, ::k], iterations=BRIDGE_ERODED, border_value=1)
     if not massive.any():
         return mask
     near = ndimage.binary_dilation(largest_component(massive, FACES), iterations=BRIDGE_GROWN)
-    index = [np.minimum(np.arange(n) // by, m - 1) for n, by, m in zip(mask.shape, step, coarse.shape, strict=True)]
-    return mask & near[np.ix_(*index)]
+    return mask & near.repeat(i, 0).repeat(j, 1).repeat(k, 2)[tuple(slice(side) for side in mask.shape)]
+
+
+def _bridge_steps(grid: Grid) -> Int[np.ndarray, "3"]:
+    """Voxels of a grid along each axis that make one of the coarse mask."""
+    return np.maximum(1, np.round(BRIDGE_GRID / voxel_sizes(grid.affine))).astype(int)
 
 
 def fill_holes(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
