@@ -243,10 +243,14 @@ def within_field_of_view(grid: Grid, shape: tuple[int, int, int], affine: Affine
     >>> within_field_of_view(row, (2, 1, 1), np.diag([2.0, 2.0, 2.0, 1.0])).ravel().tolist()
     [True, True, True, True, False]
     """
-    x, y, z = np.ogrid[: grid.shape[0], : grid.shape[1], : grid.shape[2]]
-    inside = np.ones(grid.shape, bool)
+    inside, ends = np.ones(grid.shape, bool), np.array(grid.shape) - 1
     for row, limit in zip(np.linalg.inv(affine) @ grid.affine, shape, strict=False):
-        position = row[0] * x + row[1] * y + (row[2] * z + row[3])
+        lowest, highest = (row[3] + bound(row[:3] * ends, 0).sum() for bound in (np.minimum, np.maximum))
+        if lowest >= -0.5 and highest <= limit - 0.5:
+            continue  # all of the grid
+        # Axes along which next to nothing changes are left out, so that those of parallel grids stay lines.
+        lines = zip(row, np.ogrid[tuple(slice(side) for side in grid.shape)], strict=False)
+        position = row[3] + sum(step * index for step, index in lines if abs(step) * index.size > 1e-9)
         inside &= (position >= -0.5 - 1e-6) & (position <= limit - 0.5 + 1e-6)
     return inside
 
@@ -269,8 +273,9 @@ def apply_weights(
     forward = tuple(slice(None, None, -1 if part.strides[axis] < 0 else 1) for axis in memory)
     matrices = [weights[axis][:, spans[axis]][:, along] for axis, along in zip(memory, forward, strict=True)]
     result = part.transpose(memory)[forward].astype(np.float32, copy=False)
-    # What shrinks comes before what grows.
-    for axis in sorted(range(3), key=lambda axis: max(1, matrices[axis].shape[0] / matrices[axis].shape[1])):
+    # What shrinks comes first, from slow to fast; what grows last, from fast to slow: so that little is turned round.
+    growth = [matrix.shape[0] > matrix.shape[1] for matrix in matrices]
+    for axis in sorted(range(3), key=lambda axis: 6 - axis if growth[axis] else axis):
         lines = np.ascontiguousarray(np.moveaxis(result, axis, 0))
         product = csr_array(matrices[axis]) @ lines.reshape(len(lines), -1)
         result = np.moveaxis(product.reshape(-1, *lines.shape[1:]), 0, axis)
