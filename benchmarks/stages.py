@@ -38,7 +38,7 @@ STAGES: Final = {
     "box network": ("hypojax.segmenter.forward", "Batch.run"),
     "sample the box": ("hypojax.segmenter.segmenter", "box_input"),
     "between the networks": ("hypojax.segmenter.segmenter", "Segmenter.segment_batch"),
-    "clean the head": ("hypojax.volumes.measure", "_cleaned_head"),
+    "clean the head": ("hypojax.volumes.measure", "clean_intracranial"),
     "clean the box": ("hypojax.volumes.measure", "_cleaned_box"),
     "native labels": ("hypojax.volumes.measure", "native_labels"),
     "native mask": ("hypojax.volumes.measure", "native_mask"),

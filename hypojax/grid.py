@@ -39,6 +39,9 @@ MARGIN: Final = 10.0**-DIGITS
 
 Affine = Float64[np.ndarray, "4 4"]
 
+Box = tuple[slice, slice, slice]
+"""Voxels of a volume that lie side by side."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -211,6 +214,18 @@ def resample(
         for axis in range(3)
     ]
     return apply_weights(view, weights, fill=fill, ceiling=ceiling)
+
+
+def part_of(grid: Grid, box: Box) -> Grid:
+    """The grid of a box of voxels of another grid; it may reach beyond.
+
+    >>> part_of(Grid((4, 4, 4), np.eye(4)), (slice(1, 3), slice(0, 4), slice(-1, 5))).affine[:3, 3].tolist()
+    [1.0, 0.0, -1.0]
+    """
+    affine = grid.affine.copy()
+    affine[:3, 3] = to_world(grid.affine, np.array([part.start for part in box]))
+    i, j, k = (part.stop - part.start for part in box)
+    return Grid((i, j, k), affine)
 
 
 def near(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid) -> tuple[Num[np.ndarray, "p q r"], Affine]:

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, UInt8
 
-from hypojax.grid import Affine, Grid, coronal_order, coronal_view, resample, to_voxel, to_world, voxel_sizes, voxel_volume
+from hypojax.grid import Affine, Box, Grid, coronal_order, coronal_view, part_of, resample, to_voxel, to_world, voxel_sizes, voxel_volume
 from hypojax.volumes.apportionment import largest_remainder, shared_out
 from hypojax.volumes.structure import bounding_box
 
@@ -29,10 +29,9 @@ SURE: Final = 2 * LEVELS
 BAND: Final = (0.4, 0.7)
 """Between these posteriors lies the threshold of an intracranial mask: at 0.54 in the heads looked at."""
 
-SLAB: Final = 2_000_000
-"""Voxels of a mask decided at once: 8 MB of posterior."""
+SLAB: Final = 400_000
+"""Voxels of a mask decided at once, so that their posteriors stay in the cache."""
 
-Box = tuple[slice, slice, slice]
 Band = tuple[float, float]
 
 
@@ -47,7 +46,7 @@ def native_labels(
     labels, affine = _blank(shape, affine)
     source, around, box = _cropped(posteriors, grid, labels.shape, affine)
     if labels[box].size > 0:
-        view, turned = coronal_view(labels[box], _part(Grid(labels.shape, affine), box).affine)
+        view, turned = coronal_view(labels[box], part_of(Grid(labels.shape, affine), box).affine)
         a, s, r = view.shape
         found = np.stack([_steps(resample(posterior, around.affine, Grid((a, s, r), turned))) for posterior in source])
         volumes = posteriors.sum(axis=(1, 2, 3), dtype=np.float64) * voxel_volume(grid.affine)
@@ -95,7 +94,7 @@ def native_mask(
     """
     mask, affine = _blank(shape, affine)
     source, around, box = _cropped(posterior[None], grid, mask.shape, affine)
-    place, part = _part(Grid(mask.shape, affine), box).affine, mask[box]
+    place, part = part_of(Grid(mask.shape, affine), box).affine, mask[box]
     voxels = round(float(posterior.sum(dtype=np.float64)) * voxel_volume(grid.affine) / voxel_volume(affine))
     for band in (BAND, (0.0, 2.0)) if part.size else ():
         if _fill(part, source[0], around, affine=place, count=voxels, band=band):
@@ -120,7 +119,7 @@ def _fill(
     step = max(1, SLAB // mask[0].size)
     for start in range(0, len(mask), step):
         slab = slice(start, min(start + step, len(mask))), slice(0, mask.shape[1]), slice(0, mask.shape[2])
-        sampled = resample(posterior, grid.affine, _part(Grid(mask.shape, affine), slab))
+        sampled = resample(posterior, grid.affine, part_of(Grid(mask.shape, affine), slab))
         mask[slab] = sampled > high
         count -= int(np.count_nonzero(mask[slab]))
         between = np.flatnonzero((sampled > low) & (sampled <= high))
@@ -163,18 +162,10 @@ def _cropped(
     found = np.asarray(posteriors.any(axis=0))
     rows, columns, depth = bounding_box(found) if found.any() else (slice(0, 1), slice(0, 1), slice(0, 1))
     wider = [slice(part.start - wide, part.stop + wide) for part in (rows, columns, depth)]
-    around = _part(grid, (wider[0], wider[1], wider[2]))
+    around = part_of(grid, (wider[0], wider[1], wider[2]))
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in around.shape], indexing="ij")).reshape(3, 8).T
     index = to_voxel(affine, to_world(around.affine, corners))
     low = np.clip(np.floor(index.min(axis=0)), 0, shape).astype(int)
     high = np.clip(np.ceil(index.max(axis=0)) + 1, low, shape).astype(int)
     reached = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
     return np.pad(posteriors[:, rows, columns, depth], [(0, 0), *[(wide, wide)] * 3]), around, reached
-
-
-def _part(grid: Grid, box: Box) -> Grid:
-    """The grid of a box of voxels of another grid; it may reach beyond."""
-    affine = grid.affine.copy()
-    affine[:3, 3] = to_world(grid.affine, np.array([part.start for part in box]))
-    i, j, k = (part.stop - part.start for part in box)
-    return Grid((i, j, k), affine)

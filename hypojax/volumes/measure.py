@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float32, Num, UInt8
 
-from hypojax.grid import Affine, Grid, to_world, voxel_sizes, voxel_volume, within_field_of_view
+from hypojax.grid import Affine, Grid, part_of, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import PARTS
 from hypojax.volumes.flags import image_flags, volume_flags
@@ -25,7 +25,7 @@ from hypojax.volumes.quality import (
     partly_blank,
 )
 from hypojax.volumes.score import head_signs, hypothalamus_signs, released_model, views_apart
-from hypojax.volumes.structure import clean_hypothalamus, clean_intracranial
+from hypojax.volumes.structure import bounding_box, clean_hypothalamus, clean_intracranial
 
 CORRELATED_VOXELS: Final = 8.0
 """How many voxels of a posterior err together. With 2 × 2 × 2 the whole hypothalamus of the automatic label maps gets a
@@ -42,6 +42,9 @@ CUT_OFF: Final = 0.015
 field of view was cut at thirteen heights lost up to 0.7 % of their intracranial volume below this share, and up to 8.5 % between it and
 0.03, for a network guesses little of what it does not see; 26 whole heads as they came have a share of 0, and 6 mm slices
 that end within the head 0.012."""
+
+AROUND: Final = 4
+"""Voxels round a structure that are looked at with it: a hypothalamus is asked for what is blank up to 3 mm from it."""
 
 LEAST_INTRACRANIAL: Final = 100_000.0
 """mm³ below which what was found is no brain: a third of a newborn's."""
@@ -104,7 +107,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Structure:
-    """A cleaned posterior, the grid and field of view it lies in, and its sum over labels."""
+    """A cleaned posterior, the part of a grid and of the field of view that it fills, and its sum over labels."""
 
     posterior: Float32[np.ndarray, "*labels x y z"]
     grid: Grid
@@ -145,11 +148,13 @@ def measure(
     """
     i, j, k = volume.shape
     shape = (i, j, k)
-    head, box = _cleaned_head(intracranial, head_grid, shape, affine), _cleaned_box(subunits, box_grid, shape, affine)
+    inside_head = within_field_of_view(head_grid, shape, affine)
+    cranium = clean_intracranial(intracranial, head_grid, inside_head)
+    head, box = _cut_out(cranium, head_grid, inside_head), _cleaned_box(subunits, box_grid, shape, affine)
     sides = _sides(head, box)
-    labels = native_labels(box.posterior, box_grid, shape=shape, affine=affine)
-    mask = native_mask(head.posterior, head_grid, shape=shape, affine=affine)
-    coarse = coarse_head(volume, affine, grid=head_grid, intracranial=head.posterior > 0.5, inside=head.inside)
+    labels = native_labels(box.posterior, box.grid, shape=shape, affine=affine)
+    mask = native_mask(head.posterior, head.grid, shape=shape, affine=affine)
+    coarse = coarse_head(volume, affine, grid=head_grid, intracranial=cranium > 0.5, inside=inside_head)
     quality = {**_quality(volume, affine, head, box, coarse=coarse), "quality_location": located}
     signs = {
         **hypothalamus_signs(box.posterior, subunits=subunits, grid=box.grid),
@@ -167,18 +172,18 @@ def measure(
     return Measurement(volumes, quality, flags, labels, mask, signs)
 
 
-def _cleaned_head(intracranial: UInt8[np.ndarray, "a s r"], grid: Grid, scan: tuple[int, int, int], affine: Affine) -> Structure:
-    """The intracranial volume within the field of view of a scan (shape, affine)."""
-    inside = within_field_of_view(grid, scan, affine)
-    cranium = clean_intracranial(intracranial, grid, inside)
-    return Structure(cranium, grid, inside, cranium)
-
-
 def _cleaned_box(subunits: UInt8[np.ndarray, "10 x y z"], grid: Grid, scan: tuple[int, int, int], affine: Affine) -> Structure:
     """The hypothalamus within the field of view of a scan (shape, affine)."""
     inside = within_field_of_view(grid, scan, affine)
-    parts = clean_hypothalamus(subunits, grid, inside)
-    return Structure(parts, grid, inside, parts.sum(axis=0))
+    return _cut_out(clean_hypothalamus(subunits, grid, inside), grid, inside)
+
+
+def _cut_out(posterior: Float32[np.ndarray, "*labels x y z"], grid: Grid, inside: Bool[np.ndarray, "x y z"]) -> Structure:
+    """What was found, with the voxels next to it; all of the grid where nothing was."""
+    found = np.asarray(posterior.any(axis=0) if posterior.ndim > 3 else posterior > 0)
+    box = bounding_box(found, margin=AROUND) if found.any() else (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2]))
+    part = np.ascontiguousarray(posterior[..., *box])
+    return Structure(part, part_of(grid, box), inside[box], part.sum(axis=0) if part.ndim > 3 else part)
 
 
 def _sides(head: Structure, box: Structure) -> list[float]:

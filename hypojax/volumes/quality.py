@@ -13,13 +13,16 @@ from scipy import ndimage
 from hypojax.grid import Affine, Grid, to_voxel, to_world, voxel_sizes, voxel_volume
 from hypojax.preprocessing.background import ROUGH, rough, touching_border
 from hypojax.preprocessing.intensity import CLIP, tissue_statistics
-from hypojax.volumes.structure import bounding_box
+from hypojax.volumes.structure import bounding_box, distances
 
 SHELL: Final = (6.0, 14.0)
 """Distances from the intracranial mask, mm, between which scalp is looked for: beyond the bone, within the skin."""
 
 BACKGROUND_PERCENTILE: Final = 1.0
 """Low end of the intensities, the level of air, whatever offset the scan has."""
+
+FARTHEST: Final = 32.0
+"""Millimetres up to which distances from structures are told: more than is asked of any."""
 
 SIGNAL: Final = 0.15
 """What is brighter than air by this share of the brain's median is tissue: noise in air lies below, skin and fat above."""
@@ -51,7 +54,7 @@ class CoarseHead:
     spacing
         Distance of voxels, mm.
     distance
-        Of each voxel outside the intracranial volume from it, mm.
+        Of each voxel outside the intracranial volume from it, mm; infinite beyond `FARTHEST`.
     std
         Standard deviation of the head's tissue.
     tissue
@@ -62,7 +65,7 @@ class CoarseHead:
     inside: Bool[np.ndarray, "a s r"]
     intracranial: Bool[np.ndarray, "a s r"]
     spacing: float
-    distance: Float64[np.ndarray, "a s r"]
+    distance: Float32[np.ndarray, "a s r"]
     std: float
     tissue: float
 
@@ -76,9 +79,11 @@ def coarse_head(
     inside: Bool[np.ndarray, "a s r"],
 ) -> CoarseHead:
     """Look at a scan in every second voxel of the head grid: few enough to cost nothing, enough for shares and percentiles."""
-    index = np.moveaxis(np.indices([-(-n // 2) for n in grid.shape]) * 2, 0, -1)
-    position = to_voxel(affine, to_world(grid.affine, index))
-    values = ndimage.map_coordinates(volume, np.moveaxis(position, -1, 0), order=1, mode="nearest", output=np.float32)
+    mapping = np.linalg.inv(affine) @ grid.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
+    half = tuple(-(-n // 2) for n in grid.shape)
+    values = ndimage.affine_transform(
+        volume, mapping[:3, :3], mapping[:3, 3], output_shape=half, order=1, mode="nearest", output=np.float32
+    )
     every = (slice(None, None, 2),) * 3
     seen, head, spacing = inside[every], intracranial[every], 2 * float(voxel_sizes(grid.affine).mean())
     background, brain = float(np.percentile(values[seen], BACKGROUND_PERCENTILE)), float(np.median(values[head]))
@@ -87,7 +92,7 @@ def coarse_head(
         inside=seen,
         intracranial=head,
         spacing=spacing,
-        distance=ndimage.distance_transform_edt(~head) * spacing,
+        distance=distances(head, farthest=round(FARTHEST / spacing)) * np.float32(spacing),
         std=tissue_statistics(values[seen]).std,
         tissue=background + SIGNAL * (brain - background),
     )
@@ -239,7 +244,8 @@ def partly_blank(head: CoarseHead) -> bool:
     Nothing is asked of the lower front: faces are removed on purpose.
     """
     bright = (head.distance >= SHELL[0]) & (head.values > head.tissue)
-    away = ndimage.distance_transform_edt(~(bright | ~head.inside)) * head.spacing
+    reached = round(FARTHEST / head.spacing)
+    away = distances(bright | ~head.inside, farthest=reached) * head.spacing
     surface = head.intracranial & ~ndimage.binary_erosion(head.intracranial)
     middle = np.argwhere(head.intracranial).mean(axis=0)
     front, above, _ = np.ogrid[tuple(slice(side) for side in surface.shape)]
@@ -250,7 +256,7 @@ def partly_blank(head: CoarseHead) -> bool:
     # A void round metal: places without anything bright around them, and hardly anything between them and the intracranial volume.
     allowed = (above > middle[1]) | (front < middle[0] + FRONT / head.spacing)
     solid = (head.values > head.tissue) | ~head.inside | head.intracranial
-    clear = ndimage.distance_transform_edt(np.pad(~solid, 1, constant_values=True))[1:-1, 1:-1, 1:-1] * head.spacing
+    clear = np.minimum(distances(solid, farthest=reached) * head.spacing, FARTHEST)
     return int((allowed & head.inside & (clear >= CLEAR) & (head.distance - clear <= COVER)).sum()) >= LEAST_VOID
 
 
@@ -286,7 +292,7 @@ def blank_near(
 
     Of a hole, which ends near by, its rim counts too; a removed skull goes on.
     """
-    near = ndimage.distance_transform_edt(~structure) * voxel_sizes(grid.affine).mean() <= NEAR
+    near = np.isfinite(distances(structure, farthest=int(NEAR / voxel_sizes(grid.affine).mean() + 1e-6)))
     index = np.round(to_voxel(affine, to_world(grid.affine, np.argwhere(near)))).astype(int)
     index = np.clip(index, 0, np.array(volume.shape) - 1)
     margin = np.ceil(HOLE / voxel_sizes(affine)).astype(int)

@@ -107,7 +107,7 @@ SMALLEST: Final = 1e-3
 
 
 def hypothalamus_signs(
-    posterior: Float32[np.ndarray, "10 x y z"], *, subunits: UInt8[np.ndarray, "10 x y z"], grid: Grid
+    posterior: Float32[np.ndarray, "10 x y z"], *, subunits: UInt8[np.ndarray, "10 u v w"], grid: Grid
 ) -> dict[str, float]:
     """Signs of the hypothalamus.
 
@@ -119,9 +119,9 @@ def hypothalamus_signs(
     posterior
         Cleaned posteriors of the ten subunits (see `hypojax.volumes.structure`), not all zero.
     subunits
-        The same before cleaning, × 255.
+        The whole box before cleaning, × 255.
     grid
-        Their grid, axes anterior, superior, right.
+        That of the cleaned ones, axes anterior, superior, right.
     """
     total = float(posterior.sum(dtype=np.float64))
     sides = [moments(posterior[first : first + 5].sum(axis=0), voxel_sizes(grid.affine)) for first in (0, 5)]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy import ndimage
 
-from hypojax.grid import Grid, voxel_sizes
+from hypojax.grid import Box, Grid, voxel_sizes
 
 RIM: Final = 2.0
 """Millimetres round the largest component that still belong to the support. Posteriors of a sharp network fall from one
@@ -88,8 +88,8 @@ def clean_intracranial(
     box = i, j, k
     component = largest_component(without_bridges(likely[box], grid), FACES)
     filled = fill_holes(component)
-    posterior = np.where(filled & ~component, np.float32(1), intracranial[box] * (inside[box] / np.float32(255)))
-    cleaned[box] = posterior * support(filled, grid)
+    posterior = intracranial[box] * (inside[box] / np.float32(255))
+    cleaned[box] = np.where(filled & ~component, np.float32(1), posterior) * support(filled, grid)
     return cleaned
 
 
@@ -154,9 +154,30 @@ def support(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> Bool[np.ndarray, "x 
     return grown
 
 
-def bounding_box(mask: Bool[np.ndarray, "x y z"], *, margin: Int[np.ndarray, "3"] | int = 0) -> tuple[slice, slice, slice]:
+def bounding_box(mask: Bool[np.ndarray, "x y z"], *, margin: Int[np.ndarray, "3"] | int = 0) -> Box:
     """The smallest box that holds a non-empty mask, ``margin`` voxels wider on each side as far as the volume reaches."""
     spans = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     low = np.maximum([span[0] for span in spans] - np.asarray(margin), 0)
     high = np.minimum([span[-1] + 1 for span in spans] + np.asarray(margin), mask.shape)
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
+
+
+def distances(mask: Bool[np.ndarray, "x y z"], *, farthest: int) -> Float32[np.ndarray, "x y z"]:
+    """Distance of every voxel from a mask, in voxels; infinite beyond ``farthest``.
+
+    Squares of distances are found axis by axis (Saito and Toriwaki 1994), as far as is asked: a quarter of the time of a full transform.
+
+    >>> distances(np.array([[[True, False, False, False]]]), farthest=2).ravel().tolist()
+    [0.0, 1.0, 2.0, inf]
+    """
+    most = np.int16(3 * farthest**2 + 1)
+    squares = np.where(mask, np.int16(0), most)
+    for axis in range(3):
+        before = np.moveaxis(squares, axis, 0)
+        after = before.copy()
+        for step in range(1, min(farthest, len(before) - 1) + 1):
+            away = np.int16(step**2)
+            np.minimum(after[step:], before[:-step] + away, out=after[step:])
+            np.minimum(after[:-step], before[step:] + away, out=after[:-step])
+        squares = np.moveaxis(after, 0, axis)
+    return np.where(squares <= farthest**2, np.sqrt(squares, dtype=np.float32), np.float32(np.inf))
