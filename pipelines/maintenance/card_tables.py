@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from hypojax.schema import PARTS
+from hypojax.volumes.contrast import released_t1w_model
 from hypojax.volumes.score import released_model
 
 
@@ -98,6 +99,14 @@ def icv_scans(evaluation: xr.Dataset) -> str:
         "ours, mL": one["volume_predicted_mm3"].values / 1e3, "DLICV, mL": one["volume_reference_mm3"].values / 1e3,
     }  # fmt: skip
     return markdown(pd.DataFrame(rows))
+
+
+def contrast() -> str:
+    """How well T1-weighted scans are told from others, as `t1w_fit.py` wrote it into the model's own file."""
+    fitted_on = released_t1w_model().fitted_on
+    return markdown(
+        pd.DataFrame({"probability": fitted_on["figures"].keys(), f"weights {fitted_on['weights']}": fitted_on["figures"].values()})
+    )
 
 
 def quality() -> str:

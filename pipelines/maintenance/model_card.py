@@ -20,7 +20,7 @@ from hypojax.checkpoint import Checkpoint, load_checkpoint
 from hypojax.evaluation import summarise
 from hypojax.training.train_record import lineage
 from pipelines.maintenance.accuracy import STRATA
-from pipelines.maintenance.card_tables import bars_of, by_region, by_stratum, icv_scans, markdown, quality
+from pipelines.maintenance.card_tables import bars_of, by_region, by_stratum, contrast, icv_scans, markdown, quality
 from pipelines.maintenance.effects import by_hand, calibration, farthest, tilted, visible_effects
 from pipelines.maintenance.perturb.bars import bars_table, changes_table, scans_table
 from pipelines.maintenance.pose_bars import summary
@@ -73,6 +73,7 @@ def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
         "never_seen": markdown(pd.read_csv(accuracy / "never_seen.tsv", sep="\t")),
         "unusual": markdown(pd.read_csv(accuracy / "unusual.tsv", sep="\t")),
         "quality": quality(),
+        "contrast": contrast(),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
 

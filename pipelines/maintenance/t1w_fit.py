@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -27,22 +27,17 @@ from hypojax.volumes.flags import LEAST_T1W, LOWEST_T1W
 from pipelines.maintenance.contrast_scans import LOST, NEVER
 from pipelines.maintenance.perturb.bars import markdown
 from pipelines.maintenance.score_fit import auc
-from pipelines.maintenance.t1w_looks import look_at_all, signs_table
+from pipelines.maintenance.t1w_looks import LAYERED, PLACED, look_at_all, signs_table
 
 PENALTY: Final = 0.001
 """Of half the sum of squared weights against the mean loss."""
 
 FOLDS: Final = 10
 
-MODEL: Final = Path(__file__).parents[2] / "hypojax" / "volumes" / "t1w_model.json"
+GROUPS: Final = {"by_subject": "people not fitted to", "by_source": "sources not fitted to", "unposed": "as if no pose had been found"}
+"""Column of probabilities → what they are of."""
 
-PLACED: Final = tuple(f"placed_{name}" for name in (
-    "white_grey", "white_cortex", "grey_fluid", "cortex_fluid", "order", "bone", "air", "spread_white", "spread_grey", "sides",
-))  # fmt: skip
-LAYERED: Final = (
-    "deep_rim", "middle_rim", "deep_middle", "skew", "shell", "air", "rough", "size", "flat", "long", "solid", "undecided", "located",
-    "residual_mm",
-)  # fmt: skip
+MODEL: Final = Path(__file__).parents[2] / "hypojax" / "volumes" / "t1w_model.json"
 
 
 def fitted(rows: pd.DataFrame, signs: tuple[str, ...]) -> Logistic:
@@ -104,24 +99,27 @@ def folds(rows: pd.DataFrame) -> pd.Series:
 
 
 def counts(rows: pd.DataFrame, by: str) -> str:
-    """Markdown: how many scans of each group are flagged, and how many refused, by people and by sources not fitted to."""
+    """Markdown: how many scans of each group are flagged and refused, by people and by sources not fitted to, and without a pose."""
     lines = []
     for name, part in rows.groupby(by, sort=False):
-        cells = [f"{(part[c] < limit).sum()}" for c in ("by_subject", "by_source", "unposed") for limit in (LOWEST_T1W, LEAST_T1W)]
+        cells = [f"{(part[c] < LOWEST_T1W).sum()}, {(part[c] < LEAST_T1W).sum()}" for c in GROUPS]
         lines.append([str(name), str(len(part)), *cells, f"{part['by_source'].min():.2f} – {part['by_source'].max():.2f}"])
-    columns = ("people", "sources", "pose unknown")
-    return markdown([by, "n", *(f"{what}, {c}" for c in columns for what in ("flagged", "refused")), "sources: lowest – highest"], lines)
+    return markdown([f"{by}: flagged, refused", "n", *GROUPS.values(), "lowest – highest, sources not fitted to"], lines)
 
 
-def page(rows: pd.DataFrame) -> tuple[str, dict[str, Any]]:
-    """Markdown with every figure, and those that the model's file holds."""
-    t1w = rows["t1w"].to_numpy(bool)
-    figures: dict[str, Any] = {"scans": len(rows), "T1-weighted": int(t1w.sum()), "subjects": int(rows["subject"].nunique())}
-    for column in ("by_subject", "by_source", "unposed"):
+def figures_of(rows: pd.DataFrame) -> dict[str, str]:
+    """How well T1-weighted scans are told from others, in words."""
+    t1w, kind = rows["t1w"].to_numpy(bool), rows["kind"].to_numpy(str)
+    came, ball = kind == "as it came", kind == "phantom"
+    figures = {"scans": f"{len(rows)} of {rows['subject'].nunique()} people and phantoms: {t1w.sum()} T1-weighted"}
+    for column, words in GROUPS.items():
         p = rows[column].to_numpy(float)
-        figures |= {f"auc {column}": round(auc(p, t1w), 4), f"Brier {column}": round(float(((p - t1w) ** 2).mean()), 4)}
-    tables = [counts(rows[t1w], "source"), counts(rows[t1w], "kind"), counts(rows[~t1w], "kind")]
-    return "\n\n".join(["# Probability of a T1-weighted scan", json.dumps(figures), *tables]) + "\n", figures
+        figures[f"area under the curve, {words}"] = f"{auc(p, t1w):.3f} (Brier score {((p - t1w) ** 2).mean():.3f})"
+    kinds = {"T1-weighted, as they came": came, "T1-weighted, changed": t1w & ~came, "other contrasts": ~t1w & ~ball, "phantoms": ball}
+    for words, chosen in kinds.items():
+        p = rows["by_source"].to_numpy(float)[chosen]
+        figures[f"{words}: flagged, refused"] = f"{(p < LOWEST_T1W).sum()}, {(p < LEAST_T1W).sum()} of {len(p)}"
+    return figures
 
 
 def main(data: Path, weights: Path, out: Path) -> None:
@@ -135,10 +133,12 @@ def main(data: Path, weights: Path, out: Path) -> None:
     rows["by_subject"], rows["by_source"] = out_of(rows, folds), out_of(rows, lambda r: r["source"])
     rows["unposed"] = out_of(rows, folds, layered=True)
     rows.to_csv(out / "t1w.tsv", sep="\t", index=False)
-    text, figures = page(rows)
+    figures, t1w = figures_of(rows), rows["t1w"].to_numpy(bool)
+    tables = [counts(rows[t1w], "source"), counts(rows[t1w], "kind"), counts(rows[~t1w], "kind")]
+    text = "\n\n".join(["# Probability of a T1-weighted scan", markdown(["what", ""], [*map(list, figures.items())]), *tables]) + "\n"
     (out / "t1w.md").write_text(text, encoding="utf-8")
     posed, unposed = pair(rows[~rows["source"].isin(NEVER)])
-    made = {"weights": segmenter.weights["head"][:12], **figures}
+    made = {"weights": segmenter.weights["head"][:12], "figures": figures}
     model = {"places": points, "posed": asdict(posed), "unposed": asdict(unposed), "fitted_on": made}
     MODEL.write_text(json.dumps(model) + "\n", encoding="utf-8")
     print(text)
