@@ -275,13 +275,15 @@ def apply_weights(
 ) -> Float32[np.ndarray, "x y z"]:
     """Apply one interpolation matrix an axis; zero rows give ``fill``, what is above ``ceiling`` counts as it.
 
-    Source voxels no row needs are not read. Sparse products add the few sources of every target, whole lines at a time, in one thread:
-    threads of dense ones wait for each other, and took up to 30 times longer beside a training run.
+    Source voxels far from what rows need are not read. Sparse products add the few sources of every target, whole lines at a time, in one
+    thread: threads of dense ones wait for each other, and took up to 30 times longer beside a training run.
     """
     needed = [np.flatnonzero(matrix.any(axis=0)) for matrix in weights]
     if any(index.size == 0 for index in needed):
         return np.full([matrix.shape[0] for matrix in weights], fill, np.float32)
-    spans = tuple(slice(int(index[0]), int(index[-1]) + 1) for index in needed)
+    ends = [(int(index[0]), int(index[-1]) + 1) for index in needed]
+    # Little is not cut off: what is left of whole lines would have to be copied.
+    spans = tuple(slice(*end) if 2 * (end[1] - end[0]) < side else slice(0, side) for end, side in zip(ends, volume.shape, strict=True))
     part = volume[spans] if np.isinf(ceiling) else np.minimum(volume[spans], np.float32(ceiling), dtype=np.float32)
     # As memory has it, the axis that varies slowest first: turned round are matrices and results, not the source.
     memory = sorted(range(3), key=lambda axis: -abs(part.strides[axis]))

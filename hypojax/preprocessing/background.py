@@ -6,7 +6,6 @@ scan costs no more than that and stays as it is, bit for bit.
 """
 
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Final
 
 import numpy as np
@@ -164,12 +163,11 @@ def look(volume: Num[np.ndarray, "i j k"]) -> Look:
     low, high = np.percentile(sample, CLIP)
     edges = [min(BLOCK, side) for side in volume.shape]
     starts = [_spread(side - edge + 1, BLOCKS) for side, edge in zip(volume.shape, edges, strict=True)]
-    blocks = [
-        volume[tuple(slice(start[n], start[n] + edge) for start, n, edge in zip(starts, index, edges, strict=True))].astype(np.float32)
-        for index in product(*[range(len(start)) for start in starts])
-        if any(n in (0, len(start) - 1) for n, start in zip(index, starts, strict=True))
-    ]
-    border = np.stack(blocks)
+    within = [(start[:, None] + np.arange(edge)).ravel() for start, edge in zip(starts, edges, strict=True)]
+    split = [length for start, edge in zip(starts, edges, strict=True) for length in (len(start), edge)]
+    blocks = volume[np.ix_(*within)].astype(np.float32).reshape(split).transpose(0, 2, 4, 1, 3, 5)
+    place, last = np.indices(blocks.shape[:3]), np.array(blocks.shape[:3]).reshape(3, 1, 1, 1) - 1
+    border = blocks[((place == 0) | (place == last)).any(axis=0)]
     flat = border.reshape(len(border), -1)
     values, counts = np.unique(flat[flat.min(axis=1) == flat.max(axis=1), 0], return_counts=True)
     return Look(sample, border, float(low), float(high), [float(value) for value in values[counts >= LEAST_BLOCKS]])
