@@ -134,9 +134,7 @@ def test_a_name_that_only_looks_like_this_machine_needs_users(host: str) -> None
 def test_a_port_that_is_taken_gives_way_to_the_next_and_both_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    settings = AppSettings(port=free_port())
-    with listening(settings) as first, listening(settings) as second:
-        assert first.getsockname()[1] == settings.port
+    with listening(AppSettings(port=free_port())) as first, listening(settings := AppSettings(port=first.getsockname()[1])) as second:
         port = second.getsockname()[1]
         assert port > settings.port
         said = list(greeting(settings, port))

@@ -65,7 +65,7 @@ def record_of(folders: Path, name: str) -> BatchRecord:
 
 
 def until(wanted: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not wanted():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -126,6 +126,13 @@ def test_a_name_that_is_taken_is_refused(folders: Path, runs: BatchRuns) -> None
     (folders / "cohorts" / "broken").symlink_to(folders / "nowhere")
     refused("name_taken", lambda: runs.start("study", "old"))
     refused("name_taken", lambda: runs.start("study", "broken"))
+
+
+def test_a_report_is_offered_once_its_first_page_is_there(folders: Path, runs: BatchRuns) -> None:
+    (folders / "cohorts" / "old" / "report").mkdir(parents=True)
+    assert not runs.has_pages("old")
+    (folders / "cohorts" / "old" / "report" / "index.html").touch()
+    assert runs.has_pages("old")
 
 
 def test_clicks_at_once_start_one_run_and_another_batch_waits(folders: Path, runs: BatchRuns) -> None:

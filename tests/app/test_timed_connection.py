@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -19,10 +19,12 @@ WAIT = 60.0
 
 
 @contextmanager
-def serving(connection: type[TimedConnection], may_answer: threading.Event) -> Iterator[int]:
-    """A server that answers once it may; its port."""
+def serving(connection: type[TimedConnection], may_answer: threading.Event, asked: threading.Event | None = None) -> Iterator[int]:
+    """A server that answers once it may, and says when it was asked; its port."""
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        if asked is not None:
+            asked.set()
         await asyncio.to_thread(may_answer.wait, WAIT)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
@@ -62,14 +64,18 @@ def heard(connection: socket.socket) -> bytes:
 
 
 def test_who_does_not_say_what_it_wants_is_sent_away_and_who_waits_for_an_answer_is_not(connect: Callable[..., socket.socket]) -> None:
-    may_answer = threading.Event()
-    with serving(timed(seconds=0.2), may_answer) as port:
+    may_answer, asked, connection = threading.Event(), threading.Event(), timed(seconds=WAIT)
+    with serving(connection, may_answer, asked) as port:
         waiting = connect(port, WHOLE)
+        assert asked.wait(WAIT)
+        connection.seconds = 0.2
         for said in (b"", WHOLE[:20]):
             assert heard(connect(port, said)) == b""
+        connection.seconds = 3.0  # time for this test to read the answer
         may_answer.set()
         assert heard(waiting).startswith(b"HTTP/1.1 200")
-        waiting.sendall(WHOLE[:20])
+        with suppress(OSError):
+            waiting.sendall(WHOLE[:20])
         assert b"HTTP" not in heard(waiting)
         assert heard(waiting) == b""
 

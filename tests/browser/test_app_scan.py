@@ -118,6 +118,14 @@ def test_files_that_are_no_scan_get_a_sentence_and_the_page_speaks_german(page: 
     assert "die Datei endet zu früh" in said or "die Datei ist beschädigt" in said
     assert page.evaluate("document.documentElement.lang") == "de"
     assert barriers(page) == []
+    page.set_viewport_size({"width": 400, "height": 900})
+    page.click("#tab-about-button")
+    page.wait_for_selector("#about h3")
+    for closed in page.locator("#tab-about summary, #tab-about button.label-wrap").all():
+        closed.click()
+    page.wait_for_selector("#tab-about .prose table[tabindex] >> nth=1")
+    assert overflow(page) == 0
+    assert barriers(page) == []
 
 
 def test_of_twenty_files_at_once_none_is_lost_and_a_series_gives_the_numbers_of_a_run(

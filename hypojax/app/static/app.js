@@ -127,6 +127,12 @@ globalThis.hypojaxApp = (() => {
     if (event.key === "Tab") document.querySelectorAll("ul.options").forEach((list) => { list.tabIndex = -1; });
   }, true);
 
+  // Wide tables of model cards scroll: the keyboard has to get there.
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#tab-about")) return;
+    requestAnimationFrame(() => document.querySelectorAll("#tab-about .prose table").forEach((table) => { table.tabIndex = 0; }));
+  });
+
   const tab = (name) => document.getElementById(`tab-${name}-button`)?.click();
   // What a tab shows that is about to open: said in a cookie, since parts of a tab that is not open hear nothing.
   const point = (name, what, value) => {
