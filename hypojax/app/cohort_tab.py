@@ -123,49 +123,73 @@ def cohort_controls() -> CohortControls:
     """Make the components, in the order of the page; their texts come when the tab is opened."""
     import gradio as gr
 
-    def part(name: str) -> gr.HTML:
-        return gr.HTML(elem_id=name, elem_classes="house", apply_default_css=False, padding=False)
-
-    lead = part("cohort-lead")
+    lead = _part("cohort-lead")
     with gr.Row():
         cohort = gr.Dropdown([], value=None, elem_id="cohort-choice", scale=4)
         again = gr.Button(scale=1, size="sm", elem_id="cohort-again")
-    summary = part("cohort-summary")
+    summary = _part("cohort-summary")
     with gr.Column(visible="hidden") as body:
-        titles = {"filter": part("cohort-filter-title")}
-        with gr.Row():
-            chosen = [gr.Dropdown([], value=[], multiselect=True, elem_id=f"cohort-{key}", visible=False, min_width=180) for key in CHOSEN]
-        with gr.Row():
-            ages = [gr.Number(value=None, elem_id=f"cohort-{end}", min_width=140) for end in ("youngest", "oldest")]
-            text = gr.Textbox(elem_id="cohort-text", max_lines=1, max_length=500, min_width=240)
-            clear = gr.Button(size="sm", elem_id="cohort-clear", min_width=140)
-        with gr.Row():
-            region = gr.Dropdown(list(REGIONS), value="hypothalamus", elem_id="cohort-region")
-            by = gr.Dropdown([], value=None, elem_id="cohort-by")
-        numbers = part("cohort-shown")
-        titles["compare_title"] = part("cohort-compare-title")
-        with gr.Row():
-            outcome = gr.Dropdown([], value=None, elem_id="cohort-outcome")
-            group = gr.Dropdown([], value=None, elem_id="cohort-compare-group")
-            reference = gr.Dropdown([], value=None, elem_id="cohort-reference")
-        covariates = gr.CheckboxGroup([], elem_id="cohort-covariates")
-        compare = gr.Button(variant="primary", elem_id="cohort-compare")
-        comparison = part("cohort-comparison")
-        titles["doubtful_title"] = part("cohort-doubtful-title")
-        doubtful = part("cohort-doubtful-list")
-        titles["rate_title"] = part("cohort-rate-title")
-        with gr.Row():
-            pick = gr.Dropdown([], value=None, allow_custom_value=True, elem_id="cohort-pick", scale=4)
-            onward = gr.Button(scale=1, size="sm", elem_id="cohort-next")
-        with gr.Row():
-            rating = gr.Radio([], elem_id="cohort-rating")
-            comment = gr.Textbox(elem_id="cohort-comment", max_lines=1, max_length=2000)
-            save = gr.Button(variant="primary", elem_id="cohort-save", min_width=140)
-        said, page = part("cohort-said"), part("cohort-page")
-    return CohortControls(
-        lead, summary, numbers, comparison, doubtful, page, said, titles, body, cohort, again, (*chosen, *ages, text), clear, region, by,
-        (outcome, group, reference, covariates), compare, pick, onward, rating, comment, save,
-    )  # fmt: skip
+        titles = {"filter": _part("cohort-filter-title")}
+        filters = _filter_controls()
+        titles["compare_title"] = _part("cohort-compare-title")
+        questions = _question_controls()
+        titles["doubtful_title"] = _part("cohort-doubtful-title")
+        doubtful = _part("cohort-doubtful-list")
+        titles["rate_title"] = _part("cohort-rate-title")
+        ratings = _rating_controls()
+    own = {"lead": lead, "summary": summary, "doubtful": doubtful, "titles": titles, "body": body, "cohort": cohort, "again": again}
+    return CohortControls(**own, **filters, **questions, **ratings)
+
+
+def _part(name: str) -> "gr.HTML":
+    """A place that is filled later."""
+    import gradio as gr
+
+    return gr.HTML(elem_id=name, elem_classes="house", apply_default_css=False, padding=False)
+
+
+def _filter_controls() -> dict[str, Any]:
+    """The filter, and what follows it."""
+    import gradio as gr
+
+    with gr.Row():
+        chosen = [gr.Dropdown([], value=[], multiselect=True, elem_id=f"cohort-{key}", visible=False, min_width=180) for key in CHOSEN]
+    with gr.Row():
+        ages = [gr.Number(value=None, elem_id=f"cohort-{end}", min_width=140) for end in ("youngest", "oldest")]
+        text = gr.Textbox(elem_id="cohort-text", max_lines=1, max_length=500, min_width=240)
+        clear = gr.Button(size="sm", elem_id="cohort-clear", min_width=140)
+    with gr.Row():
+        region = gr.Dropdown(list(REGIONS), value="hypothalamus", elem_id="cohort-region")
+        by = gr.Dropdown([], value=None, elem_id="cohort-by")
+    return {"filters": (*chosen, *ages, text), "clear": clear, "region": region, "by": by, "numbers": _part("cohort-shown")}
+
+
+def _question_controls() -> dict[str, Any]:
+    """What groups are compared by, and the answer."""
+    import gradio as gr
+
+    with gr.Row():
+        outcome = gr.Dropdown([], value=None, elem_id="cohort-outcome")
+        group = gr.Dropdown([], value=None, elem_id="cohort-compare-group")
+        reference = gr.Dropdown([], value=None, elem_id="cohort-reference")
+    covariates = gr.CheckboxGroup([], elem_id="cohort-covariates")
+    compare = gr.Button(variant="primary", elem_id="cohort-compare")
+    return {"question": (outcome, group, reference, covariates), "compare": compare, "comparison": _part("cohort-comparison")}
+
+
+def _rating_controls() -> dict[str, Any]:
+    """A scan to look at, and its rating."""
+    import gradio as gr
+
+    with gr.Row():
+        pick = gr.Dropdown([], value=None, allow_custom_value=True, elem_id="cohort-pick", scale=4)
+        onward = gr.Button(scale=1, size="sm", elem_id="cohort-next")
+    with gr.Row():
+        rating = gr.Radio([], elem_id="cohort-rating")
+        comment = gr.Textbox(elem_id="cohort-comment", max_lines=1, max_length=2000)
+        save = gr.Button(variant="primary", elem_id="cohort-save", min_width=140)
+    said, page = _part("cohort-said"), _part("cohort-page")
+    return {"pick": pick, "onward": onward, "rating": rating, "comment": comment, "save": save, "said": said, "page": page}
 
 
 def add_cohort_tab(context: "AppContext") -> None:
@@ -194,8 +218,13 @@ def opened_updates(desk: CohortDesk, controls: CohortControls, request: "gr.Requ
     labels["region"] |= {"choices": [(say(f"region_{region}"), region) for region in REGIONS]}
     labels["outcome"] |= {"choices": outcomes(say)}
     labels["your_rating"] |= {"choices": [(say(f"rating_{level}"), level) for level in LEVELS]}
-    texts = [sentences_html([say("lead") if names else say("none")]), *(heading_html(say(key)) for key in controls.titles)]
+    texts = [sentences_html([say("lead") if names else say("none")]), *(_title(say, key) for key in controls.titles)]
     return [*texts, *(gr.update(**values) for values in labels.values()), *(gr.update(value=say(key)) for key in controls.buttons)]
+
+
+def _title(say: CohortWords, key: str) -> str:
+    """A heading, with what has to be known of the part below it."""
+    return heading_html(say(key)) + (sentences_html([say("compare_lead")]) if key == "compare_title" else "")
 
 
 def chosen_updates(desk: CohortDesk, name: object, request: "gr.Request | None") -> Updates:

@@ -2,17 +2,22 @@
 
 import ctypes
 import fcntl
+import json
 import os
 import signal
 import socket
 import struct
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from app_servers import running_app
+from sample_scans import nifti_bytes
 
 WAIT = 300.0
 NAME = "sub-Mueller_T1w.nii.gz"
@@ -50,6 +55,8 @@ def visit(folder: Path) -> None:
         with running_app(folder) as server:
             visitor.get(server.url)
             (path,) = visitor.post(f"{server.url}/gradio_api/upload", files={"files": (NAME, b"voxels")}).json()
+            measured = run_of(visitor, server.url)
+            assert (measured["state"], measured["reason"]) in (("done", ""), ("failed", "no_brain"), ("failed", "no_hypothalamus"))
             os.kill(server.process.pid, signal.SIGKILL)
             server.process.wait()
         with running_app(folder, port=server.port) as again:
@@ -64,6 +71,19 @@ def visit(folder: Path) -> None:
             )  # the file is hers; there is no such event
         assert "Mueller" not in again.said
         assert "/sessions/" not in again.said
+
+
+def run_of(visitor: httpx.Client, url: str) -> dict[str, Any]:
+    """What the networks, drawn at random, make of noise: sent, read and measured as from a script."""
+    scan = nifti_bytes(np.random.default_rng(0).integers(0, 400, (20, 18, 16)).astype("i2"))
+    (path,) = visitor.post(f"{url}/gradio_api/upload", files={"files": ("noise.nii", scan)}).json()
+    call = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    event = visitor.post(f"{url}/gradio_api/call/segment", json=call).json()["event_id"]
+    with visitor.stream("GET", f"{url}/gradio_api/call/segment/{event}") as said:
+        lines = list(said.iter_lines())
+    (answer,) = [line.removeprefix("data: ") for before, line in pairwise(lines) if before == "event: complete"]
+    found: dict[str, Any] = json.loads(answer)[0]["scans"][0]
+    return found
 
 
 if __name__ == "__main__":

@@ -99,7 +99,9 @@ def test_a_scan_is_measured_shown_and_given_back_as_the_command_line_does(
     other.goto(server.url)
     other.wait_for_selector("#one-drop .target")
     assert other.locator("[data-state]").count() == 0
-    assert other.request.get(f"{server.url}/mine/{job}/labels.nii.gz").status == 404
+    files = [f"{job}/{name}" for name in ("labels.nii.gz", "intracranial.nii.gz", "volumes.tsv", "page.html", "page.js", "scan.zip")]
+    assert {page.request.get(f"{server.url}/mine/{name}").status for name in (*files, "all/all.zip", "all/volumes.tsv")} == {200}
+    assert {other.request.get(f"{server.url}/mine/{name}").status for name in (*files, "all/all.zip", "all/volumes.tsv")} == {404}
     other.context.close()
 
 
