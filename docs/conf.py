@@ -24,7 +24,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "site_pages",
 ]
-exclude_patterns = ["_build", "site_pages", "generated/tutorial", "generated/store.md", "gallery/*.py", "gallery/*.ipynb"]
+exclude_patterns = ["_build", "site_pages", "generated/printed", "generated/store.md", "gallery/*.py", "gallery/*.ipynb"]
 default_role = "py:obj"  # docstrings name objects between single backticks
 
 myst_enable_extensions = ["colon_fence"]

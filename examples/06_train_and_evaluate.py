@@ -44,8 +44,8 @@ pd.DataFrame(rows).to_csv(folder / "scans.tsv", sep="\t", index=False)
 # Examples are boxes round every hypothalamus, and five folds. A fold is held out: the network never sees it.
 
 hypojax.write_examples(folder / "scans.tsv", folder / "examples")
-network = UNetConfig(outputs=11, widths=(8, 16), stem=2)
-loop = LoopConfig(network, steps=60, warmup=5, batch=2, learning_rate=5e-3, average=0.9, every=10, validate=60)
+network = UNetConfig(outputs=11, widths=(8,), stem=2)
+loop = LoopConfig(network, steps=24, warmup=4, batch=2, learning_rate=5e-3, average=0.9, every=4, validate=24)
 result = hypojax.train(TrainConfig("box", loop), examples=folder / "examples", out=folder / "runs", fold=0)[-1]
 print(f"{result.step} steps; held-out Dice {result.best.scores['dice']:.3f}")
 

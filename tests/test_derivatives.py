@@ -17,7 +17,7 @@ from standin import StandIn, write_phantom
 
 import hypojax
 from hypojax.cohort.derivatives import ScanMaps, remove_scan, scan_stem, write_dataset, write_scan
-from hypojax.scans import read, write_nifti
+from hypojax.scans import discover, read, write_nifti
 from hypojax.schema import LABELS
 
 BIDS_STEM = re.compile(r"sub-[A-Za-z0-9]+/(ses-[A-Za-z0-9]+/)?anat/sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*")
@@ -72,6 +72,25 @@ def test_names_are_bids_and_unique(scans: set[str]) -> None:
     names = {scan_stem(scan) for scan in scans}
     assert len(names) == len(scans)
     assert all(BIDS_STEM.fullmatch(name) for name in names)
+
+
+def test_every_entity_of_a_t1w_image_is_a_column_and_stays_in_the_names(tmp_path: Path) -> None:
+    scan = "sub-01_ses-2_acq-a_ce-b_rec-c_run-1_echo-2_inv-1_part-mag"
+    assert scan_stem(scan) == f"sub-01/ses-2/anat/{scan}"
+    path = write_phantom(tmp_path / "sub-01" / "ses-2" / "anat" / f"{scan}_T1w.nii.gz")
+    (found,) = discover(tmp_path).scans
+    assert (found.id, found.path) == (scan, path)
+    assert found.entities == {
+        "subject": "01",
+        "session": "2",
+        "acquisition": "a",
+        "ceagent": "b",
+        "reconstruction": "c",
+        "run": "1",
+        "echo": "2",
+        "inv": "1",
+        "part": "mag",
+    }
 
 
 def test_a_scan_without_maps_keeps_no_file(tmp_path: Path) -> None:

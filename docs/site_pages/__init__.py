@@ -18,7 +18,11 @@ def make_pages(app: Sphinx) -> None:
     help_pages.write(folder / "command-line")
     reference_pages.write(folder)
     api_pages.write(folder / "api")
-    tutorial_commands.run(Path(app.srcdir) / "tutorial.md", folder / "tutorial", work=Path(app.srcdir).parent / "examples")
+    work = Path(app.srcdir).parent / "examples"
+    for page in tutorial_commands.PAGES:
+        tutorial_commands.run(
+            Path(app.srcdir) / f"{page}.md", folder / "printed" / page, work=work, first=page == tutorial_commands.PAGES[0]
+        )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -12,14 +12,14 @@ from site_pages.tutorial_commands import commands
 
 
 class CommandDirective(SphinxDirective):
-    """A command of the tutorial, and what it printed when the site was built."""
+    """A command of a page, and what it printed when the site was built."""
 
     has_content = True
 
     def run(self) -> list[nodes.Node]:
         """One block: the command behind ``$``, then its output."""
         command = "\n".join(self.content).strip()
-        source, folder = Path(self.env.srcdir), Path(self.env.srcdir) / "generated" / "tutorial"
+        source, folder = Path(self.env.srcdir), Path(self.env.srcdir) / "generated" / "printed" / self.env.docname
         number = commands(source / f"{self.env.docname}.md").index(command)
         text = f"$ {command}\n{(folder / f'{number}.txt').read_text(encoding='utf-8')}".rstrip()
         return [nodes.literal_block(text, text, language="console", classes=["command"])]

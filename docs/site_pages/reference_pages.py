@@ -9,7 +9,7 @@ from site_pages import help_pages
 from site_pages.pages import code, table, write_page
 
 COLUMN_NOTE = """One row is one scan and region. Columns of participants tables and BIDS entities (`subject`, `session`, …) have their own
-names and stand behind `scan`. What is missing is empty."""
+names and stand behind `scan`. What is missing is `n/a` in the TSV file, and empty in Parquet."""
 
 
 def write(folder: Path) -> None:

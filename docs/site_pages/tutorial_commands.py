@@ -1,4 +1,4 @@
-"""The commands of the tutorial: run one after another as a reader would, so that the page shows what they print."""
+"""The commands of the tutorial, and of pages that go on from it: run as a reader would, so that the pages show what they print."""
 
 import json
 import os
@@ -7,6 +7,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+PAGES = ("tutorial", "how-to/other-tools")
+"""Pages whose commands are run; those behind the first use what that one's commands made."""
 
 BLOCK = re.compile(r"^```\{command\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COLUMNS = "100"
@@ -22,16 +25,21 @@ def commands(page: Path) -> list[str]:
     return [found.strip() for found in BLOCK.findall(page.read_text(encoding="utf-8"))]
 
 
-def run(page: Path, folder: Path, *, work: Path) -> None:
-    """Run the commands of a page in a folder, and keep what each prints: all that stand behind the first that is new."""
+def run(page: Path, folder: Path, *, work: Path, first: bool = True) -> None:
+    """Run the commands of a page in a folder, and keep what each prints: all that stand behind the first that is new.
+
+    The ``first`` page begins with an empty folder; one behind it is run again where the first was.
+    """
     wanted, record, made = commands(page), folder / "commands.json", work / "hypojax-demo"
-    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() and made.exists() else []
+    fresh = record.exists() and made.exists() and (first or record.stat().st_mtime > made.stat().st_mtime)
+    before = json.loads(record.read_text(encoding="utf-8")) if fresh else []
     known = next(
         (number for number, pair in enumerate(zip(wanted, before, strict=False)) if pair[0] != pair[1]), min(len(wanted), len(before))
     )
     if known == 0:
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(made, ignore_errors=True)
+        if first:
+            shutil.rmtree(made, ignore_errors=True)
         folder.mkdir(parents=True)
     for number, command in enumerate(wanted[known:], known):
         (folder / f"{number}.txt").write_text(printed(command, work=work), encoding="utf-8")
