@@ -4,7 +4,7 @@ Normalisation is over the channels of each voxel alone (root mean square; Zhang 
 batch: what a voxel becomes does not depend on how much air the field of view holds, nor on its neighbours in a batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PyTree
 
 Volume = Float[Array, "n d h w c"]
@@ -22,7 +23,27 @@ Kernel = Float[Array, "3 3 3 c o"]
 Form = Callable[[Volume, Kernel], Features]
 
 NARROW_INPUT = 8
-"""Up to this many input channels, shifts concatenated on channels make one well-filled 2-D convolution."""
+"""Up to this many input channels there is more to transform than to multiply, and `conv3d_winograd` does not pay."""
+
+TILE = 4
+"""Planes that `conv3d_winograd` makes at once."""
+
+FROM_PLANES = (
+    (4.0, 0.0, -5.0, 0.0, 1.0, 0.0),
+    (0.0, -4.0, -4.0, 1.0, 1.0, 0.0),
+    (0.0, 4.0, -4.0, -1.0, 1.0, 0.0),
+    (0.0, -2.0, -1.0, 2.0, 1.0, 0.0),
+    (0.0, 2.0, -1.0, -2.0, 1.0, 0.0),
+    (0.0, 4.0, 0.0, -5.0, 0.0, 1.0),
+)
+FROM_TAPS = ((1 / 4, 0.0, 0.0), (-1 / 6,) * 3, (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0.0, 0.0, 1.0))
+TO_PLANES = (
+    (1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
+    (0.0, 1.0, -1.0, 2.0, -2.0, 0.0),
+    (0.0, 1.0, 1.0, 4.0, 4.0, 0.0),
+    (0.0, 1.0, -1.0, 8.0, -8.0, 1.0),
+)
+"""Matrices of F(4, 3) (Lavin 2016): six planes and three taps to six factors each, the products to four planes."""
 
 SLAB_VOXELS = 8192
 """Voxels of the planes that `kernel_gradient` takes at once: 16 channels of their twelve shifted copies fill a second-level cache."""
@@ -31,11 +52,6 @@ SLAB_VOXELS = 8192
 def conv3d_native(x: Volume, kernel: Kernel) -> Features:
     """XLA's own 3-D convolution: the obvious twin, and the choice on GPU and TPU."""
     return lax.conv_general_dilated(x, kernel, (1, 1, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-
-
-def conv3d_sum(x: Volume, kernel: Kernel) -> Features:
-    """Sum over the depth shifts of three 2-D convolutions."""
-    return sum((_conv2d(shifted, kernel[shift]) for shift, shifted in enumerate(_depth_shifts(x))), start=jnp.zeros((), x.dtype))
 
 
 def conv3d_concatenated(x: Volume, kernel: Kernel) -> Features:
@@ -51,19 +67,26 @@ def conv3d_wide(x: Volume, kernel: Kernel) -> Features:
     return sum((_depth_shifts(part)[shift] for shift, part in enumerate(parts)), start=jnp.zeros((), x.dtype))
 
 
+def conv3d_winograd(x: Volume, kernel: Kernel) -> Features:
+    """Four planes at a time by six 2-D convolutions where the sum takes twelve: F(4, 3) along depth (Winograd 1980, Lavin 2016)."""
+    depth = x.shape[1]
+    tiles = -(-depth // TILE)
+    padded = jnp.pad(x, ((0, 0), (1, TILE * tiles + 1 - depth), (0, 0), (0, 0), (0, 0)))
+    planes = [padded[:, first : first + TILE * (tiles - 1) + 1 : TILE] for first in range(TILE + 2)]
+    products = [_conv2d(_weighted(row, planes), _weighted(taps, kernel)) for row, taps in zip(FROM_PLANES, FROM_TAPS, strict=True)]
+    found = jnp.stack([_weighted(row, products) for row in TO_PLANES], axis=2)
+    return found.reshape(x.shape[0], TILE * tiles, *found.shape[3:])[:, :depth]
+
+
 def conv3d(x: Volume, kernel: Kernel) -> Features:
     """3×3×3 convolution with zero padding, by the form `fastest_form` names; on CPU with a gradient of its own."""
-    inputs, outputs = kernel.shape[3:]
-    backend = jax.default_backend()
-    if backend == "cpu" and inputs > NARROW_INPUT:
-        return _conv3d_cpu(x, kernel)
-    return fastest_form(inputs, outputs, backend)(x, kernel)
+    return _conv3d_cpu(x, kernel) if jax.default_backend() == "cpu" else conv3d_native(x, kernel)
 
 
 @jax.custom_vjp
 def _conv3d_cpu(x: Volume, kernel: Kernel) -> Features:
     """`conv3d` whose kernel gradient is `kernel_gradient`: XLA's own takes twice as long on CPU, half of a training step."""
-    return fastest_form(kernel.shape[3], kernel.shape[4], "cpu")(x, kernel)
+    return fastest_form(kernel.shape[3], "cpu", x.dtype)(x, kernel)
 
 
 def _forward(x: Volume, kernel: Kernel) -> tuple[Features, tuple[Volume, Kernel]]:
@@ -75,7 +98,11 @@ def _backward(kept: tuple[Volume, Kernel], gradient: Features) -> tuple[Volume, 
     """Gradients of input (a convolution with the mirrored kernel) and of kernel."""
     x, kernel = kept
     mirrored = kernel[::-1, ::-1, ::-1].swapaxes(3, 4)
-    return fastest_form(mirrored.shape[3], mirrored.shape[4], "cpu")(gradient, mirrored), kernel_gradient(x, gradient)
+    to_input = fastest_form(mirrored.shape[3], "cpu", gradient.dtype)(gradient, mirrored)
+    if x.shape[-1] > NARROW_INPUT:
+        return to_input, kernel_gradient(x, gradient)
+    (to_kernel,) = jax.vjp(lambda narrow: conv3d_concatenated(x, narrow), kernel)[1](gradient)
+    return to_input, to_kernel
 
 
 _conv3d_cpu.defvjp(_forward, _backward)
@@ -104,13 +131,12 @@ def kernel_gradient(x: Volume, gradient: Features) -> Kernel:
     return total.reshape(3, inputs, 3, 3, outputs).transpose(2, 3, 0, 1, 4)
 
 
-def fastest_form(inputs: int, outputs: int, backend: str) -> Form:
-    """The form to use for this many channels on this backend ("cpu", "gpu", "tpu")."""
+def fastest_form(inputs: int, backend: str, kind: DTypeLike = jnp.float32) -> Form:
+    """The form to use for so many input channels on this backend ("cpu", "gpu", "tpu"), and in this arithmetic."""
     if backend != "cpu":
         return conv3d_native
-    if inputs <= NARROW_INPUT:
-        return conv3d_concatenated
-    return conv3d_wide if inputs >= 2 * outputs else conv3d_sum
+    # The transforms of Winograd lose a decimal digit, of which bfloat16 has two.
+    return conv3d_winograd if inputs > NARROW_INPUT and kind == jnp.float32 else conv3d_wide
 
 
 def space_to_depth(x: Volume, factor: int) -> Rescaled:
@@ -143,6 +169,11 @@ def repeated(x: Volume, factor: int) -> Rescaled:
     n, d, h, w, c = x.shape
     spread = jnp.broadcast_to(x[:, :, None, :, None, :, None], (n, d, factor, h, factor, w, factor, c))
     return spread.reshape(n, factor * d, factor * h, factor * w, c)
+
+
+def _weighted(factors: Sequence[float], terms: Sequence[Array] | Array) -> Array:
+    """Sum of terms, each times its factor."""
+    return sum((factor * term for factor, term in zip(factors, terms, strict=True) if factor), start=jnp.zeros((), terms[0].dtype))
 
 
 def _depth_shifts(x: Volume) -> list[Volume]:
@@ -267,6 +298,11 @@ class UNet(nnx.Module):
 
     def __call__(self, x: Float[Array, "n d h w 1"]) -> Float[Array, "n d h w o"]:
         """Logits for normalised intensities; each side a multiple of ``config.multiple``."""
+        fine, coarse = self.answers(x)
+        return fine if coarse is None else jnp.concatenate([fine, repeated(coarse, 2 * self.config.stem)], axis=-1)
+
+    def answers(self, x: Float[Array, "n d h w 1"]) -> tuple[Float[Array, "n d h w o"], Float[Array, "n i j k c"] | None]:
+        """Logits that each voxel has, and those that blocks of ``2 * config.stem`` voxels a side have in common; None without such."""
         x = space_to_depth(x, self.config.stem)
         skips = []
         for level, block in enumerate(self.down):
@@ -276,9 +312,7 @@ class UNet(nnx.Module):
         for level in reversed(range(len(self.up))):
             broad, x = x, self.up[level](skips[level] + repeat_up(self.lateral[level](x)))
         fine = depth_to_space(self.head(x), self.config.stem)
-        if self.coarse is None:
-            return fine
-        return jnp.concatenate([fine, repeated(self.coarse(broad), 2 * self.config.stem)], axis=-1)
+        return fine, None if self.coarse is None else self.coarse(broad)
 
 
 @cache

@@ -7,10 +7,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
-from hypojax.segmenter.forward import Batch, box_outputs, exhausted, head_outputs, place_of, template_mm
-from hypojax.unet import UNet
+from hypojax.segmenter.forward import (
+    BLOCK,
+    COORDINATES,
+    PLACE_RADIUS,
+    TEMPLATE_SCALE,
+    Batch,
+    box_outputs,
+    exhausted,
+    head_outputs,
+    place_of,
+    template_mm,
+)
+from hypojax.segmenter.pose import block_positions, fit_affine
+from hypojax.unet import UNet, UNetConfig
 
 PATIENCE = 10.0
 """Seconds to wait for another thread; none of these tests waits so long unless something is wrong."""
@@ -103,14 +116,43 @@ def test_the_place_is_read_from_its_own_output(outputs: int, place: int) -> None
         def __init__(self) -> None:
             pass
 
-        def __call__(self, images: jax.Array) -> jax.Array:
+        def answers(self, images: jax.Array) -> tuple[jax.Array, None]:
             logits = jnp.zeros((*images.shape[:4], outputs)).at[..., 0].set(20.0)
-            return logits.at[:, 1, 2, 3, place].set(50.0)
+            return logits.at[:, 1, 2, 3, place].set(50.0), None
 
     cranium, found, located, *_ = head_outputs(Known(), jnp.zeros((2, 4, 4, 8, 1)))
     assert np.asarray(cranium).min() == 255
     np.testing.assert_allclose(found, [[1, 2, 3]] * 2, atol=1e-4)
     np.testing.assert_allclose(located, 1, atol=1e-6)
+
+
+def test_the_pose_is_fitted_to_the_blocks_that_the_network_answers() -> None:
+    """As to means of blocks of all its logits, voxel by voxel."""
+    network = UNet(UNetConfig(outputs=6, widths=(4, 8), stem=2, coarse=3), rngs=nnx.Rngs(0))
+    images = jax.random.normal(jax.random.key(0), (2, 16, 12, 20, 1))
+    logits = np.asarray(network(images), np.float64)
+    split = logits.reshape(2, 4, BLOCK, 3, BLOCK, 5, BLOCK, 6)
+    counted = (1 / (1 + np.exp(-split[..., 0]))).mean(axis=(2, 4, 6)).reshape(2, -1)
+    said = TEMPLATE_SCALE * split[..., COORDINATES].mean(axis=(2, 4, 6)).reshape(2, -1, 3)
+    points = block_positions((16, 12, 20), HEAD_SPACING, BLOCK)
+    expected = fit_affine(*(jnp.asarray(array, jnp.float32) for array in (points, said, counted)))
+    for ours, theirs in zip(head_outputs(network, images)[-3:], expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("peak", [(0, 0, 15), (9, 8, 0), (5, 8, 7), (4, 3, 9)])
+def test_the_place_at_the_border_is_that_of_a_loop(peak: tuple[int, int, int]) -> None:
+    """Near the ends of a grid, and on one that is smaller than the radius along one axis."""
+    logits = np.random.default_rng(sum(peak)).normal(size=(10, 9, 16)).astype(np.float32)
+    logits[peak] = 5
+    weight, total, inside = np.zeros(3), np.exp(logits, dtype=np.float64).sum(), 0.0
+    for voxel in np.ndindex(*logits.shape):
+        if HEAD_SPACING * np.linalg.norm(np.subtract(voxel, peak)) <= PLACE_RADIUS:
+            share = np.exp(float(logits[voxel])) / total
+            weight, inside = weight + share * np.array(voxel), inside + share
+    place, located = place_of(jnp.asarray(logits))
+    np.testing.assert_allclose(place, weight / inside, rtol=1e-4, atol=1e-4)
+    assert float(located) == pytest.approx(inside, rel=1e-4)
 
 
 def test_coordinates_are_means_of_blocks_in_mm() -> None:

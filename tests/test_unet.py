@@ -13,8 +13,8 @@ from hypojax.unet import (
     conv3d,
     conv3d_concatenated,
     conv3d_native,
-    conv3d_sum,
     conv3d_wide,
+    conv3d_winograd,
     depth_to_space,
     fastest_form,
     mean_pool,
@@ -25,7 +25,7 @@ from hypojax.unet import (
 ROUNDING = 2e-5
 """Sums of up to 27 x 48 float32 products of unit normals differ by their order: about 1e-6 of a value of some tens."""
 
-FORMS = (conv3d_sum, conv3d_concatenated, conv3d_wide)
+FORMS = (conv3d_winograd, conv3d_concatenated, conv3d_wide)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -89,11 +89,11 @@ def test_native_convolution_agrees_with_a_loop() -> None:
 
 
 def test_form_is_picked_by_backend_and_channels() -> None:
-    assert fastest_form(16, 16, "gpu") is conv3d_native
-    assert fastest_form(16, 16, "tpu") is conv3d_native
-    assert fastest_form(1, 16, "cpu") is conv3d_concatenated
-    assert fastest_form(16, 16, "cpu") is conv3d_sum
-    assert fastest_form(64, 16, "cpu") is conv3d_wide
+    assert fastest_form(16, "gpu") is conv3d_native
+    assert fastest_form(16, "tpu") is conv3d_native
+    assert fastest_form(1, "cpu") is conv3d_wide
+    assert fastest_form(16, "cpu") is conv3d_winograd
+    assert fastest_form(16, "cpu", jnp.bfloat16) is conv3d_wide
 
 
 def test_space_to_depth_has_an_inverse() -> None:

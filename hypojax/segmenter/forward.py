@@ -124,26 +124,34 @@ def head_outputs(network: UNet, images: Float[Array, "n a s r 1"]) -> tuple[Arra
 
     Of a network that knows the template also the posterior × 255 of brain extraction, and the parts of the `Fit` to its coordinates.
     """
-    logits = network(images)
-    first = logits.shape[-1] == FIRST_OUTPUTS
-    place, located = jax.vmap(place_of)(logits[..., 1 if first else PLACE])
-    known = (_bytes(jax.nn.sigmoid(logits[..., ICV])), place, located)
-    return known if first else (*known, _bytes(jax.nn.sigmoid(logits[..., BRAIN_EXTRACTION])), *template_fit(logits))
+    fine, coarse = network.answers(images)
+    first = coarse is None and fine.shape[-1] == FIRST_OUTPUTS
+    cranium = jax.nn.sigmoid(fine[..., ICV])
+    place, located = jax.vmap(place_of)(fine[..., 1 if first else PLACE])
+    known = (_bytes(cranium), place, located)
+    if first:
+        return known
+    coordinates = _blocks(fine[..., COORDINATES], BLOCK) if coarse is None else coarse
+    return (*known, _bytes(jax.nn.sigmoid(fine[..., BRAIN_EXTRACTION])), *template_fit(cranium, coordinates))
 
 
-def template_fit(logits: Float[Array, "n a s r 6"]) -> Fit:
-    """The affine from positions on the head grid (mm from its middle) to the template, voxels counted by how intracranial they are."""
-    counted = _blocks(jax.nn.sigmoid(logits[..., ICV, None]))[..., 0]
-    said = TEMPLATE_SCALE * _blocks(logits[..., COORDINATES])
-    _, a, s, r, _ = logits.shape
-    return fit_affine(jnp.asarray(block_positions((a, s, r), HEAD_SPACING, BLOCK), jnp.float32), said, counted)
+def template_fit(cranium: Float[Array, "n a s r"], coordinates: Float[Array, "n i j k 3"]) -> Fit:
+    """The affine from positions on the head grid (mm from its middle) to the template, voxels counted by how intracranial they are.
+
+    Coordinates are those of blocks of voxels, in units of `TEMPLATE_SCALE`.
+    """
+    _, a, s, r = cranium.shape
+    block = a // coordinates.shape[1]
+    counted = _blocks(cranium[..., None], block)
+    said = TEMPLATE_SCALE * coordinates
+    points = jnp.asarray(block_positions((a, s, r), HEAD_SPACING, block), jnp.float32)
+    return fit_affine(points, said.reshape(len(said), -1, 3), counted.reshape(len(said), -1))
 
 
-def _blocks(values: Float[Array, "n a s r c"]) -> Float[Array, "n v c"]:
-    """Means of blocks of `BLOCK`³ voxels, in the order of `block_positions`."""
+def _blocks(values: Float[Array, "n a s r c"], side: int) -> Float[Array, "n i j k c"]:
+    """Means of blocks of ``side``³ voxels."""
     n, a, s, r, c = values.shape
-    split = values.reshape(n, a // BLOCK, BLOCK, s // BLOCK, BLOCK, r // BLOCK, BLOCK, c)
-    return split.mean(axis=(2, 4, 6)).reshape(n, -1, c)
+    return values.reshape(n, a // side, side, s // side, side, r // side, side, c).mean(axis=(2, 4, 6))
 
 
 def template_mm(logits: Float[Array, "n a s r 6"]) -> Float[Array, "n i j k 3"]:
@@ -153,20 +161,31 @@ def template_mm(logits: Float[Array, "n a s r 6"]) -> Float[Array, "n i j k 3"]:
 
 def place_of(logits: Float[Array, "a s r"]) -> tuple[Float[Array, "3"], Float[Array, ""]]:
     """Mean position (voxels) near the likeliest voxel under a softmax over space, and the share of it that lies there."""
-    posterior = jax.nn.softmax(logits.ravel()).reshape(logits.shape)
-    index = jnp.stack(jnp.meshgrid(*[jnp.arange(n) for n in logits.shape], indexing="ij"), axis=-1).astype(jnp.float32)
-    peak = jnp.stack(jnp.unravel_index(posterior.argmax(), logits.shape)).astype(jnp.float32)
+    # Planes first: XLA reduces a whole array to one number voxel by voxel.
+    planes = logits.reshape(len(logits), -1)
+    top = planes.max(0).max()
+    number = jnp.arange(planes.size).reshape(planes.shape)
+    peak = jnp.stack(jnp.unravel_index(jnp.where(planes == top, number, planes.size - 1).min(0).min(), logits.shape))
+    reach = int(PLACE_RADIUS / HEAD_SPACING)
+    sizes = [min(2 * reach + 1, side) for side in logits.shape]
+    first = jnp.clip(peak - reach, 0, jnp.array(logits.shape) - jnp.array(sizes))
+    index = first + jnp.stack(jnp.meshgrid(*[jnp.arange(size) for size in sizes], indexing="ij"), axis=-1)
+    posterior = jnp.exp(jax.lax.dynamic_slice(logits, first, sizes) - top) / jnp.exp(planes - top).sum(0).sum()
     near = posterior * (((index - peak) ** 2).sum(-1) <= (PLACE_RADIUS / HEAD_SPACING) ** 2)
     return (near[..., None] * index).sum((0, 1, 2)) / near.sum(), near.sum()
 
 
 def box_outputs(network: UNet, images: Float[Array, "n x y z 1"]) -> tuple[UInt8[Array, "n 10 x y z"], Float[Array, "n 2 10"]]:
     """Subunit posteriors × 255, the mean over the box and its left–right mirror, so that neither side is favoured; volumes of both."""
-    seen = jax.nn.softmax(network(images))[..., 1:]
-    mirrored = jax.nn.softmax(network(images[:, :, :, ::-1]))[:, :, :, ::-1, 1:]
-    swapped = jnp.concatenate([mirrored[..., 5:], mirrored[..., :5]], axis=-1)
-    volumes = jnp.stack([seen.sum((1, 2, 3)), swapped.sum((1, 2, 3))], axis=1) * BOX_SPACING**3
-    return jnp.moveaxis(_bytes((seen + swapped) / 2), -1, 1), volumes
+
+    def view(seen: Float[Array, "n x y z 1"]) -> Float[Array, "n 10 x y z"]:
+        return jnp.moveaxis(jax.nn.softmax(network(seen))[..., 1:], -1, 1)
+
+    # One after the other: both at once need twice the memory, and the network is compiled twice.
+    seen, mirrored = jax.lax.map(view, jnp.stack([images, images[:, :, :, ::-1]]))
+    swapped = jnp.concatenate([mirrored[:, 5:], mirrored[:, :5]], axis=1)[..., ::-1]
+    volumes = jnp.stack([seen.sum((2, 3, 4)), swapped.sum((2, 3, 4))], axis=1) * BOX_SPACING**3
+    return _bytes((seen + swapped) / 2), volumes
 
 
 def _bytes(posterior: Array) -> UInt8[Array, "*n"]:
