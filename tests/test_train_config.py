@@ -79,6 +79,7 @@ def test_what_a_table_leaves_out_keeps_the_default_of_its_place(tmp_path: Path) 
         (SMALLEST + "[box]\nshape = [32, 32]", "box.shape", "must have 3"),
         (SMALLEST + "[box]\nshape = [32, 32, 30]", "box.shape", "multiples of 8"),
         (SMALLEST + "[box]\nshape = [32, 32, 48]", "box.shape", "the whole box has"),
+        (SMALLEST + "[box]\npairs = 5.0", "box.pairs", "box.swell is 0"),
         (SMALLEST + "[box]\nwarp = 3", "box.warp", "must be a table: [box.warp]"),
         (SMALLEST + "[head]\nreal = 0.5", "[head]", "has no effect"),
         ("folds = 1\n" + SMALLEST, "folds", "2 or more"),

@@ -1,12 +1,22 @@
-"""Boxes to learn from: along the axes of a run, with as much hypothalamus as is labelled."""
+"""Boxes to learn from: along the axes of a run, with as much hypothalamus as is labelled; and pairs that differ in its size alone."""
 
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import nibabel
 import numpy as np
 import pytest
+from jaxtyping import Array, PyTree
 
 from hypojax.grid import ASR
+from hypojax.training import box
+from hypojax.training.augmentation import grid_positions
+from hypojax.training.box import BoxConfig, Boxes, box_pair, swollen
+from hypojax.training.loop import make_training
+from hypojax.training.stage import box_loss, pair_loss
+from hypojax.training.train_config import LoopConfig
+from hypojax.unet import UNetConfig
 from pipelines.maintenance.perturb.geometry import rotation
 from pipelines.maintenance.prepare_training import boxes
 from pipelines.maintenance.teacher_volume import settled_volume
@@ -71,3 +81,50 @@ def head(folder: Path, affine: np.ndarray) -> None:
     }
     for path, voxels in files.items():
         nibabel.Nifti1Image(voxels, affine).to_filename(path)
+
+
+def test_the_two_of_a_pair_are_one_example_with_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    def example(key: Array, boxes: Boxes, config: BoxConfig, way: Array) -> tuple[Array, Array]:
+        positions = swollen(key, grid_positions((9, 9, 9), 1.0), config.swell * way)
+        return jax.random.normal(key, (9, 9, 9, 1)), jnp.pad(positions, [(0, 0)] * 3 + [(0, 8)])
+
+    monkeypatch.setattr(box, "box_example", example)
+    boxes = Boxes(jnp.zeros((1, 1, 1, 1)), jnp.zeros((1, 1, 1, 1, 10), jnp.uint8), jnp.zeros((1, 1, 1, 1), jnp.uint8), jnp.ones(1))
+    images, positions = box_pair(jax.random.key(3), boxes, BoxConfig(swell=0.1, pairs=5.0))
+    np.testing.assert_array_equal(images[0], images[1])
+    edges = np.linalg.norm(np.diff(positions[:, 3:6, 4, 4], axis=1), axis=-1).mean(axis=1)
+    assert abs(np.log(edges[0])) > 0.02
+    assert edges[0] * edges[1] == pytest.approx(1, abs=0.01)
+
+
+def test_the_loss_of_a_pair_asks_for_the_ratio_of_the_volumes() -> None:
+    """Of volumes that are the same share of 512 voxels everywhere, the ratio is known."""
+    shares = jnp.array([[0.5, 0.4], [0.2, 0.16], [0.5, 0.2]])
+
+    def said(pair: Array) -> Array:
+        """Probabilities of a pair with these shares of one subunit."""
+        share = jnp.broadcast_to(pair[:, None, None, None], (2, 8, 8, 8))
+        return jnp.full((2, 8, 8, 8, 11), 1e-9).at[..., 0].set(1 - share).at[..., 3].set(share)
+
+    for found, true in ((0, 0), (0, 1), (0, 2), (2, 0)):
+        logits, target = jnp.log(said(shares[found])), said(shares[true])
+        excess = pair_loss(logits, target, weight=5.0) - jax.vmap(box_loss)(logits, target).mean()
+        ratios = jnp.log(512 * shares + 1) @ jnp.array([1.0, -1.0])
+        assert float(excess) == pytest.approx(5 * float(ratios[found] - ratios[true]) ** 2, abs=1e-4)
+
+
+def test_an_example_may_be_several_images_that_the_loss_compares() -> None:
+    shapes = []
+
+    def example(key: Array, data: PyTree) -> tuple[Array, Array]:
+        return data * jax.random.normal(key, (2, 8, 8, 8, 1)), jnp.zeros(())
+
+    def loss(logits: Array, _: Array) -> Array:
+        shapes.append(logits.shape)
+        return (logits[0] - logits[1]).mean() ** 2
+
+    config = LoopConfig(network=UNetConfig(outputs=3, widths=(4, 8)), steps=120, batch=3, warmup=2)
+    training = make_training(config, example, loss)
+    _, value = training.step(training.start, jnp.float32(1))
+    assert set(shapes) == {(2, 8, 8, 8, 3)}
+    assert float(value) > 0

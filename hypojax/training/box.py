@@ -30,6 +30,10 @@ Example = tuple[Float[Array, "x y z 1"], Float[Array, "x y z 11"]]
 """Normalised intensities, and posteriors of background and the ten subunits (they sum to one)."""
 
 
+Pair = tuple[Float[Array, "2 x y z 1"], Float[Array, "2 x y z 11"]]
+"""Two examples that differ in the size of the hypothalamus alone."""
+
+
 class Boxes(NamedTuple):
     """Boxes on the device, the hypothalamus in the middle of each.
 
@@ -69,7 +73,12 @@ class BoxConfig:
         Share of examples from scans that are not skull-stripped.
     swell
         Standard deviation of the logarithm of the length by which the hypothalamus is made larger or smaller while the head round it stays.
-        Without it a network learns that sizes follow from the surroundings, and measures 0.89 of a true change (docs/accuracy.md).
+        Without it a network learns that sizes follow from the surroundings.
+    pairs
+        Weight of what pairs of examples are told apart by; 0: examples are single. The two of a pair are one example whose hypothalamus is
+        larger in one and smaller in the other by one factor (`swell`), and the loss holds the ratio of the two volumes against the true
+        one. A network that is asked for volumes alone leans towards the usual size by as much as noise and blur hide the true one, in
+        clean images as well, and measures 0.86 to 0.89 of a true change (docs/accuracy.md).
     warp, appearance
         Ranges of the spatial transforms and of the acquisition.
     """
@@ -79,16 +88,26 @@ class BoxConfig:
     scalp: float = 0.5
     whole_heads: float = 0.5
     swell: float = 0.0
+    pairs: float = 0.0
     warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=13.0, shift=3.0))
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
 
 
-def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
-    """One random example: the z-score is that of the whole box by its intracranial tissue, as at inference."""
+def box_pair(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Pair:
+    """One random example twice, its hypothalamus larger and smaller by the same factor."""
+    pair: Pair = jax.lax.map(lambda way: box_example(key, boxes, config, way), jnp.array([1.0, -1.0]))
+    return pair
+
+
+def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig, way: float | Float[Array, ""] = 1.0) -> Example:
+    """One random example: the z-score is that of the whole box by its intracranial tissue, as at inference.
+
+    ``way`` is 1, or -1 for the same example with its hypothalamus smaller by the factor by which it were larger, or the other way round.
+    """
     pick, warp_key, flip_key, strip_key, look_key, cut_key = jax.random.split(key, 6)
     which = jax.random.choice(pick, boxes.odds.shape[0], p=boxes.odds)
     positions = random_warp(warp_key, BOX_SHAPE, spacing=BOX_SPACING, config=config.warp)
-    positions = swollen(jax.random.fold_in(warp_key, 0), positions, config.swell)
+    positions = swollen(jax.random.fold_in(warp_key, 0), positions, config.swell * way)
     flip = jax.random.bernoulli(flip_key)
     positions = settled(jnp.where(flip, positions * jnp.array([1.0, 1.0, -1.0]), positions))
     seen = _lookup(jnp.stack([boxes.images[which], boxes.intracranial[which].astype(jnp.float32) / 255], axis=-1), positions)
@@ -101,7 +120,7 @@ def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig) -> Example:
     return jax.lax.dynamic_slice(image, corner, config.shape)[..., None], with_background(subunits)
 
 
-def swollen(key: PRNGKeyArray, positions: Float[Array, "x y z 3"], spread: float) -> Float[Array, "x y z 3"]:
+def swollen(key: PRNGKeyArray, positions: Float[Array, "x y z 3"], spread: float | Float[Array, ""]) -> Float[Array, "x y z 3"]:
     """Source positions that also make what lies near the middle larger or smaller, by a random factor, and leave alone what lies far away.
 
     Lengths within about two thirds of ``reach`` change by the factor; the displacement ends smoothly beyond it, so that nothing folds for

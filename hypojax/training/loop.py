@@ -107,8 +107,8 @@ def _named(tree: PyTree) -> dict[str, Any]:
 AXIS: Final = "example"
 """Mesh axis over which the examples of a step are shared."""
 
-Example = Callable[[PRNGKeyArray, Any], tuple[Float[Array, "x y z 1"], Any]]
-Loss = Callable[[Float[Array, "x y z o"], Any], Float[Array, ""]]
+Example = Callable[[PRNGKeyArray, Any], tuple[Float[Array, "*n x y z 1"], Any]]
+Loss = Callable[[Float[Array, "*n x y z o"], Any], Float[Array, ""]]
 Gradient = Callable[[PyTree, Array, PyTree], tuple[Array, PyTree]]
 
 
@@ -156,7 +156,7 @@ def make_training(
     Parameters
     ----------
     example
-        ``(key, data) -> (image, target)``; called inside jit.
+        ``(key, data) -> (image, target)``; called inside jit. One image (x, y, z, 1), or several that the loss compares (n, x, y, z, 1).
     loss
         ``(logits, target) -> scalar`` for one example.
     weights
@@ -222,7 +222,8 @@ def _gradient(config: LoopConfig, example: Example, loss: Loss, precision: str) 
     def mean_loss(weights: PyTree, images: Array, targets: PyTree) -> Array:
         if precision == "bfloat16":
             weights, images = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), (weights, images))
-        logits = nnx.merge(graph, weights)(images).astype(jnp.float32)
+        seen = nnx.merge(graph, weights)(images.reshape(-1, *images.shape[-4:])).astype(jnp.float32)
+        logits = seen.reshape(*images.shape[:-1], -1)
         return jax.vmap(loss)(logits, targets).mean()
 
     def gradient(weights: PyTree, keys: Key[Array, " n"], data: PyTree) -> tuple[Array, PyTree]:

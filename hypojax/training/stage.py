@@ -46,6 +46,12 @@ def box_loss(logits: Float[Array, "x y z 11"], target: Float[Array, "x y z 11"])
     return 30 * entropy.mean() + (1 - soft_dice(probability, target[..., 1:])).mean() + (1 - whole[0]) + 0.3 * volume
 
 
+def pair_loss(logits: Float[Array, "2 x y z 11"], target: Float[Array, "2 x y z 11"], *, weight: float) -> Float[Array, ""]:
+    """Mean `box_loss` of two examples, and ``weight`` times the squared error of the logarithm of the ratio of their soft volumes."""
+    said, true = (jnp.log(part[..., 1:].sum((1, 2, 3, 4)) + SMOOTH) for part in (jax.nn.softmax(logits), target))
+    return jax.vmap(box_loss)(logits, target).mean() + weight * ((said[0] - said[1]) - (true[0] - true[1])) ** 2
+
+
 def head_loss(logits: Float[Array, "x y z 2"], target: head.HeadExample) -> Float[Array, ""]:
     """Cross-entropy and Dice of the intracranial volume where that counts, plus cross-entropy over space of the place.
 
@@ -174,10 +180,11 @@ def _box_stage(config: TrainConfig, held_out: Collection[str], validated: Collec
     data = load_boxes(config.examples, whole_heads=config.box.whole_heads, held_out=held_out, name=config.boxes)
     plain = plain_boxes(config.examples, held_out=validated, name=config.boxes) if validated else []
 
-    def example(key: PRNGKeyArray, data: box.Boxes) -> box.Example:
-        return box.box_example(key, data, config.box)
+    def example(key: PRNGKeyArray, data: box.Boxes) -> box.Example | box.Pair:
+        return (box.box_pair if config.box.pairs else box.box_example)(key, data, config.box)
 
-    return Stage(example, box_loss, data, box_scorer(config.loop.network, plain) if plain else None, (config.boxes,))
+    loss = partial(pair_loss, weight=config.box.pairs) if config.box.pairs else box_loss
+    return Stage(example, loss, data, box_scorer(config.loop.network, plain) if plain else None, (config.boxes,))
 
 
 def _head_stage(config: TrainConfig, held_out: Collection[str], validated: Collection[str]) -> Stage:

@@ -136,6 +136,8 @@ class TrainConfig:
             raise RunError(Reason.USAGE, f"{self.stage}.shape is {list(shape)}, this network needs multiples of {network.multiple}")
         if self.stage == "box" and any(side > whole for side, whole in zip(shape, BOX_SHAPE, strict=True)):
             raise RunError(Reason.USAGE, f"box.shape is {list(shape)}, the whole box has {list(BOX_SHAPE)}")
+        if self.stage == "box" and self.box.pairs and not self.box.swell:
+            raise RunError(Reason.USAGE, f"box.pairs is {self.box.pairs}, but box.swell is 0, so that the two of a pair would be the same")
         if self.folds < 2:
             raise RunError(Reason.USAGE, f"folds is {self.folds}, it must be 2 or more")
 
