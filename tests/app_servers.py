@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PATIENCE = 180.0
+PATIENCE = 400.0
 """Seconds that a server has to answer: ten on a quiet machine."""
 
 COMMAND = "import sys; from hypojax.cli import main; sys.exit(main(['app', *sys.argv[1:]]))"

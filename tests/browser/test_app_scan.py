@@ -157,8 +157,9 @@ def test_of_twenty_files_at_once_none_is_lost_and_a_series_gives_the_numbers_of_
     )
     states = {row.split("\t")[0]: row.split("\t")[1] for row in page.locator("#many-table .queue tbody tr").all_inner_texts()}
     assert [name for name, state in states.items() if state == "measured"] == ["one.nii", "one.nii (2)", "DICOM series 1"]
-    assert states["ball.nii"].startswith("failed: no hypothalamus was found")
+    assert states["ball.nii"].startswith(("failed: no hypothalamus was found", "failed: it is no T1-weighted scan of a head"))
     assert [state.startswith("failed: the file is not an image") for state in states.values()].count(True) == 16
+    look_by_order(page)
     with page.expect_download() as download:
         page.click('a[href="/mine/all/all.zip"]')
     with zipfile.ZipFile(download.value.path()) as found:
@@ -170,6 +171,29 @@ def test_of_twenty_files_at_once_none_is_lost_and_a_series_gives_the_numbers_of_
     assert float(own["volume_mm3"].sel(region="hypothalamus").item()) in whole.tolist()
     page.click("[data-cohort]")
     page.locator("#cohort-shown").get_by_text(f"of {len(whole)}").first.wait_for()
+
+
+def look_by_order(page: "Page") -> None:
+    """Sort the table of volumes, look at its first scan, and find the table in the same order again."""
+    heading = page.locator("#many-table table.sorted thead th:nth-child(3)")
+    for said, sign in (("ascending", 1), ("descending", -1)):
+        heading.locator("button").click()
+        assert heading.get_attribute("aria-sort") == said
+        shown = volumes_shown(page)
+        assert shown == sorted(shown, key=lambda volume, sign=sign: sign * volume)
+    first = page.locator("#many-table table.sorted tbody tr").first
+    name = first.locator("th").inner_text()
+    first.locator("[data-look]").click()
+    page.locator("#one-status strong").get_by_text(f"{name}: measured", exact=False).wait_for()
+    page.get_by_role("tab", name="Many scans").click()
+    page.wait_for_selector("#many-table th[aria-sort=descending]")
+    assert volumes_shown(page) == shown
+
+
+def volumes_shown(page: "Page") -> list[float]:
+    """Volumes of the hypothalamus in the order of the table."""
+    cells = page.locator("#many-table table.sorted tbody td:nth-child(3) data").all()
+    return [float(cell.get_attribute("value") or "nan") for cell in cells]
 
 
 def test_all_can_be_done_by_the_keyboard_alone_and_it_is_always_seen_where_it_is(page: "Page", server: AppServer) -> None:
