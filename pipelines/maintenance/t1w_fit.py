@@ -31,7 +31,6 @@ from pipelines.maintenance.t1w_looks import LAYERED, PLACED, look_at_all, signs_
 
 PENALTY: Final = 0.001
 """Of half the sum of squared weights against the mean loss."""
-
 FOLDS: Final = 10
 
 GROUPS: Final = {"by_subject": "people not fitted to", "by_source": "sources not fitted to", "unposed": "as if no pose had been found"}
@@ -117,8 +116,11 @@ def figures_of(rows: pd.DataFrame) -> dict[str, str]:
         figures[f"area under the curve, {words}"] = f"{auc(p, t1w):.3f} (Brier score {((p - t1w) ** 2).mean():.3f})"
     kinds = {"T1-weighted, as they came": came, "T1-weighted, changed": t1w & ~came, "other contrasts": ~t1w & ~ball, "phantoms": ball}
     for words, chosen in kinds.items():
-        p = rows["by_source"].to_numpy(float)[chosen]
-        figures[f"{words}: flagged, refused"] = f"{(p < LOWEST_T1W).sum()}, {(p < LEAST_T1W).sum()} of {len(p)}"
+        for column in ("by_subject", "by_source"):
+            p = rows[column].to_numpy(float)[chosen]
+            figures[f"{words}, {GROUPS[column]}"] = (
+                f"{(p < LOWEST_T1W).sum()} flagged, {(p < LEAST_T1W).sum()} of these refused, of {len(p)}"
+            )
     return figures
 
 

@@ -23,14 +23,14 @@ from pipelines.maintenance.perturb import Scan
 
 Places = dict[str, np.ndarray]
 
-PHANTOMS: Final = 16
+PHANTOMS: Final = 40
 
 PLACED: Final = tuple(f"placed_{name}" for name in (
     "white_grey", "white_cortex", "grey_fluid", "cortex_fluid", "order", "bone", "air", "spread_white", "spread_grey", "sides",
 ))  # fmt: skip
 LAYERED: Final = (
     "deep_rim", "middle_rim", "deep_middle", "skew", "shell", "air", "rough", "size", "flat", "long", "solid", "undecided", "located",
-    "residual_mm",
+    "unsure", "residual_mm",
 )  # fmt: skip
 """Signs that the two regressions take: of scans whose pose was found, and of all of them."""
 
