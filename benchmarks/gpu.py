@@ -11,7 +11,7 @@
 | gpu | the whole line from files to table, with all cores |
 
 Precisions: float32 (as `hypojax run` has it on every device), tf32 (the matrix units' own float32), bfloat16 (weights and images).
-Volumes of the last two are held against float32. Without a GPU the processor is measured, with small batches.
+Volumes of the last two are held against float32. Without a GPU the processor is measured, in float32 and with small batches.
 """
 
 import argparse
@@ -44,7 +44,9 @@ TOLERANCE: Final = 1e-3
 """Largest relative difference of a volume between two devices: sums in another order, posteriors in steps of 1/255."""
 
 SHAPES: Final = {"head": HEAD_SHAPE, "box": BOX_SHAPE}
-PRECISIONS: Final = ("float32", "tf32", "bfloat16")
+PRECISIONS: Final = {"gpu": ("float32", "tf32", "bfloat16"), "cpu": ("float32",)}
+"""A processor has no tf32, and bfloat16 gains nothing there."""
+
 BATCHES: Final = {"gpu": (8, 64), "cpu": (1, 2)}
 """Each batch, network and precision is compiled for itself, which takes seconds on a GPU."""
 
@@ -109,7 +111,7 @@ def network_row(stage: str, batch: int, precision: str, *, peak: float) -> dict[
 def networks(backend: str) -> list[Figure]:
     """Both networks alone, by batch and precision."""
     found = []
-    for precision in PRECISIONS:
+    for precision in PRECISIONS[backend]:
         peak = product_rate(PRODUCT[backend], precision)
         print(f"{precision}: a matrix product reaches {peak / 1e12:.1f} TFLOP/s", flush=True)
         for stage in SHAPES:

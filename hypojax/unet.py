@@ -6,11 +6,12 @@ batch: what a voxel becomes does not depend on how much air the field of view ho
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jax.typing import DTypeLike
@@ -67,13 +68,15 @@ def conv3d_wide(x: Volume, kernel: Kernel) -> Features:
     return sum((_depth_shifts(part)[shift] for shift, part in enumerate(parts)), start=jnp.zeros((), x.dtype))
 
 
+@jax.jit  # traced once for all layers of one shape: a third of the time to the first scan
 def conv3d_winograd(x: Volume, kernel: Kernel) -> Features:
     """Four planes at a time by six 2-D convolutions where the sum takes twelve: F(4, 3) along depth (Winograd 1980, Lavin 2016)."""
     depth = x.shape[1]
     tiles = -(-depth // TILE)
     padded = jnp.pad(x, ((0, 0), (1, TILE * tiles + 1 - depth), (0, 0), (0, 0), (0, 0)))
     planes = [padded[:, first : first + TILE * (tiles - 1) + 1 : TILE] for first in range(TILE + 2)]
-    products = [_conv2d(_weighted(row, planes), _weighted(taps, kernel)) for row, taps in zip(FROM_PLANES, FROM_TAPS, strict=True)]
+    taps = jnp.einsum("pt,thwio->phwio", np.array(FROM_TAPS, kernel.dtype), kernel, precision="float32")
+    products = [_conv2d(_weighted(row, planes), taps[number]) for number, row in enumerate(FROM_PLANES)]
     found = jnp.stack([_weighted(row, products) for row in TO_PLANES], axis=2)
     return found.reshape(x.shape[0], TILE * tiles, *found.shape[3:])[:, :depth]
 
@@ -171,9 +174,9 @@ def repeated(x: Volume, factor: int) -> Rescaled:
     return spread.reshape(n, factor * d, factor * h, factor * w, c)
 
 
-def _weighted(factors: Sequence[float], terms: Sequence[Array] | Array) -> Array:
+def _weighted(factors: Sequence[float], terms: Sequence[Array]) -> Array:
     """Sum of terms, each times its factor."""
-    return sum((factor * term for factor, term in zip(factors, terms, strict=True) if factor), start=jnp.zeros((), terms[0].dtype))
+    return reduce(lax.add, [factor * term if factor != 1 else term for factor, term in zip(factors, terms, strict=True) if factor])
 
 
 def _depth_shifts(x: Volume) -> list[Volume]:
