@@ -223,6 +223,7 @@ class Pipeline:
     def commit(self, item: Item) -> None:
         """Measure a scan, store its maps, write its derivatives and, last, its record."""
         measured = measure_scan(item.volume, item.affine, item.segmentation, nonfinite=int(item.row["nonfinite_voxels"]))
+        del item.volume
         self.store.write_segmentation(item.scan, stored_form(item.affine, item.segmentation, measured))
         regions = region_entries(measured)
         maps = scan_maps(measured, regions, affine=item.affine, header=item.header)

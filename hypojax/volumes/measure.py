@@ -163,7 +163,7 @@ def measure(
         "views_apart": views_apart(views),
     }
     quality["quality_score"] = released_model().score(signs)
-    reasons, reason_flags = _missing(volume, affine, box, mask=mask > 0, coarse=coarse, quality=quality, sides=sides)
+    reasons, reason_flags = _missing(volume, affine, box, mask=mask.view(bool), coarse=coarse, quality=quality, sides=sides)
     if reasons.get("icv") == Reason.SKULL_STRIPPED:
         quality["brain_mask_mm3"] = brain_mask_mm3(volume, affine)
     volumes = _volumes(head, box, labels=labels, mask=mask, affine=affine, reasons=reasons, views=views)
