@@ -39,6 +39,9 @@ MARGIN: Final = 10.0**-DIGITS
 
 Affine = Float64[np.ndarray, "4 4"]
 
+ORDER: Final = (1, 0, 2)
+"""Axes of a model's grid from slow to fast in the memory of most scans: superior, anterior, right."""
+
 Box = tuple[slice, slice, slice]
 """Voxels of a volume that lie side by side."""
 
@@ -285,21 +288,23 @@ def apply_weights(
     # Little is not cut off: what is left of whole lines would have to be copied.
     spans = tuple(slice(*end) if 2 * (end[1] - end[0]) < side else slice(0, side) for end, side in zip(ends, volume.shape, strict=True))
     part = volume[spans] if np.isinf(ceiling) else np.minimum(volume[spans], np.float32(ceiling), dtype=np.float32)
-    # As memory has it, the axis that varies slowest first: turned round are matrices and results, not the source.
-    memory = sorted(range(3), key=lambda axis: -abs(part.strides[axis]))
-    forward = tuple(slice(None, None, -1 if part.strides[axis] < 0 else 1) for axis in memory)
-    matrices = [weights[axis][:, spans[axis]][:, along] for axis, along in zip(memory, forward, strict=True)]
-    result = part.transpose(memory)[forward].astype(np.float32, copy=False)
-    # What shrinks comes first, from slow to fast; what grows last, from fast to slow: so that little is turned round.
-    growth = [matrix.shape[0] > matrix.shape[1] for matrix in matrices]
-    for axis in sorted(range(3), key=lambda axis: 6 - axis if growth[axis] else axis):
-        lines = np.ascontiguousarray(np.moveaxis(result, axis, 0))
-        product = csr_array(matrices[axis]) @ lines.reshape(len(lines), -1)
-        result = np.moveaxis(product.reshape(-1, *lines.shape[1:]), 0, axis)
-    sampled = np.ascontiguousarray(result.transpose(np.argsort(memory)))
+    result = part.astype(np.float32, copy=False)
+    # Shrinking axes first. The order of sums does not depend on how memory holds the volume, so that all copies give the same bits.
+    for axis in sorted(ORDER, key=lambda axis: 6 - ORDER.index(axis) if weights[axis].shape[0] > part.shape[axis] else ORDER.index(axis)):
+        result = _along(weights[axis][:, spans[axis]], result, axis)
+    sampled = np.ascontiguousarray(result)
     for axis, matrix in enumerate(weights if fill else ()):
         np.moveaxis(sampled, axis, 0)[~matrix.any(axis=1)] = fill
     return sampled
+
+
+def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndarray, "a s r"], axis: int) -> Float32[np.ndarray, "x y z"]:
+    """Multiply one axis of a volume by an interpolation matrix, the other two in the order and direction in which memory has them."""
+    others = sorted({0, 1, 2} - {axis}, key=lambda other: -abs(volume.strides[other]))
+    forward = tuple(slice(None, None, -1 if volume.strides[other] < 0 else 1) for other in others)
+    lines = np.ascontiguousarray(volume.transpose(axis, *others)[:, *forward])
+    product = csr_array(matrix) @ lines.reshape(len(lines), -1)
+    return product.reshape(-1, *lines.shape[1:])[:, *forward].transpose(np.argsort([axis, *others]))
 
 
 def _resample_rotated(view: Num[np.ndarray, "a s r"], mapping: Affine, shape: tuple[int, int, int]) -> Float32[np.ndarray, "x y z"]:

@@ -206,3 +206,16 @@ def test_the_part_near_a_grid_is_all_that_sampling_on_it_needs(seed: int) -> Non
     expected = geometry.resample(volume, affine, grid, fill=-5.0)
     assert_allclose(geometry.resample(part, there, grid, fill=-5.0), expected, atol=1e-5)
     assert (expected == -5).any() == (seed > 1)
+
+
+@pytest.mark.parametrize(("order", "flips"), ORIENTATIONS)
+def test_how_memory_holds_a_volume_changes_no_bit_of_what_is_sampled(order: tuple[int, ...], flips: tuple[int, ...]) -> None:
+    """A file, a store and an array in Python hold the same voxels in other orders."""
+    values = np.random.default_rng(3).normal(size=(24, 20, 22)).astype(np.float32)
+    affine = np.array([[1.1, 0, 0, -12], [0, 0.9, 0, -9], [0, 0, 1, -11], [0, 0, 0, 1]])
+    backward = tuple(slice(None, None, flip) for flip in flips)
+    held = np.ascontiguousarray(values.transpose(order)[backward])[backward].transpose(np.argsort(order))
+    assert_array_equal(held, values)
+    for spacing in (0.7, 1.0, 1.6):
+        grid = geometry.centred_grid(geometry.model_directions(affine), shape=(18, 17, 19), spacing=spacing, centre=np.zeros(3))
+        assert_array_equal(resample(held, affine, grid, fill=-1.0), resample(values, affine, grid, fill=-1.0))
