@@ -167,7 +167,7 @@ def test_no_color_is_heeded(arguments: list[str]) -> None:
 def test_options_that_shells_complete_are_those_of_the_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     main([verb, "--help"])
     shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
-    lines = re.findall(r"^\W*(--[a-z].*)$", shown, re.MULTILINE)
+    lines = re.findall(r"^[^-\w]*(--?[a-z].*)$", shown, re.MULTILINE)
     named = {option for line in lines for option in re.findall(r"--[a-z-]+", line.split("  ")[0])}
     assert set(options(VERBS[verb])) == {option for option in named if option != "--help"}
 

@@ -83,6 +83,7 @@ def options(verb: type[Any], *, alone: bool = False) -> Iterator[str]:
             named = next((mark.name for mark in marks if getattr(mark, "name", None)), field.name)
             option = named.replace("_", "-")
             yield f"--{option}"
+            yield from (alias for mark in marks for alias in getattr(mark, "aliases", None) or () if alias.startswith("--"))
             if kind is bool and not alone and ALONE not in marks:
                 yield f"--no-{option}"
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from child import PATIENCE, RUN, environment
 from standin import AFFINE, StandIn, phantom_voxels, write_phantom
+from test_plan import known, size
 
 from hypojax import execute
 from hypojax.cli import main
@@ -161,10 +162,11 @@ def test_paths_that_cannot_be_fail_their_row_and_name_it(tmp_path: Path, network
         assert f" {list(PATHS).index(scan) + 3} " in row.message.item().partition("listed in")[2], scan
 
 
-def test_a_plan_names_the_rows_that_cannot_be(tmp_path: Path, network: StandIn) -> None:
+def test_a_plan_names_the_rows_that_cannot_be(tmp_path: Path) -> None:
     write_phantom(tmp_path / "first.nii.gz")
     (tmp_path / "scans.tsv").write_bytes(b"scan\tpath\ngood\tfirst.nii.gz\nnul\tba\0d.nii.gz\n")
-    (refused,) = execute.plan([tmp_path / "scans.tsv"], sample=1).refused
+    made = known([size(10_000), size(20_000)])
+    (refused,) = execute.plan([tmp_path / "scans.tsv"], calibration=made).refused
     assert refused.scan == "nul"
     assert "NUL byte" in refused.message
     assert str(tmp_path / "scans.tsv") in refused.message
