@@ -149,7 +149,7 @@ def _address(root: Location, seen_from: Location) -> str:
         doi = ""
     if doi:
         return f"doi:{doi.removeprefix('doi:').removeprefix('https://doi.org/')}"
-    if not any((root / name).is_file() for name in DATASET):  # a folder of loose scans, whose name may tell whose they are
+    if not _is_dataset(root):  # a folder of loose scans, whose name may tell whose they are
         return ""
     way = absolute(seen_from)
     return "/".join([".."] * (len(way.parts) - len(absolute(root).parts))) if absolute(root) in way.parents else ""
@@ -179,9 +179,12 @@ def _root(folder: Location) -> Location:
     """The root of the dataset that a folder belongs to, itself where it belongs to none."""
     if remote(folder):
         return next((place.parent for place in (folder, *folder.parents) if place.name.startswith("sub-")), folder)
-    # os.path, because it may be asked of paths that cannot be (too long, a NUL byte), of which pathlib raises.
-    marked = (place for place in (folder, *folder.parents) if any(os.path.isfile(place / name) for name in DATASET))  # noqa: PTH113
-    return next(marked, folder)
+    return next((place for place in (folder, *folder.parents) if _is_dataset(place)), folder)
+
+
+def _is_dataset(folder: Path) -> bool:
+    """Whether a folder says that it is a dataset; False for a path that cannot be (too long, a NUL byte), of which pathlib raises."""
+    return any(os.path.isfile(folder / name) for name in DATASET)  # noqa: PTH113
 
 
 def describe_derivatives(store: CohortStore, out: Location) -> None:
