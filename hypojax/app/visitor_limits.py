@@ -1,4 +1,4 @@
-"""How much one visitor may ask at once, and in a minute: whoever asks for more keeps nobody else out."""
+"""How many requests one visitor may have at once, and in a minute, so that one visitor cannot keep the others out."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ class OpenCalls:
     most
         Of one visitor at once.
     sentence
-        What whoever asks for more is told.
+        The message for a visitor who asks for more.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class CallRate:
     most
         Of one visitor in a minute.
     sentence
-        What whoever asks more often is told; ``{seconds}`` is how long to wait.
+        The message for a visitor who asks more often; ``{seconds}`` is how long to wait.
     clock
         Seconds that never go back.
     """

@@ -54,7 +54,7 @@ class BidsVerb(Verb):
     group_column: str = ""
     """With group: column of participants.tsv whose groups are compared, as `hypojax study --group` does."""
     cases: tuple[str, ...] = ()
-    """With --group-column: the group, or groups, to compare with the others, where the names do not tell which are the controls."""
+    """With --group-column: the group or groups of patients, where hypojax cannot tell from the names which group is the controls."""
     skip_bids_validation: Annotated[FlagCreatePairsOff[bool], arg(aliases=("--skip-bids-validator",))] = False
     """Do not check whether INPUT is valid BIDS."""
     n_cpus: int | None = None

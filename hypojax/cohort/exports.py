@@ -112,7 +112,7 @@ def inside_dataset(path: str) -> str:
 
 
 def without_places(dataset: xr.Dataset) -> xr.Dataset:
-    """The table without the folders that scans lie in, in paths and in sentences, as tables and pages show it."""
+    """The table as it is passed on: its paths and messages do not name the folders of the scans."""
     places = [str(place) for place in dataset["path"].values]
     texts = {
         name: [
