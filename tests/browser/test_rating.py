@@ -127,6 +127,18 @@ def test_pages_from_a_folder_save_the_same_table(page: "Page", out: Path, tmp_pa
     page.get_by_text("Your ratings were saved as a file").wait_for()
 
 
+def test_a_browser_that_stored_nothing_yet_loses_no_rating_on_the_way_to_the_next_page(page: "Page", out: Path) -> None:
+    page.goto(address(out / "report" / "scans" / "0.html"))
+    page.get_by_label("Your name").fill("anna")
+    page.get_by_label("Your name").blur()
+    page.keyboard.press("a")
+    page.evaluate("localStorage.clear()")  # so does Chromium where a new process shows the next page before the old one's values came
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/scans/1.html")
+    assert page.get_by_text("1 of 4 rated by anna").is_visible()
+    assert page.evaluate("localStorage.getItem('hypojax-ratings ' + new URL('..', location.href).href)").count("sub-01") == 1
+
+
 def test_what_others_said_is_shown_after_the_own_rating_and_the_filter_leads_on(page: "Page", out: Path) -> None:
     page.goto(address(out / "report" / "scans" / "1.html"))
     page.get_by_label("Your name").fill("anna")

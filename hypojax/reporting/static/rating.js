@@ -19,7 +19,14 @@
     const key = `hypojax-ratings ${served ? served.cohort : root}`;
 
     // What the browser keeps; a browser that keeps nothing is said, and asks before the page is left.
-    const memory = new Map();
+    // A busy browser may open the next page from a folder before it has stored what this page saved: the tab's name carries the latest values there.
+    const CARRIED = 100;
+    const carried = () => { try { const kept = JSON.parse(window.name); return kept.hypojax === key ? kept.values : []; } catch { return []; } };
+    const memory = new Map(served ? [] : carried());
+    const carry = () => {
+      const values = [...memory].map(([name, value]) => [name, Array.isArray(value) ? value.slice(-CARRIED) : value]);
+      window.name = JSON.stringify({ hypojax: key, values });
+    };
     let keeps = true;
     const load = (name, otherwise) => {
       try { const text = localStorage.getItem(name); if (text !== null) return JSON.parse(text); } catch { keeps = false; }
@@ -27,21 +34,23 @@
     };
     const save = (name, value) => {
       memory.set(name, value);
+      if (!served) carry();
       try { localStorage.setItem(name, JSON.stringify(value)); } catch { keeps = false; }
     };
     const known = served ? served.ratings : data.ratings;
-    const own = () => load(key, []);
+    const own = () => (served ? load(key, []) : distinct([...load(key, []), ...(memory.get(key) || [])]));
     const view = () => ({ through: "all", onward: false, reveal: false, keys: true, ...load("hypojax-rating-view", {}) });
     const setView = (change) => { save("hypojax-rating-view", { ...view(), ...change }); draw(); };
     const rater = () => (served ? served.rater : load("hypojax-rater", ""));
     const oneLine = (text) => text.split(/\s+/).filter(Boolean).join(" ");
     const same = (a, b) => a.every((cell, number) => cell === b[number]);
+    const distinct = (rows) => {
+      const seen = new Set();
+      return rows.filter((row) => { const text = JSON.stringify(row); return !seen.has(text) && seen.add(text); });
+    };
 
     // All ratings, and the latest of each rater on each scan: a row without a time counts as given just after the one above it.
-    const all = () => {
-      const seen = new Set();
-      return [...known, ...own()].filter((row) => { const text = JSON.stringify(row); return !seen.has(text) && seen.add(text); });
-    };
+    const all = () => distinct([...known, ...own()]);
     const latest = () => {
       let time = -Infinity;
       const timed = all().map((row) => { const at = Date.parse(row[4]); if (!Number.isNaN(at)) time = at; return { row, time }; });
