@@ -8,20 +8,23 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from hypojax.checkpoint import load_checkpoint
+from hypojax.checkpoint import load_checkpoint, save_checkpoint
 from hypojax.cli import main
 from hypojax.cli.verb import OK, USAGE
 from hypojax.release import released_folder, weights_files, weights_sha256
+from hypojax.training.loop import starting_state
 from hypojax.training.train_config import read_config
 from hypojax.training.train_log import read_history
-from hypojax.training.train_record import read_record, released_weights
+from hypojax.training.train_record import digests, read_record, released_weights
 from hypojax.training.training import starting_weights, train_network
+from hypojax.training.weights import write_sums
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("a", "b", "c", "d")
@@ -122,6 +125,7 @@ def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp
         record = read_record(out / f"fold{fold}")
         assert record is not None
         assert record.held_out == (("a", "c"), ("b", "d"))[fold]
+        assert record.learnt == digests(("b", "d") if fold == 0 else ("a", "c"))
         assert (record.loop.seed, record.loop.steps, record.precision) == (3 + fold, 6, "float32")
     before = (out / "fold1" / "state.safetensors").read_bytes()
     assert main(command(place, out, "--all", "--steps", "6")) == OK
@@ -146,6 +150,47 @@ def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp
     made = load_checkpoint(files["box"][0], expected=weights_sha256(folder)["weights_box_sha256"])
     for ours, theirs in zip(jax.tree.leaves(made.weights), jax.tree.leaves(weights), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("training", "refused", "unsure"),
+    [
+        ({"learnt": digests(["a", "b"])}, "start = '{start}' learnt from b, held out now; start from weights that did not", ()),
+        ({"learnt": digests(["a", "c"]), "maybe_learnt": ["d"]}, "", ("d",)),
+        ({"learnt": digests(["a", "c"])}, "", ()),
+        ({"held_out": ["b", "d"]}, "", ()),  # of a version that did not say whom it learnt from
+        ({}, "", ("b", "d")),
+    ],
+)
+def test_a_start_that_learnt_from_those_held_out_is_refused_or_noted(  # noqa: PLR0917 - fixtures and a case
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    training: dict[str, object],
+    refused: str,
+    unsure: tuple[str, ...],
+) -> None:
+    """Fold 1 holds out b and d."""
+    monkeypatch.setattr("hypojax.training.training.run_loop", lambda *_, **__: SimpleNamespace(step=0))
+    start, config = tmp_path / "start.safetensors", read_config(place / "tiny.toml")
+    weights = starting_state(config.loop).weights
+    made = {"loop": {"steps": 3, "learning_rate": 0.1, "seed": 1}, "steps_done": 3}
+    header = {"stage": "box", "normalisation": "z", "training": made | training}
+    write_sums(tmp_path, {start.name: save_checkpoint(start, weights, network=config.loop.network, header=header)})
+    (tmp_path / "tiny.toml").write_text(f"start = '{start}'\n{CONFIG}")
+    arguments = ["train", str(tmp_path / "tiny.toml"), "--examples", str(place / "examples"), "--out", str(tmp_path / "out"), "--fold", "1"]
+    code = main(arguments)
+    said, record = " ".join(capsys.readouterr().err.split()), read_record(tmp_path / "out" / "fold1")
+    if refused:
+        assert code == USAGE
+        assert refused.format(start=start) in said
+        assert record is None
+        return
+    assert record is not None
+    assert record.maybe_learnt == unsure
+    assert set(record.learnt) == set(digests(["a", "c"]))
+    assert ("may have learnt from " + ", ".join(unsure) in said) == bool(unsure)
 
 
 @pytest.mark.long

@@ -48,6 +48,15 @@ def held_out_names(folder: Path, *, fold: int, folds: int) -> frozenset[str]:
     return frozenset(name for name, number in rows if number == fold)
 
 
+def known_names(folder: Path, files: Collection[str]) -> frozenset[str]:
+    """Names of the subjects and label maps in files of examples."""
+    known: set[str] = set()
+    for file in files:
+        with _stored(folder / file) as stored:
+            known.update(stored["names"].tolist())
+    return frozenset(known)
+
+
 def refuse_unknown(never: Collection[str], folder: Path, files: Collection[str]) -> None:
     """Refuse names to keep from training that no file of examples has: a misspelt one would be learnt from.
 
@@ -56,10 +65,7 @@ def refuse_unknown(never: Collection[str], folder: Path, files: Collection[str])
     RunError
         ``USAGE``.
     """
-    known: set[str] = set()
-    for file in files:
-        with _stored(folder / file) as stored:
-            known.update(stored["names"].tolist())
+    known = known_names(folder, files)
     if unknown := sorted(set(never) - known):
         raise RunError(Reason.USAGE, f"never names {', '.join(unknown)}, which {folder} has not; it has {', '.join(sorted(known))}")
 

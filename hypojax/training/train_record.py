@@ -1,8 +1,9 @@
 """What a run was made with: ``record.json`` in its folder. A run goes on only with the same, and its weights are released from it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from hypojax.training.train_log import best, read_history
 RECORD: Final = "record.json"
 """Name of the record in the folder of a run."""
 
-FREE: Final = ("start", "before", "history", "precision", "device", "version")
+FREE: Final = ("start", "before", "learnt", "maybe_learnt", "history", "precision", "device", "version")
 """What may differ when a run goes on: what only counts at its beginning, and what is said of it."""
 
 
@@ -56,6 +57,11 @@ class TrainRecord:
         The weights it started from; empty for random ones.
     before
         The runs that made those weights, a line each, the first one first.
+    learnt
+        Whom the weights learnt from, in this run and in those before it that say so: digests of names, so that weights that are passed on
+        name nobody. A later run that starts from the weights may hold none of them out.
+    maybe_learnt
+        Names held out of whom the start does not say whether it learnt from them: scores on them may be too good.
     precision, precision_reason
         Of the network's arithmetic, and why.
     device
@@ -77,6 +83,8 @@ class TrainRecord:
     start: str = ""
     start_sha256: str = ""
     before: tuple[str, ...] = ()
+    learnt: tuple[str, ...] = ()
+    maybe_learnt: tuple[str, ...] = ()
     precision: str = "float32"
     precision_reason: str = ""
     device: str = ""
@@ -171,6 +179,56 @@ def lineage(training: Mapping[str, Any], steps: int) -> tuple[str, ...]:
     done = f"{steps}" if steps == loop["steps"] else f"{steps} of {loop['steps']}"
     own = f"{done} steps, learning rate {loop['learning_rate']:g}, seed {loop['seed']}, from {source}"
     return (*training.get("before", ()), own)
+
+
+def digests(names: Collection[str]) -> tuple[str, ...]:
+    """What a record holds of names: the first twelve digits of their SHA-256, sorted.
+
+    Examples
+    --------
+    >>> digests(["b", "a"])
+    ('3e23e8160039', 'ca978112ca1b')
+    """
+    return tuple(sorted(sha256(name.encode()).hexdigest()[:12] for name in names))
+
+
+def refuse_learnt(start: Path, training: Mapping[str, Any], held_out: Collection[str]) -> tuple[str, ...]:
+    """Refuse weights that learnt from somebody who is held out now: a network would be tested on those it knows.
+
+    Parameters
+    ----------
+    start
+        The weights that a run is to start from.
+    training
+        The record in their header, or of their run; empty where they have none.
+    held_out
+        Names that the run holds out.
+
+    Returns
+    -------
+    Names of whom the record does not say whether the weights learnt from them: it is of an older version and did not hold them out either.
+
+    Raises
+    ------
+    RunError
+        ``USAGE``, with the names.
+
+    Examples
+    --------
+    >>> refuse_learnt(Path("box.safetensors"), {"learnt": digests(["a"])}, ["b"])
+    ()
+    >>> refuse_learnt(Path("box.safetensors"), {"held_out": ["a"]}, ["a", "b"])
+    ('b',)
+    """
+    learnt, unsure = training.get("learnt", ()), set(training.get("maybe_learnt", ()))
+    if seen := sorted(name for name in held_out if digests([name])[0] in learnt):
+        raise RunError(
+            Reason.USAGE,
+            f"start = {str(start)!r} learnt from {', '.join(seen)}, held out now; start from weights that did not, such as those of the "
+            "same fold, or give other people of these names other names",
+        )
+    apart = set(training.get("held_out", ())) if not learnt else set(held_out)
+    return tuple(sorted(set(held_out) - apart | set(held_out) & unsure))
 
 
 def as_table(record: TrainRecord) -> dict[str, Any]:

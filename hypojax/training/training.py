@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax
 from jaxtyping import Array, PyTree
@@ -12,7 +13,7 @@ from hypojax.checkpoint import Checkpoint, load_checkpoint, sha256
 from hypojax.preprocessing.normalisation import constants
 from hypojax.reason import Reason, RunError
 from hypojax.storage import Disk, on_disk
-from hypojax.training.examples import held_out_names, refuse_unknown
+from hypojax.training.examples import held_out_names, known_names, refuse_unknown
 from hypojax.training.loop import (
     SILENT,
     STATE,
@@ -25,7 +26,17 @@ from hypojax.training.loop import (
 from hypojax.training.stage import Stage, load_stage
 from hypojax.training.train_config import TrainConfig, read_config
 from hypojax.training.train_log import PLOT, LogEntry, TrainCallback, best, draw_history, exhausted, interruptible, read_history
-from hypojax.training.train_record import TrainRecord, as_table, check_same, lineage, read_record, released_weights, write_record
+from hypojax.training.train_record import (
+    TrainRecord,
+    as_table,
+    check_same,
+    digests,
+    lineage,
+    read_record,
+    refuse_learnt,
+    released_weights,
+    write_record,
+)
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,8 @@ def train_network(
     Raises
     ------
     RunError
-        ``NOTHING_FOUND``: no examples or no such fold. ``USAGE``: ``never`` names what is not there.
+        ``NOTHING_FOUND``: no examples or no such fold. ``USAGE``: ``never`` names what is not there, or ``start`` learnt from somebody
+        who is held out.
         ``OTHER_SETTINGS``: the folder holds another run. ``WEIGHTS_MISSING``, ``WEIGHTS_CORRUPTED``: nothing to start from.
     """
     own = config.of_fold(fold)
@@ -148,6 +160,8 @@ def train_network(
     stage = load_stage(own, of_fold=of_fold)
     refuse_unknown(own.never, own.examples, stage.files)
     record = _record(own, fold, held_out, stage)
+    if record.maybe_learnt:
+        callback.noted(f"{own.start} may have learnt from {', '.join(record.maybe_learnt)}, held out now: their scores may be too good")
     training = _training(own, stage, record.precision)
     state = run_loop(training, stage.data, own.out, score=stage.score, callback=callback, interrupted=interrupted)
     outcome = outcome_of(own, int(state.step))
@@ -164,7 +178,9 @@ def outcome_of(config: TrainConfig, step: int) -> TrainResult:
 
 
 def _record(config: TrainConfig, fold: int | None, held_out: tuple[str, ...], stage: Stage) -> TrainRecord:
-    """The record of a run, checked against that of the run that it goes on with, and written."""
+    """The record of a run, checked against that of the run that it goes on with or starts from, and written."""
+    training, steps = _made(config.start)
+    names = known_names(config.examples, stage.files)
     new = TrainRecord(
         stage=config.stage,
         loop=config.loop,
@@ -176,7 +192,8 @@ def _record(config: TrainConfig, fold: int | None, held_out: tuple[str, ...], st
         history=config.history,
         start=str(config.start or ""),
         start_sha256=_start_digest(config.start),
-        before=_lineage(config.start),
+        before=lineage(training, steps) if training else (),
+        learnt=tuple(sorted({*training.get("learnt", ()), *digests(names.difference(held_out))})),
         device=_device(),
         version=hypojax.__version__,
         normalisation=constants(),
@@ -185,8 +202,9 @@ def _record(config: TrainConfig, fold: int | None, held_out: tuple[str, ...], st
     if old is not None and (config.out / STATE).exists():
         check_same(config.out, old=old, new=new)
         return old
+    maybe_learnt = refuse_learnt(config.start, training, held_out) if config.start else ()
     precision = _precision(config, stage)
-    record = replace(new, precision=precision.name, precision_reason=precision.reason)
+    record = replace(new, maybe_learnt=maybe_learnt, precision=precision.name, precision_reason=precision.reason)
     write_record(config.out, record)
     return record
 
@@ -235,15 +253,15 @@ def _start_digest(start: Path | None) -> str:
     return sha256(path) if path is not None and path.exists() else ""
 
 
-def _lineage(start: Path | None) -> tuple[str, ...]:
-    """The runs that made the weights that a run starts from, where they say so."""
+def _made(start: Path | None) -> tuple[dict[str, Any], int]:
+    """The record of the weights that a run starts from, and their steps; empty where they say nothing or are no longer there."""
     if start is None or not start.exists():
-        return ()
+        return {}, 0
     if start.is_dir():
         _, record, step = released_weights(start)
-        return lineage(as_table(record), step)
-    training = load_checkpoint(start).header.get("training", {})
-    return lineage(training, training["steps_done"]) if "steps_done" in training else ()
+        return as_table(record), step
+    training: dict[str, Any] = load_checkpoint(start).header.get("training", {})
+    return (training, training["steps_done"]) if "steps_done" in training else ({}, 0)
 
 
 def _device() -> str:

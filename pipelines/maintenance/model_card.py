@@ -29,8 +29,9 @@ HERE: Final = Path(__file__).parent
 
 
 def training_of(checkpoint: Checkpoint) -> str:
-    """A network's training record as JSON."""
-    return json.dumps(checkpoint.header["training"], indent=1)
+    """A network's training record as JSON; of the digests of whom it learnt from, how many there are."""
+    training = checkpoint.header["training"]
+    return json.dumps(training | {"learnt": f"{len(training.get('learnt', ()))} digests of names"}, indent=1)
 
 
 def history_of(checkpoint: Checkpoint) -> str:
