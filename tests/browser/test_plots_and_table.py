@@ -72,8 +72,7 @@ def opened(browser: "Browser", data: ReportData, tmp_path_factory: pytest.TempPa
     page.set_default_timeout(PATIENCE)
     watch.attach(page)
     page.goto(address(folder / "index.html"))
-    page.wait_for_selector("html[data-plots=drawn]", state="attached")
-    page.wait_for_function("[...Bokeh.index].every((view) => view.is_idle ?? true)")
+    wait_for_plots(page)
     yield page
     page.close()
     assert not watch.faults, "\n".join(watch.faults)
@@ -86,6 +85,11 @@ def page(opened: "Page") -> "Page":
     while opened.locator("th[aria-sort]").count():
         opened.click("th[aria-sort] button")
     return opened
+
+
+def wait_for_plots(page: "Page") -> None:
+    page.wait_for_selector("html[data-plots=drawn]", state="attached")
+    page.wait_for_function("[...Bokeh.index].every((view) => view.is_idle ?? true)")
 
 
 def rows(page: "Page") -> list[int]:
@@ -233,7 +237,8 @@ def test_no_barrier_and_nothing_wider_than_a_narrow_screen(page: "Page") -> None
 def test_a_row_by_click_or_key_and_a_point_lead_to_the_page_of_their_scan(page: "Page", data: ReportData) -> None:
     """The last one, as it leaves the page; a point beside which no other stands."""
     index, row = page.url, largest_head(data)
-    page.wait_for_timeout(300)  # the plots have their width again
+    page.reload()  # so that plots that were narrow a moment ago have their width again
+    wait_for_plots(page)
     page.mouse.click(*at(page, "head", row))
     page.wait_for_url(f"**/{data.files[f'sub-{row}']}")
     for leave in ("click", "Enter"):
