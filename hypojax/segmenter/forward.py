@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Float32, PyTree, UInt8
+from jaxtyping import Array, Float, Float32, UInt8
 
 from hypojax.checkpoint import Checkpoint
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
 from hypojax.segmenter.compile_cache import collector_paused
+from hypojax.segmenter.kept_program import Program, kept_program
 from hypojax.segmenter.pose import Fit, block_positions, fit_affine
 from hypojax.unet import UNet, blueprint, mean_pool
 
@@ -96,27 +97,29 @@ def exhausted(error: Exception) -> bool:
 
 def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> tuple[Forward, ...]:
     """Networks of one configuration on a device mesh, compiled once: weights replicated, the batch split over the axis ``scan``."""
-    graph, _ = blueprint(checkpoints[0].network)
+    graph, empty = blueprint(checkpoints[0].network)
     replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
 
-    def forward(weights: PyTree, images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
+    def forward(leaves: list[Array], images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
+        weights = jax.tree.unflatten(jax.tree.structure(empty), leaves)
         # Full float32 on every device: a GPU left to itself multiplies in fewer bits, and a cohort may mix devices.
         with jax.default_matmul_precision("float32"):
             return outputs(nnx.merge(graph, weights), images[..., None])
 
-    sizes = set[int]()
+    programs: dict[int, Program] = {}
     run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
 
-    def placed(weights: PyTree, images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
+    def placed(weights: list[Array], images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
         # Where JAX has further processes, as on the hosts of a TPU slice, it takes an array only when it is told whose it is.
         inputs = jax.device_put(images, split)
-        if len(images) in sizes:
-            return run(weights, inputs)
+        if len(images) in programs:
+            return programs[len(images)](weights, inputs)
         with collector_paused():  # traced and compiled by this call
-            sizes.add(len(images))
-            return run(weights, inputs)
+            program = kept_program(run, weights, inputs, network=checkpoints[0].network, outputs=outputs.__name__)
+            programs[len(images)] = jax.jit(program, in_shardings=(replicated, split), out_shardings=split)
+            return programs[len(images)](weights, inputs)
 
-    return tuple(partial(placed, jax.device_put(checkpoint.weights, replicated)) for checkpoint in checkpoints)
+    return tuple(partial(placed, jax.device_put(jax.tree.leaves(checkpoint.weights), replicated)) for checkpoint in checkpoints)
 
 
 def head_outputs(network: UNet, images: Float[Array, "n a s r 1"]) -> tuple[Array, ...]:
