@@ -35,7 +35,7 @@ STAGES: Final = {
     "find the head": ("hypojax.preprocessing.foreground", "find_head"),
     "sample and z-score the head": ("hypojax.segmenter.segmenter", "Segmenter.prepare"),
     "head network": ("hypojax.segmenter.segmenter", "Segmenter._look"),
-    "box network": ("hypojax.segmenter.forward", "Batch.run"),
+    "box network": ("hypojax.segmenter.devices", "Batch.run"),
     "sample the box": ("hypojax.segmenter.segmenter", "box_input"),
     "between the networks": ("hypojax.segmenter.segmenter", "Segmenter.segment_batch"),
     "clean the head": ("hypojax.volumes.measure", "clean_intracranial"),

@@ -19,7 +19,7 @@ from hypojax.phantom import Phantom, render, subunit_coverage
 from hypojax.scans import write_nifti
 from hypojax.training.train_config import LoopConfig, TrainConfig
 from hypojax.training.train_log import read_history
-from hypojax.unet import UNetConfig
+from hypojax.unet_config import UNetConfig
 
 folder = Path(tempfile.mkdtemp(prefix="phantoms-"))
 shape, affine = (72, 72, 72), np.diag([1.2, 1.2, 1.2, 1.0])

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float32, PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from hypojax.reason import Reason, RunError
 from hypojax.release import listed_sum, require
-from hypojax.unet import UNetConfig, blueprint
+from hypojax.unet_config import UNetConfig
 
 HEADER_KEY: Final = "hypojax"
 
@@ -32,8 +32,8 @@ class Checkpoint:
     ----------
     network
         Configuration.
-    weights
-        Flax NNX state of `UNet`.
+    arrays
+        Name (``down/0/one/kernel``) → weights.
     header
         Everything else the file says of itself.
     sha256
@@ -41,14 +41,20 @@ class Checkpoint:
     """
 
     network: UNetConfig
-    weights: PyTree
+    arrays: Mapping[str, Float32[np.ndarray, "..."]]
     header: Mapping[str, Any]
     sha256: str
 
+    @property
+    def weights(self) -> PyTree:
+        """Flax NNX state of `UNet`; errors as `weights_of`."""
+        return weights_of(self.network, self.arrays)
+
 
 def save_checkpoint(path: Path, weights: PyTree, *, network: UNetConfig, header: Mapping[str, Any]) -> str:
-    """Write weights with their header; return the file's SHA-256."""
-    arrays = {name: np.asarray(leaf) for name, leaf in _named(weights).items()}
+    """Write weights with their header; return the file's SHA-256. Errors as `weights_of`."""
+    arrays = {name: np.asarray(leaf) for name, leaf in named(weights).items()}
+    weights_of(network, arrays)
     about = {"network": asdict(network), **header}
     temporary = path.with_suffix(".part")
     # Written here, because `safetensors.save_file` writes for its owner alone, whatever the umask says.
@@ -95,15 +101,27 @@ def _read(path: Path, digest: str) -> Checkpoint:
         arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
     about = header.pop("network")
     network = UNetConfig(outputs=about["outputs"], widths=tuple(about["widths"]), stem=about["stem"], coarse=about.get("coarse", 0))
+    return Checkpoint(network, arrays, header, digest)
+
+
+def weights_of(network: UNetConfig, arrays: Mapping[str, Any]) -> PyTree:
+    """Named arrays as the state of a network.
+
+    Raises
+    ------
+    RunError
+        ``WEIGHTS_CORRUPTED``: they are those of another network.
+    """
+    from hypojax.unet import blueprint  # Flax takes a quarter of a second, and a network that was traced before needs it no more
+
     _, empty = blueprint(network)
-    names = _named(empty)
-    if {name: leaf.shape for name, leaf in names.items()} != {name: array.shape for name, array in arrays.items()}:
-        raise ValueError("arrays do not fit the network of the header")
-    weights = jax.tree.unflatten(jax.tree.structure(empty), [arrays[name] for name in names])
-    return Checkpoint(network, weights, header, digest)
+    wanted = named(empty)
+    if {name: leaf.shape for name, leaf in wanted.items()} != {name: array.shape for name, array in arrays.items()}:
+        raise RunError(Reason.WEIGHTS_CORRUPTED, f"weights do not fit their network ({network}); reinstall hypojax, or train them anew")
+    return jax.tree.unflatten(jax.tree.structure(empty), [arrays[name] for name in wanted])
 
 
-def _named(tree: PyTree) -> dict[str, Any]:
+def named(tree: PyTree) -> dict[str, Any]:
     """Leaves by their path, "down/0/one/kernel"."""
     return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 

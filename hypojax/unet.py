@@ -5,7 +5,6 @@ batch: what a voxel becomes does not depend on how much air the field of view ho
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache, reduce
 from itertools import pairwise
 
@@ -16,6 +15,8 @@ from flax import nnx
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PyTree
+
+from hypojax.unet_config import UNetConfig
 
 Volume = Float[Array, "n d h w c"]
 Features = Float[Array, "n d h w o"]
@@ -195,34 +196,6 @@ def _conv2d(x: Volume, kernel: Float[Array, "3 3 c o"]) -> Features:
 
 EPSILON = 1e-6
 LEAK = 0.1
-
-
-@dataclass(frozen=True)
-class UNetConfig:
-    """What a network is made of.
-
-    Parameters
-    ----------
-    outputs
-        Channels of logits a voxel.
-    widths
-        Channels at each resolution, finest first; each level halves the grid.
-    stem
-        Space-to-depth factor before the first and after the last layer (1: none). A factor of 2 moves all work to
-        half the resolution and still answers at the full one.
-    coarse
-        So many of the outputs, the last ones, change slowly in space: they are answered from the second finest level, and repeated.
-    """
-
-    outputs: int
-    widths: tuple[int, ...] = (16, 32, 64, 96)
-    stem: int = 1
-    coarse: int = 0
-
-    @property
-    def multiple(self) -> int:
-        """Every side of the input must be a multiple of this."""
-        return int(self.stem * 2 ** (len(self.widths) - 1))
 
 
 class Convolution(nnx.Module):

@@ -1,5 +1,6 @@
 """Weights on disk: round trip, and every way a file can be wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -11,7 +12,8 @@ from jaxtyping import PyTree
 from hypojax.checkpoint import load_checkpoint, save_checkpoint, sha256
 from hypojax.reason import Reason, RunError
 from hypojax.release import SUMS, released_folder
-from hypojax.unet import UNet, UNetConfig
+from hypojax.unet import UNet
+from hypojax.unet_config import UNetConfig
 
 NETWORK = UNetConfig(outputs=2, widths=(4, 8), coarse=1)
 
@@ -75,11 +77,14 @@ def test_a_file_without_sum_is_refused(stored: Path) -> None:
         load_checkpoint(stored)
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "head.safetensors"
-    digest = save_checkpoint(path, weights_of(0), network=UNetConfig(outputs=2, widths=(4, 16)), header={})
+def test_weights_of_another_network_are_refused(stored: Path, tmp_path: Path) -> None:
+    other, path = UNetConfig(outputs=2, widths=(4, 16)), tmp_path / "other.safetensors"
     with pytest.raises(RunError, match="do not fit"):
-        load_checkpoint(path, expected=digest)
+        save_checkpoint(path, weights_of(0), network=other, header={})
+    assert not path.exists()
+    with pytest.raises(RunError, match="do not fit") as error:
+        _ = replace(load_checkpoint(stored), network=other).weights
+    assert error.value.reason is Reason.WEIGHTS_CORRUPTED
 
 
 @pytest.mark.parametrize("stage", ["head", "box"])

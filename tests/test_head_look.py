@@ -15,7 +15,7 @@ from hypojax.grid import ASR, NOD, Affine, Grid, centred_grid, directions, resam
 from hypojax.phantom import Phantom, render
 from hypojax.preprocessing.foreground import Prepared, prepared
 from hypojax.schema import LARGEST_POSE_RESIDUAL
-from hypojax.segmenter.forward import Batch
+from hypojax.segmenter.devices import Batch
 from hypojax.segmenter.head_look import LEVEL, MOST_LOOKS, HeadLook, Shown, head_on
 from hypojax.segmenter.pose import MIDDLE, pose_of, template_axes, turn_on, upright_axes, upright_grid
 from hypojax.segmenter.segmenter import Segmentation, Segmenter, box_grid, box_input

@@ -15,7 +15,7 @@ from tiny_segmenter import BOX, HEAD, drawn
 
 import hypojax
 from hypojax.segmenter import kept_program as room
-from hypojax.segmenter.forward import box_outputs, compiled, head_outputs
+from hypojax.segmenter.devices import compiled
 from hypojax.segmenter.kept_program import SOURCES, SUFFIX, kept_program
 
 GIVEN = (np.arange(6, dtype=np.float32).reshape(2, 3), np.full(3, 0.7, np.float32))
@@ -134,12 +134,12 @@ def test_without_the_package_that_writes_each_process_traces(folder: Path, trace
 
 def test_kept_networks_say_bit_for_bit_what_traced_ones_say(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     mesh, rng = Mesh(np.array(jax.local_devices()), ("scan",)), np.random.default_rng(4)
-    for checkpoint, outputs in ((drawn(HEAD, seed=0), head_outputs), (drawn(BOX, seed=1), box_outputs)):
+    for stage, checkpoint in (("head", drawn(HEAD, seed=0)), ("box", drawn(BOX, seed=1))):
         image, said = rng.normal(size=(len(mesh.devices), 16, 24, 16)).astype(np.float32), []
         for place in (None, folder, folder):
             with monkeypatch.context() as patch:
                 patch.setattr(room, "folder", lambda place=place: place)
-                (forward,) = compiled([checkpoint], outputs, mesh)
+                (forward,) = compiled([checkpoint], stage, mesh)
                 said.append([np.asarray(output).tobytes() for output in forward(image)])
         assert said[0] == said[1] == said[2]
     assert len([*folder.glob(f"*{SUFFIX}")]) == 2

@@ -14,7 +14,7 @@ from hypojax.training.examples import drawing_odds, held_out_maps, held_out_name
 from hypojax.training.head import HeadConfig
 from hypojax.training.train_config import RELEASED, LoopConfig, parse_config, read_config
 from hypojax.training.train_record import TrainRecord, check_same, read_record, released_weights, write_record
-from hypojax.unet import UNetConfig
+from hypojax.unet_config import UNetConfig
 
 MAINTENANCE = Path(__file__).parents[1] / "pipelines" / "maintenance"
 

@@ -16,7 +16,7 @@ from toy_training import make_toy
 from hypojax.reason import Reason, RunError
 from hypojax.training.loop import BEST, STATE, Precision, State, load_state, load_tree, run_loop, settled_precision
 from hypojax.training.train_log import SilentTraining, read_history
-from hypojax.unet import UNetConfig
+from hypojax.unet_config import UNetConfig
 
 ROUNDING = 1e-5
 """Between a mean over four examples and the mean of two means of two, after six steps."""

@@ -16,7 +16,7 @@ from hypojax.training.box import BoxConfig, Boxes, box_pair, swollen
 from hypojax.training.loop import make_training
 from hypojax.training.stage import box_loss, pair_loss
 from hypojax.training.train_config import LoopConfig
-from hypojax.unet import UNetConfig
+from hypojax.unet_config import UNetConfig
 from pipelines.maintenance.perturb.geometry import rotation
 from pipelines.maintenance.prepare_training import boxes
 from pipelines.maintenance.teacher_volume import settled_volume

@@ -9,7 +9,6 @@ from flax import nnx
 from hypojax import unet
 from hypojax.unet import (
     UNet,
-    UNetConfig,
     conv3d,
     conv3d_concatenated,
     conv3d_native,
@@ -21,6 +20,7 @@ from hypojax.unet import (
     repeat_up,
     space_to_depth,
 )
+from hypojax.unet_config import UNetConfig
 
 ROUNDING = 2e-5
 """Sums of up to 27 x 48 float32 products of unit normals differ by their order: about 1e-6 of a value of some tens."""

@@ -6,10 +6,11 @@ from functools import cache
 import jax
 import numpy as np
 
-from hypojax.checkpoint import Checkpoint
-from hypojax.segmenter.forward import Forward
+from hypojax.checkpoint import Checkpoint, named
+from hypojax.segmenter.devices import Forward
 from hypojax.segmenter.segmenter import Segmenter
-from hypojax.unet import UNetConfig, blueprint
+from hypojax.unet import blueprint
+from hypojax.unet_config import UNetConfig
 
 HEAD = UNetConfig(outputs=2, widths=(4,), stem=2)
 BOX = UNetConfig(outputs=11, widths=(4,), stem=2)
@@ -36,7 +37,7 @@ def drawn(config: UNetConfig, *, seed: int) -> Checkpoint:
         inputs = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 1
         return (generator.normal(size=leaf.shape) / np.sqrt(inputs)).astype(np.float32)
 
-    return Checkpoint(config, jax.tree.map(draw, blueprint(config)[1]), {}, f"{seed}")
+    return Checkpoint(config, named(jax.tree.map(draw, blueprint(config)[1])), {}, f"{seed}")
 
 
 class Small:

@@ -16,7 +16,7 @@ from jaxtyping import Array, PyTree
 
 from hypojax.training.loop import Training, make_training, run_loop, save_state
 from hypojax.training.train_config import LoopConfig
-from hypojax.unet import UNetConfig
+from hypojax.unet_config import UNetConfig
 
 
 def make_toy(*, precision: str = "float32", network: UNetConfig | None = None, batch: int = 2, **settings: float) -> Training:

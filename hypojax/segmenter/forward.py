@@ -1,28 +1,18 @@
-"""Networks of both stages on all local devices: weights replicated, a batch of scans split over them, one batch at a time.
+"""What the networks of both stages say of images: traced once for each version, configuration and batch (`hypojax.segmenter.devices`)."""
 
-"Pmapped": `jax.jit` with a sharding over the mesh axis ``scan``. NumPy in and out.
-"""
-
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Float32, UInt8
+from jaxtyping import Array, Float, UInt8
 
-from hypojax.checkpoint import Checkpoint
+from hypojax.checkpoint import weights_of
 from hypojax.schema import BOX_SPACING, HEAD_SPACING
-from hypojax.segmenter.compile_cache import collector_paused
-from hypojax.segmenter.kept_program import Program, kept_program
 from hypojax.segmenter.pose import Fit, block_positions, fit_affine
 from hypojax.unet import UNet, blueprint, mean_pool
+from hypojax.unet_config import UNetConfig
 
 PLACE_RADIUS: Final = 12.0
 """Millimetres round the likeliest voxel within which the place of the hypothalamus is averaged."""
@@ -51,75 +41,13 @@ BLOCK: Final = 4
 TEMPLATE_SCALE: Final = 50.0
 """Millimetres that one unit of a coordinate output is: the network's outputs are of the order of one."""
 
-EXHAUSTED: Final = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY")
-"""How errors of XLA and of CUDA below it say that memory did not suffice."""
 
-Forward = Callable[[Float32[np.ndarray, "n x y z"]], tuple[Array, ...]]
-
-
-@dataclass
-class Batch:
-    """One batch on its way through the networks.
-
-    Parameters
-    ----------
-    devices
-        Held while a network runs: batches of several threads take turns.
-    size
-        Scans that are computed, however few there are: the shape that networks are compiled for.
-    seconds
-        Time it had the devices so far.
-    """
-
-    devices: AbstractContextManager[Any] = field(repr=False)
-    size: int
-    seconds: float = 0.0
-
-    def run(self, forward: Forward, inputs: list[Float32[np.ndarray, "x y z"]]) -> list[list[Any]]:
-        """Pad the batch by its last scan, run, and cut the padding off again."""
-        padded = np.stack([*inputs, *[inputs[-1]] * (self.size - len(inputs))])
-        with self.devices:
-            start = time.perf_counter()
-            # Back in NumPy before the next turn, so that devices never hold two batches.
-            outputs = [np.asarray(output) for output in forward(padded)]
-            self.seconds += time.perf_counter() - start
-        return [list(output[: len(inputs)]) for output in outputs]
-
-
-def exhausted(error: Exception) -> bool:
-    """Whether an error says that memory of the host or of a device did not suffice.
-
-    >>> exhausted(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 17179869184 bytes."))
-    True
-    """
-    return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
-
-
-def compiled(checkpoints: Sequence[Checkpoint], outputs: Callable[[UNet, Array], tuple[Array, ...]], mesh: Mesh) -> tuple[Forward, ...]:
-    """Networks of one configuration on a device mesh, compiled once: weights replicated, the batch split over the axis ``scan``."""
-    graph, empty = blueprint(checkpoints[0].network)
-    replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
-
-    def forward(leaves: list[Array], images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
-        weights = jax.tree.unflatten(jax.tree.structure(empty), leaves)
-        # Full float32 on every device: a GPU left to itself multiplies in fewer bits, and a cohort may mix devices.
-        with jax.default_matmul_precision("float32"):
-            return outputs(nnx.merge(graph, weights), images[..., None])
-
-    programs: dict[int, Program] = {}
-    run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
-
-    def placed(weights: list[Array], images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
-        # Where JAX has further processes, as on the hosts of a TPU slice, it takes an array only when it is told whose it is.
-        inputs = jax.device_put(images, split)
-        if len(images) in programs:
-            return programs[len(images)](weights, inputs)
-        with collector_paused():  # traced and compiled by this call
-            program = kept_program(run, weights, inputs, network=checkpoints[0].network, outputs=outputs.__name__)
-            programs[len(images)] = jax.jit(program, in_shardings=(replicated, split), out_shardings=split)
-            return programs[len(images)](weights, inputs)
-
-    return tuple(partial(placed, jax.device_put(jax.tree.leaves(checkpoint.weights), replicated)) for checkpoint in checkpoints)
+def outputs_of(stage: str, network: UNetConfig, arrays: Mapping[str, Array], images: Float[Array, "n x y z"]) -> tuple[Array, ...]:
+    """What the head or the box network with these weights says of images."""
+    graph, _ = blueprint(network)
+    # Full float32 on every device: a GPU left to itself multiplies in fewer bits, and a cohort may mix devices.
+    with jax.default_matmul_precision("float32"):
+        return OUTPUTS[stage](nnx.merge(graph, weights_of(network, arrays)), images[..., None])
 
 
 def head_outputs(network: UNet, images: Float[Array, "n a s r 1"]) -> tuple[Array, ...]:
@@ -194,3 +122,7 @@ def box_outputs(network: UNet, images: Float[Array, "n x y z 1"]) -> tuple[UInt8
 def _bytes(posterior: Array) -> UInt8[Array, "*n"]:
     """Quantise a posterior to 0–255."""
     return jnp.round(posterior * 255).astype(jnp.uint8)
+
+
+OUTPUTS: Final[Mapping[str, Callable[[UNet, Array], tuple[Array, ...]]]] = {"head": head_outputs, "box": box_outputs}
+"""Stage → outputs of its network."""

@@ -1,7 +1,7 @@
 """`Segmenter`: from the voxels of a scan to posteriors of the intracranial volume and the hypothalamus.
 
 Two stages: the whole head at 2 mm gives the intracranial volume and the place of the hypothalamus; a 1 mm box round that
-place gives the subunits. A batch of scans is split over every local device (`hypojax.segmenter.forward`). One batch shape, compiled
+place gives the subunits. A batch of scans is split over every local device (`hypojax.segmenter.devices`). One batch shape, compiled
 once; half of it where that is too much for the memory of a device. NumPy in and out.
 """
 
@@ -28,7 +28,7 @@ from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.release import joint_sum, listed_sum, released_folder, weights_files
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
 from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
-from hypojax.segmenter.forward import Batch, box_outputs, compiled, exhausted, head_outputs
+from hypojax.segmenter.devices import Batch, compiled, exhausted
 from hypojax.segmenter.head_look import HeadLook, Shown, bright_grid, head_on, look_of, looked_until_settled
 from hypojax.segmenter.pose import PoseFound, template_axes
 from hypojax.storage import Disk, on_disk
@@ -136,8 +136,8 @@ class Segmenter:
         self.weights = {"head": head.sha256, "box": joint_sum([box.sha256 for box in boxes])}
         self.networks = {"head": asdict(head.network), "box": asdict(boxes[0].network)}
         mesh = Mesh(np.array(devices), ("scan",), axis_types=(AxisType.Auto,))
-        (self._head,) = compiled([head], head_outputs, mesh)
-        self._boxes = compiled(boxes, box_outputs, mesh)
+        (self._head,) = compiled([head], "head", mesh)
+        self._boxes = compiled(boxes, "box", mesh)
 
     @classmethod
     def load(cls, weights: Disk | None = None, *, ensemble: bool = False, batch: int | None = None) -> "Segmenter":

@@ -17,7 +17,8 @@ from hypojax.training.examples import HEADS, MAPS, POSES, held_out_heads, load_b
 from hypojax.training.loop import Example, Loss, Score
 from hypojax.training.train_config import TrainConfig
 from hypojax.training.train_log import SCORE
-from hypojax.unet import UNetConfig, blueprint
+from hypojax.unet import blueprint
+from hypojax.unet_config import UNetConfig
 
 NEAR_MM = 2.0
 """Distances in the template larger than this count as such, smaller ones as their square."""

@@ -11,7 +11,7 @@ from hypojax.settings import build, read_toml
 from hypojax.storage import Disk
 from hypojax.training.box import BoxConfig
 from hypojax.training.head import HeadConfig
-from hypojax.unet import UNetConfig
+from hypojax.unet_config import UNetConfig
 
 OUTPUTS: Final = {"box": (1 + len(LABELS),), "head": (FIRST_OUTPUTS, len(HEAD_OUTPUTS))}
 """Channels of logits that each stage may have: background and subunits; cranium and place, or the cranium by either protocol, place, and

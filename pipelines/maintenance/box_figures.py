@@ -23,7 +23,8 @@ from hypojax.evaluation import score_pair
 from hypojax.metrics import icc31, slope
 from hypojax.schema import LABELS
 from hypojax.segmenter.forward import box_outputs
-from hypojax.unet import UNetConfig, blueprint
+from hypojax.unet import blueprint
+from hypojax.unet_config import UNetConfig
 from hypojax.volumes.label_map import native_labels
 from hypojax.volumes.structure import clean_hypothalamus
 from pipelines.maintenance.box_views import GAMMAS, SIZES, Views, kept_views

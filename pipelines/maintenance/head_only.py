@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 from hypojax.grid import Affine
 from hypojax.preprocessing.foreground import Prepared
-from hypojax.segmenter.forward import Batch
+from hypojax.segmenter.devices import Batch
 from hypojax.segmenter.head_look import HeadLook, bright_grid, head_on, looked_until_settled
 from hypojax.segmenter.segmenter import Segmenter
 
