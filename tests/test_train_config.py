@@ -104,6 +104,8 @@ def test_a_fold_has_a_seed_and_a_folder_of_its_own(tmp_path: Path) -> None:
     config = read_config(write(tmp_path, SMALLEST.replace("[loop.network]", "out = 'runs/x'\n[loop]\nseed = 7\n[loop.network]")))
     assert config.of_fold(None) == replace(config, out=Path("runs/x/all"))
     assert (config.of_fold(3).loop.seed, config.of_fold(3).out) == (10, Path("runs/x/fold3"))
+    starting = replace(config, start=Path("w/box{-fold}.safetensors"))
+    assert [starting.of_fold(fold).start for fold in (None, 3)] == [Path("w/box.safetensors"), Path("w/box-fold3.safetensors")]
 
 
 @settings(max_examples=25)  # each writes and reads a file

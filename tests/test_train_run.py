@@ -159,6 +159,7 @@ def test_all_trains_every_fold_and_a_network_learns_on_from_one(place: Path, tmp
         ({"learnt": digests(["a", "c"]), "maybe_learnt": ["d"]}, "", ("d",)),
         ({"learnt": digests(["a", "c"])}, "", ()),
         ({"held_out": ["b", "d"]}, "", ()),  # of a version that did not say whom it learnt from
+        ({"held_out": ["a", "b"]}, "start = '{start}' learnt from d, held out now", ()),  # the same people in other folds
         ({}, "", ("b", "d")),
     ],
 )

@@ -12,7 +12,7 @@ from jaxtyping import Array, PyTree
 from hypojax.grid import ASR
 from hypojax.training import box
 from hypojax.training.augmentation import grid_positions
-from hypojax.training.box import BoxConfig, Boxes, box_pair, swollen
+from hypojax.training.box import OWN, BoxConfig, Boxes, box_pair, look_keys, swollen
 from hypojax.training.loop import make_training
 from hypojax.training.stage import box_loss, pair_loss
 from hypojax.training.train_config import LoopConfig
@@ -95,6 +95,14 @@ def test_the_two_of_a_pair_are_one_example_with_another_size(monkeypatch: pytest
     edges = np.linalg.norm(np.diff(positions[:, 3:6, 4, 4], axis=1), axis=-1).mean(axis=1)
     assert abs(np.log(edges[0])) > 0.02
     assert edges[0] * edges[1] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_two_of_a_pair_may_be_acquired_apart(apart: bool) -> None:
+    """What blurs, doubles or cuts the structure is that of both."""
+    keys = [jax.random.key_data(jnp.stack(look_keys(jax.random.key(2), way, apart=apart))) for way in (1.0, -1.0)]
+    differ = (np.asarray(keys[0]) != np.asarray(keys[1])).any(axis=1)
+    np.testing.assert_array_equal(differ, [apart and own for own in OWN.values()])
 
 
 def test_the_loss_of_a_pair_asks_for_the_ratio_of_the_volumes() -> None:

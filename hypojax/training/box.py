@@ -1,7 +1,8 @@
 """Training examples of the hypothalamus box: real scans with subunit posteriors, warped and re-acquired at random."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,11 @@ Example = tuple[Float[Array, "x y z 1"], Float[Array, "x y z 11"]]
 
 Pair = tuple[Float[Array, "2 x y z 1"], Float[Array, "2 x y z 11"]]
 """Two examples that differ in the size of the hypothalamus alone."""
+
+
+OWN: Final = {"curve": True, "bias": True, "resolution": False, "ghost": False, "noise": True, "crop": False, "standardise": True}
+"""Steps of an acquisition that each of a pair has of its own with `BoxConfig.apart`: those that leave the structure in sight. What blurs,
+doubles or cuts it is that of both, so that both show as much of it."""
 
 
 class Boxes(NamedTuple):
@@ -78,7 +84,10 @@ class BoxConfig:
         Weight of what pairs of examples are told apart by; 0: examples are single. The two of a pair are one example whose hypothalamus is
         larger in one and smaller in the other by one factor (`swell`), and the loss holds the ratio of the two volumes against the true
         one. A network that is asked for volumes alone leans towards the usual size by as much as noise and blur hide the true one, in
-        clean images as well, and measures 0.86 to 0.89 of a true change (docs/accuracy.md).
+        clean images as well, and measures 0.86 to 0.89 of a true change.
+    apart
+        Whether the two of a pair differ in grey values, coil and noise as well, which the ratio of their volumes must not follow. Without
+        it a network whose slope is mended follows brightness more than before.
     warp, appearance
         Ranges of the spatial transforms and of the acquisition.
     """
@@ -89,6 +98,7 @@ class BoxConfig:
     whole_heads: float = 0.5
     swell: float = 0.0
     pairs: float = 0.0
+    apart: bool = False
     warp: WarpConfig = field(default_factory=lambda: WarpConfig(rotation=13.0, shift=3.0))
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
 
@@ -113,7 +123,7 @@ def box_example(key: PRNGKeyArray, boxes: Boxes, config: BoxConfig, way: float |
     seen = _lookup(jnp.stack([boxes.images[which], boxes.intracranial[which].astype(jnp.float32) / 255], axis=-1), positions)
     image = random_scalp(jax.random.fold_in(strip_key, 0), seen[..., 0], seen[..., 1], config.scalp)
     image = _stripped(strip_key, image, seen[..., 1], config.stripped)
-    image = _reacquire(look_key, image, tissue(image, seen[..., 1]), config.appearance)
+    image = _reacquire(look_keys(look_key, way, apart=config.apart), image, tissue(image, seen[..., 1]), config.appearance)
     corner = jax.random.randint(cut_key, (3,), 0, jnp.array(BOX_SHAPE) - jnp.array(config.shape) + 1)
     subunits = _lookup(boxes.posteriors[which], jax.lax.dynamic_slice(positions, (*corner, 0), (*config.shape, 3))) / 255
     subunits = jnp.where(flip, jnp.concatenate([subunits[..., 5:], subunits[..., :5]], axis=-1), subunits)
@@ -176,11 +186,19 @@ def _stripped(key: PRNGKeyArray, image: Float[Array, "x y z"], intracranial: Flo
     return jnp.where(jax.random.bernoulli(happens, chance) & outside, image.min(), image)
 
 
+def look_keys(key: PRNGKeyArray, way: float | Float[Array, ""], *, apart: bool) -> list[PRNGKeyArray]:
+    """Random keys of the steps of an acquisition; where the two of a pair are acquired apart, those of `OWN` are of each alone."""
+    shared = jax.random.split(key, len(OWN))
+    if not apart:
+        return list(shared)
+    each = jax.random.split(jax.random.fold_in(key, (jnp.asarray(way) < 0).astype(int)), len(OWN))
+    return [(each if own else shared)[step] for step, own in enumerate(OWN.values())]
+
+
 def _reacquire(
-    key: PRNGKeyArray, image: Float[Array, "x y z"], inside: Bool[Array, "x y z"], config: AppearanceConfig
+    keys: Sequence[PRNGKeyArray], image: Float[Array, "x y z"], inside: Bool[Array, "x y z"], config: AppearanceConfig
 ) -> Float[Array, "x y z"]:
     """Another contrast, coil, resolution and noise; then the z-score."""
-    keys = jax.random.split(key, 7)
     for stage, vary in enumerate((random_curve, random_bias, random_resolution, random_ghost, random_noise)):
         image = settled(vary(keys[stage], image, config))
     image, seen = random_crop(keys[5], image, config, deepest=0.25)

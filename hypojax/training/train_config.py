@@ -102,7 +102,8 @@ class TrainConfig:
     never
         Names of subjects or label maps that no run learns from or is validated on, kept to test the weights on.
     start
-        Weights to start from: a ``.safetensors`` file of released weights, or the folder of a run; random when left out.
+        Weights to start from: a ``.safetensors`` file of released weights, or the folder of a run; random when left out. ``{-fold}`` in it
+        stands for ``-fold2`` in the run of fold 2, and for nothing in that of all subjects.
     box, head
         How examples are varied; only that of ``stage`` counts.
     history
@@ -148,10 +149,11 @@ class TrainConfig:
 
     def of_fold(self, fold: int | None) -> "TrainConfig":
         """The run of one fold, or of all subjects: each has a folder of its own, and each fold a seed."""
+        start = self.start and Path(str(self.start).replace("{-fold}", "" if fold is None else f"-fold{fold}"))
         if fold is None:
-            return replace(self, out=self.out / "all")
+            return replace(self, out=self.out / "all", start=start)
         loop = replace(self.loop, seed=self.loop.seed + fold)
-        return replace(self, loop=loop, out=self.out / f"fold{fold}")
+        return replace(self, loop=loop, out=self.out / f"fold{fold}", start=start)
 
 
 def read_config(path: Disk) -> TrainConfig:

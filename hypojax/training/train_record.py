@@ -206,7 +206,8 @@ def refuse_learnt(start: Path, training: Mapping[str, Any], held_out: Collection
 
     Returns
     -------
-    Names of whom the record does not say whether the weights learnt from them: it is of an older version and did not hold them out either.
+    Names of whom the record does not say whether the weights learnt from them: it is of an older version and held none of them out. Where
+    it held out some of them, the others are taken for learnt from.
 
     Raises
     ------
@@ -217,18 +218,19 @@ def refuse_learnt(start: Path, training: Mapping[str, Any], held_out: Collection
     --------
     >>> refuse_learnt(Path("box.safetensors"), {"learnt": digests(["a"])}, ["b"])
     ()
-    >>> refuse_learnt(Path("box.safetensors"), {"held_out": ["a"]}, ["a", "b"])
+    >>> refuse_learnt(Path("box.safetensors"), {"held_out": ["a"]}, ["b"])
     ('b',)
     """
-    learnt, unsure = training.get("learnt", ()), set(training.get("maybe_learnt", ()))
-    if seen := sorted(name for name in held_out if digests([name])[0] in learnt):
+    learnt, apart = training.get("learnt", ()), held_out if "learnt" in training else training.get("held_out", ())
+    unsure = set(held_out).difference(apart)
+    seen = {name for name in held_out if digests([name])[0] in learnt}
+    if seen := seen or (unsure if unsure < set(held_out) else set()):  # a fold of the same people, dealt out otherwise
         raise RunError(
             Reason.USAGE,
-            f"start = {str(start)!r} learnt from {', '.join(seen)}, held out now; start from weights that did not, such as those of the "
-            "same fold, or give other people of these names other names",
+            f"start = {str(start)!r} learnt from {', '.join(sorted(seen))}, held out now; start from weights that did not, such as "
+            "those of the same fold, or give other people of these names other names",
         )
-    apart = set(training.get("held_out", ())) if not learnt else set(held_out)
-    return tuple(sorted(set(held_out) - apart | set(held_out) & unsure))
+    return tuple(sorted(unsure.union(training.get("maybe_learnt", ())).intersection(held_out)))
 
 
 def as_table(record: TrainRecord) -> dict[str, Any]:
