@@ -309,23 +309,23 @@ def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndar
 
 def _resample_rotated(view: Num[np.ndarray, "a s r"], mapping: Affine, shape: tuple[int, int, int]) -> Float32[np.ndarray, "x y z"]:
     """Trilinear sampling through a general matrix, after block averages where the source is much finer."""
-    block = _source_blocks(mapping, view.shape)
+    block = np.minimum(source_blocks(mapping), view.shape)
     coarse, shifted = _block_mean(view, block), mapping.copy()
     shifted[:3] = (mapping[:3] - np.array([[0.0, 0.0, 0.0, 1.0]]) * ((block - 1) / 2)[:, None]) / block[:, None]
     return ndimage.affine_transform(coarse, shifted[:3, :3], shifted[:3, 3], output_shape=shape, order=1, mode="nearest", output=np.float32)
 
 
-def _source_blocks(mapping: Affine, shape: tuple[int, ...]) -> Int[np.ndarray, "3"]:
-    """Source voxels to average along each source axis before a rotated sampling, at most ``shape``.
+def source_blocks(mapping: Affine) -> Int[np.ndarray, "3"]:
+    """Source voxels to average along each source axis before a rotated sampling.
 
     Rows of the target-to-source ``mapping`` belong to source axes: for a rotation the norm of a row is target spacing
     over source spacing, whatever the angle (columns mix the spacings of several source axes).
 
-    >>> _source_blocks(np.diag([4.0, 1 / 3, 2.0, 1.0]), (9, 9, 1)).tolist()
-    [4, 1, 1]
+    >>> source_blocks(np.diag([4.0, 1 / 3, 2.0, 1.0])).tolist()
+    [4, 1, 2]
     """
     ratio = np.sqrt((mapping[:3, :3] ** 2).sum(axis=1))
-    return np.minimum(np.maximum(1, np.round(ratio)).astype(int), shape)
+    return np.maximum(1, np.round(ratio)).astype(int)
 
 
 def _block_mean(view: Num[np.ndarray, "a s r"], block: Int[np.ndarray, "3"]) -> Float32[np.ndarray, "x y z"]:

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
-from hypojax.grid import Grid, to_voxel, to_world, voxel_volume
+from hypojax.grid import Grid, part_of, to_voxel, to_world, voxel_volume
 from hypojax.phantom import Phantom, subunit_coverage
 from hypojax.volumes.label_map import label_counts, native_labels, native_mask
 from hypojax.volumes.structure import HALF
@@ -160,3 +160,20 @@ def test_numbers_of_voxels_are_decided_from_the_whole_down_to_its_parts() -> Non
         assert counts.sum() == round(voxels.sum())
         assert (np.abs(counts.reshape(2, 5).sum(axis=1) - voxels.reshape(2, 5).sum(axis=1)) < 1).all()
     assert label_counts(np.full(10, 5.0), most=20).tolist() == [2] * 10
+
+
+@pytest.mark.parametrize("sizes", [(2.0, 2.0, 2.0), (1.6, 3.1, 1.2)])
+def test_where_a_grid_was_cut_does_not_matter(sizes: tuple[float, ...]) -> None:
+    """Scans of large voxels take means of blocks of the model's, the same blocks wherever the part with the structure begins."""
+    posteriors, box = soft_posteriors(6)
+    scan = scan_grid(sizes, rotation(1, 20), around=box)
+    whole = native_labels(posteriors, box, shape=scan.shape, affine=scan.affine)
+    for first in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 2, 1)):
+        part = tuple(slice(start, side) for start, side in zip(first, box.shape, strict=True))
+        cut = posteriors[:, *part]
+        assert np.count_nonzero(cut) == np.count_nonzero(posteriors)
+        assert_array_equal(native_labels(cut, part_of(box, part), shape=scan.shape, affine=scan.affine), whole)
+    for place in ((1, 13, 18), (28, 13, 18), (15, 1, 18), (15, 13, 2)):
+        further = posteriors.copy()
+        further[0, *place] = 1e-9  # a trace that says nothing: only what is looked at reaches further
+        assert_array_equal(native_labels(further, box, shape=scan.shape, affine=scan.affine), whole)

@@ -12,7 +12,20 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, UInt8
 
-from hypojax.grid import Affine, Box, Grid, coronal_order, coronal_view, part_of, resample, to_voxel, to_world, voxel_sizes, voxel_volume
+from hypojax.grid import (
+    Affine,
+    Box,
+    Grid,
+    coronal_order,
+    coronal_view,
+    part_of,
+    resample,
+    source_blocks,
+    to_voxel,
+    to_world,
+    voxel_sizes,
+    voxel_volume,
+)
 from hypojax.volumes.apportionment import largest_remainder, shared_out
 from hypojax.volumes.structure import bounding_box
 
@@ -156,16 +169,34 @@ def _cropped(
 ) -> tuple[Float32[np.ndarray, "n u v w"], Grid, Box]:
     """Posteriors where any is not zero, their grid, and the voxels of a scan whose middle may lie in it, perhaps none.
 
-    As many zeros lie round them as interpolation to a scan's voxels looks at: beyond the model grid, too, nothing was found.
+    As many zeros lie round them as interpolation to a scan's voxels looks at: beyond the model grid, too, nothing was found. Where a scan's
+    voxels are so large that blocks of the grid's are averaged, all blocks are counted from the voxel at the origin of the world: wherever
+    the grid was cut before, and however far something was found, the same voxels share a block.
     """
     wide = int(np.ceil(voxel_sizes(affine).max() / voxel_sizes(grid.affine).min())) + 1
     found = np.asarray(posteriors.any(axis=0))
     rows, columns, depth = bounding_box(found) if found.any() else (slice(0, 1), slice(0, 1), slice(0, 1))
-    wider = [slice(part.start - wide, part.stop + wide) for part in (rows, columns, depth)]
+    blocks = source_blocks(np.linalg.inv(grid.affine) @ affine)
+    # Wholes and halves are common places, and a digit of rounding must not decide about them.
+    origin = np.floor(to_voxel(grid.affine, np.zeros(3)) + 1 / 4).astype(int)
+    wider = [
+        _whole_blocks(slice(part.start - wide, part.stop + wide), int(block), origin=int(first))
+        for part, block, first in zip((rows, columns, depth), blocks, origin, strict=True)
+    ]
     around = part_of(grid, (wider[0], wider[1], wider[2]))
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in around.shape], indexing="ij")).reshape(3, 8).T
     index = to_voxel(affine, to_world(around.affine, corners))
     low = np.clip(np.floor(index.min(axis=0)), 0, shape).astype(int)
     high = np.clip(np.ceil(index.max(axis=0)) + 1, low, shape).astype(int)
     reached = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
-    return np.pad(posteriors[:, rows, columns, depth], [(0, 0), *[(wide, wide)] * 3]), around, reached
+    zeros = [(part.start - whole.start, whole.stop - part.stop) for part, whole in zip((rows, columns, depth), wider, strict=True)]
+    return np.pad(posteriors[:, rows, columns, depth], [(0, 0), *zeros]), around, reached
+
+
+def _whole_blocks(part: slice, block: int, *, origin: int) -> slice:
+    """The same voxels and those before and behind them that share a block with one, blocks counted from an origin.
+
+    >>> _whole_blocks(slice(2, 9), 4, origin=1)
+    slice(1, 9, None)
+    """
+    return slice(origin + (part.start - origin) // block * block, origin - (origin - part.stop) // block * block)
