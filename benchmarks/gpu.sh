@@ -11,8 +11,8 @@ cd "$(dirname "$0")/.."
 
 # Packages that hypojax needs and an image made for machine learning does not have.
 lacking=(
-    cloudpickle dask distributed docstring-parser donfig google-crc32c h5netcdf isal locket nibabel numcodecs partd psutil sortedcontainers
-    tblib toolz tornado typeguard tyro zarr zict
+    cloudpickle dask distributed docstring-parser donfig flatbuffers google-crc32c h5netcdf isal locket nibabel numcodecs partd psutil
+    sortedcontainers tblib toolz tornado typeguard tyro zarr zict
 )
 
 fetch() {

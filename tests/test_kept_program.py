@@ -136,9 +136,11 @@ def test_kept_networks_say_bit_for_bit_what_traced_ones_say(monkeypatch: pytest.
     mesh, rng = Mesh(np.array(jax.local_devices()), ("scan",)), np.random.default_rng(4)
     for stage, checkpoint in (("head", drawn(HEAD, seed=0)), ("box", drawn(BOX, seed=1))):
         image, said = rng.normal(size=(len(mesh.devices), 16, 24, 16)).astype(np.float32), []
-        for place in (None, folder, folder):
+        for place, traces in ((None, True), (folder, True), (folder, False)):
             with monkeypatch.context() as patch:
                 patch.setattr(room, "folder", lambda place=place: place)
+                if not traces:
+                    patch.delattr("hypojax.segmenter.forward.outputs_of")
                 (forward,) = compiled([checkpoint], stage, mesh)
                 said.append([np.asarray(output).tobytes() for output in forward(image)])
         assert said[0] == said[1] == said[2]
