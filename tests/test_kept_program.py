@@ -114,6 +114,36 @@ print(json.dumps([module.__file__ for name, module in sys.modules.items() if nam
     assert library / "unet.py" in known
 
 
+SOLVE = """
+import sys
+from pathlib import Path
+import jax, numpy as np
+from hypojax.segmenter import kept_program as room
+room.folder = lambda: Path(sys.argv[1])
+def solve(matrix, vector):
+    print("traced")
+    return jax.numpy.linalg.solve(matrix, vector)
+given = np.eye(3, dtype=np.float32) / 2, np.ones((3, 1), np.float32)
+print(jax.jit(room.kept_program(jax.jit(solve), *given))(*given).ravel().tolist())
+"""
+
+
+@pytest.mark.floor
+def test_a_new_process_can_solve_equations_by_a_kept_program(folder: Path) -> None:
+    """As the pose of a head is found: versions of JAX end in a segmentation fault where nothing was traced before."""
+    said = [
+        subprocess.run([sys.executable, "-c", SOLVE, str(folder)], capture_output=True, text=True, check=True).stdout.splitlines()
+        for _ in range(2)
+    ]
+    assert said == [["traced", "[2.0, 2.0, 2.0]"], ["[2.0, 2.0, 2.0]"]]
+
+
+def test_gpus_trace(folder: Path, traced: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypojax.segmenter.kept_program.jax.default_backend", lambda: "gpu")
+    assert answer(traced) == answer(traced)
+    assert not [*folder.iterdir()]
+
+
 def test_where_nothing_can_be_written_each_process_traces(folder: Path, traced: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     first = answer(traced)
     monkeypatch.setattr(room, "folder", lambda: folder / "nowhere")

@@ -2,7 +2,7 @@
 
 What is kept is StableHLO (`jax.export`), the same for every processor; machine code stays with JAX, in a folder for each processor. A file
 counts if it is whole and was made from the very same sources, versions, settings, shapes and devices; else the network is traced as if
-there were none.
+there were none. GPUs and TPUs always trace: there nobody has tried it.
 """
 
 import hashlib
@@ -47,14 +47,21 @@ def kept_program(run: Wrapped, *arguments: Any, **facts: object) -> Program:  # 
     What does the same, to be given to `jax.jit`; ``run`` itself where nothing is kept.
     """
     place = folder()
-    if place is None:
+    if place is None or jax.default_backend() != "cpu":
         return run
     path = place / f"{key({**facts, 'arguments': jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), arguments)})}{SUFFIX}"
+    load_lapack()
     try:
         return export.deserialize(bytearray(read(path) or written(path, run, arguments))).call
     except (ImportError, NotImplementedError, ValueError) as error:  # no flatbuffers; something in it that no version promises to know
         LOG.debug("%s is traced in each process", path, exc_info=error)
         return run
+
+
+@cache
+def load_lapack() -> None:
+    """Have JAX load what solves equations: tracing does so, and JAX 0.8 crashes where a kept program meets it not loaded."""
+    jax.jit(jax.lax.linalg.lu).lower(jax.ShapeDtypeStruct((1, 1), "float32"))
 
 
 def folder() -> Path | None:
