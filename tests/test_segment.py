@@ -161,7 +161,7 @@ def test_one_device_is_the_default(segmenter: Segmenter) -> None:
 def test_several_networks_are_averaged(segmenter: Segmenter) -> None:
     image = read("colin27", sample_scan())
     boxes = load_checkpoint(released_folder() / "box.safetensors")
-    other = replace(boxes, weights=jax.tree.map(lambda leaf: leaf * np.float32(1.01), boxes.weights))
+    other = replace(boxes, arrays={name: leaf * np.float32(1.01) for name, leaf in boxes.arrays.items()})
     head = load_checkpoint(released_folder() / "head.safetensors")
     volume = image.scaled()
     one, two, both = (Segmenter(head, networks).segment(volume, image.affine) for networks in ([boxes], [other], [boxes, other]))
