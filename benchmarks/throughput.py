@@ -65,7 +65,8 @@ OPEN_TABLE: Final = """
 import json, resource, sys, time
 from hypojax.cohort import open_cohort
 start = time.perf_counter()
-found = open_cohort(sys.argv[1]).volume_mm3.sel(region="hypothalamus").groupby("sex").mean()
+cohort = open_cohort(sys.argv[1])
+found = cohort.volume_mm3.sel(region="hypothalamus").groupby(cohort.sex).mean()
 seconds = time.perf_counter() - start
 print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, found.values.tolist()]))
 """
@@ -84,7 +85,7 @@ record = store.records()[0]
 for scan in store.index.ids:
     path = record_path(store.root, scan)
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(record_bytes({**record, "scan": scan}))
+    path.write_bytes(record_bytes({**record, "scan": scan, "slot": store.index.slots[scan]}))
 """
 
 
