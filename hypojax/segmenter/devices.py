@@ -78,7 +78,7 @@ def compiled(checkpoints: Sequence[Checkpoint], stage: str, mesh: Mesh) -> tuple
     run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
 
     def placed(arrays: Mapping[str, Array], images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
-        # Where JAX has further processes, as on the hosts of a TPU slice, it takes an array only when it is told whose it is.
+        # With several JAX processes, as on the hosts of a TPU slice, jit refuses an array without a sharding.
         inputs = jax.device_put(images, split)
         if len(images) in programs:
             return programs[len(images)](arrays, inputs)

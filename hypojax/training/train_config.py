@@ -103,7 +103,7 @@ class TrainConfig:
         Names of subjects or label maps that no run learns from or is validated on, kept to test the weights on.
     start
         Weights to start from: a ``.safetensors`` file of released weights, or the folder of a run; random when left out. ``{-fold}`` in it
-        stands for ``-fold2`` in the run of fold 2, and for nothing in that of all subjects.
+        becomes ``-fold2`` in the run of fold 2, and is left out in the run of all subjects.
     box, head
         How examples are varied; only that of ``stage`` counts.
     history

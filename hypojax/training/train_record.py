@@ -59,7 +59,7 @@ class TrainRecord:
         The runs that made those weights, a line each, the first one first.
     learnt
         Whom the weights learnt from, in this run and in those before it that say so: digests of names, so that weights that are passed on
-        name nobody. A later run that starts from the weights may hold none of them out.
+        list nobody; whoever knows a name can still test for it. A later run that starts from the weights may hold none of them out.
     maybe_learnt
         Names held out of whom the start does not say whether it learnt from them: scores on them may be too good.
     precision, precision_reason

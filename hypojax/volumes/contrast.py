@@ -185,7 +185,7 @@ def placed_signs(
     return {
         **steps,
         # The least step from fluid to grey and on to white matter: negative where the order is another. Of those from fluid the larger,
-        # since narrow ventricles may lie beside their places.
+        # since narrow ventricles may lie outside the places where the template has them.
         "order": float(np.fmin(np.fmin(steps["white_grey"], steps["white_cortex"]), np.fmax(steps["grey_fluid"], steps["cortex_fluid"]))),
         "bone": (level["bone"] - _median(inner)) / span,
         "air": (_median(inner) - _air(volume)) / span,

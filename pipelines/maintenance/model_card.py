@@ -29,9 +29,11 @@ HERE: Final = Path(__file__).parent
 
 
 def training_of(checkpoint: Checkpoint) -> str:
-    """A network's training record as JSON; of the digests of whom it learnt from, how many there are."""
-    training = checkpoint.header["training"]
-    return json.dumps(training | {"learnt": f"{len(training.get('learnt', ()))} digests of names"}, indent=1)
+    """A network's training record as JSON; of the digests of whom it learnt from, how many there are, where it has them."""
+    training = dict(checkpoint.header["training"])
+    if "learnt" in training:
+        training["learnt"] = f"{len(training['learnt'])} digests of names"
+    return json.dumps(training, indent=1)
 
 
 def history_of(checkpoint: Checkpoint) -> str:
