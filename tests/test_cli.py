@@ -51,6 +51,12 @@ def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"• {verb}" in shown for verb in VERBS)
 
 
+def test_the_end_of_the_process_looks_for_no_garbage() -> None:
+    code = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); from hypojax.cli import main; main(['--version'])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "True"
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = f"import sys; from hypojax.cli import main; main(['run', '--help']); print(sorted(set(sys.modules) & set({HEAVY})))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

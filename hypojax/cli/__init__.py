@@ -1,5 +1,7 @@
 """The command line: ``hypojax run INPUT OUT`` and its parts. One frozen dataclass a verb, in `hypojax.cli.verbs`."""
 
+import atexit
+import gc
 import logging
 import os
 import sys
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     or 129 ended by SIGTERM or SIGHUP. The code does not depend on whether the output can be written or is read.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    atexit.register(gc.freeze)  # else the end of the process takes half a second to look for garbage in memory that goes with it
     with standard_streams():
         try:
             with spelled_out(given):
@@ -103,9 +106,10 @@ def call(verb: Verb, screen: Screen) -> int:
         logging.basicConfig()
         logging.getLogger("hypojax").setLevel(logging.DEBUG)
     try:
-        from hypojax.segmenter.compile_cache import use_compile_cache
-        from hypojax.store import limit_threads
+        from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
 
+        with collector_paused():
+            from hypojax.store import limit_threads
         limit_threads(STORE_THREADS)
         use_compile_cache()
         with terminable():

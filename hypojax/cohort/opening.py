@@ -3,7 +3,6 @@
 import numpy as np
 import xarray as xr
 
-from hypojax.cohort.lazy_arrays import lazy_arrays
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.schema import AFFINE, VOXELS
 from hypojax.storage import Location, Place, locate
@@ -50,6 +49,8 @@ def open_cohort(place: Place, *, dataset: str = "") -> xr.Dataset:
     >>> patients.mean("scan").compute()  # doctest: +SKIP
     """
     table = open_table(place)
+    from hypojax.cohort.lazy_arrays import lazy_arrays  # here, because a run, which needs none, would wait for Dask
+
     if dataset:
         several = len(set(table["dataset"].values.tolist())) > 1
         names = [f"{dataset}_{own}" if several and own else dataset for own in table["dataset"].values.tolist()]

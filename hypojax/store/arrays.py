@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final, Protocol, runtime_checkable
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 import zarr
@@ -243,6 +242,8 @@ def open_scan_array(root: Location, group: str, scan: str) -> xr.Dataset:
 
     ``affine`` becomes a coordinate; label maps become variables, their labels CF's ``flag_values`` and ``flag_meanings``.
     """
+    import dask.array as da  # here, because a run needs none of it, and it takes a quarter of a second to import
+
     folder = root / group / scan_key(scan)
     variable = VOXELS if group == NATIVE else LABEL_MAPS
     document = json.loads((folder / NAME).read_bytes())
