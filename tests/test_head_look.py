@@ -6,6 +6,7 @@ from threading import Lock
 
 import numpy as np
 import pytest
+from jaxtyping import Float32
 from scipy.spatial.transform import Rotation
 from standin import coverage_of
 
@@ -13,11 +14,11 @@ from hypojax.execute import measured as measuring
 from hypojax.execute.measured import full_row, measure_scan
 from hypojax.grid import ASR, NOD, Affine, Grid, centred_grid, directions, resample, to_world
 from hypojax.phantom import Phantom, render
-from hypojax.preprocessing.foreground import Prepared, prepared
+from hypojax.preprocessing.foreground import Prepared, conform, prepared
 from hypojax.schema import LARGEST_POSE_RESIDUAL
 from hypojax.segmenter.devices import Batch
-from hypojax.segmenter.head_look import LEVEL, MOST_LOOKS, HeadLook, Shown, head_on
-from hypojax.segmenter.pose import MIDDLE, pose_of, template_axes, turn_on, upright_axes, upright_grid
+from hypojax.segmenter.head_look import LEVEL, MOST_LOOKS, HeadLook, Shown
+from hypojax.segmenter.pose import MIDDLE, pose_of, template_axes, turn_on, upright_grid
 from hypojax.segmenter.segmenter import Segmentation, Segmenter, box_grid, box_input
 
 SHAPE = (52, 60, 52)
@@ -73,7 +74,7 @@ class Knowing(Segmenter):
         [(grid, image)] = shown
         self.looks += 1
         true = pose_of(self.true)
-        left = Rotation.from_matrix(upright_axes(true) @ directions(grid.affine).T).as_rotvec()
+        left = Rotation.from_matrix(template_axes(true, nod=NOD) @ directions(grid.affine).T).as_rotvec()
         short = Rotation.from_rotvec(-(1 - self.share) * left).as_matrix()
         middle = to_world(np.linalg.inv(self.true), MIDDLE)
         found = self.true.copy()
@@ -88,6 +89,11 @@ class Knowing(Segmenter):
         [scan], [known], [grid] = scans, around, boxes
         _, subunits = coverage_of(self.phantom, grid)
         return [grid], [box_input(*scan, grid, around=known)], [subunits], [subunits.sum(axis=(1, 2, 3), dtype=np.float32)[None] / 255]
+
+
+def shown_on(scan: Prepared, grid: Grid) -> Float32[np.ndarray, "a s r"]:
+    """What the head network sees of a scan on a grid."""
+    return conform(scan.volume, scan.affine, grid=grid, statistics=scan.head.statistics)
 
 
 def segmented(phantom: Phantom, **how: float) -> tuple[Prepared, Segmentation, Knowing]:
@@ -137,7 +143,7 @@ def test_an_upright_head_lies_in_the_middle_of_its_grid() -> None:
     assert turn_on(grid, pose) == pytest.approx(0, abs=1e-5)
     np.testing.assert_allclose(to_world(pose.to_template, grid.centre), MIDDLE, atol=1e-9)
     usual = pose_of(Knowing(Phantom(rotation=(NOD, 0.0, 0.0))).true)
-    np.testing.assert_allclose(upright_axes(usual), ASR, atol=1e-9)
+    np.testing.assert_allclose(template_axes(usual, nod=NOD), ASR, atol=1e-9)
 
 
 @pytest.mark.parametrize("how", [{"residual": LARGEST_POSE_RESIDUAL + 1}, {"share": 2.0}])
@@ -160,7 +166,7 @@ def test_a_head_outside_its_first_grid_is_found_where_it_is_bright() -> None:
     network = Knowing(phantom, reach=40.0)
     scan = prepared(render(phantom, shape=SHAPE, affine=AFFINE), AFFINE)
     away = centred_grid(ASR, shape=scan.head.grid.shape, spacing=2.0, centre=scan.head.grid.centre + np.array([90.0, 0.0, 0.0]))
-    lost = replace(scan, head=replace(scan.head, grid=away), image=head_on(scan, away))
+    lost = replace(scan, head=replace(scan.head, grid=away), image=shown_on(scan, away))
     [found] = network.segment_batch([lost])
     assert network.looks == 2
     assert found.pose is not None
@@ -172,7 +178,7 @@ def test_what_is_looked_at_again_is_the_scan_itself() -> None:
     """On another grid the head network sees the same tissue."""
     scan, found, _ = segmented(Phantom(rotation=(-25.0, 0.0, 0.0)))
     assert found.head_grid is not scan.head.grid
-    np.testing.assert_array_equal(found.head_image, head_on(scan, found.head_grid))
+    np.testing.assert_array_equal(found.head_image, shown_on(scan, found.head_grid))
     there = resample(found.head_image, found.head_grid.affine, scan.head.grid, fill=float(found.head_image.min()))
     assert np.corrcoef(there[20:-20, 30:-20, 20:-20].ravel(), scan.image[20:-20, 30:-20, 20:-20].ravel())[0, 1] > 0.95
 

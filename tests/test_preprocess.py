@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hypojax.grid import conformed_grid, resample, to_world
 from hypojax.phantom import Phantom, render
-from hypojax.preprocessing.lazy import STATISTICS, conform, preprocess, scan_dataset, scan_statistics
+from hypojax.preprocessing.foreground import conform
+from hypojax.preprocessing.lazy import STATISTICS, preprocess, scan_dataset, scan_statistics
 from hypojax.reason import HypojaxError, Reason
 
 INTERPOLATION_TOLERANCE = 2e-3

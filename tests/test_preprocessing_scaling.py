@@ -126,12 +126,12 @@ def test_all_but_a_few_voxels_may_be_missing(tmp_path: Path) -> None:
     voxels[10:13, 10, 10] = 5, 6, 70
     image = read("few", put(tmp_path, nifti_bytes(voxels)))
     assert image.nonfinite == voxels.size - 3
-    assert np.unique(image.intensities()).tolist() == [5, 6, 70]
+    assert np.unique(intensities(image.voxels, slope=image.slope, intercept=image.intercept)).tolist() == [5, 6, 70]
 
 
 def through(image: Image) -> dict[str, Any]:
     """The row of a scan that goes through the whole pipeline: drawn networks look at it, and a phantom's posteriors are measured."""
-    prepared = tiny().prepare(image.intensities(), image.affine)
+    prepared = tiny().prepare(intensities(image.voxels, slope=image.slope, intercept=image.intercept), image.affine)
     (found,) = tiny().segment_batch([prepared])
     assert np.isfinite(found.views).all()
     measured = measure_scan(prepared.volume, prepared.affine, StandIn().segment(prepared))

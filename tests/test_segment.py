@@ -209,7 +209,7 @@ def test_a_prepared_scan_is_segmented_as_any_other(segmenter: Segmenter) -> None
     assert_same([found], [segmenter.segment(volume, image.affine)])
     assert found.device_seconds > 0
     head = find_head(volume, image.affine)
-    step_by_step = intensity.zscore(foreground.sample_head(volume, image.affine, head), head.statistics)
+    step_by_step = intensity.zscore(resample(volume, image.affine, head.grid, fill=head.statistics.background), head.statistics)
     np.testing.assert_array_equal(segmenter.prepare(volume, image.affine).image, step_by_step)
 
 

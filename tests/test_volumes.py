@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from hypojax.execute.measured import measure_scan
 from hypojax.grid import Grid, centred_grid, model_directions, to_world, voxel_sizes, voxel_volume, within_field_of_view
 from hypojax.phantom import Phantom, intracranial_coverage, render, subunit_coverage
-from hypojax.preprocessing.background import NOISE_OUTSIDE
+from hypojax.preprocessing.background import NOISE_OUTSIDE, largest_component
 from hypojax.preprocessing.intensity import Statistics
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE, HEAD_SPACING, LABELS, PARTS, REGIONS, TABLE
@@ -26,7 +26,6 @@ from hypojax.volumes.structure import (
     clean_hypothalamus,
     clean_intracranial,
     fill_holes,
-    largest_component,
     support,
     without_bridges,
 )

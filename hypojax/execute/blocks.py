@@ -348,7 +348,7 @@ def _found(to_template: np.ndarray, residual: float) -> "PoseFound | None":
 
     if np.isnan(residual):
         return None
-    return PoseFound(None if np.isnan(to_template).any() else pose_of(to_template), float(residual))
+    return PoseFound(pose_of(to_template), float(residual))
 
 
 def _volumes(block: xr.Dataset) -> Mapping[int, Row | Exception]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hypojax.cohort.derivatives import ScanMaps
-from hypojax.grid import Affine, voxel_sizes
+from hypojax.grid import Affine, voxel_sizes, within_field_of_view
 from hypojax.preprocessing.background import NOISE_OUTSIDE
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import Image
@@ -17,8 +17,9 @@ from hypojax.store import Posterior, StoredSegmentation
 from hypojax.volumes import Measurement, RegionVolume, measure
 from hypojax.volumes.contrast import t1w_probability
 from hypojax.volumes.flags import LEAST_T1W, LOWEST_T1W
-from hypojax.volumes.measure import cranium_mm3
+from hypojax.volumes.measure import soft
 from hypojax.volumes.quality import lowest_near
+from hypojax.volumes.structure import clean_intracranial
 
 if TYPE_CHECKING:
     from hypojax.segmenter.pose import PoseFound
@@ -104,8 +105,9 @@ def _brain_extraction(volume: Volume, affine: Affine, segmentation: "Segmentatio
     """The volume of the cranium by the border of brain extraction, where the network knows it and the cranium has a volume at all."""
     if segmentation.brain_extraction is None or measured.volumes["icv"].missing_reason:
         return {}
-    i, j, k = volume.shape
-    return {"brain_extraction_mm3": cranium_mm3(segmentation.brain_extraction, segmentation.head_grid, scan=(i, j, k), affine=affine)}
+    (i, j, k), grid = volume.shape, segmentation.head_grid
+    cranium = clean_intracranial(segmentation.brain_extraction, grid, within_field_of_view(grid, (i, j, k), affine))
+    return {"brain_extraction_mm3": soft(cranium, grid)[0]}
 
 
 def _renamed(measured: Measurement, flag: str, *, to: str | None, reason: Reason) -> Measurement:

@@ -23,6 +23,7 @@ from hypojax.execute.measured import Volume, full_row, measure_scan, region_entr
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.readahead import overlapped, threads_for
 from hypojax.grid import Affine
+from hypojax.preprocessing.scaling import intensities
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.scans import Image, read
 from hypojax.scans.voxels import refuse_label_map
@@ -161,8 +162,9 @@ class Pipeline:
         with attempted(item):
             self.store.begin(item.scan)
             self.read(item)
-            volume, affine, item.header = item.image.intensities(), item.image.affine, item.image.header
-            del item.image  # the voxels as stored are free before the scaled ones are worked on
+            image, item.header = item.image, item.image.header
+            volume, affine = intensities(image.voxels, slope=image.slope, intercept=image.intercept), image.affine
+            del image, item.image  # the voxels as stored are free before the scaled ones are worked on
             item.prepared = network.prepare(volume, affine)
             item.volume, item.affine = item.prepared.volume, item.prepared.affine
             item.key = (str(item.row.get("voxels_checksum") or item.scan), item.affine.tobytes())

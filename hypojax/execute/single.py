@@ -13,6 +13,7 @@ from hypojax.execute.measured import full_row, measure_scan, region_entries, row
 from hypojax.execute.output import entry_of
 from hypojax.execute.pipeline import Segments
 from hypojax.grid import Affine
+from hypojax.preprocessing.scaling import intensities
 from hypojax.reason import HypojaxError, ScanError
 from hypojax.scans.in_memory import Held, one_scan
 from hypojax.scans.voxels import refuse_label_map
@@ -62,7 +63,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
     name, found, image = one_scan(scan, affine=affine, budget=scan_budget(None))
     entry = entry_of(found) if found else ScanEntry(scan=name, path="", entities={}, columns={})
     network = segmenter or load_segmenter(RunSettings())
-    start, volume = time.perf_counter(), image.intensities()
+    start, volume = time.perf_counter(), intensities(image.voxels, slope=image.slope, intercept=image.intercept)
     try:
         refuse_label_map(image)
         prepared = network.prepare(volume, image.affine)

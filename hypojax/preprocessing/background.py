@@ -109,12 +109,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Levels:
-    """Brightness of what is not constant: darkest voxels, tenth percentile, tissue, brightest."""
+    """Brightness of what is not constant: darkest voxels, tissue, brightest; and whether its darkest voxels are air."""
 
     low: float
-    tenth: float
     tissue: float
     high: float
+    has_air: bool
 
     def far_below(self, value: float) -> bool:
         """Whether a constant lies so far below that it is no air."""
@@ -123,11 +123,6 @@ class Levels:
         height, gap = self.tissue - self.low, self.low - value
         # Nothing but brain on zero is a skull-stripped scan, however little its tissue varies.
         return gap > FAR_FROM_AIR * height if self.has_air else value < 0 and gap > FAR * height
-
-    @property
-    def has_air(self) -> bool:
-        """Whether its darkest voxels are air."""
-        return self.tenth - self.low < AIR_SPREAD * (self.tissue - self.low)
 
 
 def mended(volume: Num[np.ndarray, "i j k"]) -> Mended:
@@ -242,9 +237,10 @@ def _levels(values: Float32[np.ndarray, "n"]) -> Levels | None:
     """Levels of some voxels; None where there are too few."""
     if values.size < LEAST_VOXELS:
         return None
-    low, tenth, high = np.percentile(values, (CLIP[0], 10, CLIP[1]))
-    tissue = values[values > otsu_threshold(values)]
-    return Levels(float(low), float(tenth), float(tissue.mean()) if tissue.size else float(high), float(high))
+    low, tenth, high = map(float, np.percentile(values, (CLIP[0], 10, CLIP[1])))
+    bright = values[values > otsu_threshold(values)]
+    tissue = float(bright.mean()) if bright.size else high
+    return Levels(low, tissue, high, has_air=tenth - low < AIR_SPREAD * (tissue - low))
 
 
 def _without_bright_constants(scan: Mended, found: Look) -> Mended:
@@ -263,6 +259,15 @@ def _without_bright_constants(scan: Mended, found: Look) -> Mended:
         volume[padding] = air
         volume[rim & (volume > levels.high)] = air  # values between padding and scan, where it was interpolated
     return replace(scan, volume=volume)
+
+
+def largest_component(mask: Bool[np.ndarray, "i j k"], connectivity: Bool[np.ndarray, "3 3 3"] | None = None) -> Bool[np.ndarray, "i j k"]:
+    """The largest connected piece of a mask (by faces when left out); of two equally large ones the first in memory order."""
+    pieces, count = ndimage.label(mask, connectivity)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(pieces.ravel())
+    return pieces == 1 + int(sizes[1:].argmax())
 
 
 def touching_border(mask: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
@@ -312,9 +317,8 @@ def rough(volumes: Float32[np.ndarray, "n i j k"]) -> Float32[np.ndarray, "n i-2
 
 def _head(tissue: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     """The head in a mask of smooth tissue: its largest piece, closed and filled."""
-    labels, count = ndimage.label(ndimage.binary_opening(tissue))
-    if not count:
+    largest = largest_component(ndimage.binary_opening(tissue))
+    if not largest.any():
         return np.ones_like(tissue)
-    largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
     closed = ndimage.binary_closing(np.pad(largest, 6), iterations=5)[6:-6, 6:-6, 6:-6]
     return np.asarray(ndimage.binary_dilation(ndimage.binary_fill_holes(closed | largest)))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Num
 from scipy import ndimage
 
 from hypojax.grid import Affine, Grid, centred_grid, conformed_grid, model_directions, resample
-from hypojax.preprocessing.background import mended
+from hypojax.preprocessing.background import largest_component, mended
 from hypojax.preprocessing.intensity import Statistics, otsu_threshold, tissue_statistics, zscore
 from hypojax.schema import HEAD_SHAPE, HEAD_SPACING
 
@@ -74,25 +74,18 @@ def _head_mask(coarse: Float32[np.ndarray, "a s r"]) -> Bool[np.ndarray, "a s r"
     Fat beside a coil can be so bright that the threshold falls between it and the head: then shoulders are all that is found.
     """
     threshold = otsu_threshold(coarse)
-    mask = _piece_above(coarse, threshold)
+    mask = largest_component(ndimage.binary_opening(coarse > threshold))
     for _ in range(MOST_LOWERED):
         darker = coarse[coarse <= threshold]
         if not darker.size or not mask.any():
             break
         threshold = otsu_threshold(darker)
-        lower = _piece_above(coarse, threshold)
+        lower = largest_component(ndimage.binary_opening(coarse > threshold))
         beyond = lower[:, _top(mask) + 1 :]
         if _top(lower) - _top(mask) < HIGHER / COARSE_SPACING or _fills(beyond):
             break
         mask = lower
     return mask
-
-
-def _piece_above(coarse: Float32[np.ndarray, "a s r"], threshold: float) -> Bool[np.ndarray, "a s r"]:
-    """The largest piece (6-connected) of what is brighter than a threshold."""
-    mask = ndimage.binary_opening(coarse > threshold)
-    labels, count = ndimage.label(mask)
-    return labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]) if count else mask
 
 
 def _top(mask: Bool[np.ndarray, "a s r"]) -> int:
@@ -114,9 +107,9 @@ def _head_statistics(coarse: Float32[np.ndarray, "a s r"], mask: Bool[np.ndarray
     return replace(head, background=whole.background) if unlike else whole
 
 
-def sample_head(volume: Num[np.ndarray, "i j k"], affine: Affine, head: Head) -> Float32[np.ndarray, "a s r"]:
-    """Intensities on the head grid, in stored units; background outside the field of view."""
-    return resample(volume, affine, head.grid, fill=head.statistics.background)
+def conform(volume: Num[np.ndarray, "i j k"], affine: Affine, *, grid: Grid, statistics: Statistics) -> Float32[np.ndarray, "a s r"]:
+    """Sample a scan (stored orientation, finite intensities) on a grid and z-score it; background fills what lies outside."""
+    return zscore(resample(volume, affine, grid, fill=statistics.background), statistics)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,4 +139,5 @@ def prepared(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Prepared:
     """Make a scan ready for the networks, in any thread: voxels (scaled, stored orientation) and voxel-to-world matrix (mm, RAS+)."""
     scan = mended(volume)
     head = find_head(scan.volume, affine)
-    return Prepared(scan.volume, affine, head, zscore(sample_head(scan.volume, affine, head), head.statistics), scan.flags)
+    image = conform(scan.volume, affine, grid=head.grid, statistics=head.statistics)
+    return Prepared(scan.volume, affine, head, image, scan.flags)

@@ -15,10 +15,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float32, Float64, Num
 
-from hypojax.grid import Affine, Grid, conformed_grid, directions, resample, voxel_sizes
+from hypojax.grid import Affine, Grid, conformed_grid, directions, voxel_sizes
 from hypojax.preprocessing.background import mended
-from hypojax.preprocessing.foreground import find_head
-from hypojax.preprocessing.intensity import Statistics, zscore
+from hypojax.preprocessing.foreground import conform, find_head
+from hypojax.preprocessing.intensity import Statistics
 from hypojax.preprocessing.scaling import intensities
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import AFFINE, MODEL_DIMS, VOXELS, Variable
@@ -113,11 +113,6 @@ def preprocess(scan: "Place | Held", *, affine: Affine | None = None, spacing: f
     image = conformed.assign_attrs({**CONFORMED.attributes, AFFINE.name: grid.affine.ravel().tolist()})
     rows = {row.name: value.assign_attrs(row.attributes) for row, value in zip(STATISTICS, statistics, strict=True)}
     return xr.Dataset({CONFORMED.name: image, **rows}, coords={**_coordinates(grid), AFFINE.name: _affine_variable(grid.affine)})
-
-
-def conform(volume: Num[np.ndarray, "i j k"], affine: Affine, *, grid: Grid, statistics: Statistics) -> Float32[np.ndarray, "a s r"]:
-    """Sample a scan (stored orientation, finite intensities) on a grid and z-score it; background fills what lies outside."""
-    return zscore(resample(volume, affine, grid, fill=statistics.background), statistics)
 
 
 def scan_statistics(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Statistics:

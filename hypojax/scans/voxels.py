@@ -14,7 +14,7 @@ from isal import isal_zlib
 from jaxtyping import Bool, Float32, Num, Shaped
 
 from hypojax.grid import Affine
-from hypojax.preprocessing.scaling import Range, find_range, intensities, scale, slabs
+from hypojax.preprocessing.scaling import Range, find_range, scale, slabs
 from hypojax.reason import HypojaxError, Reason
 from hypojax.tables.cells import counted
 
@@ -75,10 +75,6 @@ class Image:
             finite = np.isfinite(volume)
             np.copyto(volume, volume.min(where=finite, initial=np.inf), where=~finite)
         return volume
-
-    def intensities(self) -> Float32[np.ndarray, "i j k"]:
-        """What a network is to see: as `scaled`, without marks of missing values, and in a range that float32 holds."""
-        return intensities(self.voxels, slope=self.slope, intercept=self.intercept)
 
     def checksum(self) -> str:
         """A checksum of shape and scaled voxels, whatever format, type or header of the file they are from: equal where the voxels are.

@@ -10,11 +10,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from hypojax.grid import Affine, Grid, centred_grid, resample, to_world
-from hypojax.preprocessing.foreground import Prepared
-from hypojax.preprocessing.intensity import zscore
+from hypojax.grid import Grid, centred_grid, to_world
+from hypojax.preprocessing.foreground import Prepared, conform
 from hypojax.schema import HEAD_SHAPE, HEAD_SPACING, LARGEST_POSE_RESIDUAL
-from hypojax.segmenter.pose import Pose, PoseFound, believable, from_world, pose_of, turn_on, upright_grid
+from hypojax.segmenter.pose import Pose, PoseFound, from_world, pose_of, turn_on, upright_grid
 
 LEVEL: Final = 20.0
 """Degrees of turn against the scan's axes up to which one look is enough: heads in scanners differ by less (`hypojax.grid.NOD`)."""
@@ -24,7 +23,6 @@ SETTLED: Final = 8.0
 
 MOST_LOOKS: Final = 4
 """Looks at a head. Colin27 turned by 45 degrees settles in three."""
-
 
 COARSE_SIDE: Final = 40
 """Voxels a side, at least, that a scan is looked over for where it is bright."""
@@ -70,7 +68,6 @@ Shown = tuple[Grid, Float32[np.ndarray, "a s r"]]
 """A head grid and the scan on it, z-scored."""
 
 See = Callable[[list[Shown]], list[HeadLook]]
-Sample = Callable[[int, Grid], Float32[np.ndarray, "a s r"]]
 
 
 def look_of(shown: Shown, said: Sequence[Any]) -> HeadLook:
@@ -80,19 +77,8 @@ def look_of(shown: Shown, said: Sequence[Any]) -> HeadLook:
     if not more:
         return known
     brain_extraction, matrix, residual, _ = more
-    return known._replace(brain_extraction=brain_extraction, pose=pose_on(grid, matrix), residual_mm=float(residual))
-
-
-def pose_on(grid: Grid, matrix: Float32[np.ndarray, "3 4"]) -> Pose | None:
-    """The pose that an affine of positions on a grid tells; None where no head can have it."""
-    to_template: Affine = from_world(grid, matrix.astype(np.float64))
-    return pose_of(to_template) if believable(to_template) else None
-
-
-def head_on(scan: Prepared, grid: Grid) -> Float32[np.ndarray, "a s r"]:
-    """What the head network sees of a scan on another grid than the first."""
-    statistics = scan.head.statistics
-    return zscore(resample(scan.volume, scan.affine, grid, fill=statistics.background), statistics)
+    pose = pose_of(from_world(grid, matrix.astype(np.float64)))
+    return known._replace(brain_extraction=brain_extraction, pose=pose, residual_mm=float(residual))
 
 
 def bright_grid(scan: Prepared) -> Grid:
@@ -104,29 +90,27 @@ def bright_grid(scan: Prepared) -> Grid:
     return centred_grid(grid.affine[:3, :3] / HEAD_SPACING, shape=grid.shape, spacing=HEAD_SPACING, centre=middle)
 
 
-def looked_until_settled(first: Sequence[Shown], see: See, sample: Sample, elsewhere: Callable[[int], Grid]) -> list[HeadLook]:
+def looked_until_settled(scans: Sequence[Prepared], see: See) -> list[HeadLook]:
     """Look at heads, again at those that do not lie level, and give the look at each that counts.
+
+    Where the first grid was in vain, it begins once more on another one: the head may lie outside the first.
 
     Parameters
     ----------
-    first
-        Every scan on its own head grid.
+    scans
+        Whose heads are looked at.
     see
-        Runs the head network on so many scans, in order.
-    sample
-        Scan (its number) on another grid, z-scored.
-    elsewhere
-        Another grid to begin with, where the first one was in vain: the head may lie outside it.
+        Runs the head network on so many head grids, in order.
     """
-    before = dict(enumerate(see(list(first))))
-    looks = before | _settled(before, see, sample)
-    lost = {number: elsewhere(number) for number, look in looks.items() if look.found and not look.fits(LEVEL)}
+    before = dict(enumerate(see([(scan.head.grid, scan.image) for scan in scans])))
+    looks = before | _settled(before, scans, see)
+    lost = {number: bright_grid(scans[number]) for number, look in looks.items() if look.found and not look.fits(LEVEL)}
     if lost:
-        looks |= _settled(_seen(lost, see, sample), see, sample)
+        looks |= _settled(_seen(lost, scans, see), scans, see)
     return [look if look.fits(LEVEL) else _unbelieved(before[number], look) for number, look in looks.items()]
 
 
-def _settled(looks: Mapping[int, HeadLook], see: See, sample: Sample) -> dict[int, HeadLook]:
+def _settled(looks: Mapping[int, HeadLook], scans: Sequence[Prepared], see: See) -> dict[int, HeadLook]:
     """The last looks at some heads, each on a grid turned into the pose that the look before found."""
     found, left = dict(looks), list(looks)
     for largest in (LEVEL, *[SETTLED] * (MOST_LOOKS - 2)):
@@ -134,13 +118,17 @@ def _settled(looks: Mapping[int, HeadLook], see: See, sample: Sample) -> dict[in
         if not again:
             break
         left = list(again)
-        found |= _seen({number: upright_grid(pose, HEAD_SHAPE, HEAD_SPACING) for number, pose in again.items()}, see, sample)
+        found |= _seen({number: upright_grid(pose, HEAD_SHAPE, HEAD_SPACING) for number, pose in again.items()}, scans, see)
     return found
 
 
-def _seen(grids: Mapping[int, Grid], see: See, sample: Sample) -> dict[int, HeadLook]:
+def _seen(grids: Mapping[int, Grid], scans: Sequence[Prepared], see: See) -> dict[int, HeadLook]:
     """Looks at some heads on these grids."""
-    return dict(zip(grids, see([(grid, sample(number, grid)) for number, grid in grids.items()]), strict=True))
+    shown = [
+        (grid, conform(scans[number].volume, scans[number].affine, grid=grid, statistics=scans[number].head.statistics))
+        for number, grid in grids.items()
+    ]
+    return dict(zip(grids, see(shown), strict=True))
 
 
 def _unbelieved(first: HeadLook, last: HeadLook) -> HeadLook:

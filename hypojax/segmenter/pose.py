@@ -26,7 +26,6 @@ believed where it happens to agree with itself."""
 RIDGE: Final = 1e-6
 """Share of the identity added to the normal equations: an empty mask must give numbers."""
 
-
 FARTHEST_SCALE: Final = 2.0
 """Neither is a head twice as long as the template in any direction, nor half as long."""
 
@@ -159,35 +158,31 @@ def from_world(grid: Grid, matrix: Float64[np.ndarray, "3 4"]) -> Affine:
     return np.vstack([matrix @ to_grid, [0.0, 0.0, 0.0, 1.0]])
 
 
-def pose_of(to_template: Affine) -> Pose:
-    """What an affine from the scan's world to the template (mm, RAS+) says of the head.
+def pose_of(to_template: Affine) -> Pose | None:
+    """What an affine from the scan's world to the template (mm, RAS+) says of the head; None where no head can have it.
+
+    A head's is of numbers, no mirror image, and every direction half to twice the size of the template.
 
     Examples
     --------
     >>> turned = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
     >>> pose_of(turned).tilt_deg.round().tolist()
     [90.0, 0.0, 0.0]
-    """
-    linear = to_template[:3, :3]
-    rotation = nearest_rotation(linear)
-    origin = -np.linalg.solve(linear, to_template[:3, 3])
-    rigid = np.eye(4)
-    rigid[:3, :3], rigid[:3, 3] = rotation, -rotation @ origin
-    scale = float(1 / np.cbrt(abs(np.linalg.det(linear))))
-    return Pose(to_template, rigid, _angles(rotation.T), origin, scale)
-
-
-def believable(to_template: Affine) -> bool:
-    """Whether an affine can be that of a head: numbers, no mirror image, every direction half to twice the size of the template.
-
-    >>> believable(np.diag([1.0, 1.1, 0.9, 1.0])), believable(np.diag([-1.0, 1.0, 1.0, 1.0])), believable(np.diag([0.3, 1.0, 1.0, 1.0]))
-    (True, False, False)
+    >>> pose_of(np.diag([-1.0, 1.0, 1.0, 1.0])), pose_of(np.diag([0.3, 1.0, 1.0, 1.0]))
+    (None, None)
     """
     linear = to_template[:3, :3]
     if not np.isfinite(to_template).all() or np.linalg.det(linear) <= 0:
-        return False
-    stretch = np.linalg.svd(linear, compute_uv=False)
-    return bool(stretch.min() > 1 / FARTHEST_SCALE and stretch.max() < FARTHEST_SCALE)
+        return None
+    left, stretch, right = np.linalg.svd(linear)
+    if stretch.min() <= 1 / FARTHEST_SCALE or stretch.max() >= FARTHEST_SCALE:
+        return None
+    rotation = left @ right  # of the polar decomposition, the nearest one (Higham 1986)
+    origin = -np.linalg.solve(linear, to_template[:3, 3])
+    rigid = np.eye(4)
+    rigid[:3, :3], rigid[:3, 3] = rotation, -rotation @ origin
+    scale = float(1 / np.cbrt(np.linalg.det(linear)))
+    return Pose(to_template, rigid, _angles(rotation.T), origin, scale)
 
 
 def template_axes(pose: Pose, *, nod: float = 0.0) -> Float64[np.ndarray, "3 3"]:
@@ -201,29 +196,16 @@ def template_axes(pose: Pose, *, nod: float = 0.0) -> Float64[np.ndarray, "3 3"]
     return axes
 
 
-def upright_axes(pose: Pose) -> Float64[np.ndarray, "3 3"]:
-    """Anterior, superior and right (columns) of the scan's world, had the head lain as heads usually do; see `NOD`."""
-    return template_axes(pose, nod=NOD)
-
-
 def upright_grid(pose: Pose, shape: tuple[int, int, int], spacing: float) -> Grid:
-    """The model grid that a head lies upright in the middle of."""
+    """The model grid that a head lies upright in the middle of: nodded back as heads usually are (`NOD`)."""
     centre = np.linalg.solve(pose.to_template[:3, :3], MIDDLE - pose.to_template[:3, 3])
-    return centred_grid(upright_axes(pose), shape=shape, spacing=spacing, centre=centre)
+    return centred_grid(template_axes(pose, nod=NOD), shape=shape, spacing=spacing, centre=centre)
 
 
 def turn_on(grid: Grid, pose: Pose) -> float:
-    """Degrees by which a head is turned against the axes of a model grid, about whatever axis."""
-    turn = upright_axes(pose).T @ directions(grid.affine)
+    """Degrees by which a head is turned against one that lies upright on a model grid, about whatever axis."""
+    turn = template_axes(pose, nod=NOD).T @ directions(grid.affine)
     return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
-
-
-def nearest_rotation(linear: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
-    """The rotation of the polar decomposition of a matrix (Higham 1986); of a mirroring one the nearest rotation."""
-    left, _, right = np.linalg.svd(linear)
-    sign = np.sign(np.linalg.det(left @ right))
-    rotation: Float64[np.ndarray, "3 3"] = left @ np.diag([1.0, 1.0, sign]) @ right
-    return rotation
 
 
 def _angles(turn: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3"]:

@@ -29,7 +29,7 @@ from hypojax.release import joint_sum, listed_sum, released_folder, weights_file
 from hypojax.schema import BOX_SHAPE, BOX_SPACING
 from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
 from hypojax.segmenter.devices import Batch, compiled, exhausted
-from hypojax.segmenter.head_look import HeadLook, Shown, bright_grid, head_on, look_of, looked_until_settled
+from hypojax.segmenter.head_look import HeadLook, Shown, look_of, looked_until_settled
 from hypojax.segmenter.pose import PoseFound, template_axes
 from hypojax.storage import Disk, on_disk
 
@@ -250,12 +250,7 @@ class Segmenter:
 
     def _segment(self, scans: Sequence[Prepared], batch: Batch) -> list[Segmentation]:
         """Segment at most one batch of scans."""
-        looks = looked_until_settled(
-            [(scan.head.grid, scan.image) for scan in scans],
-            lambda shown: self._look(batch, shown),
-            lambda number, grid: head_on(scans[number], grid),
-            lambda number: bright_grid(scans[number]),
-        )
+        looks = looked_until_settled(scans, lambda shown: self._look(batch, shown))
         whole = [(scan.volume, scan.affine) for scan in scans]
         around = [
             Surroundings(scan.head.statistics.background, look.grid, look.intracranial) for scan, look in zip(scans, looks, strict=True)
@@ -297,7 +292,7 @@ class Segmenter:
         for last in (False, True):
             inputs = [box_input(*scan, grid, around=known) for scan, grid, known in zip(scans, grids, around, strict=True)]
             subunits, views = zip(*[batch.run(forward, inputs) for forward in self._boxes], strict=True)
-            posteriors = [mean_posterior(each) for each in zip(*subunits, strict=True)]
+            posteriors = [np.asarray(np.round(np.mean(each, axis=0)), np.uint8) for each in zip(*subunits, strict=True)]
             better = [None if last else recentred(grid, found) for grid, found in zip(grids, posteriors, strict=True)]
             if all(centre is None for centre in better):
                 break
@@ -377,11 +372,6 @@ def box_input(volume: Num[np.ndarray, "i j k"], affine: Affine, grid: Grid, *, a
     statistics = box_statistics(sampled, inside, background=around.background)
     ceiling = statistics.mean + BRIGHTEST * statistics.std
     return zscore(resample(volume, affine, grid, fill=around.background, ceiling=ceiling), statistics, brightest=BRIGHTEST)
-
-
-def mean_posterior(posteriors: Sequence[UInt8[np.ndarray, "10 x y z"]]) -> UInt8[np.ndarray, "10 x y z"]:
-    """Mean of posteriors × 255 over networks."""
-    return np.asarray(np.round(np.mean(posteriors, axis=0)), np.uint8)
 
 
 def recentred(grid: Grid, posteriors: UInt8[np.ndarray, "10 x y z"]) -> Float64[np.ndarray, "3"] | None:

@@ -45,6 +45,9 @@ BAND: Final = (0.4, 0.7)
 SLAB: Final = 400_000
 """Voxels of a mask decided at once, so that their posteriors stay in the cache."""
 
+REVERSED: Final = [2, 1, 0, 3]
+"""Columns of an affine for a map with its axes in reverse: turned round again it is in the order of files, first axis fastest."""
+
 Band = tuple[float, float]
 
 
@@ -56,7 +59,7 @@ def native_labels(
     The whole has as many voxels as its soft volume amounts to, up to half a voxel; each side and subunit up to one. Fewer where the scan
     has fewer voxels in which anything was found.
     """
-    labels, affine = _blank(shape, affine)
+    labels, affine = np.zeros(shape[::-1], np.uint8), affine[:, REVERSED]
     source, around, box = _cropped(posteriors, grid, labels.shape, affine)
     if labels[box].size > 0:
         view, turned = coronal_view(labels[box], part_of(Grid(labels.shape, affine), box).affine)
@@ -105,7 +108,7 @@ def native_mask(
 
     It has as many voxels as the soft volume amounts to, up to half a voxel; fewer where the scan has fewer in which anything was found.
     """
-    mask, affine = _blank(shape, affine)
+    mask, affine = np.zeros(shape[::-1], np.uint8), affine[:, REVERSED]
     source, around, box = _cropped(posterior[None], grid, mask.shape, affine)
     place, part = part_of(Grid(mask.shape, affine), box).affine, mask[box]
     voxels = round(float(posterior.sum(dtype=np.float64)) * voxel_volume(grid.affine) / voxel_volume(affine))
@@ -113,11 +116,6 @@ def native_mask(
         if _fill(part, source[0], around, affine=place, count=voxels, band=band):
             break
     return mask.T
-
-
-def _blank(shape: tuple[int, int, int], affine: Affine) -> tuple[UInt8[np.ndarray, "k j i"], Affine]:
-    """An empty map with its axes in reverse, and its affine: turned round again it is in the order of files, first axis fastest."""
-    return np.zeros(shape[::-1], np.uint8), affine[:, [2, 1, 0, 3]]
 
 
 def _fill(

@@ -148,9 +148,10 @@ def measure(
     """
     i, j, k = volume.shape
     shape = (i, j, k)
-    inside_head = within_field_of_view(head_grid, shape, affine)
+    inside_head, inside_box = (within_field_of_view(grid, shape, affine) for grid in (head_grid, box_grid))
     cranium = clean_intracranial(intracranial, head_grid, inside_head)
-    head, box = _cut_out(cranium, head_grid, inside_head), _cleaned_box(subunits, box_grid, shape, affine)
+    head = _cut_out(cranium, head_grid, inside_head)
+    box = _cut_out(clean_hypothalamus(subunits, box_grid, inside_box), box_grid, inside_box)
     sides = _sides(head, box)
     labels = native_labels(box.posterior, box.grid, shape=shape, affine=affine)
     mask = native_mask(head.posterior, head.grid, shape=shape, affine=affine)
@@ -170,12 +171,6 @@ def measure(
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
     flags = (*image_flags(quality, longest_edge=float(voxel_sizes(affine).max())), *reason_flags, *volume_flags(found))
     return Measurement(volumes, quality, flags, labels, mask, signs)
-
-
-def _cleaned_box(subunits: UInt8[np.ndarray, "10 x y z"], grid: Grid, scan: tuple[int, int, int], affine: Affine) -> Structure:
-    """The hypothalamus within the field of view of a scan (shape, affine)."""
-    inside = within_field_of_view(grid, scan, affine)
-    return _cut_out(clean_hypothalamus(subunits, grid, inside), grid, inside)
 
 
 def _cut_out(posterior: Float32[np.ndarray, "*labels x y z"], grid: Grid, inside: Bool[np.ndarray, "x y z"]) -> Structure:
@@ -283,11 +278,6 @@ def disagreement(views: Float32[np.ndarray, "view 10"] | None, index: Sequence[i
     2.8284271247461903
     """
     return 0.0 if views is None or len(views) < 2 else float(views[:, list(index)].sum(axis=1, dtype=np.float64).std(ddof=1))
-
-
-def cranium_mm3(posterior: UInt8[np.ndarray, "a s r"], grid: Grid, *, scan: tuple[int, int, int], affine: Affine) -> float:
-    """Soft volume (mm³) of a posterior × 255 of a cranium on the head grid; ``scan`` and ``affine`` are shape and place of the voxels."""
-    return soft(clean_intracranial(posterior, grid, within_field_of_view(grid, scan, affine)), grid)[0]
 
 
 def soft(posterior: Float32[np.ndarray, "x y z"], grid: Grid) -> tuple[float, float]:

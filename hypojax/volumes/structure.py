@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy import ndimage
 
 from hypojax.grid import Box, Grid, voxel_sizes
+from hypojax.preprocessing.background import largest_component
 
 RIM: Final = 2.0
 """Millimetres round the largest component that still belong to the support. Posteriors of a sharp network fall from one
@@ -106,15 +107,6 @@ def label_voxels(posterior: Float[np.ndarray, "10 *n"]) -> UInt8[np.ndarray, "*n
     order = np.arange(len(posterior), dtype=posterior.dtype).reshape(-1, *[1] * (posterior.ndim - 1))
     likeliest = (posterior - TIE * order).argmax(axis=0).astype(np.uint8) + np.uint8(1)
     return np.where(posterior.sum(axis=0) > HALF, likeliest, np.uint8(0))
-
-
-def largest_component(mask: Bool[np.ndarray, "x y z"], connectivity: Bool[np.ndarray, "3 3 3"]) -> Bool[np.ndarray, "x y z"]:
-    """The largest connected piece of a mask; of two equally large ones the first in memory order."""
-    pieces, count = ndimage.label(mask, connectivity)
-    if count <= 1:
-        return mask
-    sizes = np.bincount(pieces.ravel())
-    return pieces == 1 + int(sizes[1:].argmax())
 
 
 def without_bridges(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> Bool[np.ndarray, "x y z"]:

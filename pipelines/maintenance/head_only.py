@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from hypojax.grid import Affine
 from hypojax.preprocessing.foreground import Prepared
 from hypojax.segmenter.devices import Batch
-from hypojax.segmenter.head_look import HeadLook, bright_grid, head_on, looked_until_settled
+from hypojax.segmenter.head_look import HeadLook, looked_until_settled
 from hypojax.segmenter.segmenter import Segmenter
 
 
@@ -23,10 +23,5 @@ def seen_head(segmenter: Segmenter, volume: Float32[np.ndarray, "i j k"], affine
     """Look at the head of one scan."""
     scan = segmenter.prepare(volume, affine)
     batch = Batch(segmenter._devices, segmenter.batch)
-    looks = looked_until_settled(
-        [(scan.head.grid, scan.image)],
-        lambda shown: segmenter._look(batch, shown),
-        lambda _, grid: head_on(scan, grid),
-        lambda _: bright_grid(scan),
-    )
-    return SeenHead(scan, looks[0])
+    (look,) = looked_until_settled([scan], lambda shown: segmenter._look(batch, shown))
+    return SeenHead(scan, look)

@@ -20,8 +20,7 @@ from scipy import ndimage
 
 from hypojax.grid import Grid, centred_grid, model_directions, resample, to_voxel, to_world
 from hypojax.matching import folds
-from hypojax.preprocessing.foreground import find_head, sample_head
-from hypojax.preprocessing.intensity import zscore
+from hypojax.preprocessing.foreground import conform, find_head
 from hypojax.training.examples import BOX_SIDE
 from pipelines.maintenance.head_label_maps import load, maps
 from pipelines.maintenance.teacher_volume import settled_volume
@@ -38,7 +37,7 @@ def heads(data: Path, masks: Path) -> dict[str, np.ndarray]:
     for name, scan, teacher in labelled_heads(data):
         volume, affine = load(scan)
         head = find_head(np.nan_to_num(volume.astype(np.float32)), affine)
-        image = zscore(sample_head(volume, affine, head), head.statistics)
+        image = conform(volume, affine, grid=head.grid, statistics=head.statistics)
         labels, label_affine = load(teacher)
         centre = to_voxel(head.grid.affine, to_world(label_affine, np.argwhere(labels > 0).mean(axis=0)))
         source = _mask_file(name, data, masks)
