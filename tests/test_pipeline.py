@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +107,41 @@ def test_the_time_of_the_devices_is_told(tmp_path: Path) -> None:
 
     made = pipeline(tmp_path, Timed(), names=("a", "b"), broken=("b",))
     assert [result.device_seconds for result in made.results(["a", "b"], settings=RunSettings())] == [0.25, 0.0]
+
+
+@pytest.mark.parametrize("names", ["a", "abcde"])
+def test_other_threads_work_while_the_network_is_compiled_and_the_libraries_of_tables_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str
+) -> None:
+    reading, compiled, finishing, loaded = (threading.Event() for _ in range(4))
+
+    class Compiled(StandIn):
+        def compile(self) -> None:
+            assert reading.wait(60)
+            compiled.set()
+
+        def prepare(self, volume: np.ndarray, affine: np.ndarray) -> Prepared:
+            reading.set()
+            assert compiled.wait(60)
+            return super().prepare(volume, affine)
+
+    def load(name: str) -> None:
+        assert finishing.wait(60)
+        loaded.set()
+
+    monkeypatch.setattr("hypojax.execute.pipeline.import_module", load)
+    made = pipeline(tmp_path, Compiled(), names=tuple(names))
+    commit = made.store.commit
+
+    def last_commit(scan: str, **facts: Any) -> None:  # noqa: ANN401 (as the store has them)
+        if scan == names[-1]:
+            finishing.set()
+            assert loaded.wait(60)
+        commit(scan, **facts)
+
+    monkeypatch.setattr(made.store, "commit", last_commit)
+    results = list(made.results(list(names), settings=RunSettings(threads=1)))
+    assert [(result.scan, result.status) for result in results] == [(name, "done") for name in names]
 
 
 def test_a_scan_that_does_not_fit_fails_alone(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ class Small:
     def __init__(self, segmenter: Segmenter, *, most: int, error: type[Exception] = jax.errors.JaxRuntimeError) -> None:
         self.most, self.error = most, error
         self.sizes: list[int] = []
-        segmenter._head = self._wrapped(segmenter._head)
-        segmenter._boxes = tuple(self._wrapped(forward) for forward in segmenter._boxes)
+        segmenter._head = self._wrapped(segmenter._head)  # type: ignore[assignment]
+        segmenter._boxes = tuple(self._wrapped(forward) for forward in segmenter._boxes)  # type: ignore[misc]
 
     def _wrapped(self, forward: Forward) -> Forward:
         def run(images: np.ndarray) -> tuple[jax.Array, ...]:

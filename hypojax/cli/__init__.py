@@ -110,6 +110,7 @@ def call(verb: Verb, screen: Screen) -> int:
 
         with collector_paused():
             from hypojax.store import limit_threads
+        gc.freeze()  # what was loaded stays: to look through it once more takes as long as to measure a scan
         limit_threads(STORE_THREADS)
         use_compile_cache()
         with terminable():

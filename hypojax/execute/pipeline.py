@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from hypojax.cohort.derivatives import remove_scan, write_scan
@@ -42,6 +43,9 @@ REMEMBERED: Final = 8
 IN_FLIGHT: Final = ScanResult("", "in flight")
 """The result of a scan that is on its way."""
 
+TABLES: Final = "dask.array"
+"""What takes longest to load of all that makes a table: xarray asks for it. Loaded while the last scans are measured."""
+
 Key = tuple[str, bytes]
 """What two scans share if and only if one segmentation is that of both: checksum of the voxels, and their place."""
 
@@ -65,6 +69,14 @@ class Segments(Protocol):
 
     def segment_batch(self, scans: "Sequence[Prepared]") -> "Sequence[Segmentation]":
         """Segment prepared scans, in order; pipelines that share a network call this in several threads at once."""
+
+
+@runtime_checkable
+class Compiles(Protocol):
+    """A segmenter that has something to do before its first scan: `hypojax.Segmenter` has."""
+
+    def compile(self) -> None:
+        """Do it: called while the first scan is read."""
 
 
 @dataclass(eq=False, repr=False)
@@ -150,8 +162,9 @@ class Pipeline:
         batch, threads = max(settings.batch or 1, network.batch), settings.threads or threads_for()
         enough = batch + threads - 1  # every thread is busy while the next batch waits
         ahead = max(settings.read_ahead, enough)
+        items = items_of(scans, network)
         with (
-            closing(overlapped(map(Item, scans), lambda item: self.prepare(item, network), depth=ahead, threads=threads)) as prepared,
+            closing(overlapped(items, lambda item: self.prepare(item, network), depth=ahead, threads=threads)) as prepared,
             closing(self.segment(prepared, network, batch=batch)) as segmented,
             closing(overlapped(segmented, self.finish, depth=enough, threads=threads)) as finished,
         ):
@@ -210,6 +223,7 @@ class Pipeline:
         segment_batch(waiting, network, recent)
         while waiting:
             yield waiting.popleft()
+        import_module(TABLES)
 
     def finish(self, item: Item) -> ScanResult:
         """Measure, store, export and commit a scan; one that failed gets its record too, unless another process has taken the scan."""
@@ -268,6 +282,14 @@ class Pipeline:
         remove_scan(self.store.behind_marker(item.scan, self.derivatives_root), scan=item.scan)
         row = {**item.row, "seconds": result.seconds}
         self.store.commit(item.scan, status="failed", reason=Reason(result.reason), message=result.message, row=row)
+
+
+def items_of(scans: Iterable[str], network: Segments) -> Iterator[Item]:
+    """Scans as items; a network that has something to do before its first scan does it while that one is read."""
+    for number, scan in enumerate(scans):
+        yield Item(scan)
+        if number == 0 and isinstance(network, Compiles):
+            network.compile()
 
 
 def segment_batch(batch: Sequence[Item], network: Segments, recent: "dict[Key, Segmentation]") -> None:

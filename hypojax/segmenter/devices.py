@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import jax
@@ -64,7 +63,43 @@ def exhausted(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
 
 
-def compiled(checkpoints: Sequence[Checkpoint], stage: str, mesh: Mesh) -> tuple[Forward, ...]:
+@dataclass(frozen=True)
+class Network:
+    """One network on a mesh, called with images; compiled for a batch of one shape when it is first called, or before.
+
+    Parameters
+    ----------
+    arrays
+        Its weights, on every device.
+    programs
+        What it was compiled to, by the number of images: shared by networks of one configuration.
+    program
+        Makes that, of weights and of images or their shape.
+    split
+        How images lie on the devices.
+    """
+
+    arrays: Mapping[str, Array] = field(repr=False)
+    programs: dict[int, Program] = field(repr=False)
+    program: Program = field(repr=False)
+    split: NamedSharding
+
+    def __call__(self, images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
+        """What it says of images."""
+        # With several JAX processes, as on the hosts of a TPU slice, jit refuses an array without a sharding.
+        inputs = jax.device_put(images, self.split)
+        self.compile(images.shape)
+        outputs: tuple[Array, ...] = self.programs[len(images)](self.arrays, inputs)
+        return outputs
+
+    def compile(self, shape: tuple[int, ...]) -> None:
+        """Compile it for images of this shape (n x y z), unless it is already."""
+        if shape[0] not in self.programs:
+            with collector_paused():
+                self.programs[shape[0]] = self.program(self.arrays, jax.ShapeDtypeStruct(shape, np.float32, sharding=self.split))
+
+
+def compiled(checkpoints: Sequence[Checkpoint], stage: str, mesh: Mesh) -> tuple[Network, ...]:
     """Networks of one stage and configuration on a mesh, compiled once: weights replicated, the batch split over the axis ``scan``."""
     network = checkpoints[0].network
     replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("scan"))
@@ -74,17 +109,10 @@ def compiled(checkpoints: Sequence[Checkpoint], stage: str, mesh: Mesh) -> tuple
 
         return outputs_of(stage, network, arrays, images)
 
+    def program(*given: Any) -> Program:  # noqa: ANN401 (trees of arrays, or of their shapes)
+        run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
+        kept = kept_program(run, *given, stage=stage, network=network)
+        return jax.jit(kept, in_shardings=(replicated, split), out_shardings=split).lower(*given).compile()
+
     programs: dict[int, Program] = {}
-    run = jax.jit(forward, in_shardings=(replicated, split), out_shardings=split)
-
-    def placed(arrays: Mapping[str, Array], images: Float32[np.ndarray, "n x y z"]) -> tuple[Array, ...]:
-        # With several JAX processes, as on the hosts of a TPU slice, jit refuses an array without a sharding.
-        inputs = jax.device_put(images, split)
-        if len(images) in programs:
-            return programs[len(images)](arrays, inputs)
-        with collector_paused():  # traced and compiled by this call
-            program = kept_program(run, arrays, inputs, stage=stage, network=network)
-            programs[len(images)] = jax.jit(program, in_shardings=(replicated, split), out_shardings=split)
-            return programs[len(images)](arrays, inputs)
-
-    return tuple(partial(placed, jax.device_put(dict(checkpoint.arrays), replicated)) for checkpoint in checkpoints)
+    return tuple(Network(jax.device_put(dict(checkpoint.arrays), replicated), programs, program, split) for checkpoint in checkpoints)

@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,7 @@ from hypojax.preprocessing.intensity import BRIGHTEST, NORMALISATION, Statistics
 from hypojax.preprocessing.normalisation import RELEASED, difference
 from hypojax.reason import HypojaxError, Reason, RunError
 from hypojax.release import joint_sum, listed_sum, released_folder, weights_files
-from hypojax.schema import BOX_SHAPE, BOX_SPACING
+from hypojax.schema import BOX_SHAPE, BOX_SPACING, HEAD_SHAPE
 from hypojax.segmenter.compile_cache import collector_paused, use_compile_cache
 from hypojax.segmenter.devices import Batch, compiled, exhausted
 from hypojax.segmenter.head_look import HeadLook, Shown, look_of, looked_until_settled
@@ -172,6 +173,12 @@ class Segmenter:
         """Let go of the segmenters that `load` keeps; the memory of each is free once nobody else holds it."""
         with LOADING:
             _loaded.cache_clear()
+
+    def compile(self) -> None:
+        """Compile the networks for a batch before it comes; one that memory does not suffice for meets that itself, and is halved."""
+        with suppress(MemoryError, jax.errors.JaxRuntimeError), self._devices:
+            self._head.compile((self.batch, *HEAD_SHAPE))
+            self._boxes[0].compile((self.batch, *BOX_SHAPE))
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -321,10 +328,7 @@ class WeightsFile:
 @lru_cache(maxsize=KEPT)
 @collector_paused()
 def _loaded(
-    head: tuple[WeightsFile, ...],
-    boxes: tuple[WeightsFile, ...],
-    batch: int | None,
-    _devices: tuple[jax.Device, ...],
+    head: tuple[WeightsFile, ...], boxes: tuple[WeightsFile, ...], batch: int | None, _devices: tuple[jax.Device, ...]
 ) -> Segmenter:
     """The segmenter of these files, loaded once."""
     [first], others = [[_suited(load_checkpoint(file.path), stage) for file in files] for stage, files in (("head", head), ("box", boxes))]
