@@ -9,7 +9,7 @@ A block reads the native voxels of its scans from the store where it is computed
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from os import cpu_count
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float32
 
-from hypojax.execute.measured import measure_scan, region_entries
+from hypojax.execute.measured import measure_scan
 from hypojax.execute.outcome import refusal
 from hypojax.execute.output import STORE
 from hypojax.execute.pipeline import Segments
@@ -386,7 +386,7 @@ def _measured(block: xr.Dataset, number: int, root: str, name: str) -> Row:
 
 def _row(measured: Measurement, *, flagged: np.ndarray, flags: np.ndarray) -> Row:
     """Volumes, quality and flags of a scan as the table has them."""
-    regions = region_entries(measured).values()
+    regions = [asdict(found) for found in measured.volumes.values()]
     volumes = {v.name: [str(entry[v.name]) if v.dtype == "str" else entry[v.name] for entry in regions] for v in REGIONAL}
     known = {**measured.quality, **measured.pose}
     quality = {v.name: known.get(v.name, np.nan) for v in QUALITY}

@@ -147,19 +147,6 @@ def full_row(row: Mapping[str, Any], measured: Measurement, *, seconds: float) -
     return {**row, **measured.quality, **measured.pose, "flags": flags, "seconds": seconds}
 
 
-def region_entries(measured: Measurement) -> dict[str, dict[str, Any]]:
-    """Region → volumes or the reason why there are none, as a record holds them."""
-    return {
-        region: {
-            "volume_mm3": volume.volume_mm3,
-            "volume_hard_mm3": volume.volume_hard_mm3,
-            "uncertainty_mm3": volume.uncertainty_mm3,
-            "missing_reason": volume.missing_reason,
-        }
-        for region, volume in measured.volumes.items()
-    }
-
-
 def stored_form(affine: Affine, segmentation: "Segmentation", measured: Measurement) -> StoredSegmentation:
     """All that is stored of a segmentation; the posterior of the intracranial volume stays where its mask is left empty."""
     return StoredSegmentation(

@@ -15,12 +15,12 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from hypojax.cohort.derivatives import remove_scan, write_scan
-from hypojax.execute.measured import Volume, full_row, measure_scan, region_entries, row_of, scan_maps, stored_form
+from hypojax.execute.measured import Volume, full_row, measure_scan, row_of, scan_maps, stored_form
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.readahead import overlapped, threads_for
 from hypojax.grid import Affine
@@ -241,7 +241,7 @@ class Pipeline:
         measured = measure_scan(item.volume, item.affine, item.segmentation, nonfinite=int(item.row["nonfinite_voxels"]))
         del item.volume
         self.store.write_segmentation(item.scan, stored_form(item.affine, item.segmentation, measured))
-        regions = region_entries(measured)
+        regions = {region: asdict(found) for region, found in measured.volumes.items()}
         maps = scan_maps(measured, regions, affine=item.affine, header=item.header)
         derivatives = self.store.behind_marker(item.scan, self.derivatives_root)
         files = write_scan(derivatives, scan=item.scan, maps=maps) if self.write_maps else {}

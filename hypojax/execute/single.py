@@ -1,6 +1,7 @@
 """One scan, from a file or an array to a Dataset, with nothing written."""
 
 import time
+from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
@@ -9,7 +10,7 @@ from hypojax import cohort
 from hypojax.cohort.geometry import MODEL_GRIDS
 from hypojax.execute.budget import scan_budget
 from hypojax.execute.machine import load_segmenter, provenance
-from hypojax.execute.measured import full_row, measure_scan, region_entries, row_of
+from hypojax.execute.measured import full_row, measure_scan, row_of
 from hypojax.execute.output import entry_of
 from hypojax.execute.pipeline import Segments
 from hypojax.grid import Affine
@@ -77,7 +78,7 @@ def segment(scan: Place | Held, *, affine: Affine | None = None, segmenter: Segm
         reason="",
         message="",
         row=full_row(row_of(image), measured, seconds=time.perf_counter() - start),
-        regions=regions_of_record(region_entries(measured), status="done"),
+        regions=regions_of_record({region: asdict(found) for region, found in measured.volumes.items()}, status="done"),
         files={},
         settings_sha256="",
     )

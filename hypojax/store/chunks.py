@@ -93,15 +93,6 @@ def scan_folders(scan: str, slot: int) -> list[str]:
     return [*(f"{group}/{scan_key(scan)}" for group in SCAN_GROUPS), *(f"{array.name}/c/{slot}" for array in COHORT_ARRAYS)]
 
 
-def kept_files(files: Mapping[str, str], *, status: str) -> dict[str, str]:
-    """Those of a scan's stored files that stay under a status: of a scan that failed only its voxels, so that no array shows maps of it.
-
-    >>> kept_files({"native/a/c/0/0/0": "5e", "posterior/c/0/0/0/0/0": "1f"}, status="failed")
-    {'native/a/c/0/0/0': '5e'}
-    """
-    return {key: digest for key, digest in files.items() if status != "failed" or key.startswith(f"{NATIVE}/")}
-
-
 def encoded_chunk(array: CohortArray, values: Num[np.ndarray, "..."]) -> bytes:
     """One scan's chunk of an array, encoded as Zarr encodes it, with the array itself left alone."""
     memory: dict[str, Buffer] = {NAME: HostBuffer.from_bytes(template(array, 1))}

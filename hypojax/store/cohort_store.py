@@ -11,10 +11,10 @@ import hypojax.store.root as table
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.storage import FencedPath, Location, Objects, digests, fenced, flush, place_all, prune
 from hypojax.store.arrays import Native, NativeImage, StoredSegmentation
-from hypojax.store.chunks import LABEL_ARRAYS, NATIVE, kept_files, scan_folders
+from hypojax.store.chunks import LABEL_ARRAYS, NATIVE, scan_folders
 from hypojax.store.damage import Problem, verify
 from hypojax.store.index import Index, ScanEntry, index_of, make_index, merge, put_index, read_index
-from hypojax.store.inflight import InFlight, begun, read_entry, shut_out, take
+from hypojax.store.inflight import ScanInHand, begun, read_entry, shut_out, take
 from hypojax.store.ledger import (
     STATUSES,
     LedgerEntry,
@@ -69,9 +69,7 @@ class CohortStore:
     def __init__(self, root: Location, *, index: Index) -> None:
         self.root = root
         self.index = index
-        self._files: dict[str, dict[str, str]] = {}
-        self._affines: dict[str, dict[str, Any]] = {}
-        self._markers: dict[str, InFlight] = {}
+        self._in_hand: dict[str, ScanInHand] = {}
 
     @classmethod
     def create(
@@ -182,12 +180,12 @@ class CohortStore:
         shut_out(self.root, self.index.ids)
         self.index = begin_removal(self.root, self.index, scans)
         for scan in scans:
-            self._forget(scan)
+            self._in_hand.pop(scan, None)
 
     def begin(self, scan: str) -> None:
         """Mark a scan as in flight and count it as begun, until `commit`; errors as `write_native`."""
-        self._forget(scan)
-        self._markers[scan] = take(self.root, scan, count=True)
+        self._in_hand.pop(scan, None)
+        self._taken(scan, count=True)
 
     def begun(self, scan: str) -> int:
         """How often a scan was begun and never committed: a process worked on it when it died, or is working on it."""
@@ -195,8 +193,8 @@ class CohortStore:
 
     def withdraw(self, scan: str) -> None:
         """Take back the record of a scan: nothing stored of it counts any more; errors as `write_native`."""
-        self._withdraw(scan)
-        self._forget(scan)
+        self._taken(scan).withdraw()
+        del self._in_hand[scan]
 
     def behind_marker(self, scan: str, place: Location) -> Location:
         """A place where something of a scan is written beside the store: in a bucket, only while the in-flight marker of the scan is there.
@@ -206,7 +204,7 @@ class CohortStore:
         TakenError
             Another process has begun with the scan since.
         """
-        marker = self._marker(scan)
+        marker = self._taken(scan).marker
         if isinstance(place, FencedPath):
             return fenced(place, marker)
         marker.check()
@@ -228,7 +226,7 @@ class CohortStore:
         """Store label maps of a scan, its posteriors and what the networks saw; errors as `write_native`."""
         self._write(scan, arrays.segmented_objects(scan, self._slot(scan), segmented))
         grids = {"box_affine": segmented.box.grid, "head_affine": segmented.head.grid}
-        self._affines[scan] = {name: grid.affine.tolist() for name, grid in grids.items()}
+        self._taken(scan).affines = {name: grid.affine.tolist() for name, grid in grids.items()}
 
     def commit(
         self,
@@ -268,15 +266,18 @@ class CohortStore:
         """
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is not one of {STATUSES}")
+        slot, columns, volumes = self._slot(scan), row_of_record(row or {}), regions_of_record(regions or {}, status=status)
+        held = self._taken(scan)
         record = ScanRecord(
             scan=scan,
-            slot=self._slot(scan),
+            slot=slot,
             status=status,
             reason=str(reason),
             message=message,
-            row={**row_of_record(row or {}), **self._affines.get(scan, {})},
-            regions=regions_of_record(regions or {}, status=status),
-            files=kept_files(self._files_of(scan), status=status),
+            row={**columns, **held.affines},
+            regions=volumes,
+            # Of a scan that failed only its voxels stay, so that no array shows maps of it.
+            files={key: held.files[key] for key in sorted(held.files) if status != "failed" or key.startswith(f"{NATIVE}/")},
             settings_sha256=self.index.settings_sha256,
         )
         self._put(record, derivatives or {})
@@ -290,9 +291,9 @@ class CohortStore:
     def amend_derivatives(self, scan: str, derivatives: Mapping[str, str]) -> None:
         """Say in the ledger what the files of a finished scan below the derivatives folder are now; errors as `write_native`."""
         if dict(derivatives) != dict(self.derivatives(scan)):
-            marker = self._marker(scan)
+            marker = self._taken(scan).marker
             marker.put(replace(marker.entry, marker="", begun=0, derivatives=dict(derivatives)), through=True)
-            self._forget(scan)
+            del self._in_hand[scan]
 
     def take_copy(self, record: ScanRecord, objects: Objects) -> None:
         """Store a scan as another store has it (`hypojax.store.transfer.copied`), its record last; errors as `write_native`."""
@@ -348,49 +349,39 @@ class CohortStore:
             raise ValueError(f"scan {scan!r} is not one of this store; create it with the scan among its inputs")
         return self.index.slots[scan]
 
-    def _marker(self, scan: str) -> InFlight:
-        if scan not in self._markers:
-            self._markers[scan] = take(self.root, scan, count=False)
-        return self._markers[scan]
-
-    def _withdraw(self, scan: str) -> None:
-        marker = self._marker(scan)
-        self._markers[scan] = marker.put(replace(marker.entry, record=None))
-
-    def _forget(self, scan: str) -> None:
-        self._files.pop(scan, None)
-        self._affines.pop(scan, None)
-        self._markers.pop(scan, None)
-
-    def _files_of(self, scan: str) -> dict[str, str]:
-        if scan not in self._files:  # a record in a bucket is worth not asking for twice
-            record = self.record(scan)
-            self._files[scan] = dict(record["files"]) if record else {}
-        return dict(sorted(self._files[scan].items()))
+    def _taken(self, scan: str, *, count: bool = False) -> ScanInHand:
+        """The scan in hand, marked in flight first where it was not; ``count``: as begun one time more."""
+        if scan not in self._in_hand:
+            marker = take(self.root, scan, count=count)
+            record = marker.entry.record
+            self._in_hand[scan] = ScanInHand(marker, {**record["files"]} if record is not None and self._counts(record) else {})
+        return self._in_hand[scan]
 
     def _write(self, scan: str, objects: Objects) -> None:
-        files = self._files_of(scan)
-        if set(files) & set(objects):
-            self._withdraw(scan)
+        held = self._taken(scan)
+        if set(held.files) & set(objects):
+            held.withdraw()
         place_all(self.behind_marker(scan, self.root), objects)
-        self._files[scan] = {**files, **digests(objects)}
+        held.files |= digests(objects)
 
     def _put(self, record: ScanRecord, derivatives: Mapping[str, str]) -> None:
         scan = record["scan"]
-        if set(self._files_of(scan)) - set(record["files"]):
-            self._withdraw(scan)  # no record names what is about to go
-        marker, root, folders = self._marker(scan), self.behind_marker(scan, self.root), scan_folders(scan, record["slot"])
+        held = self._taken(scan)
+        if set(held.files) - set(record["files"]):
+            held.withdraw()  # no record names what is about to go
+        root, folders = self.behind_marker(scan, self.root), scan_folders(scan, record["slot"])
         prune(root, folders, keep=record["files"])
         flush(root, record["files"], folders)
         origin = {"input": self.index.by_id[scan], "settings": self.index.settings, "provenance": self.index.provenance}
-        marker.put(LedgerEntry(record, origin=origin, derivatives=dict(derivatives)), through=True)
-        self._forget(scan)
+        held.marker.put(LedgerEntry(record, origin=origin, derivatives=dict(derivatives)), through=True)
+        del self._in_hand[scan]
 
     def _read(self, scan: str, group: str, reader: Callable[[], Stored]) -> Stored:
         try:
             # Chunks carry checksums of their own; affine, slope and types of arrays stand in documents, which do not.
             key, record = f"{group}/{scan_key(scan)}/{NAME}", self.record(scan)
-            files = self._files.get(scan) or (record["files"] if record else {})
+            held = self._in_hand.get(scan)
+            files = held.files if held is not None else record["files"] if record is not None else {}
             check_file(self.root / key, files.get(key))
             return reader()
         except (MemoryError, RunError):

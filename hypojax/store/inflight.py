@@ -9,9 +9,9 @@ renews every marker that it finds (`shut_out`), so that nothing that was on its 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 
 from hypojax.reason import HypojaxError, Reason, RunError, ScanError
 from hypojax.storage import Location, Version, check_fence, each, read_version, real, swap
@@ -71,6 +71,29 @@ class InFlight:
             self.check()  # says why
             raise TakenError(self.scan)
         return replace(self, entry=entry, version=version)
+
+
+@dataclass
+class ScanInHand:
+    """A scan that this process is writing.
+
+    Parameters
+    ----------
+    marker
+        Its in-flight marker.
+    files
+        Key of every object that is stored of it → its SHA-256.
+    affines
+        Columns of the table that say where box and head grid lie.
+    """
+
+    marker: InFlight
+    files: dict[str, str]
+    affines: dict[str, Any] = field(default_factory=dict)
+
+    def withdraw(self) -> None:
+        """Take back its record, which stood beside the marker; errors as `InFlight.put`."""
+        self.marker = self.marker.put(replace(self.marker.entry, record=None))
 
 
 def take(root: Location, scan: str, *, count: bool) -> InFlight:

@@ -119,23 +119,15 @@ def regions_of_record(regions: Mapping[str, Mapping[str, Any]], *, status: str) 
     """
     if unknown := sorted(set(regions) - set(REGIONS)):
         raise ValueError(f"unknown regions {unknown}; schema.REGIONS has them all")
-    entries = {name: _region(regions[name]) for name in REGIONS if name in regions}
+    entries: dict[str, RegionEntry] = {}
+    for name in (name for name in REGIONS if name in regions):
+        reason = str(regions[name].get("missing_reason", Reason.NONE))
+        known = {quantity: None if reason else regions[name].get(quantity) for quantity in QUANTITIES}
+        entries[name] = plain({**known, "missing_reason": reason})
     for name in REGIONS if status == "done" else ():
         if name not in entries or (entries[name]["volume_mm3"] is None and not entries[name]["missing_reason"]):
             raise ValueError(f"region {name!r} of a finished scan has neither a volume nor a reason why it is missing")
     return entries
-
-
-def _region(values: Mapping[str, Any]) -> RegionEntry:
-    """One region as a record holds it."""
-    reason = str(values.get("missing_reason", Reason.NONE))
-    known = plain({name: None if reason else values.get(name) for name in QUANTITIES})
-    return RegionEntry(
-        volume_mm3=known["volume_mm3"],
-        volume_hard_mm3=known["volume_hard_mm3"],
-        uncertainty_mm3=known["uncertainty_mm3"],
-        missing_reason=reason,
-    )
 
 
 @dataclass(frozen=True)

@@ -42,23 +42,18 @@ def check_file(path: Location, expected: str | None) -> None:
         raise DamagedDocumentError(f"{path} is damaged: its SHA-256 is not the one in the ledger")
 
 
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as JSON can hold them: NumPy scalars and arrays unwrapped, paths and codes as text, not finite as null.
+def plain(value: object) -> Any:  # noqa: ANN401  (any JSON value)
+    """A value as JSON can hold it: NumPy scalars and arrays unwrapped, paths and codes as text, not finite as null.
 
     >>> plain({"a": np.float32(0.5), "b": (1, float("nan"))})
     {'a': 0.5, 'b': [1, None]}
     """
-    return {str(key): _plain(value) for key, value in values.items()}
-
-
-def _plain(value: object) -> object:
-    """One value of `plain`."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return plain(value)
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, str | PurePath):
         return str(value)
     return None if isinstance(value, float) and not isfinite(value) else value
