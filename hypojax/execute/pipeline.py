@@ -1,8 +1,19 @@
 """The way of one scan, from its file to its ledger record, in the order in which it happens.
 
-These are the steps, which `Pipeline` holds from top to bottom:
+`Pipeline` has it from top to bottom, from `results` to `commit`. Each step is a call into one room:
 
-    mark in flight → read → store native voxels → prepare → segment (a batch) → measure → store maps → derivatives → record
+| call | what it does | room |
+|---|---|---|
+| `begin` | marks the scan as in flight | `store` |
+| `read`, `refuse_label_map` | header, voxels, the stream to its last checksum; a label map is no scan | `scans` |
+| `write_native` | stores the voxels as they are | `store` |
+| `intensities` | scales them, marks of missing values left out | `preprocessing.scaling` |
+| `prepare` | makes the background air, finds the head, samples and z-scores it | `preprocessing.foreground` |
+| `segment_batch` | the whole head with its pose, then the box round the hypothalamus | `segmenter` |
+| `measure_scan` | T1-weighted or not; volumes, label maps, quality, flags | `execute.measured`, `volumes` |
+| `write_segmentation` | stores label maps, posteriors and what the networks saw | `store` |
+| `write_scan` | writes the label maps as BIDS derivatives | `cohort.derivatives` |
+| `commit` | writes the record, last | `store` |
 
 Threads do the steps before the networks for the scans that come next (`hypojax.execute.readahead`), the networks have the thread of the
 caller, and other threads do the steps behind them for the scans before: as many as the cores allow, with no more scans between than keep
@@ -233,7 +244,7 @@ class Pipeline:
             item.result = replace(item.result, device_seconds=item.segmentation.device_seconds)
         if item.result.status == "failed":
             with attempted(item):
-                self._commit_failure(item, item.result)
+                self.commit_failure(item, item.result)
         return item.result
 
     def commit(self, item: Item) -> None:
@@ -249,6 +260,14 @@ class Pipeline:
         row = full_row(item.row, measured, seconds=seconds)
         self.store.commit(item.scan, status="done", row=row, regions=regions, derivatives=files)
         item.result = ScanResult(item.scan, "done", seconds=seconds, notes=str(item.row.get("notes", "")))
+
+    def commit_failure(self, item: Item, result: ScanResult) -> None:
+        """Write the record of a scan that failed, so that it keeps its row, and leave no label maps of an earlier run."""
+        remove_scan(self.store.behind_marker(item.scan, self.derivatives_root), scan=item.scan)
+        row = {**item.row, "seconds": result.seconds}
+        self.store.commit(item.scan, status="failed", reason=Reason(result.reason), message=result.message, row=row)
+
+    # Parts of this way, for `hypojax ingest` and for label maps that were lost.
 
     def ingest(self, scans: Iterable[str], *, settings: RunSettings) -> Generator[ScanResult, None, None]:
         """Read scans, store their voxels and write their records, which say that they are still to be segmented; as `results`."""
@@ -276,12 +295,6 @@ class Pipeline:
         with attempted(item):
             self.read(item)
         return item
-
-    def _commit_failure(self, item: Item, result: ScanResult) -> None:
-        """Write the record of a scan that failed, so that it keeps its row, and leave no label maps of an earlier run."""
-        remove_scan(self.store.behind_marker(item.scan, self.derivatives_root), scan=item.scan)
-        row = {**item.row, "seconds": result.seconds}
-        self.store.commit(item.scan, status="failed", reason=Reason(result.reason), message=result.message, row=row)
 
 
 def items_of(scans: Iterable[str], network: Segments) -> Iterator[Item]:

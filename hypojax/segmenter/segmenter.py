@@ -208,11 +208,14 @@ class Segmenter:
         while len(found) < len(scans):
             size = self.batch
             part = scans[len(found) : len(found) + size]
-            fitting = self._fitting(part, size)
-            if fitting is None:
+            try:
+                ready = [scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in part]
+                found += self._segment(ready, Batch(self._devices, size))
+            except (MemoryError, jax.errors.JaxRuntimeError) as error:
+                if not exhausted(error):
+                    raise
+                LOG.debug("batch of %d", size, exc_info=error)
                 self._shrink(size)
-            else:
-                found += fitting
         return found
 
     def segment_near(self, volume: Num[np.ndarray, "i j k"], affine: Affine, *, centre: Float64[np.ndarray, "3"]) -> Segmentation:
@@ -227,17 +230,6 @@ class Segmenter:
         (grid,), (image,), (subunits,), (views,) = self._segment_boxes(batch, [(volume, affine)], around, boxes)
         nothing = np.zeros(grid.shape, np.uint8)
         return Segmentation(grid, nothing, grid, subunits, statistics, 1.0, views, image, image, batch.seconds)
-
-    def _fitting(self, scans: Sequence[Scan | Prepared], size: int) -> list[Segmentation] | None:
-        """Segment at most one batch of scans; None where it does not fit into memory."""
-        try:
-            ready = [scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in scans]
-            return self._segment(ready, Batch(self._devices, size))
-        except (MemoryError, jax.errors.JaxRuntimeError) as error:
-            if not exhausted(error):
-                raise
-            LOG.debug("batch of %d", size, exc_info=error)
-            return None
 
     def _shrink(self, size: int) -> None:
         """Halve the batch, which was ``size`` and did not fit; another thread may have done so before.
