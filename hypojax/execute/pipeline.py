@@ -41,7 +41,7 @@ from hypojax.scans import Image, read
 from hypojax.scans.voxels import refuse_label_map
 from hypojax.settings import RunSettings
 from hypojax.storage import Location, locate
-from hypojax.store import CohortStore
+from hypojax.store import CohortStore, ScanRecord
 
 if TYPE_CHECKING:
     from hypojax.preprocessing.foreground import Prepared
@@ -184,8 +184,7 @@ class Pipeline:
     def prepare(self, item: Item, network: Segments) -> Item:
         """Mark a scan in flight, read it, store its voxels as they are, and make it ready for the networks."""
         with attempted(item):
-            self.store.begin(item.scan)
-            self.read(item)
+            self.read(item, self.store.begin(item.scan))
             image, item.header = item.image, item.image.header
             volume, affine = intensities(image.voxels, slope=image.slope, intercept=image.intercept), image.affine
             del image, item.image  # the voxels as stored are free before the scaled ones are worked on
@@ -194,9 +193,8 @@ class Pipeline:
             item.key = (str(item.row.get("voxels_checksum") or item.scan), item.affine.tobytes())
         return item
 
-    def read(self, item: Item) -> None:
-        """Read a scan: its voxels as they were ingested before, else its file, whose voxels are then stored."""
-        record = self.store.record(item.scan)
+    def read(self, item: Item, record: ScanRecord | None) -> None:
+        """Read a scan: its voxels as they were ingested before, as its record says, else its file, whose voxels are then stored."""
         if record is not None and record["status"] == "pending" and (image := ingested_image(self.store, item.scan)) is not None:
             item.image, item.row = image, record["row"]
             return
@@ -293,7 +291,7 @@ class Pipeline:
     def _load(self, item: Item) -> Item:
         """Read a scan, which may fail alone."""
         with attempted(item):
-            self.read(item)
+            self.read(item, self.store.record(item.scan))
         return item
 
 

@@ -182,10 +182,11 @@ class CohortStore:
         for scan in scans:
             self._in_hand.pop(scan, None)
 
-    def begin(self, scan: str) -> None:
-        """Mark a scan as in flight and count it as begun, until `commit`; errors as `write_native`."""
+    def begin(self, scan: str) -> ScanRecord | None:
+        """Mark a scan as in flight and count it as begun, until `commit`; the record that it has, as `record`; errors as `write_native`."""
         self._in_hand.pop(scan, None)
-        self._taken(scan, count=True)
+        record = self._taken(scan, count=True).marker.entry.record
+        return record if record is not None and self._counts(record) else None
 
     def begun(self, scan: str) -> int:
         """How often a scan was begun and never committed: a process worked on it when it died, or is working on it."""
