@@ -181,8 +181,10 @@ def pose_of(to_template: Affine) -> Pose | None:
     origin = -np.linalg.solve(linear, to_template[:3, 3])
     rigid = np.eye(4)
     rigid[:3, :3], rigid[:3, 3] = rotation, -rotation @ origin
-    scale = float(1 / np.cbrt(np.linalg.det(linear)))
-    return Pose(to_template, rigid, _angles(rotation.T), origin, scale)
+    turn = rotation.T  # z·y·x: first about x
+    about_x, about_z = np.arctan2(turn[2, 1], turn[2, 2]), np.arctan2(turn[1, 0], turn[0, 0])
+    tilt = np.degrees([about_x, np.arcsin(np.clip(0.0 - turn[2, 0], -1, 1)), about_z])
+    return Pose(to_template, rigid, tilt, origin, scale=float(1 / np.cbrt(np.linalg.det(linear))))
 
 
 def template_axes(pose: Pose, *, nod: float = 0.0) -> Float64[np.ndarray, "3 3"]:
@@ -206,9 +208,3 @@ def turn_on(grid: Grid, pose: Pose) -> float:
     """Degrees by which a head is turned against one that lies upright on a model grid, about whatever axis."""
     turn = template_axes(pose, nod=NOD).T @ directions(grid.affine)
     return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
-
-
-def _angles(turn: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3"]:
-    """Angles (degrees) about x, y and z of a rotation z·y·x (first about x)."""
-    about_y = np.arcsin(np.clip(0.0 - turn[2, 0], -1, 1))
-    return np.degrees([np.arctan2(turn[2, 1], turn[2, 2]), about_y, np.arctan2(turn[1, 0], turn[0, 0])])

@@ -58,19 +58,13 @@ def shared_out(scores: Scores, counts: Counts) -> Int64[np.ndarray, " voxels"]:
     if len(kept) < 2:
         return np.full(scores.shape[1], kept[0] if len(kept) else 0, np.int64)
     scores, counts = np.ascontiguousarray(scores[kept]), counts[kept]
-    labels = np.argmax(scores + _offsets(scores, counts)[:, None], axis=0)
-    return kept[_exchanged(scores, labels, counts)]
-
-
-def _offsets(scores: Scores, counts: Counts) -> Int32[np.ndarray, " classes"]:
-    """Offsets under which each class has about as many voxels as it shall have."""
-    offsets = np.zeros(len(scores), np.int32)
-    step = scores.shape[1] // FEW
+    offsets, step = np.zeros(len(scores), np.int32), scores.shape[1] // FEW
     if step > 1:
         some = np.ascontiguousarray(scores[:, ::step])
         _sweep(offsets, some, counts * some.shape[1] // scores.shape[1], times=SWEEPS)
     _sweep(offsets, scores, counts, times=2 if step > 1 else SWEEPS)
-    return offsets
+    labels = np.argmax(scores + offsets[:, None], axis=0)
+    return kept[_exchanged(scores, labels, counts)]
 
 
 def _sweep(offsets: Int32[np.ndarray, " classes"], scores: Scores, counts: Counts, *, times: int) -> None:
