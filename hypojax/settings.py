@@ -99,6 +99,10 @@ class RunSettings:
         return bytes_of(self.memory)
 
 
+LEAST_MEMORY: Final = 1e6
+"""Bytes; what is less was meant in another unit, and would make every scan fail."""
+
+
 def bytes_of(text: str | None) -> int | None:
     """Bytes that a text such as ``16GB`` or ``16GiB`` names.
 
@@ -111,6 +115,8 @@ def bytes_of(text: str | None) -> int | None:
     size = float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2].lower() or " ") if found else 0
     if size < 1:
         raise RunError(Reason.USAGE, f"--memory {text} is not an amount of memory; give one such as 16GB")
+    if size < LEAST_MEMORY:
+        raise RunError(Reason.USAGE, f"--memory {text} is {size:,.0f} bytes, which no scan fits into; name the unit, as in 16GB")
     return int(size)
 
 

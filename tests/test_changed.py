@@ -55,6 +55,19 @@ def test_a_dataset_that_moved_is_kept_and_that_is_said(scans: Path, tmp_path: Pa
     assert not any("elsewhere" in note for note in run(tmp_path / "elsewhere", out)[2].notes)  # said once
 
 
+def test_scans_whose_files_are_gone_keep_their_rows_and_that_is_said(scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(scans, out)
+    assert not any("no longer" in note for note in run(scans / "sub-00_T1w.nii.gz", out)[2].notes)  # a part of the scans is no loss
+    (scans / "sub-01_T1w.nii.gz").unlink()
+    outcome, _, watch = run(scans, out)
+    said = [note for note in outcome.notes if "1 scan no longer has its input file (sub-01)" in note]
+    assert len(said) == 1
+    assert "hypojax remove" in said[0]
+    assert any(said[0] in note for note in watch.notes)
+    assert open_cohort(out).scan.size == SCANS
+
+
 def test_another_image_under_the_same_id_is_left_alone_and_the_others_go_on(scans: Path, tmp_path: Path) -> None:
     """One is another image, one cannot be read, one is new, two are the same."""
     out, there = tmp_path / "out", tmp_path / "there"

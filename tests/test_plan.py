@@ -373,6 +373,8 @@ def test_wrong_usage_is_explained(scans: Path, capsys: pytest.CaptureFixture[str
     assert main(["plan", str(scans), "--memory", "much"]) == USAGE
     assert "--memory much is not an amount of memory" in capsys.readouterr().err
     assert bytes_of("2GiB") == 1 << 31
+    assert main(["plan", str(scans), "--memory", "16"]) == USAGE
+    assert "--memory 16 is 16 bytes, which no scan fits into; name the unit, as in 16GB" in capsys.readouterr().err
 
 
 def write_head(path: Path, *, side: int, mm: float, dtype: str) -> Path:

@@ -283,8 +283,26 @@ def test_several_images_of_one_scan_are_said(tmp_path: Path) -> None:
     found = discover([root])
     assert len(found.scans) == 6
     assert "sub-01 has 4 T1w images of one scan, sub-02 has 2 T1w images of one scan" in said(found)
+    touch(tmp_path / "rec", "dataset_description.json", *(f"sub-01/anat/sub-01{how}_T1w.nii" for how in ("", "_rec-norm", "_desc-brain")))
+    assert "sub-01 has 3 T1w images of one scan" in said(discover([tmp_path / "rec"]))
     touch(tmp_path / "plain", "7_memprage_e1.nii", "7_memprage_e2.nii", "8_other_e1.nii")
     assert "7_memprage has 2 T1w images" in said(discover([tmp_path / "plain"]))
+
+
+def test_a_link_back_up_is_not_followed_and_other_folders_than_the_name_says_are_told(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "dataset_description.json",
+        "sub-01/anat/sub-01_T1w.nii",
+        "sub-02/anat/sub-02_T1w.nii",
+        "sub-02/Derivatives/sub-02_T1w.nii",
+    )
+    (tmp_path / "sub-01/up").symlink_to("..")
+    found = discover([tmp_path])
+    assert [scan.path.relative_to(tmp_path).as_posix() for scan in found.scans] == [f"sub-{n}/anat/sub-{n}_T1w.nii" for n in ("01", "02")]
+    assert "not named after" not in said(found)
+    touch(tmp_path, "sub-03/ses-1/anat/sub-03_ses-2_T1w.nii")
+    assert "1 T1w image (sub-03_ses-2_T1w.nii)" in said(discover([tmp_path]))
 
 
 def test_a_folder_gives_its_images_by_name(tmp_path: Path) -> None:

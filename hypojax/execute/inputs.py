@@ -1,6 +1,6 @@
 """Inputs against those that a store has: known files keep their ids; files that moved, were replaced or changed are noticed and said."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from hypojax.execute.lock import Say, table_lock
 from hypojax.execute.outcome import ScanResult, refusal
 from hypojax.execute.output import STORE, entry_of, refuse_raw
 from hypojax.execute.readahead import overlapped, threads_for
-from hypojax.reason import HypojaxError, Reason, RunError, ScanError
+from hypojax.reason import HypojaxError, Reason, RunError, ScanError, visible
 from hypojax.scans import Discovery, Image, Scan, discover, read
 from hypojax.scans.found import free_name, unique
 from hypojax.storage import Location, Place, inside, locate, locate_all, real
@@ -59,6 +59,10 @@ def find(
     index = index_of(out / STORE)
     adopted = adopt(replace(found, scans=foreign), index.scans if index else ())
     chosen = without(adopted, exclude)
+    if index and (gone := without_file(index.scans, {scan.id for scan in adopted.scans})):
+        have = counted(len(gone), "scan no longer has its input file", many="scans no longer have their input files")
+        keeps = f"in {out} {have} ({first_of(gone)}): the table keeps what was measured; hypojax remove takes scans out"
+        chosen = replace(chosen, notes=(*chosen.notes, keeps))
     new = [scan for scan in chosen.scans if scan.id not in index.by_id] if index and index.removed else []
     if not new:
         return chosen
@@ -66,6 +70,12 @@ def find(
     return replace(
         chosen, notes=(*chosen.notes, f"{said}: if they are the same, remove them again, and name their files in a text file for --exclude")
     )
+
+
+def without_file(known: Iterable[ScanEntry], found: Collection[str]) -> list[str]:
+    """Ids of scans of a store that were not found again and whose file is gone; of buckets none, which are not asked file by file."""
+    places = {entry["scan"]: locate(entry["path"]) for entry in known if entry["scan"] not in found}
+    return [scan for scan, place in places.items() if isinstance(place, Path) and not _is_there(place) and not place.is_symlink()]
 
 
 def without(found: Discovery, exclude: Path | None) -> Discovery:
@@ -189,8 +199,13 @@ def is_touched(entry: ScanEntry, scan: Scan) -> bool:
 
 def named(scans: Sequence[Scan]) -> str:
     """Ids of the first scans, and how many more there are."""
-    more = f" and {len(scans) - NAMED} more" if len(scans) > NAMED else ""
-    return ", ".join(scan.id for scan in scans[:NAMED]) + more
+    return first_of([scan.id for scan in scans])
+
+
+def first_of(ids: Sequence[str]) -> str:
+    """The first ids, and how many more there are."""
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(map(visible, ids[:NAMED])) + more
 
 
 def changed_note(entry: ScanEntry, scan: Scan) -> str:

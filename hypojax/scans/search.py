@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,8 +26,8 @@ OWN: Final = "cohort.zarr"
 NO_IMAGES: Final = ("code", "stimuli", "phenotype", "figures", "logs")
 """Folders of a dataset that nobody looks for scans in."""
 
-PARTS_OF_ONE: Final = ("echo", "inv", "part", "inversion")
-"""Entities in which the images of one scan differ."""
+PARTS_OF_ONE: Final = ("echo", "inv", "part", "inversion", "rec", "desc")
+"""Entities in which the images of one scan differ: recorded together, or reconstructed or made from the same data."""
 
 AGAIN: Final = re.compile(r"_e\d+$|_orig(inal)?$| ?\(\d+\)$|( - |_|-)?copy( ?\(?\d+\)?)?$|_(bak|backup|old)$", re.IGNORECASE)
 """Endings of the names of several images of one scan: echoes by dcm2niix, copies by people and their desktops."""
@@ -79,8 +79,8 @@ def _search_subject(folder: Location, participants: BidsTables, seen: _Seen, ign
         seen.scans.append(Scan(folder.name, image, named, participants.columns(folder)))
         return
     for place, inner, files in folders(folder):
-        seen.excluded += [place / name for name in inner if name in EXCLUDED]
-        inner[:] = [name for name in inner if name not in EXCLUDED]
+        seen.excluded += [place / name for name in inner if name.lower() in EXCLUDED]
+        inner[:] = [name for name in inner if name.lower() not in EXCLUDED]
         seen.sessions += [f"{folder.name}/{name}" for name in like_sessions(inner)] if place == folder else []
         seen.ignored.update(kind for name in files if (kind := other_format(name)))
         for path, made in with_origin(place, files):
@@ -94,8 +94,14 @@ def _search_subject(folder: Location, participants: BidsTables, seen: _Seen, ign
                 seen.unwanted.append(path.name)
                 continue
             named = bids.entities(path)
-            seen.misplaced += [path.name] if f"sub-{named.get('subject', '')}" != folder.name else []
+            seen.misplaced += [path.name] if _is_misplaced(path, folder, named) else []
             seen.scans.append(Scan(bids.scan_id(path), path, named, participants.columns(path)))
+
+
+def _is_misplaced(path: Location, subject: Location, named: Mapping[str, str]) -> bool:
+    """Whether an image is named after another subject, or another session, than the folders that it lies in."""
+    session = next((part for part in path.parts[len(subject.parts) : -1] if bids.SESSION.fullmatch(part)), "")
+    return f"sub-{named.get('subject', '')}" != subject.name or (bool(session) and f"ses-{named.get('session', '')}" != session)
 
 
 def with_origin(place: Location, files: Iterable[str]) -> Iterator[tuple[Location, bool]]:
@@ -142,7 +148,8 @@ def _dataset_notes(root: Location, files: Sequence[str], seen: _Seen, *, likely:
     if seen.suffixes:
         yield f"{counted(seen.suffixes, 'image')} of {root} not named as in BIDS, and left out: rename (…_T1w) or name as INPUT"
     if seen.misplaced:
-        yield f"{counted(seen.misplaced, 'T1w image')} of {root} not named after the subject's folder: tables are matched by names; rename"
+        strange = f"{counted(seen.misplaced, 'T1w image')} of {root} not named after the folder of subject or session"
+        yield f"{strange}: tables are matched by names; rename"
     if seen.unwanted:
         yield f"{counted(seen.unwanted, 'T1w image')} of {root} named by its {bids.IGNORE_FILE}, and left out: name as INPUT to include one"
     if outside:

@@ -212,7 +212,7 @@ def walk_folders(root: Location, *, onerror: Callable[[OSError], None]) -> Itera
         for name in inner:
             yield from walk_folders(root / name, onerror=onerror)
         return
-    seen: set[str] = set()
+    seen = {str(parent) for parent in Path(os.path.realpath(root)).parents}  # a link to one of these leads in a circle
     for folder, inner, files in os.walk(root, onerror=onerror, followlinks=True):
         if (target := os.path.realpath(folder)) in seen:
             inner.clear()

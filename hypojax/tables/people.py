@@ -264,7 +264,7 @@ def _wordless(who: str) -> str:
 
 
 _LADDER: Final = (
-    ("case", _folded, True),
+    ("case, or a number with .0", _folded, True),
     ("punctuation", _letters, False),
     ("zeros before numbers", _unpadded, False),
     ("a word before", _wordless, False),
