@@ -42,6 +42,9 @@ Affine = Float64[np.ndarray, "4 4"]
 ORDER: Final = (1, 0, 2)
 """Axes of a model's grid from slow to fast in the memory of most scans: superior, anterior, right."""
 
+CACHED: Final = 1 << 18
+"""Numbers that are worked on at once, so that they stay in the cache."""
+
 Box = tuple[slice, slice, slice]
 """Voxels of a volume that lie side by side."""
 
@@ -288,7 +291,7 @@ def apply_weights(
     # Little is not cut off: what is left of whole lines would have to be copied.
     spans = tuple(slice(*end) if 2 * (end[1] - end[0]) < side else slice(0, side) for end, side in zip(ends, volume.shape, strict=True))
     part = volume[spans] if np.isinf(ceiling) else np.minimum(volume[spans], np.float32(ceiling), dtype=np.float32)
-    result = part.astype(np.float32, copy=False)
+    result = part
     # Shrinking axes first. The order of sums does not depend on how memory holds the volume, so that all copies give the same bits.
     for axis in sorted(ORDER, key=lambda axis: 6 - ORDER.index(axis) if weights[axis].shape[0] > part.shape[axis] else ORDER.index(axis)):
         result = _along(weights[axis][:, spans[axis]], result, axis)
@@ -298,13 +301,24 @@ def apply_weights(
     return sampled
 
 
-def _along(matrix: Float32[np.ndarray, "target source"], volume: Float32[np.ndarray, "a s r"], axis: int) -> Float32[np.ndarray, "x y z"]:
+def _along(matrix: Float32[np.ndarray, "target source"], volume: Num[np.ndarray, "a s r"], axis: int) -> Float32[np.ndarray, "x y z"]:
     """Multiply one axis of a volume by an interpolation matrix, the other two in the order and direction in which memory has them."""
     others = sorted({0, 1, 2} - {axis}, key=lambda other: -abs(volume.strides[other]))
     forward = tuple(slice(None, None, -1 if volume.strides[other] < 0 else 1) for other in others)
     lines = np.ascontiguousarray(volume.transpose(axis, *others)[:, *forward])
-    product = csr_array(matrix) @ lines.reshape(len(lines), -1)
+    product = _product(csr_array(matrix), lines.reshape(len(lines), -1))
     return product.reshape(-1, *lines.shape[1:])[:, *forward].transpose(np.argsort([axis, *others]))
+
+
+def _product(matrix: csr_array, lines: Num[np.ndarray, "source n"]) -> Float32[np.ndarray, "target n"]:
+    """Product of a sparse matrix with lines, which become float32 a few at a time, in the cache, and never all together."""
+    if lines.dtype == np.float32:
+        return matrix @ lines
+    few = max(1, CACHED // len(lines))
+    product = np.empty((matrix.shape[0], lines.shape[1]), np.float32)
+    for first in range(0, lines.shape[1], few):
+        product[:, first : first + few] = matrix @ lines[:, first : first + few].astype(np.float32)
+    return product
 
 
 def _resample_rotated(view: Num[np.ndarray, "a s r"], mapping: Affine, shape: tuple[int, int, int]) -> Float32[np.ndarray, "x y z"]:

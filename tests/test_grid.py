@@ -208,6 +208,15 @@ def test_the_part_near_a_grid_is_all_that_sampling_on_it_needs(seed: int) -> Non
     assert (expected == -5).any() == (seed > 1)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float64])
+def test_other_numbers_are_sampled_as_in_float32_a_few_lines_at_a_time(monkeypatch: pytest.MonkeyPatch, dtype: type) -> None:
+    monkeypatch.setattr(geometry, "CACHED", 100)
+    volume = np.random.default_rng(0).integers(0, 255, (13, 11, 9)).astype(dtype)
+    for shape, steps in (((5, 14, 9), [2.5, 0.8, 1.0, 1.0]), ((30, 7, 3), [0.5, 1.5, 4.0, 1.0])):
+        grid = Grid(shape, np.diag(steps))
+        assert_array_equal(resample(volume, np.eye(4), grid, fill=3.0), resample(volume.astype(np.float32), np.eye(4), grid, fill=3.0))
+
+
 @pytest.mark.parametrize(("order", "flips"), ORIENTATIONS)
 def test_how_memory_holds_a_volume_changes_no_bit_of_what_is_sampled(order: tuple[int, ...], flips: tuple[int, ...]) -> None:
     """A file, a store and an array in Python hold the same voxels in other orders."""

@@ -147,6 +147,24 @@ def test_a_mark_of_no_value_changes_nothing_that_is_measured(tmp_path: Path) -> 
     np.testing.assert_equal(marked, {**sound, "nonfinite_voxels": 1, "voxels_checksum": marked["voxels_checksum"]})
 
 
+def test_whole_numbers_stay_what_they_are_and_are_measured_as_in_float32() -> None:
+    voxels = phantom_voxels().T.copy().T
+    voxels.flags.writeable = False
+    assert intensities(voxels, slope=1.0, intercept=0.0) is voxels
+    rows = []
+    for volume in (voxels, voxels.astype(np.float32)):
+        prepared = tiny().prepare(volume, AFFINE)
+        (found,) = tiny().segment_batch([prepared])
+        measured = measure_scan(prepared.volume, AFFINE, StandIn().segment(prepared))
+        rows.append((prepared.image, found.box_image, found.views, measured.quality, measured.hypothalamus, measured.intracranial))
+    np.testing.assert_equal(rows[0], rows[1])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float64])
+def test_numbers_that_float32_may_not_hold_become_float32(dtype: type) -> None:
+    assert intensities(phantom_voxels().astype(dtype), slope=1.0, intercept=0.0).dtype == np.float32
+
+
 @st.composite
 def edits(draw: st.DrawFn, dtype: np.dtype[Any]) -> list[tuple[Any, float, int]]:
     """Values that are written into a volume, from where on (as a share of it), and into how many voxels."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Num
 
 from hypojax.cohort.derivatives import ScanMaps
 from hypojax.grid import Affine, voxel_sizes, within_field_of_view
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hypojax.segmenter.pose import PoseFound
     from hypojax.segmenter.segmenter import Segmentation
 
-Volume = Float32[np.ndarray, "i j k"]
+Volume = Num[np.ndarray, "i j k"]
 
 
 def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *, nonfinite: int = 0) -> Measurement:

@@ -122,7 +122,7 @@ def scan_statistics(volume: Num[np.ndarray, "i j k"], affine: Affine) -> Statist
 
 def _sound(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: float) -> Float32[np.ndarray, "i j k"]:
     """Intensities, finite and on air, as a network sees them."""
-    return mended(intensities(voxels, slope=slope, intercept=intercept)).volume
+    return np.asarray(mended(intensities(voxels, slope=slope, intercept=intercept)).volume, np.float32)
 
 
 def _labelled(scan: "Place | Held", affine: Affine | None) -> xr.Dataset:

@@ -30,6 +30,9 @@ SMALLEST: Final = 2.0**-96
 STEPS: Final = 1 << 12
 """Numbers that float32 must have between the lowest and the highest intensity, as many as scanners write; an offset may leave fewer."""
 
+EXACT: Final = 2
+"""Bytes of whole numbers that float32 holds exactly: to turn a scan of 400 x 640 x 640 of them into float32 takes a second and 660 MB."""
+
 MOVED_TO: Final = 10
 """Power of two that a moved range reaches at most."""
 
@@ -84,20 +87,28 @@ def find_range(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: flo
     return whole if np.isinf(fence) else _range_within(voxels, slope, intercept, fence=fence)
 
 
-def intensities(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: float) -> Float32[np.ndarray, "i j k"]:
-    """Stored value × slope + intercept, computed in float64 and rounded once; what is no intensity takes the lowest one.
+def intensities(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: float) -> Num[np.ndarray, "i j k"]:
+    """Stored value × slope + intercept, computed in float64 and rounded once to float32; what is no intensity takes the lowest one.
+
+    Whole numbers of `EXACT` bytes that are intensities as they are, as most scanners write them, stay what they are: the same array.
 
     Where float32 cannot hold the range (see `Range.ordinary`) the lowest intensity becomes 0, and the others are multiplied by a
     power of two, which changes no z-score.
 
     Examples
     --------
+    >>> voxels = np.array([[[1, 300]]], np.int16)
+    >>> intensities(voxels, slope=1.0, intercept=0.0) is voxels
+    True
     >>> intensities(np.array([[[1, 3]]], np.int16), slope=0.5, intercept=10.0).tolist()
     [[[10.5, 11.5]]]
     >>> intensities(np.array([[[0.0, 1e-300, 2e-300, np.nan]]]), slope=1.0, intercept=0.0).tolist()
     [[[0.0, 342.88275146484375, 685.7655029296875, 0.0]]]
     """
     found = find_range(voxels, slope=slope, intercept=intercept)
+    whole = voxels.dtype.kind in "iu" and voxels.dtype.itemsize <= EXACT
+    if whole and (slope, intercept) == (1.0, 0.0) and found.ordinary and not found.left_out:
+        return voxels
     volume = np.empty_like(voxels, dtype=np.float32)
     for stored, target in zip(slabs(voxels), slabs(volume), strict=True):
         if found.ordinary:
