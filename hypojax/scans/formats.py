@@ -14,9 +14,9 @@ from nibabel.nifti1 import Nifti1Header, data_type_codes
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
-from hypojax.grid import MARGIN, Affine, voxel_sizes
+from hypojax.grid import MARGIN, Affine
 from hypojax.reason import HypojaxError, Reason
-from hypojax.scans.header import SIZE_CONFLICT, Header, checked_affine, checked_shape, edges, size_notes, unsupported_dtype
+from hypojax.scans.header import SIZE_CONFLICT, Header, checked_affine, checked_shape, size_notes, unsupported_dtype
 
 Field = np.ndarray[Any, np.dtype[Any]]
 """One field of a header; a number is an array of no dimension."""
@@ -117,7 +117,8 @@ def parse_nifti(raw: bytes) -> Header:
         raise HypojaxError(Reason.CORRUPTED, f"{found}; fix the header or exclude the scan")
     slope, intercept = scaling(fields)
     affine = nifti_affine(raw)
-    notes = _nifti_notes(fields, affine)
+    named = np.where(fields["sform_code"] > 0, fields["pixdim"][1:4], 0)  # without a sform the affine is made of these
+    notes = size_notes(affine, named, names=("sform", "pixdim"), unit=UNITS.get(int(fields["xyzt_units"]) % 8, "mm"))
     return Header(
         raw=raw,
         format=f"nifti{1 if fields.sizeof_hdr == 348 else 2}",
@@ -156,16 +157,6 @@ def nifti_affine(raw: bytes) -> Affine:
             Reason.AFFINE_NOT_FINITE, f"its qform is not a rotation ({error}); fix the header or exclude the scan"
         ) from error
     return checked_affine(np.asarray(matrix, np.float64), unit=UNITS.get(int(fields["xyzt_units"]) % 8, "mm"))
-
-
-def _nifti_notes(fields: NiftiFields, affine: Affine) -> tuple[str, ...]:
-    """Where the fields of a header disagree on the voxel size: the affine that counts, ``pixdim``, and the unit."""
-    unit = UNITS.get(int(fields["xyzt_units"]) % 8, "mm")  # nibabel, like most, takes mm whatever it says
-    sizes = size_notes(affine, fields["pixdim"][1:4], names=("sform", "pixdim")) if fields["sform_code"] > 0 else ()
-    if unit == "mm":
-        return sizes
-    sentence = f"its header names the unit {unit}, and its voxels of {edges(voxel_sizes(affine))} are those of a head scan only in mm"
-    return (*sizes, f"{sentence}, which counts; fix the unit, or the sizes")
 
 
 def _orientation_flags(raw: bytes) -> tuple[str, ...]:

@@ -181,8 +181,8 @@ def edges(sizes: Float[np.ndarray, "3"]) -> str:
     return " × ".join(f"{size:.4g}" for size in sizes) + " mm"
 
 
-def size_notes(counted: Affine, named: Float[np.ndarray, "3"], *, names: tuple[str, str]) -> tuple[str, ...]:
-    """A sentence where a header gives a second size to the voxels of an affine.
+def size_notes(counted: Affine, named: Float[np.ndarray, "3"], *, names: tuple[str, str], unit: str = "mm") -> tuple[str, ...]:
+    """Sentences where a header gives a second size to the voxels of an affine, or another unit.
 
     Parameters
     ----------
@@ -192,6 +192,8 @@ def size_notes(counted: Affine, named: Float[np.ndarray, "3"], *, names: tuple[s
         Edges by another field, mm; what is not positive and finite says nothing.
     names
         Of the field that the affine comes from, and of the other.
+    unit
+        That the header names; mm counts whatever it is, as for nibabel and most others.
 
     Examples
     --------
@@ -202,11 +204,15 @@ def size_notes(counted: Affine, named: Float[np.ndarray, "3"], *, names: tuple[s
     with np.errstate(invalid="ignore"):
         said = np.abs(named.astype(np.float64))
         apart = np.isfinite(said) & (said > 0) & (np.abs(said - found) > SIZE_TOLERANCE * found)
-    if not apart.any():
-        return ()
-    counts, other = names
-    sentence = f"its {counts} gives voxels of {edges(found)} and its {other} {edges(said)} (the {counts} counts)"
-    return (f"{sentence}; find out which is right and fix the header",)
+    notes = []
+    if apart.any():
+        counts, other = names
+        sentence = f"its {counts} gives voxels of {edges(found)} and its {other} {edges(said)} (the {counts} counts)"
+        notes.append(f"{sentence}; find out which is right and fix the header")
+    if unit != "mm":
+        sentence = f"its header names the unit {unit}, and its voxels of {edges(found)} are those of a head scan only in mm"
+        notes.append(f"{sentence}, which counts; fix the unit, or the sizes")
+    return tuple(notes)
 
 
 def check_size(header: Header, *, most: int, budget: int | None = None) -> None:
