@@ -83,11 +83,11 @@ def clean_intracranial(
     likely = (intracranial > 127) & inside
     if not likely.any():
         return cleaned
-    step = _bridge_steps(grid)
-    reach = bounding_box(likely, margin=2 * step)  # as far as the rim reaches, and one coarse voxel of background
-    i, j, k = (slice(part.start // by * by, part.stop) for part, by in zip(reach, step.tolist(), strict=True))
+    steps = np.maximum(1, np.round(BRIDGE_GRID / voxel_sizes(grid.affine))).astype(int)  # voxels that make a coarse one
+    reach = bounding_box(likely, margin=2 * steps)  # as far as the rim reaches, and one coarse voxel of background
+    i, j, k = (slice(part.start // by * by, part.stop) for part, by in zip(reach, steps.tolist(), strict=True))
     box = i, j, k
-    component = largest_component(without_bridges(likely[box], grid), FACES)
+    component = largest_component(without_bridges(likely[box], steps), FACES)
     filled = fill_holes(component)
     posterior = intracranial[box] * (inside[box] / np.float32(255))
     cleaned[box] = np.where(filled & ~component, np.float32(1), posterior) * support(filled, grid)
@@ -109,22 +109,17 @@ def label_voxels(posterior: Float[np.ndarray, "10 *n"]) -> UInt8[np.ndarray, "*n
     return np.where(posterior.sum(axis=0) > HALF, likeliest, np.uint8(0))
 
 
-def without_bridges(mask: Bool[np.ndarray, "x y z"], grid: Grid) -> Bool[np.ndarray, "x y z"]:
+def without_bridges(mask: Bool[np.ndarray, "x y z"], steps: Int[np.ndarray, "3"]) -> Bool[np.ndarray, "x y z"]:
     """A mask without what hangs on its largest massive piece by a narrow bridge; all of it where nothing is massive.
 
-    An opening by reconstruction of bounded reach, in a coarser grid.
+    An opening by reconstruction of bounded reach, in a coarser grid: ``steps`` voxels along each axis make one of it.
     """
-    i, j, k = _bridge_steps(grid).tolist()
+    i, j, k = steps.tolist()
     massive = ndimage.binary_erosion(mask[::i, ::j, ::k], iterations=BRIDGE_ERODED, border_value=1)
     if not massive.any():
         return mask
     near = ndimage.binary_dilation(largest_component(massive, FACES), iterations=BRIDGE_GROWN)
     return mask & near.repeat(i, 0).repeat(j, 1).repeat(k, 2)[tuple(slice(side) for side in mask.shape)]
-
-
-def _bridge_steps(grid: Grid) -> Int[np.ndarray, "3"]:
-    """Voxels of a grid along each axis that make one of the coarse mask."""
-    return np.maximum(1, np.round(BRIDGE_GRID / voxel_sizes(grid.affine))).astype(int)
 
 
 def fill_holes(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
