@@ -52,6 +52,18 @@ def test_storage_order_does_not_move_the_grid(order: tuple[int, int, int]) -> No
         np.testing.assert_allclose(shown(stored, turned, found), shown(volume, affine, expected), atol=1e-4)
 
 
+def test_beyond_the_field_of_view_lies_the_air_of_the_scan() -> None:
+    """Whatever number stands for it: here about 500."""
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    shaded = np.linspace(0.5, 1.5, 50, dtype=np.float32)[:, None, None]
+    volume = 500 + shaded * ball((50, 55, 60), (24.0, 27.0, 30.0), 20)
+    head = find_head(volume, affine)
+    image = shown(volume, affine, head)
+    air = (head.statistics.background - head.statistics.mean) / head.statistics.std
+    assert -9 < air < -1  # not cut off
+    np.testing.assert_allclose([image[0, 0, 0], image[-1, -1, -1]], air, rtol=1e-5)
+
+
 def test_a_second_smaller_object_is_no_head() -> None:
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     volume = ball((100, 110, 120), (45.0, 60.0, 60.0), 35)
