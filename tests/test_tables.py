@@ -258,6 +258,8 @@ def test_a_column_of_ages_stays_numeric_and_says_what_it_read_and_what_not(tmp_p
     assert [row["age_months"] for row in months.rows] == [18, 24]
     days = read(tmp_path, "participant_id\tage\nsub-01\t9000\nsub-02\t12000\n")
     assert ages(days) == [9000, 12000], "numbers that are no years are kept: nobody knows what they are"
+    assert "most numbers, such as '9000', are no ages: kept as they are" in days.faults[0]
+    assert not months.faults
 
 
 def test_a_column_without_a_single_age_is_no_column_of_ages(tmp_path: Path) -> None:

@@ -51,11 +51,23 @@ class Ages:
         Rows whose age is not written as a number but was read.
     unread
         Rows with something other than an age.
+    impossible
+        Rows whose number was kept though nobody is so old: most of the column are, so that it is in another unit than it says.
     """
 
     values: tuple[int | float | None, ...]
     respelled: tuple[int, ...]
     unread: tuple[int, ...]
+    impossible: tuple[int, ...] = ()
+
+
+def other_unit(example: str) -> str:
+    """What to say of a column most of whose numbers are no ages in the unit that it has; such a number is the example.
+
+    >>> other_unit("576")
+    "most numbers, such as '576', are no ages: kept as they are; if that is another unit, name the column by it (age_months)"
+    """
+    return f"most numbers, such as {example!r}, are no ages: kept as they are; if that is another unit, name the column by it (age_months)"
 
 
 def units_per_year(unit: str) -> float | None:
@@ -104,6 +116,7 @@ def ages_of(cells: Sequence[str], name: str, *, unit: float | None = None) -> Ag
         values=tuple(int(value) if value is not None and whole else value for value in found),
         respelled=tuple(row for row, (cell, value) in pairs if value is not None and not is_number(cell)),
         unread=tuple(row for row, (cell, value) in pairs if value is None and cell not in MISSING),
+        impossible=tuple(row for row, (_, value) in pairs if value is not None and not 0 <= value <= OLDEST * unit),
     )
 
 

@@ -15,7 +15,7 @@ from hypojax.reason import Reason, RunError, visible
 from hypojax.storage import Location, link_target
 from hypojax.tables.cells import MISSING, Row, Value, counted, is_age_name, is_id_name, is_number, text_of, typed_column
 from hypojax.tables.content import Content, content_of, listed_lines, other_kind, pointer_command
-from hypojax.tables.dates import ages_of
+from hypojax.tables.dates import ages_of, other_unit
 
 SUFFIXES: Final = (".tsv", ".csv", ".parquet")
 
@@ -131,6 +131,8 @@ def age_column(
         more = f" and {len(found.unread) - EXAMPLES} more" if len(found.unread) > EXAMPLES else ""
         what = f"{_examples(cells, found.unread)} is not an age: missing in {counted(len(found.unread), 'row')} ({people}{more})"
         faults.append(f"column {visible(name)!r}: {what}")
+    if found.impossible:
+        faults.append(f"column {visible(name)!r}: {other_unit(visible(cells[found.impossible[0]]))}")
     changed = [
         row for row, value in enumerate(found.values) if unit not in (None, 1.0) and value is not None and cells[row] != f"{value:g}"
     ]

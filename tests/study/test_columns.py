@@ -73,6 +73,9 @@ def test_ages_as_people_write_them() -> None:
     months, notes = read_ages(pd.Series([120, 126]), "age_months")
     assert months.tolist() == [10.0, 10.5]
     assert notes == ["column 'age_months': divided by 12, so that ages are in years"]
+    ages, notes = read_ages(pd.Series([360, 372, 80]), "age")
+    assert ages.tolist() == [360.0, 372.0, 80.0]
+    assert "'360', are no ages: kept as they are" in notes[0]
 
 
 def test_sex_is_read_from_words_and_codes_stay_codes() -> None:

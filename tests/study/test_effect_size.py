@@ -29,6 +29,7 @@ def test_hedges_g_of_raw_volumes(shared: Path) -> None:
     known, (cases, controls) = entry(shared, "hedges_g"), two_groups(shared)
     found = hedges_g(cases, controls)
     j = exact_correction(62.0)
+    assert np.isnan(exact_correction(1.0))  # and not 0, which would make every difference none
     known.check({"J_exact": j, "hedges_g": found.estimate[0], "g_ci_low": found.low[0], "g_ci_high": found.high[0]})
     known.check({"cohen_d": found.estimate[0] / j, "d_ci_low": found.low[0] / j, "d_ci_high": found.high[0] / j})
     known.check(found.estimate[0] - 1.959963984540054 * found.se[0], "g_ci_low_normal_approximation")

@@ -12,9 +12,11 @@ from r_reference import entry
 
 from hypojax.cli import main
 from hypojax.cli.verb import OK, USAGE
+from hypojax.pages.page import markdown
 from hypojax.reason import RunError
 from hypojax.study import StudySettings, analyse, write_norms, write_study
 from hypojax.study.writing.study_run import default_folder, write_findings
+from hypojax.study.writing.study_text import study_page
 from hypojax.tables.cells import NOT_AVAILABLE
 
 GROUP = np.array(["control"] * 40 + ["patient"] * 40)
@@ -44,6 +46,16 @@ def test_the_planted_difference_is_found_and_written_with_everything_around_it(t
         row = table[(table["region"] == "hypothalamus") & (table["quantity"] == "difference") & (table["term"] == "group")].iloc[0]
         one = stored.sel({name: row[name] for name in ("region", "term", "contrast", "quantity", "method")})
         assert float(one["estimate"]) == pytest.approx(row["estimate"])
+
+
+def test_too_few_people_are_said_before_the_answer() -> None:
+    """Six people for five coefficients: whatever comes out is chance."""
+    settings = StudySettings(group="group", region=("hypothalamus",))
+    few = analyse(cohort().isel(scan=[0, 1, 2, 40, 41, 42]), settings=settings)
+    assert few.warnings[0].startswith("Too few people: ")
+    assert "degrees of freedom: " in few.warnings[0]
+    assert few.warnings[0] in markdown(study_page(few.findings))
+    assert not any("Too few people" in warning for warning in analyse(cohort(), settings=settings).warnings)
 
 
 def test_the_same_study_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -30,9 +30,13 @@ class EffectSize(NamedTuple):
 def exact_correction(df: float) -> float:
     """What Cohen's d is multiplied by to be unbiased: J by gamma functions (Hedges 1981), not 1 - 3 / (4 df - 1).
 
+    NaN for one degree of freedom or less, where d has no expectation: J would make 0 of every difference.
+
     >>> round(exact_correction(62.0), 6)
     0.987846
     """
+    if df <= 1:
+        return float("nan")
     return float(np.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / np.sqrt(df / 2))
 
 

@@ -14,7 +14,7 @@ from hypojax.study.people.table_file import Meanings
 from hypojax.study.study_settings import StudySettings
 from hypojax.tables import AGE_NAMES, SEX_NAMES, SEXES, plain
 from hypojax.tables.cells import counted, per_year
-from hypojax.tables.dates import OLDEST, ages_of
+from hypojax.tables.dates import OLDEST, ages_of, other_unit
 
 GROUP_NAMES: Final = (
     *("group", "groups", "diagnosis", "dx", "diag", "diagnosticgroup", "dxgroup", "studygroup", "patientgroup", "clinicalgroup"),
@@ -201,6 +201,8 @@ def read_ages(column: pd.Series, name: str) -> tuple[pd.Series, list[str]]:
     if found.unread:
         shown = ", ".join(repr(visible(cell)) for cell in sorted({cells[row] for row in found.unread})[:SHOWN])
         notes.append(f"column {visible(name)!r}: {shown} is not an age: missing in {counted(len(found.unread), 'row')}")
+    if found.impossible:
+        notes.append(f"column {visible(name)!r}: {other_unit(visible(cells[found.impossible[0]]))}")
     if found.respelled:
         row = found.respelled[0]
         example = f"{cells[row]!r} as {found.values[row]:g}"

@@ -28,6 +28,10 @@ from hypojax.study.writing.wording import SHOWN_UNITS, amount, figure, interval,
 
 SIDES: Final = ("left_", "right_")
 
+LEAST_DF: Final = 10
+"""Degrees of freedom below which intervals and p-values are said to be worth little: robust errors of a handful of people are by chance
+far too small as often as too large."""
+
 SHOWN: Final = 4
 """Regions of the tables of other choices."""
 
@@ -110,9 +114,20 @@ def screen_table(found: Findings) -> TextTable:
 
 
 def warnings(found: Findings) -> list[str]:
-    """What a reader has to know before the answer: groups that are not alike."""
+    """What a reader has to know before the answer: too few people, and groups that are not alike."""
     balance = found.table("balance")
-    return [] if balance.empty else imbalances(balance, adjusted=found.covariates)
+    return [*too_few(found), *([] if balance.empty else imbalances(balance, adjusted=found.covariates))]
+
+
+def too_few(found: Findings) -> list[str]:
+    """A sentence where hardly more people than coefficients were analysed; none otherwise."""
+    rows = [row for row in records(primary_rows(found.effects, [found.term])) if isfinite(row["df"]) and isfinite(row["p"])]
+    fewest = min(rows, key=lambda row: float(row["df"]), default=None)
+    if fewest is None or fewest["df"] >= LEAST_DF:
+        return []
+    left = f"degrees of freedom: {fewest['df']:.3g}, fewer than {LEAST_DF}"
+    which = f"{int(fewest['n'])} scans for the model of {region_name(str(fewest['region']))} ({left})"
+    return [f"Too few people: {which}. Intervals and p-values are not reliable: this is no finding; add people, or leave terms out."]
 
 
 def answer_sentences(found: Findings) -> list[str]:
@@ -162,7 +177,7 @@ def _balance_rows(table: pd.DataFrame) -> list[list[str]]:
 
 def _answer(found: Findings) -> list[Block]:
     said = answer_sentences(found)
-    blocks: list[Block] = [Paragraph(sentence, strong=number == 0) for number, sentence in enumerate(said)]
+    blocks: list[Block] = [Paragraph(sentence, strong=number == 0) for number, sentence in enumerate([*too_few(found), *said])]
     rows = short_rows(found.effects, terms=[found.term])
     emphasis = tuple("strong" if row[-1] == "difference" else "" for row in rows)
     table = TextTable(SHORT_HEADER, rows, emphasis=emphasis)  # type: ignore[arg-type]  # words of Emphasis
