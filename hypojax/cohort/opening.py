@@ -49,7 +49,7 @@ def open_cohort(place: Place, *, dataset: str = "") -> xr.Dataset:
     >>> patients.mean("scan").compute()  # doctest: +SKIP
     """
     table = open_table(place)
-    from hypojax.cohort.lazy_arrays import lazy_arrays  # here, because a run, which needs none, would wait for Dask
+    from hypojax.cohort.lazy_arrays import lazy_arrays  # here: it loads Dask
 
     if dataset:
         several = len(set(table["dataset"].values.tolist())) > 1

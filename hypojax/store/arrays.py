@@ -242,7 +242,7 @@ def open_scan_array(root: Location, group: str, scan: str) -> xr.Dataset:
 
     ``affine`` becomes a coordinate; label maps become variables, their labels CF's ``flag_values`` and ``flag_meanings``.
     """
-    import dask.array as da  # here, because a run needs none of it, and it takes a quarter of a second to import
+    import dask.array as da  # here: it takes a quarter of a second, which a run spends when it waits (`hypojax.execute.pipeline`)
 
     folder = root / group / scan_key(scan)
     variable = VOXELS if group == NATIVE else LABEL_MAPS

@@ -42,7 +42,7 @@ SURE: Final = 2 * LEVELS
 BAND: Final = (0.4, 0.7)
 """Between these posteriors lies the threshold of an intracranial mask: at 0.54 in the heads looked at."""
 
-SLAB: Final = 400_000
+SLAB: Final = 1_000_000
 """Voxels of a mask decided at once, so that their posteriors stay in the cache."""
 
 REVERSED: Final = [2, 1, 0, 3]
@@ -131,9 +131,10 @@ def _fill(
     for start in range(0, len(mask), step):
         slab = slice(start, min(start + step, len(mask))), slice(0, mask.shape[1]), slice(0, mask.shape[2])
         sampled = resample(posterior, grid.affine, part_of(Grid(mask.shape, affine), slab))
-        mask[slab] = sampled > high
-        count -= int(np.count_nonzero(mask[slab]))
-        between = np.flatnonzero((sampled > low) & (sampled <= high))
+        above = sampled > high
+        mask[slab] = above
+        count -= int(np.count_nonzero(above))
+        between = np.flatnonzero((sampled > low) & ~above)
         undecided.append((between + start * mask[0].size, _steps(sampled.ravel()[between])))
     places, values = (np.concatenate(each) for each in zip(*undecided, strict=True))
     if count < 0 or (count > len(places) and low > 0):

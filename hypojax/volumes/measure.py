@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Num, UInt8
 
 from hypojax.grid import Affine, Grid, part_of, to_world, voxel_sizes, voxel_volume, within_field_of_view
+from hypojax.preprocessing.scaling import slabs
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import PARTS
 from hypojax.volumes.flags import image_flags, volume_flags
@@ -257,8 +258,8 @@ def _volumes(
     views: Float32[np.ndarray, "view 10"] | None,
 ) -> dict[str, RegionVolume]:
     """Every region of the table with its volumes, or with the reason it has none."""
-    voxel, drawn_labels = voxel_volume(affine), labels.ravel(order="K")
-    counts = np.bincount(drawn_labels[drawn_labels > 0], minlength=11)
+    voxel = voxel_volume(affine)
+    counts = np.bincount(np.concatenate([[0], *(slab[slab > 0] for slab in slabs(labels) if slab.any())]), minlength=11)
     volume_mm3, drawn = soft(head.posterior, head.grid)
     found = {"icv": RegionVolume(volume_mm3, float(np.count_nonzero(mask)) * voxel, drawn)}
     for region, values in PARTS.items():

@@ -320,14 +320,9 @@ def noisy_part(volume: Num[np.ndarray, "i j k"], *, mask: Bool[np.ndarray, "i j 
     count = [side // APART for side in volume.shape]
     if not all(count):
         return False
-    blocks, inside = (
-        array[tuple(slice(0, n * APART) for n in count)]
-        .reshape(count[0], APART, count[1], APART, count[2], APART)[:, :4, :, :4, :, :4]
-        .transpose(0, 2, 4, 1, 3, 5)
-        .reshape(-1, 4, 4, 4)
-        for array in (volume, mask)
-    )
-    held = blocks[inside[:, 2, 2, 2]].astype(np.float32)
+    whole = volume[tuple(slice(0, n * APART) for n in count)].reshape(count[0], APART, count[1], APART, count[2], APART)
+    inside = mask[tuple(slice(2, n * APART, APART) for n in count)]
+    held = whole[:, :4, :, :4, :, :4].transpose(0, 2, 4, 1, 3, 5)[inside].astype(np.float32)
     if not len(held):
         return False
     low, high = np.percentile(volume[::4, ::4, ::4], CLIP)
