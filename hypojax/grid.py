@@ -323,12 +323,8 @@ def _product(matrix: csr_array, lines: Num[np.ndarray, "source n"]) -> Float32[n
 
 def _resample_rotated(view: Num[np.ndarray, "a s r"], mapping: Affine, shape: tuple[int, int, int]) -> Float32[np.ndarray, "x y z"]:
     """Trilinear sampling through a general matrix, after block averages where the source is much finer."""
-    block, shifted = np.minimum(source_blocks(mapping), view.shape), mapping.copy()
-    coarse = np.ascontiguousarray(view, dtype=np.float32)
-    if (block > 1).any():  # a last, partial block is filled up with the outermost voxels
-        padded = np.pad(view, [(0, int(-n % b)) for n, b in zip(view.shape, block, strict=True)], mode="edge")
-        split = padded.reshape([int(n) for size, b in zip(padded.shape, block, strict=True) for n in (size // b, b)])
-        coarse = split.mean(axis=(1, 3, 5), dtype=np.float32)
+    block = np.minimum(source_blocks(mapping), view.shape)
+    coarse, shifted = _block_mean(view, block), mapping.copy()
     shifted[:3] = (mapping[:3] - np.array([[0.0, 0.0, 0.0, 1.0]]) * ((block - 1) / 2)[:, None]) / block[:, None]
     return ndimage.affine_transform(coarse, shifted[:3, :3], shifted[:3, 3], output_shape=shape, order=1, mode="nearest", output=np.float32)
 
@@ -344,6 +340,15 @@ def source_blocks(mapping: Affine) -> Int[np.ndarray, "3"]:
     """
     ratio = np.sqrt((mapping[:3, :3] ** 2).sum(axis=1))
     return np.maximum(1, np.round(ratio)).astype(int)
+
+
+def _block_mean(view: Num[np.ndarray, "a s r"], block: Int[np.ndarray, "3"]) -> Float32[np.ndarray, "x y z"]:
+    """Average over whole blocks; a last, partial block is filled up with the outermost voxels."""
+    if (block == 1).all():
+        return np.ascontiguousarray(view, dtype=np.float32)
+    padded = np.pad(view, [(0, int(-n % b)) for n, b in zip(view.shape, block, strict=True)], mode="edge")
+    split = padded.reshape([int(n) for size, b in zip(padded.shape, block, strict=True) for n in (size // b, b)])
+    return split.mean(axis=(1, 3, 5), dtype=np.float32)
 
 
 def comparable(values: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:

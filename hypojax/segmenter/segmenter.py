@@ -209,8 +209,10 @@ class Segmenter:
             size = self.batch
             part = scans[len(found) : len(found) + size]
             try:
-                ready = [scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in part]
-                found += self._segment(ready, Batch(self._devices, size))
+                # Held by no name here: what did not fit is free before it is tried again.
+                found += self._segment(
+                    [scan if isinstance(scan, Prepared) else self.prepare(*scan) for scan in part], Batch(self._devices, size)
+                )
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
                 if not exhausted(error):
                     raise
