@@ -89,7 +89,7 @@ def main(data: Path, weights: Path, out: Path) -> None:
     found = [boxes for path in [*(path for _, path in heads_of(data)), *stripped] if (boxes := boxes_of(segmenter, path)) is not None]
     images, posteriors = ([np.stack(frame) for frame in zip(*kind, strict=True)] for kind in zip(*found, strict=True))
     table = pd.DataFrame([figures(*both) for both in zip(images, posteriors, strict=True)], index=pd.Index(FRAMES, name="boxes"))
-    table.to_csv(out / "group_means.tsv", sep="\t")
+    table.assign(heads=len(found)).to_csv(out / "group_means.tsv", sep="\t")
     draw(images, posteriors, out / "group_means.png")
     print(f"{len(found)} heads", table.T.round(3).to_string(), sep="\n")
 

@@ -1,9 +1,10 @@
 """Write the model cards and the accuracy page from what was measured; no figure in them is typed.
 
-    python -m pipelines.maintenance.model_card checkpoints runs/accuracy runs/robustness runs/poses docs
+    python -m pipelines.maintenance.model_card checkpoints runs docs
 
-Reads the headers of the weights and what `accuracy.py`, `robustness.py`, `pose_bars.py` and `quality_score.py` wrote; fills the templates
-beside this file into ``checkpoints/head.md``, ``checkpoints/box.md`` and ``docs/accuracy.md``.
+Reads the headers of the weights, what `accuracy.py`, `robustness.py`, `pose_bars.py` and `group_means.py` wrote into folders of their names
+(``runs/poses`` of poses), and what `quality_score.py` and `t1w_fit.py` wrote into the files of their models; fills the templates beside this file
+into ``checkpoints/head.md``, ``checkpoints/box.md`` and ``docs/accuracy.md``.
 """
 
 import json
@@ -90,9 +91,15 @@ def poses_table(poses: Path) -> dict[str, str]:
     return {"poses": markdown(rows), "pose_heads": ", ".join(dict.fromkeys(table["scan"]))}
 
 
-def main(weights: Path, accuracy: Path, robustness: Path, poses: Path, docs: Path) -> None:
+def means_table(means: Path) -> dict[str, str]:
+    """How sharp group means are in boxes along the axes of scans and in the pose of heads."""
+    table = pd.read_csv(means / "group_means.tsv", sep="\t")
+    return {"means": markdown(table.drop(columns="heads")), "means_heads": str(table["heads"].iloc[0])}
+
+
+def main(weights: Path, runs: Path, docs: Path) -> None:
     """Fill the three pages."""
-    values = tables(accuracy, robustness) | poses_table(poses)
+    values = tables(runs / "accuracy", runs / "robustness") | poses_table(runs / "poses") | means_table(runs / "group_means")
     head, box = (load_checkpoint(weights / f"{stage}.safetensors") for stage in ("head", "box"))
     folds = [load_checkpoint(path) for path in sorted(weights.glob("box-fold*.safetensors"))]
     listed = "\n".join(
@@ -113,4 +120,4 @@ def main(weights: Path, accuracy: Path, robustness: Path, poses: Path, docs: Pat
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:6]))
+    main(*map(Path, sys.argv[1:4]))
