@@ -3,8 +3,8 @@
     python -m pipelines.maintenance.model_card checkpoints runs docs
 
 Reads the headers of the weights, what `accuracy.py`, `robustness.py`, `pose_bars.py` and `group_means.py` wrote into folders of their names
-(``runs/poses`` of poses), and what `quality_score.py` and `t1w_fit.py` wrote into the files of their models; fills the templates beside this file
-into ``checkpoints/head.md``, ``checkpoints/box.md`` and ``docs/accuracy.md``.
+(``runs/poses`` of poses), and what `quality_score.py` and `t1w_fit.py` wrote into the files of their models; fills the templates beside
+this file into ``checkpoints/head.md``, ``checkpoints/box.md`` and ``docs/accuracy.md``.
 """
 
 import json
