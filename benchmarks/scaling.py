@@ -19,6 +19,9 @@ COHORTS: Final = (45_000, 1_000_000)
 CORES: Final = 64
 """Cores of the node that is reckoned with; it has one worker a core."""
 
+GPUS: Final = 8
+"""GPUs of a node with GPUs."""
+
 DAY: Final = 24.0
 """Hours within which a cohort should be done, for the number of nodes."""
 
@@ -277,17 +280,32 @@ def where(cores: int) -> str:
 
 
 def device(figures: Figures) -> str:
-    """What a GPU does; that it was not measured, where it was not."""
+    """What a GPU does; that it was not measured, where it was not, and what the processors beside it leave possible."""
     if "gpu" not in figures:
         return (
             "## On a GPU\n\nNot measured here. `python benchmarks/throughput.py SCANS --only gpu` does on a machine with one, "
-            "and says what bounds it.\n"
+            f"and says what bounds it.\n{beside_gpus(figures['networks']['detail']) if 'networks' in figures else ''}"
         )
     found = figures["gpu"]
     hours = ", ".join(f"{scans:,} scans take {scans / found['value'] / 3600:.3g} hours" for scans in COHORTS)
     return (
         f"## On a GPU\n\nOne GPU and {found['detail']['cores']} cores: {found['value']:.3g} scans/s from files to table, bound by "
         f"{found['detail']['bound_by']}. At that pace {hours} (N / {found['value']:.3g} / 3600).\n"
+    )
+
+
+def beside_gpus(spent: Mapping[str, float]) -> str:
+    """The bound that the processors of a node set, with the networks on GPUs, from processor seconds of a scan."""
+    rest = spent["all_else"]
+    head = ["cores", "scans/s at most", f"of these by each of {GPUS} GPUs", *(f"{scans:,} scans, hours" for scans in COHORTS)]
+    rows = [
+        [str(cores), f"{cores / rest:.0f}", f"{cores / rest / GPUS:.0f}"]
+        + [f"{scans * rest / cores / 3600:.2g} ({scans:,} × {rest:.2g} / {cores} / 3600)" for scans in COHORTS]
+        for cores in (CORES, 2 * CORES)
+    ]
+    return (
+        f"\nOf the processor time of a scan {spent['networks']:.2g} s are the networks, {rest:.2g} s all else. A node with {GPUS} GPUs "
+        f"can be no faster than its processors do all else; nor slower, if each of its GPUs keeps up:\n\n{markdown(head, rows)}"
     )
 
 

@@ -1,6 +1,6 @@
 """What a real scan costs: processor time by stage, cold and warm, and whether memory stays flat over many scans.
 
-    python benchmarks/stages.py SCAN [SCAN ...] [--turns 3] [--many 30]
+    python benchmarks/stages.py SCAN [SCAN ...] [--turns 3] [--many 30] [--out FILE.json]
 
 Every scan goes the way that `hypojax run` goes (`hypojax.execute.pipeline`), in one thread, so that processor time of this process
 belongs to the stage at work, whichever threads it used. A stage is a function, less the stages that it calls. Processor time hardly
@@ -8,6 +8,7 @@ depends on what else the machine does; to compare two versions, let them take tu
 """
 
 import argparse
+import json
 import platform
 import resource
 import statistics
@@ -102,8 +103,8 @@ class Stages:
 
         return counted
 
-    def show(self, *, cold: int) -> None:
-        """Print the first scan, and medians of all after the first ``cold``."""
+    def show(self, *, cold: int) -> dict[str, float]:
+        """Print the first scan, and medians of all after the first ``cold``; give seconds of a scan in the networks, and in all else."""
         print(f"{'processor time by stage':30s} {'cold ms':>9s} {'warm ms':>9s}")
         first, warm = self.scans[0], self.scans[cold:]
         for stage in [*STAGES, REST]:
@@ -112,6 +113,7 @@ class Stages:
         print(f"{'a scan':30s} {1e3 * sum(first.values()):9.0f} {1e3 * total:9.1f}")
         print(f"{'of which networks':30s} {'':9s} {1e3 * networks:9.1f}")
         print(f"{'of which all else':30s} {'':9s} {1e3 * (total - networks):9.1f}")
+        return {"networks": networks, "all_else": total - networks}
 
     @staticmethod
     def _sum(scans: Sequence[dict[str, float]], stages: Sequence[str]) -> float:
@@ -150,6 +152,7 @@ def main() -> None:
     parser.add_argument("scans", type=Path, nargs="+")
     parser.add_argument("--turns", type=int, default=3, help="times that every scan is measured")
     parser.add_argument("--many", type=int, default=0, help="scans after which memory is looked at")
+    parser.add_argument("--out", type=Path, help="JSON file for what networks and all else take")
     chosen = parser.parse_args()
     versions = {name: metadata.version(name) for name in ("hypojax", "jax", "zarr", "numpy", "isal")}
     print(f"{platform.processor() or platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}, {versions}")
@@ -167,7 +170,9 @@ def main() -> None:
             with stages.scan():
                 one_scan(chosen.scans[turn % len(chosen.scans)], network, Path(folder) / str(turn))
             sizes.append(resident())
-    stages.show(cold=1)
+    found = stages.show(cold=1)
+    if chosen.out:
+        chosen.out.write_text(json.dumps(found), encoding="utf-8")
     print(f"{len(sizes)} scans: resident {sizes[min(2, len(sizes) - 1)]:.0f} MB after the third, {sizes[-1]:.0f} MB, peak {peak():.0f} MB")
 
 

@@ -18,6 +18,7 @@ takes turns (A B A B), so that whatever else the machine does meets both.
 | start | from the start of the command to the first finished scan |
 | table | `open_cohort` and a group-by over 100,000 scans |
 | ledger | the same run once more when all is done: what the ledger costs a scan |
+| networks | processor time of a scan in the networks, and in all else (`stages.py`) |
 | gpu | the whole line on one GPU and all cores; left out where there is none |
 
 ``--out`` adds to a file, so that rows can be run one at a time; `benchmarks/scaling.py` makes docs/scaling.md of it. About 20 minutes
@@ -53,6 +54,7 @@ RESULTS: Final = (0, 2)
 
 TABLE_SCANS: Final = 100_000
 LEDGER_SCANS: Final = 4_000
+STAGE_SCANS: Final = 6
 
 MAKE_TABLE: Final = """
 import sys
@@ -321,6 +323,15 @@ def done_again(bench: Bench, inputs: Path, out: Path, *options: str) -> Run:
     return watch(command, cores=bench.two_cores, environment=bench.private).checked(*RESULTS)
 
 
+def networks(bench: Bench) -> list[Figure]:
+    """Processor time of the networks alone, which a GPU takes over, and of all else, which it does not."""
+    script, found = Path(__file__).with_name("stages.py"), bench.fresh("stages.json")
+    scans = sorted(map(str, bench.inputs(STAGE_SCANS).iterdir()))
+    subprocess.run([sys.executable, str(script), *scans, "--out", str(found)], env=surroundings(), stdout=sys.stderr, check=True)
+    spent = json.loads(found.read_text(encoding="utf-8"))
+    return [Figure("networks", "processor time of the networks, of a scan", spent["networks"], "s", detail=spent)]
+
+
 def gpu(bench: Bench) -> list[Figure]:
     """The whole line on one GPU and all cores."""
     if not gpus():
@@ -350,7 +361,7 @@ def bound_by(busy: dict[str, float]) -> str:
 
 
 ROWS: Final[dict[str, Callable[[Bench], list[Figure]]]] = {
-    row.__name__: row for row in (line, billot, dask, workers, start, table, ledger, gpu)
+    row.__name__: row for row in (line, billot, dask, workers, start, table, ledger, networks, gpu)
 }
 
 
