@@ -25,6 +25,9 @@ LABELS: Final[dict[int, str]] = {
 REGIONS: Final = ("icv", "hypothalamus", "hypothalamus_left", "hypothalamus_right", *LABELS.values())
 """Regions of every table, in order: intracranial volume, wholes, then the ten subunits."""
 
+SCORED: Final = ("icv", "hypothalamus")
+"""Regions that have a quality score."""
+
 PARTS: Final[dict[str, tuple[int, ...]]] = {
     "hypothalamus": tuple(range(1, 11)),
     "hypothalamus_left": tuple(range(1, 6)),
@@ -99,12 +102,12 @@ TABLE: Final = (
     Variable("volume_hard_mm3", SCAN_REGION, "float64", "mm3", "Hard volume: labelled voxels of the scan's own grid times their volume; as many are drawn as the soft volume amounts to, up to one"),
     Variable("uncertainty_mm3", SCAN_REGION, "float64", "mm3", "Standard deviation of the soft volume, were voxels draws of their posteriors, 2 x 2 x 2 of them drawn together"),
     Variable("missing_reason", SCAN_REGION, "str", "", "Why this region of a finished scan has no volume; empty where it has one"),
+    Variable("quality_score", SCAN_REGION, "float64", "1", "Probability that the result is good, 0 to 1: how much size, shape, place and decision look like those of sound results; of the hypothalamus as a whole and of the intracranial volume, missing for other regions and where there is no volume"),
     Variable("status", SCAN, "str", "", "done, failed or pending"),
     Variable("reason", SCAN, "str", "", "Typed reason of a failure; empty otherwise"),
     Variable("message", SCAN, "str", "", "The failure in a sentence, with the next step"),
     FLAGGED,
     Variable("notes", SCAN, "str", "", "What was found in the file that asks for a look, in sentences, with the next step; empty when nothing"),
-    Variable("quality_score", SCAN, "float64", "1", "Quality of the hypothalamus result, 0 to 1: how much size, shape, parts and decision of its posteriors look like those of sound results"),
     Variable("quality_location", SCAN, "float64", "1", "Share of the place posterior of the hypothalamus within 12 mm of the place taken, 0 to 1"),
     Variable("quality_certainty", SCAN, "float64", "1", "Mean posterior of the winning side (hypothalamus or not) in the hypothalamus and its rim, 0.5 to 1"),
     Variable("quality_asymmetry", SCAN, "float64", "1", "(left - right) / (left + right) of the soft hypothalamus volumes"),

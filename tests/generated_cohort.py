@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from hypojax import cohort
-from hypojax.schema import REGIONS, TABLE
+from hypojax.schema import REGIONS, SCORED, TABLE
 from hypojax.store import CohortStore, ScanEntry
 from hypojax.volumes import FLAGS
 
@@ -40,7 +40,7 @@ def generated(
         "volume_hard_mm3": volume,
         "uncertainty_mm3": volume * 0.02 * np.exp(random.normal(0, 0.2, volume.shape)),
         "quality_location": random.beta(40, 2, scans),
-        "quality_score": random.beta(20, 2, scans),
+        "quality_score": np.where(np.isin(REGIONS, SCORED), random.beta(20, 2, scans)[:, None], np.nan),
         "quality_certainty": random.normal(0.88, 0.01, scans),
         "quality_asymmetry": random.normal(0.01, 0.027, scans),
         "quality_contrast": random.normal(6, 0.8, scans),

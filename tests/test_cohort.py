@@ -212,6 +212,23 @@ def test_open_cohort(store: CohortStore, table: xr.Dataset, tmp_path: Path) -> N
     assert caught.value.reason is Reason.NOTHING_FOUND
 
 
+def test_a_cohort_measured_with_a_single_score_reads_as_the_score_of_its_hypothalamus(tmp_path: Path) -> None:
+    """From the ledger, whose row has the score, and from the table that was stored then."""
+    store = small_store(tmp_path / "cohort.zarr")
+    records = [dict(record) for record in store.records()]
+    done = next(record for record in records if record["scan"] == DONE)
+    done["row"] = {**done["row"], "quality_score": 0.3, "flags": "low_quality_score noisy"}
+    built = cohort.build(records, store.scans)
+    scores = built.quality_score.sel(scan=DONE)
+    assert scores.sel(region="hypothalamus").item() == 0.3
+    assert int(scores.notnull().sum()) == 1
+    assert built.flag.values[built.flagged.sel(scan=DONE)].tolist() == ["low_quality_hypothalamus", "noisy"]
+    flags = ["low_quality_score" if flag == "low_quality_hypothalamus" else flag for flag in built.flag.values.tolist()]
+    single = built.quality_score.sel(region="hypothalamus", drop=True)
+    store.write_table(built.assign(quality_score=single).assign_coords(flag=built.flag.copy(data=np.array(flags, object))))
+    xr.testing.assert_identical(cohort.open_table(store.root).drop_attrs(deep=False), built)
+
+
 def test_empty_cohort(tmp_path: Path) -> None:
     """No scan at all is still a table."""
     store = CohortStore.create(tmp_path / "cohort.zarr", scans=[], settings={})

@@ -1,5 +1,7 @@
 """Spoilt scans: each has its name, is a scan still, and what lay in the head is found where the case says it lies."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -8,8 +10,10 @@ from standin import StandIn, phantom_voxels
 
 from hypojax.grid import Affine, to_world, voxel_sizes
 from hypojax.phantom import Phantom
+from pipelines.maintenance.perturb.cranium_cases import cranium_cases
+from pipelines.maintenance.perturb.head_damage import left_out_slices, repeated_slices, wrapped
 from pipelines.maintenance.perturb.spoiling import geometry_cases, ordinary_cases, resolution_cases, spoilt_cases
-from pipelines.maintenance.perturb.undisturbed import Undisturbed
+from pipelines.maintenance.perturb.undisturbed import Case, Undisturbed
 from pipelines.maintenance.spoilt_scans import cranium
 
 SHAPE = (30, 32, 28)
@@ -30,8 +34,9 @@ def scan() -> Undisturbed:
     return Undisturbed(volume.astype(np.float32), AFFINE, (distance < 5).astype(np.uint8), distance < 24)
 
 
-def test_every_case_has_a_name_of_its_own_and_gives_a_scan(scan: Undisturbed) -> None:
-    cases = spoilt_cases(scan)
+@pytest.mark.parametrize("cases_of", [spoilt_cases, cranium_cases])
+def test_every_case_has_a_name_of_its_own_and_gives_a_scan(scan: Undisturbed, cases_of: Callable[[Undisturbed], list[Case]]) -> None:
+    cases = cases_of(scan)
     assert len({case.name for case in cases}) == len(cases)
     assert len(cases) >= 50
     for case in cases:
@@ -55,6 +60,13 @@ def test_the_spot_is_found_where_the_case_puts_it(scan: Undisturbed) -> None:
         found = (weight[..., None] * world).sum((0, 1, 2)) / weight.sum()
         # A spot 6 mm wide is sampled by slices as thick as that, and a threshold bends what they average.
         assert_allclose(found, expected, atol=max(1.2, 0.3 * float(voxel_sizes(after[1]).max())), err_msg=case.name)
+
+
+def test_slices_are_left_out_repeated_and_folded() -> None:
+    row = np.arange(8, dtype=np.float32).reshape(1, 8, 1)
+    assert left_out_slices(row, AFFINE, axis=1, every=4)[0].ravel().tolist() == [1, 2, 3, 5, 6, 7]
+    assert repeated_slices(row, AFFINE, axis=1, every=4)[0].ravel().tolist() == [0, 0, 1, 2, 3, 4, 4, 5, 6, 7]
+    assert wrapped(row, AFFINE, axis=1, mm=4.0)[0].ravel().tolist() == [6, 8, 2, 3, 4, 5]  # two voxels of 2 mm come in at the beginning
 
 
 def test_a_cut_field_of_view_moves_nothing(scan: Undisturbed) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 from hypojax.app.cohort_choice import CohortChoice
 from hypojax.app.cohort_filter import CohortFilter, Mask, chosen_scans, filter_of
 from hypojax.app.cohort_view import STORE, VOLUME, CohortView, inside
+from hypojax.cohort.region_scores import SCORES, measure_of
 from hypojax.reason import Reason, RunError
 from hypojax.reporting.rating_server import TYPES, file_of
 from hypojax.reporting.report_run import REPORT
@@ -151,7 +152,8 @@ def shown_table(view: CohortView, keep: Mask, rated: pd.Series) -> pd.DataFrame:
     volumes = {f"{str(name).removeprefix(VOLUME)}_mm3": scans[name].to_numpy() for name in scans if str(name).startswith(VOLUME)}
     why = ["; ".join(view.doubts.get(scan, ())) for scan in scans.index]
     last = {"flags": scans["flags"].to_numpy(), "rating": rated.iloc[rows].to_numpy(), "why_to_look": why}
-    last |= {name: part[name].values for name in ("duplicate_of", "quality_score") if name in part}
+    last |= {"duplicate_of": part["duplicate_of"].values} if "duplicate_of" in part else {}
+    last |= {name: values for name in SCORES if np.isfinite(values := measure_of(part, name)).any()}
     own = {name: values for name, values in {**volumes, **last}.items() if name not in people}
     return pd.concat([table, pd.DataFrame({**people, **own}, index=table.index)], axis=1)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from hypojax.cohort.region_scores import table_by_region
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.schema import AFFINE, VOXELS
 from hypojax.storage import Location, Place, locate
@@ -65,7 +66,8 @@ def open_table(place: Place) -> xr.Dataset:
     with stored_table(root) as stored:
         table = stored.load().drop_encoding()
     # Zarr gives text as NumPy's StringDType, which xarray cannot join with the missing values of another cohort.
-    return table.assign({name: values.astype(object) for name, values in table.variables.items() if values.dtype.kind == "T"})
+    table = table.assign({name: values.astype(object) for name, values in table.variables.items() if values.dtype.kind == "T"})
+    return table_by_region(table)
 
 
 def open_scan(place: Place, scan: str) -> xr.Dataset:

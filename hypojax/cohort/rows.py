@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Shaped
 
+from hypojax.cohort.region_scores import record_by_region
 from hypojax.reason import visible
 from hypojax.schema import AFFINE, COHORT_ARRAYS, DATASET, FLAG_TEXT, FLAGGED, REGIONS, SCAN, SCAN_REGION, TABLE, WORLD_AXES, Variable
 from hypojax.store import ScanEntry, ScanRecord
@@ -108,6 +109,7 @@ def _row(entry: ScanEntry, record: ScanRecord | None) -> dict[str, Any]:
     return {
         **record["row"],
         **volumes,
+        **record_by_region(record["row"]),
         "notes": " ".join(filter(None, (record["row"].get("notes"), entry.get("changed")))),
         "path": entry["path"],
         "status": record["status"],

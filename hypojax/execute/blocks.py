@@ -83,8 +83,10 @@ SIZES: Final = {
 OF_SCAN: Final = {
     "extracranial_signal", "icv_cut_off", "brain_mask_mm3", "brain_extraction_mm3", "head_scale", "pose_residual_mm", "t1w_probability",
 }  # fmt: skip
-QUALITY: Final = tuple(v for v in TABLE if v.name.startswith("quality_") or v.name in OF_SCAN or v.dims == SCAN_DIRECTION)
 REGIONAL: Final = tuple(variable for variable in TABLE if variable.dims == SCAN_REGION)
+QUALITY: Final = tuple(
+    v for v in TABLE if v not in REGIONAL and (v.name.startswith("quality_") or v.name in OF_SCAN or v.dims == SCAN_DIRECTION)
+)
 SEGMENTED: Final = (POSTERIOR, HEAD_POSTERIOR, BRAIN_EXTRACTION, BOX_AFFINE, HEAD_AFFINE, TO_TEMPLATE, RESIDUAL, LOCATED, VIEWS)
 
 Row = Mapping[str, Any]

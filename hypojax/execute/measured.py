@@ -19,6 +19,7 @@ from hypojax.volumes.contrast import t1w_probability
 from hypojax.volumes.flags import LEAST_T1W, LOWEST_T1W
 from hypojax.volumes.measure import soft
 from hypojax.volumes.quality import lowest_near
+from hypojax.volumes.signs import HeadPlace
 from hypojax.volumes.structure import clean_intracranial
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
             intracranial=segmentation.intracranial,
             box_grid=segmentation.box_grid,
             subunits=segmentation.subunits,
-            located=segmentation.located,
+            place=_place(segmentation),
             views=segmentation.views,
         )
     except HypojaxError as error:
@@ -68,6 +69,14 @@ def measure_scan(volume: Volume, affine: Affine, segmentation: "Segmentation", *
     other = ("not_t1w",) * (probability < LOWEST_T1W)
     quality = measured.quality | _brain_extraction(volume, affine, segmentation, measured) | {"t1w_probability": probability}
     return replace(measured, quality=quality, pose=pose_row(segmentation.pose), flags=(*segmentation.flags, *other, *poor, *measured.flags))
+
+
+def _place(segmentation: "Segmentation") -> HeadPlace:
+    """What the head network says of where the head lies, as signs of quality are made of it."""
+    found = segmentation.pose
+    if found is None:
+        return HeadPlace(segmentation.located)
+    return HeadPlace(segmentation.located, None if found.pose is None else found.pose.to_template, found.residual_mm)
 
 
 def _t1w_probability(volume: Volume, affine: Affine, segmentation: "Segmentation") -> float:
@@ -125,7 +134,7 @@ def _without_hypothalamus(measured: Measurement) -> Measurement:
     if measured.volumes["hypothalamus"].missing_reason:
         return measured
     missing = dict.fromkeys(PARTS, RegionVolume(np.nan, np.nan, np.nan, Reason.PARTLY_BLANK))
-    flags = tuple(name for name in measured.flags if name != "unusual_hypothalamus")
+    flags = tuple(name for name in measured.flags if name not in ("low_quality_hypothalamus", "unusual_hypothalamus"))
     return replace(measured, flags=(*flags, "blank_near_hypothalamus"), volumes=measured.volumes | missing)
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float64
 
+from hypojax.cohort.region_scores import SCORES, measure_of
 from hypojax.evaluation.summary import subjects_of
 from hypojax.tables import AGE_NAMES, SEX_NAMES, SEXES, find_column, text_of
 from hypojax.tables.cells import per_year
@@ -38,7 +39,8 @@ LOOK: Final[dict[str, tuple[Kind, str, str]]] = {
     "nonfinite_voxels": ("image", "voxels that are not numbers", "check how the files were converted"),
     "voxel_volume_mm3": ("image", "voxel volume", "the protocol changed: compare its resolution"),
     "longest_edge_mm": ("image", "longest voxel edge", "the protocol changed: compare its resolution"),
-    "quality_score": ("segmentation", "quality score of the hypothalamus", "look at the scans with the lowest quality_score"),
+    "quality_score_hypothalamus": ("segmentation", "quality score of the hypothalamus", "look at the scans with the lowest quality_score"),
+    "quality_score_icv": ("segmentation", "quality score of the intracranial volume", "look at the scans with the lowest quality_score"),
     "quality_certainty": ("segmentation", "certainty of the segmentation", "look at the scans with the lowest quality_certainty"),
     "quality_location": ("segmentation", "certainty of the location", "look at the scans with the lowest quality_location"),
     "quality_asymmetry": ("segmentation", "asymmetry, left minus right", "check for swapped left and right: orientation in the headers"),
@@ -197,6 +199,7 @@ def _quality(dataset: xr.Dataset) -> Values:
     """Everything that is measured of the image and of its segmentation."""
     columns = {str(name): dataset[name] for name in dataset.data_vars if str(name).startswith("quality_") or str(name) in LOOK}
     values = {name: column.to_numpy() for name, column in columns.items() if column.dims == ("scan",) and column.dtype.kind == "f"}
+    values |= {name: measure_of(dataset, name) for name in SCORES if "quality_score" in dataset}
     if "voxel_size_mm" in dataset:
         edges = dataset["voxel_size_mm"].to_numpy()
         values |= {"voxel_volume_mm3": edges.prod(axis=1).round(3), "longest_edge_mm": edges.max(axis=1).round(3)}

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import xarray as xr
 
+from hypojax.cohort.region_scores import measure_of
 from hypojax.grid import NOD
 from hypojax.reason import visible
 from hypojax.reporting.unlike_others import (
@@ -36,7 +37,8 @@ WEIGHTS: Final[Mapping[str, float]] = {
     "skull_stripped": 1.0, "template_space": 2.0, "noise_outside_head": 1.0, "thick_voxels": 2.0, "orientation_assumed": 2.0,
     "noisy": 3.0, "low_contrast": 4.0, "icv_cut_off": 4.0, "partly_blank": 5.0, "uncertain": 6.0, "asymmetric": 6.0,
     "orientation_conflict": 6.0, "icv_unlike_others": 6.0, "unusual_icv": 8.0, "voxel_size_conflict": 8.0,
-    "voxel_size_unlike_others": 8.0, "low_quality_score": 9.0, "not_located": 10.0, "hypothalamus_cut_off": 10.0,
+    "voxel_size_unlike_others": 8.0, "low_quality_icv": 8.0, "low_quality_hypothalamus": 9.0, "not_located": 10.0,
+    "hypothalamus_cut_off": 10.0,
     "not_t1w": 11.0, "blank_near_hypothalamus": 10.0, "nonfinite_near_hypothalamus": 10.0, "one_side": 10.0, "unusual_hypothalamus": 10.0,
 }  # fmt: skip
 """Flag → how much it weighs in the order of scans; robust standard deviations weigh as many as they are, up to `HEAVIEST`."""
@@ -49,7 +51,8 @@ USUAL_WEIGHT: Final = 5.0
 FAILED_WEIGHT: Final = 1000.0
 
 FLAG_MEASURES: Final[Mapping[str, str]] = {
-    "low_quality_score": "quality_score", "uncertain": "quality_certainty", "not_located": "quality_location",
+    "low_quality_hypothalamus": "quality_score_hypothalamus", "low_quality_icv": "quality_score_icv",
+    "uncertain": "quality_certainty", "not_located": "quality_location",
     "not_t1w": "t1w_probability", "low_contrast": "quality_contrast", "noisy": "quality_noise",
 }  # fmt: skip
 """Flag → the measure that raises it."""
@@ -173,8 +176,8 @@ def _flagged(cohort: xr.Dataset) -> Found:
 
 def _flag_value(cohort: xr.Dataset, flag: str, row: int) -> str:
     """The value that raised a flag, in words; nothing where it has none."""
-    if flag in FLAG_MEASURES and FLAG_MEASURES[flag] in cohort:
-        value = float(cohort[FLAG_MEASURES[flag]].values[row])
+    if flag in FLAG_MEASURES:
+        value = float(measure_of(cohort, FLAG_MEASURES[flag])[row])
         return "" if np.isnan(value) else f"here {value:.2f}"
     region = flag.removeprefix("unusual_")
     if flag.startswith("unusual_") and region in cohort["region"].values.tolist():
@@ -270,7 +273,7 @@ def _measures(cohort: xr.Dataset) -> Found:
             if not carried[row]:
                 yield row, Doubt(_bounded(unlike) - 1, f"{words.format(unlike.value)}: {unlike.away}")
     carried = _carries(cohort, "asymmetric")
-    values = _measure(cohort, "quality_asymmetry")
+    values = measure_of(cohort, "quality_asymmetry")
     for row, unlike in unlike_others(Compared("quality_asymmetry", values, values)):
         if not carried[row]:
             yield (
@@ -288,19 +291,14 @@ def _left_over_right(unlike: Unlike) -> str:
 def _compared_measures(cohort: xr.Dataset) -> Iterator[tuple[Compared, str, str]]:
     """What is compared, the flag that says the same, and its words with a place for the value."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        noise, contrast = (_measure(cohort, name) for name in ("quality_noise", "quality_contrast"))
-        certainty, whole = _measure(cohort, "quality_certainty"), cohort["volume_mm3"].sel(region="hypothalamus").to_numpy()
+        noise, contrast = (measure_of(cohort, name) for name in ("quality_noise", "quality_contrast"))
+        certainty, whole = measure_of(cohort, "quality_certainty"), cohort["volume_mm3"].sel(region="hypothalamus").to_numpy()
         share = cohort["uncertainty_mm3"].sel(region="hypothalamus").to_numpy() / np.where(whole > 0, whole, np.nan)
         yield Compared("noise", _finite(np.log(noise)), noise, "high"), "noisy", "noise near the hypothalamus {:.2f}"
         yield Compared("contrast", _finite(np.log(contrast)), contrast, "low"), "low_contrast", "contrast near the hypothalamus {:.1f}"
         yield Compared("certainty", certainty, certainty, "low"), "uncertain", "certainty of the hypothalamus {:.3f}"
         words = "uncertainty of the hypothalamus {:.1f} % of its volume"
         yield Compared("uncertainty", _finite(np.log(share)), 100 * share, "high"), "uncertain", words
-
-
-def _measure(cohort: xr.Dataset, name: str) -> np.ndarray:
-    """A measure of every scan; NaN where the cohort does not have it."""
-    return cohort[name].to_numpy().astype(np.float64) if name in cohort else np.full(cohort.sizes["scan"], np.nan)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -226,7 +226,7 @@ def _age(measured: _Measured, board: PlotBoard) -> Markup:
 
 def _quality(measured: _Measured, board: PlotBoard) -> Markup:
     names = list(measured.quality)
-    first = names[0] if names else "quality_score"
+    first = names[0] if names else next(iter(QUALITY))
     x = Axis(first, QUALITY[first], "{0.000}", measured.quality.get(first, np.full(len(measured.names), np.nan)))
     need = ("measure of quality", "volume of the hypothalamus")
     choice = _choice("plots-measure", "Quality", [(name, QUALITY[name]) for name in names], first) if len(names) > 1 else NOTHING

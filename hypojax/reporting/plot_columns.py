@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float32, Float64, Int32
 
+from hypojax.cohort.region_scores import measure_of
 from hypojax.monitoring.measures import in_words
 from hypojax.reason import visible
 from hypojax.reporting.early_and_late import scan_days
@@ -33,7 +34,8 @@ MOST_GROUPS: Final = 7
 UNKNOWN, OTHERS = "not known", "all others"
 
 QUALITY: Final[Mapping[str, str]] = {
-    "quality_score": "Quality score, 0 to 1",
+    "quality_score_hypothalamus": "Quality score of the hypothalamus, 0 to 1",
+    "quality_score_icv": "Quality score of the intracranial volume, 0 to 1",
     "quality_certainty": "Certainty of the posteriors, 0.5 to 1",
     "quality_contrast": "Contrast near the hypothalamus",
     "quality_noise": "Noise near the hypothalamus",
@@ -121,7 +123,7 @@ def per_cent_of_median(values: Float64[np.ndarray, "scan"]) -> Float64[np.ndarra
 
 def quality_columns(cohort: xr.Dataset) -> dict[str, Float64[np.ndarray, "scan"]]:
     """Measures of quality that any scan has."""
-    found = {name: cohort[name].to_numpy().astype(np.float64) for name in QUALITY if name in cohort}
+    found = {name: measure_of(cohort, name) for name in QUALITY}
     return {name: values for name, values in found.items() if np.isfinite(values).any()}
 
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import xarray as xr
 
+from hypojax.cohort.region_scores import measure_of
 from hypojax.volumes.flags import (
     HIGHEST_NOISE,
     LARGEST_ASYMMETRY,
@@ -77,8 +78,14 @@ class QualityRow(NamedTuple):
 
 MEASURES: Final = (
     QualityMeasure(
-        "quality_score", "Quality score", "How much the hypothalamus found looks like that of sound results, 0 to 1.",
+        "quality_score_hypothalamus", "Quality score, hypothalamus",
+        "How likely the hypothalamus found is right, by size, shape and place, 0 to 1.",
         f"{LOWEST_SCORE} or more", lambda value: value >= LOWEST_SCORE, OUTLINES,
+    ),
+    QualityMeasure(
+        "quality_score_icv", "Quality score, head", "How likely the intracranial volume is right, by size, shape and outline, 0 to 1.",
+        f"{LOWEST_SCORE} or more", lambda value: value >= LOWEST_SCORE,
+        "See whether the outline follows the inside of the skull all round, and whether the voxel size in the header is right.",
     ),
     QualityMeasure(
         "quality_certainty", "Certainty of the outlines",
@@ -157,7 +164,7 @@ def quality_rows(cohort: xr.Dataset, scan: str) -> list[QualityRow]:
 def said(value: float, measure: QualityMeasure) -> str:
     """A value as people read it.
 
-    >>> said(-0.0213, MEASURES[3]), said(0.91249, MEASURES[0])
+    >>> said(-0.0213, MEASURES[4]), said(0.91249, MEASURES[0])
     ('−2.1 %', '0.91')
     """
     sign = "+" if measure.signed else ""
@@ -177,4 +184,4 @@ def _values(cohort: xr.Dataset, column: str) -> np.ndarray:
     """A measure of all scans; NaN where there is none."""
     if column == "longest_edge_mm":
         return cohort["voxel_size_mm"].max("axis").to_numpy()
-    return cohort[column].to_numpy().astype(float) if column in cohort else np.full(cohort.sizes["scan"], np.nan)
+    return measure_of(cohort, column)

@@ -16,6 +16,7 @@ from jaxtyping import Float64
 from markupsafe import Markup
 
 from hypojax.cohort.ratings import latest_ratings
+from hypojax.cohort.region_scores import measure_of
 from hypojax.reason import visible
 from hypojax.reporting.report_data import ReportData
 from hypojax.tables import text_of
@@ -32,7 +33,8 @@ LABELS: Final[Mapping[str, str]] = {
 
 MEASURES: Final[Mapping[str, tuple[str, str, int]]] = {
     "brain_mask_mm3": ("Brain mask", "mm³", 0),
-    "quality_score": ("Quality", "", 2),
+    "quality_score_hypothalamus": ("Quality", "", 2),
+    "quality_score_icv": ("Quality of the head", "", 2),
     "quality_asymmetry": ("Asymmetry", "", 3),
 }
 """Measure → label, unit and digits that are shown."""
@@ -141,9 +143,9 @@ def _columns(data: ReportData) -> tuple[TableColumn, ...]:
         if region == "hypothalamus" or np.isfinite(values).any()
     ]
     measures = [
-        TableColumn(name, label, "number", cohort[name].to_numpy().astype(np.float64), unit, digits)
+        TableColumn(name, label, "number", values, unit, digits)
         for name, (label, unit, digits) in MEASURES.items()
-        if name in cohort and np.isfinite(cohort[name].to_numpy()).any()
+        if np.isfinite(values := measure_of(cohort, name)).any()
     ]
     return (
         TableColumn("scan", "Scan", "scan", [data.names.get(scan, scan) for scan in scans]),

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from hypojax.reason import Reason
-from hypojax.schema import FLAG_TEXT, FLAGGED, REGIONS, TABLE, Variable
+from hypojax.schema import FLAG_TEXT, FLAGGED, REGIONS, SCORED, TABLE, Variable
 from hypojax.storage import Location, digest, each
 from hypojax.store.sealed import NAME, DamagedDocumentError, encode, group_document, plain, scan_key, seal, unseal
 
@@ -21,15 +21,17 @@ LENGTHS: Final = {"axis": 3, "direction": 3, "world": 4, "voxel": 4}
 """Lengths of the dims of a row's columns."""
 
 QUANTITIES: Final = ("volume_mm3", "volume_hard_mm3", "uncertainty_mm3")
+SCORE: Final = "quality_score"
 
 
 class RegionEntry(TypedDict):
-    """One region of one scan: volumes (mm³) or the reason why there are none."""
+    """One region of one scan: volumes (mm³) or the reason why there are none; a quality score for those of `schema.SCORED`."""
 
     volume_mm3: float | None
     volume_hard_mm3: float | None
     uncertainty_mm3: float | None
     missing_reason: str
+    quality_score: NotRequired[float | None]
 
 
 class ScanRecord(TypedDict):
@@ -122,7 +124,8 @@ def regions_of_record(regions: Mapping[str, Mapping[str, Any]], *, status: str) 
     entries: dict[str, RegionEntry] = {}
     for name in (name for name in REGIONS if name in regions):
         reason = str(regions[name].get("missing_reason", Reason.NONE))
-        known = {quantity: None if reason else regions[name].get(quantity) for quantity in QUANTITIES}
+        quantities = (*QUANTITIES, SCORE) if name in SCORED else QUANTITIES
+        known = {quantity: None if reason else regions[name].get(quantity) for quantity in quantities}
         entries[name] = plain({**known, "missing_reason": reason})
     for name in REGIONS if status == "done" else ():
         if name not in entries or (entries[name]["volume_mm3"] is None and not entries[name]["missing_reason"]):

@@ -17,6 +17,8 @@ from hypojax.schema import LARGEST_POSE_RESIDUAL
 LOWEST_SCORE: Final = 0.5
 """Of `quality_score`: good and bad results count alike in its fit, so that below one half bad is the likelier of the two."""
 
+LOW: Final = f"quality_score below {LOWEST_SCORE}"
+
 LOWEST_T1W: Final = 0.5
 """Of `t1w_probability`: below it another contrast is the likelier."""
 
@@ -56,7 +58,8 @@ FLAGS: Final[dict[str, str]] = {
     "noise_outside_head": "there was noise as bright as tissue outside the head, as in MP2RAGE, and it was removed: check the result",
     "not_t1w": f"it is likely no T1-weighted scan of a head: volumes are wrong then (t1w_probability below {LOWEST_T1W})",
     "poor_pose": f"how the head is turned was not found (pose_residual_mm above {LARGEST_POSE_RESIDUAL}, or no two looks agree)",
-    "low_quality_score": f"size, shape or parts of the hypothalamus are unlike those of sound results (quality_score below {LOWEST_SCORE})",
+    "low_quality_hypothalamus": f"the hypothalamus is likely wrong: its size, shape or place is unlike sound ones ({LOW})",
+    "low_quality_icv": f"the intracranial volume is likely wrong: its size, shape or outline is unlike sound ones ({LOW})",
     "uncertain": f"the posteriors of the hypothalamus are undecided (quality_certainty below {LOWEST_CERTAINTY})",
     "not_located": f"the head network is unsure where the hypothalamus lies (quality_location below {LOWEST_LOCATION})",
     "asymmetric": f"left and right hypothalamus differ by more than {LARGEST_ASYMMETRY:.0%} of their sum",
@@ -81,13 +84,11 @@ FLAGS: Final[dict[str, str]] = {
 def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[str, ...]:
     """Flags that quality measures raise, in the order of `FLAGS`; ``longest_edge`` of a voxel in mm, to a micrometre.
 
-    >>> good = {"quality_score": 0.9, "quality_location": 0.9, "quality_certainty": 0.9, "quality_asymmetry": 0.0}
-    >>> good = good | {"quality_contrast": 3.0, "quality_noise": 0.1}
+    >>> good = {"quality_location": 0.9, "quality_certainty": 0.9, "quality_asymmetry": 0.0, "quality_contrast": 3.0, "quality_noise": 0.1}
     >>> image_flags(good, longest_edge=1.0), image_flags(good | {"quality_certainty": 0.6}, longest_edge=1.0)
     ((), ('uncertain',))
     """
     raised = {
-        "low_quality_score": quality["quality_score"] < LOWEST_SCORE,
         "uncertain": quality["quality_certainty"] < LOWEST_CERTAINTY,
         "not_located": quality["quality_location"] < LOWEST_LOCATION,
         "asymmetric": abs(quality["quality_asymmetry"]) > LARGEST_ASYMMETRY,
@@ -96,6 +97,15 @@ def image_flags(quality: Mapping[str, float], *, longest_edge: float) -> tuple[s
         "thick_voxels": round(longest_edge, 3) > THICKEST_VOXEL,
     }
     return tuple(name for name, is_raised in raised.items() if is_raised)
+
+
+def score_flags(scores: Mapping[str, float]) -> tuple[str, ...]:
+    """Flags that quality scores of structures raise.
+
+    >>> score_flags({"hypothalamus": 0.499, "icv": 0.5})
+    ('low_quality_hypothalamus',)
+    """
+    return tuple(f"low_quality_{region}" for region, score in scores.items() if score < LOWEST_SCORE)
 
 
 def volume_flags(volumes: Mapping[str, float]) -> tuple[str, ...]:

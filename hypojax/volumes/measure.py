@@ -1,7 +1,7 @@
 """`measure`: posteriors of one scan → volumes in mm³ with their uncertainty, label maps on its own grid, quality and flags."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,7 @@ from hypojax.grid import Affine, Grid, part_of, to_world, voxel_sizes, voxel_vol
 from hypojax.preprocessing.scaling import slabs
 from hypojax.reason import HypojaxError, Reason
 from hypojax.schema import PARTS
-from hypojax.volumes.flags import image_flags, volume_flags
+from hypojax.volumes.flags import image_flags, score_flags, volume_flags
 from hypojax.volumes.label_map import native_labels, native_mask
 from hypojax.volumes.quality import (
     CoarseHead,
@@ -25,7 +25,8 @@ from hypojax.volumes.quality import (
     noisy_part,
     partly_blank,
 )
-from hypojax.volumes.score import head_signs, hypothalamus_signs, released_model, views_apart
+from hypojax.volumes.score import quality_scores
+from hypojax.volumes.signs import HeadPlace, cranium_signs, hypothalamus_signs, pose_signs, views_apart
 from hypojax.volumes.structure import bounding_box, clean_hypothalamus, clean_intracranial
 
 CORRELATED_VOXELS: Final = 8.0
@@ -53,6 +54,15 @@ LEAST_INTRACRANIAL: Final = 100_000.0
 LEAST_SIDE: Final = 25.0
 """mm³ below which what was found is no hypothalamus of one side: a tenth of the smallest side of 42 automatic label maps."""
 
+QUALITY_SIGNS: Final = ("quality_certainty", "quality_location", "quality_asymmetry")
+"""Quality measures that are signs of the hypothalamus."""
+
+HEAD_SHAPE_SIGNS: Final = ("head_height", "head_width", "cranium_height", "cranium_width", "cranium_width_over_height")
+"""Signs of a whole head that show wrong voxel edges, which make a hypothalamus wrong too."""
+
+NOWHERE: Final = HeadPlace()
+"""Where a head lies of which nothing is known."""
+
 
 @dataclass(frozen=True)
 class RegionVolume:
@@ -69,12 +79,15 @@ class RegionVolume:
         Standard deviation of the soft volume; NaN when missing.
     missing_reason
         Why there is no volume; empty where there is one.
+    quality_score
+        Probability that the result is good, 0 to 1; NaN when missing, and for regions that have no score.
     """
 
     volume_mm3: float
     volume_hard_mm3: float
     uncertainty_mm3: float
     missing_reason: Reason = Reason.NONE
+    quality_score: float = field(default=float("nan"), compare=False)
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ class Measurement:
     hypothalamus, intracranial
         Label maps on the scan's own grid, stored orientation.
     signs
-        What `quality_score` was made from (see `hypojax.volumes.score`).
+        Structure → what its ``quality_score`` was made from (see `hypojax.volumes.signs`).
     pose
         The columns of `hypojax.schema.TABLE` that say how the head lies, those that are known.
     """
@@ -102,7 +115,7 @@ class Measurement:
     flags: tuple[str, ...]
     hypothalamus: UInt8[np.ndarray, "i j k"]
     intracranial: UInt8[np.ndarray, "i j k"]
-    signs: dict[str, float]
+    signs: dict[str, dict[str, float]]
     pose: Mapping[str, float | list[float]] = field(default_factory=dict)
 
 
@@ -124,7 +137,7 @@ def measure(
     intracranial: UInt8[np.ndarray, "a s r"],
     box_grid: Grid,
     subunits: UInt8[np.ndarray, "10 x y z"],
-    located: float = 1.0,
+    place: HeadPlace = NOWHERE,
     views: Float32[np.ndarray, "view 10"] | None = None,
 ) -> Measurement:
     """Measure one scan (voxels in stored orientation, scaled and finite; ``affine`` to mm, RAS+) from its posteriors.
@@ -137,8 +150,8 @@ def measure(
         Posterior × 255 of the intracranial volume and its grid.
     box_grid, subunits
         Posteriors × 255 of the ten subunits, in label order, and their grid.
-    located
-        How sure the place of the box is, 0 to 1.
+    place
+        What the head network says of where the head lies.
     views
         Subunit volumes, mm³, by each of several views or networks; what they disagree by adds to the uncertainty.
 
@@ -157,21 +170,33 @@ def measure(
     labels = native_labels(box.posterior, box.grid, shape=shape, affine=affine)
     mask = native_mask(head.posterior, head.grid, shape=shape, affine=affine)
     coarse = coarse_head(volume, affine, grid=head_grid, intracranial=cranium > 0.5, inside=inside_head)
-    quality = {**_quality(volume, affine, head, box, coarse=coarse), "quality_location": located}
+    quality = {**_quality(volume, affine, head, box, coarse=coarse), "quality_location": place.located}
+    of_head, pose = cranium_signs(head.posterior, intracranial=intracranial, grid=head.grid, place=place), pose_signs(place)
+    of_hypothalamus = hypothalamus_signs(box.posterior, subunits=subunits, grid=box.grid)
     signs = {
-        **hypothalamus_signs(box.posterior, subunits=subunits, grid=box.grid),
-        **(head_signs(head.posterior > 0.5, head.grid) if quality["icv_cut_off"] <= CUT_OFF else {}),
-        **{name: quality[name] for name in ("quality_certainty", "quality_location", "quality_asymmetry")},
-        "views_apart": views_apart(views),
+        "hypothalamus": {**of_hypothalamus, **_signs_around(of_head, quality), **pose, "views_apart": views_apart(views)},
+        "icv": {**of_head, **pose},
     }
-    quality["quality_score"] = released_model().score(signs)
     reasons, reason_flags = _missing(volume, affine, box, mask=mask.view(bool), coarse=coarse, quality=quality, sides=sides)
     if reasons.get("icv") == Reason.SKULL_STRIPPED:
         quality["brain_mask_mm3"] = brain_mask_mm3(volume, affine)
-    volumes = _volumes(head, box, labels=labels, mask=mask, affine=affine, reasons=reasons, views=views)
+    scores = {region: score for region, score in quality_scores(signs).items() if region not in reasons}
+    volumes = _scored(_volumes(head, box, labels=labels, mask=mask, affine=affine, reasons=reasons, views=views), scores)
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
-    flags = (*image_flags(quality, longest_edge=float(voxel_sizes(affine).max())), *reason_flags, *volume_flags(found))
+    looked_at = image_flags(quality, longest_edge=float(voxel_sizes(affine).max()))
+    flags = (*score_flags(scores), *looked_at, *reason_flags, *volume_flags(found))
     return Measurement(volumes, quality, flags, labels, mask, signs)
+
+
+def _signs_around(of_head: Mapping[str, float], quality: Mapping[str, float]) -> dict[str, float]:
+    """Signs of a hypothalamus that the quality of the scan gives, and the shape of a head that is whole."""
+    shape = {name: of_head[name] for name in HEAD_SHAPE_SIGNS if name in of_head and quality["icv_cut_off"] <= CUT_OFF}
+    return {**shape, **{name: quality[name] for name in QUALITY_SIGNS}}
+
+
+def _scored(volumes: Mapping[str, RegionVolume], scores: Mapping[str, float]) -> dict[str, RegionVolume]:
+    """Volumes with the scores of their structures."""
+    return {region: replace(entry, quality_score=scores.get(region, np.nan)) for region, entry in volumes.items()}
 
 
 def _cut_out(posterior: Float32[np.ndarray, "*labels x y z"], grid: Grid, inside: Bool[np.ndarray, "x y z"]) -> Structure:

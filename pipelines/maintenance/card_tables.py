@@ -8,7 +8,7 @@ import xarray as xr
 
 from hypojax.schema import PARTS
 from hypojax.volumes.contrast import released_t1w_model
-from hypojax.volumes.score import released_model
+from hypojax.volumes.score import released_models
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -110,8 +110,10 @@ def contrast() -> str:
 
 
 def quality() -> str:
-    """How well the quality score separates, as `quality_score.py` wrote it into the score's own file."""
-    fitted_on = released_model().fitted_on
-    return markdown(
-        pd.DataFrame({"quality score": fitted_on["figures"].keys(), f"weights {fitted_on['weights']}": fitted_on["figures"].values()})
+    """How well the quality scores separate, as `quality_score.py` wrote it into their own file."""
+    told = {region: released_models()[region].fitted_on for region in ("hypothalamus", "icv")}
+    tables = (
+        pd.DataFrame({f"quality score, {region}": one["figures"].keys(), f"weights {one['weights']}": one["figures"].values()})
+        for region, one in told.items()
     )
+    return "\n\n".join(markdown(table) for table in tables)

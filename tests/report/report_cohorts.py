@@ -94,14 +94,19 @@ def _regions(random: np.random.Generator) -> dict[str, dict[str, Any]]:
     icv = random.normal(1.5e6, 1e5)
     volumes = [icv, parts.sum(), parts[:5].sum(), parts[5:].sum(), *parts]
     return {
-        name: {"volume_mm3": float(volume), "volume_hard_mm3": float(round(volume)), "uncertainty_mm3": float(volume) * 0.02}
+        name: {
+            "volume_mm3": float(volume),
+            "volume_hard_mm3": float(round(volume)),
+            "uncertainty_mm3": float(volume) * 0.02,
+            "quality_score": 0.95,
+        }
         for name, volume in zip(REGIONS, volumes, strict=True)
     }
 
 
 def _row(random: np.random.Generator) -> dict[str, Any]:
     return {
-        "quality_score": 0.95, "quality_location": 0.97, "quality_certainty": float(random.normal(0.9, 0.01)), "quality_asymmetry": 0.01,
+        "quality_location": 0.97, "quality_certainty": float(random.normal(0.9, 0.01)), "quality_asymmetry": 0.01,
         "quality_contrast": 6.0, "quality_noise": 0.1, "extracranial_signal": 0.8, "icv_cut_off": 0.0, "nonfinite_voxels": 0,
         "voxel_size_mm": (1.0, 1.0, 1.0), "matrix": (9, 9, 9), "seconds": 1.5, "flags": (),
     }  # fmt: skip

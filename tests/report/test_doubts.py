@@ -78,10 +78,12 @@ def test_three_scans_have_no_robust_standard_deviation() -> None:
 
 
 def test_flags_are_said_in_words_with_the_value_that_raised_them() -> None:
-    made = flagged(flagged(cohort(6), "low_quality_score", [1]), "asymmetric", [2])
-    made["quality_score"][1], made["quality_asymmetry"][2] = 0.281, -0.2
+    made = flagged(flagged(flagged(cohort(6), "low_quality_hypothalamus", [1]), "low_quality_icv", [3]), "asymmetric", [2])
+    made["quality_score"].loc[{"scan": "sub-0001", "region": "hypothalamus"}], made["quality_asymmetry"][2] = 0.281, -0.2
+    made["quality_score"].loc[{"scan": "sub-0003", "region": "icv"}] = 0.12
     found = find_doubts(made)
     assert found["sub-0001"][0].endswith("(quality_score below 0.5): here 0.28")
+    assert found["sub-0003"][0].endswith("(quality_score below 0.5): here 0.12")
     assert found["sub-0002"][0].endswith("here 20.0 % of their sum, the right larger")
 
 

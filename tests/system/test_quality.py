@@ -11,11 +11,14 @@ from hypojax import demonstration as demo
 from hypojax.execute.measured import measure_scan
 from hypojax.reason import HypojaxError, Reason
 from hypojax.scans import read
+from hypojax.schema import SCORED
 from hypojax.volumes import Measurement
 from pipelines.maintenance import perturb
 from pipelines.maintenance.perturb import Scan
 
 pytestmark = pytest.mark.slow
+
+LOW = {f"low_quality_{region}" for region in SCORED}
 
 CENTRE = demo.CENTRE_MM
 """Middle of the hypothalamus of the sample scan."""
@@ -54,8 +57,8 @@ def measured_or_refused(segmenter: Segmenter, scan: Scan) -> Measurement | Hypoj
 
 def test_a_sound_scan_passes(segmenter: Segmenter, sample: Scan) -> None:
     found = measured(segmenter, sample)
-    assert found.quality["quality_score"] > 0.7
-    assert "low_quality_score" not in found.flags
+    assert {region: found.volumes[region].quality_score > 0.7 for region in SCORED} == dict.fromkeys(SCORED, True)
+    assert not LOW & set(found.flags)
 
 
 @pytest.mark.parametrize("name", SPOILT)
@@ -64,8 +67,8 @@ def test_a_spoilt_scan_is_flagged_or_refused(segmenter: Segmenter, sample: Scan,
     if isinstance(found, HypojaxError):
         assert found.reason in {"no_brain", "no_hypothalamus", "not_t1w"}
         return
-    assert "low_quality_score" in found.flags
-    assert found.quality["quality_score"] < 0.3
+    assert found.volumes["hypothalamus"].missing_reason or "low_quality_hypothalamus" in found.flags
+    assert not found.volumes["hypothalamus"].quality_score > 0.3
 
 
 def test_a_child_is_measured_and_a_tumour_in_thick_slices_is_flagged(segmenter: Segmenter, shared: Path) -> None:
@@ -78,7 +81,7 @@ def test_a_child_is_measured_and_a_tumour_in_thick_slices_is_flagged(segmenter: 
     labels = read("teacher", shared / "labels/hypothalamus_teacher/scans/fnndsc_child_dseg.nii.gz")
     teacher = (labels.voxels > 0).sum() * abs(np.linalg.det(labels.affine[:3, :3]))
     assert child.volumes["hypothalamus"].volume_mm3 == pytest.approx(teacher, rel=0.15)
-    assert "low_quality_score" not in child.flags
+    assert not LOW & set(child.flags)
     assert "thick_voxels" in tumour.flags
 
 
