@@ -97,7 +97,7 @@ def intensities(voxels: Num[np.ndarray, "i j k"], *, slope: float, intercept: fl
 
     Examples
     --------
-    >>> voxels = np.array([[[1, 300]]], np.int16)
+    >>> voxels = np.array([[[1, 30]]], np.int16)
     >>> intensities(voxels, slope=1.0, intercept=0.0) is voxels
     True
     >>> intensities(np.array([[[1, 3]]], np.int16), slope=0.5, intercept=10.0).tolist()
