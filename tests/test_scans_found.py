@@ -71,7 +71,11 @@ def test_files_named_one_by_one_are_told_apart_and_ids_of_a_table_are_not(tmp_pa
     with pytest.raises(RunError) as caught:
         discover([table])
     assert caught.value.reason is Reason.DUPLICATE_SCAN
-    assert all(part in str(caught.value) for part in ("'T1'", *map(str, files)))
+    assert all(
+        part in str(caught.value) for part in ("'T1'", *map(str, files), f"line 2 of table {table}", "line 3", "its own id in column")
+    )
+    table.write_text("path\none\\T1.nii\n")
+    assert [scan.path for scan in discover([table]).scans] == [files[0]]
 
 
 def test_two_forms_of_one_scan_of_a_dataset_are_said_and_keep_their_subject(tmp_path: Path) -> None:

@@ -129,11 +129,12 @@ def _pathless(table: Table, column: str) -> list[str]:
 
 
 def _file(table: Location, named: str) -> tuple[Location, str]:
-    """The file that a row names, and what is wrong where that is no place."""
+    """The file that a row names, and what is wrong where that is no place. A path written on Windows finds its file too."""
     try:
-        return beside(table.parent, named), ""
+        file, other = (beside(table.parent, name) for name in (named, named.replace("\\", "/")))
     except RunError as error:
         return table.parent / named, str(error)
+    return (file if other == file or bids.is_there(file) or not bids.is_there(other) else other), ""
 
 
 def _differing(path: Location, scan: str, rows: list[tuple[int, Mapping[str, Value]]]) -> str:

@@ -231,11 +231,12 @@ def unique(scans: Iterable[Scan]) -> list[Scan]:
     for scan in scans:
         first = kept.setdefault(scan.id, scan)
         if real(first.path) != real(scan.path):
-            raise RunError(
-                Reason.DUPLICATE_SCAN,
-                f"two files have the scan id {scan.id!r}: {first.path} and {scan.path}; "
-                "rename one, or list both in a table with columns 'scan' and 'path'",
+            places = " and ".join(f"{one.path}{f' ({one.listed})' if one.listed else ''}" for one in (first, scan))
+            listed = first.listed and scan.listed
+            step = (
+                "give each its own id in column 'scan'" if listed else "rename one, or list both in a table with columns 'scan' and 'path'"
             )
+            raise RunError(Reason.DUPLICATE_SCAN, f"two files have the scan id {scan.id!r}: {places}; {step}")
         kept[scan.id] = dataclasses.replace(first, columns=merged(first.columns, scan.columns))
     return list(kept.values())
 
