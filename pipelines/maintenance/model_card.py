@@ -2,9 +2,9 @@
 
     python -m pipelines.maintenance.model_card checkpoints runs docs
 
-Reads the headers of the weights, what `accuracy.py`, `robustness.py`, `pose_bars.py` and `group_means.py` wrote into folders of their names
-(``runs/poses`` of poses), and what `quality_score.py` and `t1w_fit.py` wrote into the files of their models; fills the templates beside
-this file into ``checkpoints/head.md``, ``checkpoints/box.md`` and ``docs/accuracy.md``.
+Reads the headers of the weights, what `accuracy.py`, `robustness.py`, `pose_bars.py`, `group_means.py` and `teacher_slope.py` wrote into
+folders of their names (``runs/poses``, ``runs/teacher``), and what `quality_score.py` and `t1w_fit.py` wrote into the files of models;
+fills the templates beside this file into ``checkpoints/head.md``, ``checkpoints/box.md`` and ``docs/accuracy.md``.
 """
 
 import json
@@ -97,9 +97,17 @@ def means_table(means: Path) -> dict[str, str]:
     return {"means": markdown(table.drop(columns="heads")), "means_heads": str(table["heads"].iloc[0])}
 
 
+def teacher_slopes(teacher: Path) -> dict[str, str]:
+    """How much of a known change of size the teacher finds, by its labels and by its posteriors."""
+    table = pd.read_csv(teacher / "teacher_slope.tsv", sep="\t")
+    said = {f"teacher_{name}": f"{table[name].mean():.2f} ± {table[name].std():.2f}" for name in ("labels", "posteriors")}
+    return {**said, "teacher_scans": str(len(table))}
+
+
 def main(weights: Path, runs: Path, docs: Path) -> None:
     """Fill the three pages."""
     values = tables(runs / "accuracy", runs / "robustness") | poses_table(runs / "poses") | means_table(runs / "group_means")
+    values |= teacher_slopes(runs / "teacher")
     head, box = (load_checkpoint(weights / f"{stage}.safetensors") for stage in ("head", "box"))
     folds = [load_checkpoint(path) for path in sorted(weights.glob("box-fold*.safetensors"))]
     listed = "\n".join(
