@@ -23,6 +23,7 @@ from hypojax.cohort.lazy_arrays import LAZY
 from hypojax.execute.inputs import find
 from hypojax.execute.lock import locked
 from hypojax.execute.outcome import NoCallback
+from hypojax.execute.output import concluded
 from hypojax.reason import Reason, RunError, ScanError
 from hypojax.segmenter.segmenter import Prepared, Segmentation
 from hypojax.settings import RunSettings
@@ -100,6 +101,30 @@ def changes_of_a_removal(whole: Path, tmp_path: Path) -> int:
         made = dying_after(10_000, patch)
         CohortStore.open(out / "cohort.zarr").remove([DONE])
     return len(made)
+
+
+def test_a_table_that_cannot_be_deleted_is_named_and_goes_with_the_next_removal(whole: Path, tmp_path: Path) -> None:
+    """As where the folder may not be written and the store in it may: nothing of the store is gone before the tables are."""
+    out, unlink = shutil.copytree(whole, tmp_path / "out"), Path.unlink
+    concluded(CohortStore.open(out / "cohort.zarr"), out=out, start=0.0)
+    table = out / "volumes.tsv"
+    assert DONE in table.read_text()
+
+    def refusing(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == table.name:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    store = CohortStore.open(out / "cohort.zarr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", refusing)
+        with pytest.raises(RunError, match=table.name) as caught:
+            store.remove([DONE])
+    assert caught.value.reason is Reason.NOT_WRITABLE
+    assert store.record(DONE) is not None
+    CohortStore.open(out / "cohort.zarr").remove([PENDING])
+    assert not table.exists()
+    assert DONE not in CohortStore.open(out / "cohort.zarr").index.by_id
 
 
 @pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])

@@ -125,10 +125,10 @@ def _remove_tables(root: Location, index: Index) -> None:
     exported: list[str] = []
     with suppress(DamagedDocumentError, ValueError):
         exported = list(json.loads(str(read_root(root).attributes.get(EXPORTS, "{}"))))
+    for name in (name for name in exported if COLUMN.fullmatch(name)):  # first: the root alone says which files these are
+        remove(root.parent / name)
     for name in hide_table(root, index=index):
         remove(root / name)
-    for name in (name for name in exported if COLUMN.fullmatch(name)):
-        (root.parent / name).unlink(missing_ok=True)
     _remove_ratings(root.parent / QUALITY_TABLE, index.removing)
 
 
@@ -148,7 +148,7 @@ def _remove_scan(root: Location, scan: str, index: Index, order: Sequence[str]) 
     for key in entry.derivatives:
         path = root.parent / DERIVATIVES / key
         if inside(real(path), real(root.parent / DERIVATIVES)):  # a record from elsewhere may name any file
-            path.unlink(missing_ok=True)
+            remove(path)
             _remove_empty(path, root.parent / DERIVATIVES)
     taken = slot < len(order) and _slot_of(read_entry(record_path(root, order[slot]), order[slot])[0]) == slot
     for folder in scan_folders(scan, slot)[: len(SCAN_GROUPS) if taken else None]:

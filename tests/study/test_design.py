@@ -107,7 +107,7 @@ def test_what_is_constant_is_left_out_and_said() -> None:
 @pytest.mark.parametrize(
     ("formula", "why"),
     [
-        ("v ~ age + icv + both", "both is a sum of age, icv: their effects cannot be told apart"),
+        ("v ~ age + icv + both", "both is a sum of age, icv: their effects cannot be told apart; leave a term out with --formula"),
         ("v ~ sex + C(site) + twin", "twiny is a sum of \\(Intercept\\), sexM"),
         ("v ~ group*sex*C(site)*age", "it has 24 coefficients and 8 scans"),
         ("v ~ sex:group", "sexM:groupMCI is a sum of"),

@@ -279,7 +279,7 @@ def _check_rank(matrix: Float64[np.ndarray, "row column"], columns: Sequence[str
             why = f"nobody is in {visible(column)}"
         else:
             why = f"{visible(column)} is a sum of {_listed(others)}: their effects cannot be told apart"
-        raise RunError(Reason.USAGE, f"formula {visible(str(formula))}: {why}; leave a term out")
+        raise RunError(Reason.USAGE, f"formula {visible(str(formula))}: {why}; leave a term out with --formula")
 
 
 def _listed(names: Iterable[str], most: int = 6) -> str:

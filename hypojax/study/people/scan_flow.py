@@ -116,7 +116,8 @@ def left_out(found: Measurements, people: pd.DataFrame) -> tuple[ScanFlow, Mask,
     without = found.volumes[list(found.regions)].isna().all(axis=1).to_numpy()
     flow.leave_out("without volume", without, _why(found, without))
     if not flow.kept.any():
-        raise RunError(Reason.USAGE, f"no scan is left: {'; '.join(row.sentence for row in flow.rows)}")
+        why = "; ".join(row.sentence for row in flow.rows)
+        raise RunError(Reason.USAGE, f"no scan is left: {why}; measure more scans, or name another SOURCE")
     flags = cell_texts(people[FLAG_TEXT.name]) if FLAG_TEXT.name in people else [""] * len(people)
     return flow, np.array([text.casefold() not in NO_FLAGS for text in flags], dtype=bool), _equal(rating, DOUBT), notes
 
