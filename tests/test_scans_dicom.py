@@ -62,6 +62,12 @@ def test_two_series_in_a_folder_are_not_one_scan(series: Path) -> None:
     reason, message = refusal(series)
     assert reason == Reason.NOT_AN_IMAGE
     assert "series_1, series_2" in message
+    number = b"\x20\0\x11\0IS\x02\0"
+    for path in series.glob("IM_2_*"):  # of another person, with the same number
+        path.write_bytes(path.read_bytes().replace(number + b"2", number + b"1"))
+    reason, message = refusal(series)
+    assert reason == Reason.NOT_AN_IMAGE
+    assert "of 2 series; put the T1w series in a folder of its own" in message
 
 
 def test_a_missing_slice_is_noticed(series: Path) -> None:

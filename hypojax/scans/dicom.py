@@ -324,11 +324,15 @@ def check_count(slices: Sequence[Slice], *, made: int) -> None:
     Raises
     ------
     HypojaxError
-        ``TRUNCATED``.
+        ``TRUNCATED``; ``NOT_AN_IMAGE`` where they are of several series, whose volumes replaced each other under one number.
     """
     expected = sum(known.frames for known in slices)
     if made < expected:  # a mosaic file holds more slices than it says
         there = f"{counted(expected, 'slice')} in {counted(len(slices), 'file')}"
+        if (several := len({known.series for known in slices})) > 1:
+            raise HypojaxError(
+                Reason.NOT_AN_IMAGE, f"its folder holds {there}, of {several} series; put the T1w series in a folder of its own"
+            )
         message = f"its folder holds {there}, and dcm2niix made {counted(made, 'slice')} of them"
         raise HypojaxError(Reason.TRUNCATED, f"{message}, so that some were left out; {STEP}")
 
