@@ -335,6 +335,9 @@ def test_flags_are_raised_by_what_they_name(plain: Scene) -> None:
         .flags
     )
     assert set(lopsided.flags) <= set(FLAGS)
+    cut = np.minimum(plain.volume, np.percentile(plain.volume[plain.volume > plain.volume.mean()], 90))
+    raised = [replace(plain, volume=volume).measured().flags for volume in (plain.volume, cut)]
+    assert ["saturated" in flags for flags in raised] == [False, True]
 
 
 @given(mask=st.integers(0, 2**27 - 1))

@@ -35,7 +35,7 @@ MOST: Final = 0.5
 
 WEIGHTS: Final[Mapping[str, float]] = {
     "skull_stripped": 1.0, "template_space": 2.0, "noise_outside_head": 1.0, "thick_voxels": 2.0, "orientation_assumed": 2.0,
-    "noisy": 3.0, "low_contrast": 4.0, "icv_cut_off": 4.0, "partly_blank": 5.0, "uncertain": 6.0, "asymmetric": 6.0,
+    "noisy": 3.0, "saturated": 5.0, "low_contrast": 4.0, "icv_cut_off": 4.0, "partly_blank": 5.0, "uncertain": 6.0, "asymmetric": 6.0,
     "orientation_conflict": 6.0, "icv_unlike_others": 6.0, "unusual_icv": 8.0, "voxel_size_conflict": 8.0,
     "voxel_size_unlike_others": 8.0, "low_quality_icv": 8.0, "low_quality_hypothalamus": 9.0, "not_located": 10.0,
     "hypothalamus_cut_off": 10.0,

@@ -24,6 +24,7 @@ from hypojax.volumes.quality import (
     image_quality,
     noisy_part,
     partly_blank,
+    saturated_share,
 )
 from hypojax.volumes.score import quality_scores
 from hypojax.volumes.signs import HeadPlace, cranium_signs, hypothalamus_signs, pose_signs, views_apart
@@ -183,7 +184,8 @@ def measure(
     scores = {region: score for region, score in quality_scores(signs).items() if region not in reasons}
     volumes = _scored(_volumes(head, box, labels=labels, mask=mask, affine=affine, reasons=reasons, views=views), scores)
     found = {region: entry.volume_mm3 for region, entry in volumes.items() if not entry.missing_reason}
-    looked_at = image_flags(quality, longest_edge=float(voxel_sizes(affine).max()))
+    saturated = saturated_share(volume, mask.view(bool))
+    looked_at = image_flags(quality, saturated=saturated, longest_edge=float(voxel_sizes(affine).max()))
     flags = (*score_flags(scores), *looked_at, *reason_flags, *volume_flags(found))
     return Measurement(volumes, quality, flags, labels, mask, signs)
 

@@ -115,6 +115,18 @@ def extracranial_signal(head: CoarseHead) -> float:
     return float((bright & (shell != values[counts.argmax()])).mean() if written else bright.mean())
 
 
+def saturated_share(volume: Num[np.ndarray, "i j k"], cranium: Bool[np.ndarray, "i j k"]) -> float:
+    """Share of a cranium that has the highest value of the scan, in every second voxel each way: brightness beyond it was cut off.
+
+    >>> volume = np.minimum(np.arange(64.0), 60).reshape(4, 4, 4)
+    >>> saturated_share(volume, np.ones((4, 4, 4), bool)), saturated_share(volume - volume, np.zeros((4, 4, 4), bool))
+    (0.0, 0.0)
+    """
+    every = (slice(None, None, 2),) * 3
+    values = volume[every][cranium[every]]
+    return float((values == volume.max()).mean()) if values.size else 0.0
+
+
 def brain_mask_mm3(volume: Num[np.ndarray, "i j k"], affine: Affine) -> float:
     """Volume of what was kept of a skull-stripped scan, mm³: all voxels but those of the one value that was written round it.
 

@@ -176,7 +176,7 @@ class Stillborn(StandIn):
 
 @pytest.mark.long
 def test_workers_that_cannot_begin_end_the_run_and_blame_no_scan(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "BARREN", 1)
+    monkeypatch.setattr(dispatch, "MOST_EARLY_DEATHS", 1)
     with pytest.raises(RunError, match="workers die before they begin a scan") as error:
         execute.run([scans], out=tmp_path / "out", segmenter=Stillborn(), where=ClusterSettings("local", workers=2))
     assert error.value.reason == Reason.CLUSTER_LOST
