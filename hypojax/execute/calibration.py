@@ -269,14 +269,19 @@ def samples(readings: Sequence[Reading], groups: Sequence[int], disk: Mapping[in
 
 
 def disk_bytes(out: Path) -> dict[int, int]:
-    """Bytes on the disk that belong to each scan, by its number; a file takes whole blocks."""
-    pattern, found = re.compile(NAME[: NAME.index("{")] + r"(\d+)"), dict[int, int]()
-    for path in out.rglob("*"):
-        number = pattern.search(str(path.relative_to(out)))
-        if number and path.is_file():
-            status = path.stat()
-            found[int(number[1])] = found.get(int(number[1]), 0) + max(status.st_size, status.st_blocks * 512)
-    return found
+    """Bytes on the disk that belong to each scan, by its number, and its share of those of the cohort; a file takes whole blocks.
+
+    Boxes and heads of all scans are of one shape: each scan has as much of the arrays that hold them.
+    """
+    pattern, found, common = re.compile(NAME[: NAME.index("{")] + r"(\d+)"), dict[int, int](), 0
+    for path in (path for path in out.rglob("*") if path.is_file()):
+        status, number = path.stat(), pattern.search(str(path.relative_to(out)))
+        size = max(status.st_size, status.st_blocks * 512)
+        if number:
+            found[int(number[1])] = found.get(int(number[1]), 0) + size
+        else:
+            common += size
+    return {number: size + common // len(found) for number, size in found.items()}
 
 
 def device_bytes() -> dict[str, int | None]:

@@ -45,4 +45,5 @@ def test_the_hosts_of_a_slice_share_the_scans(tmp_path: Path, shared: Path) -> N
     shares = [(tmp_path / f"{number}.said").read_text() for number in range(HOSTS)]
     assert ["sub-01" in share for share in shares] == [True, False]
     assert execute.status(out).done == 4
-    assert_same(out, undisturbed(scans, tmp_path / "reference"))
+    # Networks compiled for two devices add in another order than for one: volumes in mm3, tilts in degrees, z-scores.
+    assert_same(out, undisturbed(scans, tmp_path / "reference"), atol=2e-3)
