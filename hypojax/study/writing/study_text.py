@@ -177,7 +177,8 @@ def _balance_rows(table: pd.DataFrame) -> list[list[str]]:
 
 def _answer(found: Findings) -> list[Block]:
     said = answer_sentences(found)
-    blocks: list[Block] = [Paragraph(sentence, strong=number == 0) for number, sentence in enumerate([*too_few(found), *said])]
+    blocks: list[Block] = [Paragraph(sentence) for sentence in too_few(found)]
+    blocks += [Paragraph(sentence, strong=number == 0) for number, sentence in enumerate(said)]
     rows = short_rows(found.effects, terms=[found.term])
     emphasis = tuple("strong" if row[-1] == "difference" else "" for row in rows)
     table = TextTable(SHORT_HEADER, rows, emphasis=emphasis)  # type: ignore[arg-type]  # words of Emphasis
