@@ -19,7 +19,7 @@ import xarray as xr
 import zarr
 from jaxtyping import Float32, Num, Shaped, UInt8
 from zarr.abc.buffer import Buffer
-from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec, TransposeCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec
 from zarr.storage import MemoryStore, ObjectStore
 
 from hypojax.grid import Affine, Grid
@@ -44,7 +44,7 @@ from hypojax.store.sealed import NAME, scan_key
 CHUNK: Final = 128
 """Most voxels of a chunk along an axis; axes are divided evenly, so that no chunk is mostly padding."""
 
-CODECS: Final = (BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuffle), Crc32cCodec())
+CODECS: Final = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec())
 """Fastest of the codecs that notice every flipped bit, and smaller than most: see ``benchmarks/store.py``."""
 
 GEOMETRY: Final = "world (mm, RAS+) = affine @ (index along each axis, 1); indices count voxel centres from 0"
