@@ -181,6 +181,7 @@ def pickled_array(folder: Path, mark: Path, *, keep: str = "") -> dict[str, Any]
     return {**about, "attributes": {"_ARRAY_DIMENSIONS": ["scan"]}}
 
 
+@pytest.mark.skipif(int(zarr.__version__.split(".")[1]) > 1, reason="Zarr unpickles in 3.1 and no longer in 3.4")
 @pytest.mark.usefixtures("allowed")
 def test_zarr_alone_would_unpickle_it(tmp_path: Path, mark: Path) -> None:
     """The store below is a real danger: read without a word on the version, it runs code."""
@@ -188,8 +189,7 @@ def test_zarr_alone_would_unpickle_it(tmp_path: Path, mark: Path) -> None:
     pickled_array(tmp_path / "array", mark)
     with suppress(Exception):
         zarr.open_array(str(tmp_path / "array"), mode="r")[...]
-    if not mark.exists():
-        pytest.skip(f"Zarr {zarr.__version__} unpickles nothing")
+    assert mark.exists()
 
 
 @pytest.mark.parametrize("consolidated", [True, False])

@@ -23,7 +23,7 @@ from hypojax.cli.verb import OK, SOME_FAILED, USAGE
 from hypojax.demonstration import sample_scan
 from hypojax.execute import budget, calibration, projection
 from hypojax.execute.budget import Size, held, in_flight, read_sizes, refuse_unfit
-from hypojax.execute.calibration import Calibration, Trial, broken, calibrate, choose
+from hypojax.execute.calibration import Calibration, Trial, broken, calibrate, choose, disk_bytes
 from hypojax.execute.costs import Workers, fitted
 from hypojax.execute.outcome import ScanResult
 from hypojax.execute.projection import Plan, plan, project
@@ -395,6 +395,15 @@ def measured_run(inputs: Path, out: Path) -> list[int]:
     )
     command = [sys.executable, "-c", code, str(inputs), str(out)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+
+
+def test_each_scan_has_its_own_bytes_and_its_share_of_the_cohort(tmp_path: Path) -> None:
+    for name, size in {"native/probe00000/c": 8192, "native/probe00001/c": 4096, "image/c/0": 16384, "image/c/1": 16384}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(range(256)) * (size // 256))
+    found = disk_bytes(tmp_path)
+    assert found[0] - found[1] == 4096
+    assert sum(found.values()) >= 45056
 
 
 def table_of(path: Path, files: Sequence[Path]) -> Path:

@@ -153,7 +153,7 @@ def test_nothing_unusual_ever_raises_the_score(values: list[float], which: int, 
     given_signs = dict(zip(signs, values, strict=True))
     name = "abc"[which]
     worse = given_signs | {name: given_signs[name] * farther}
-    assert model.score(worse) <= model.score(given_signs) <= model.score({}) == pytest.approx(1 / (1 + np.exp(-2)), abs=5e-4)
+    assert model.score(worse) <= model.score(given_signs) <= model.score({}) == round(1 / (1 + np.exp(-2)), 3)
 
 
 def results(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -237,7 +237,7 @@ def test_the_released_scores_know_their_signs() -> None:
         assert min(sign.weight for sign in model.signs.values()) >= 0
         assert model.fitted_on["auc"] > 0.9
         usual = {name: sign.middle for name, sign in model.signs.items()}
-        assert model.score(usual) > 0.8
+        assert model.score(usual) > {"hypothalamus": 0.9, "icv": 0.8}[region]
         taller = {name: usual[name] + np.log(1.5) for name in ("height", "cranium_height", "stretch_height") if name in usual}
         assert quality_scores({region: usual | taller})[region] < 0.5
         assert model.score(usual) == round(model.score(usual), 3)

@@ -39,17 +39,14 @@ def done(out: Path) -> int:
         return 0
 
 
-def assert_same(out: Path, reference: Path, *, atol: float = 0.0) -> None:
-    """Every value of every column is the same, or ``atol`` apart at most, and every file of the derivatives is the same."""
+def assert_same(out: Path, reference: Path) -> None:
+    """Every value of every column is the same, and so is every file of the derivatives."""
     found, wanted = (table(folder) for folder in (out, reference))
-    if atol:
-        xr.testing.assert_allclose(found, wanted, rtol=0, atol=atol)
-    else:
-        xr.testing.assert_identical(found, wanted)
+    xr.testing.assert_identical(found, wanted)
     for name in ("volumes.parquet", "volumes.tsv"):
         read = pd.read_parquet if name.endswith("parquet") else pd.read_table
         frames = [read(folder / name).drop(columns=TIMED) for folder in (out, reference)]
-        pd.testing.assert_frame_equal(*frames, check_exact=not atol, rtol=0, atol=atol)
+        pd.testing.assert_frame_equal(*frames, check_exact=True)
     files = [
         {path.relative_to(folder): path.read_bytes() for path in folder.joinpath("derivatives").rglob("*.nii.gz")}
         for folder in (out, reference)
