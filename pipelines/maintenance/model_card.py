@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -63,6 +64,7 @@ def tables(accuracy: Path, robustness: Path) -> dict[str, str]:
         "regions": by_region(summarised),
         "strata": by_stratum(summarised),
         "calibration": calibration(five_fold),
+        **men_and_women(five_fold),
         "icv_scans": icv_scans(icv),
         "steady_bars": bars_table(steady),
         "steady_changes": changes_table(steady),
@@ -102,6 +104,14 @@ def teacher_slopes(teacher: Path) -> dict[str, str]:
     table = pd.read_csv(teacher / "teacher_slope.tsv", sep="\t")
     said = {f"teacher_{name}": f"{table[name].mean():.2f} ± {table[name].std():.2f}" for name in ("labels", "posteriors")}
     return {**said, "teacher_scans": str(len(table))}
+
+
+def men_and_women(five_fold: xr.Dataset) -> dict[str, str]:
+    """By how much hypothalami of men are larger than those of women, by labels and by volumes."""
+    whole = five_fold.sel(region="hypothalamus")
+    men, women = (whole.isel(scan=np.flatnonzero(whole["sex"].values == sex)) for sex in ("M", "F"))
+    sources = {"teacher": "volume_reference_mm3", "ours": "volume_predicted_mm3"}
+    return {f"men_{source}": f"{float(men[name].mean() / women[name].mean()) - 1:.1%}" for source, name in sources.items()}
 
 
 def main(weights: Path, runs: Path, docs: Path) -> None:
